@@ -1,0 +1,52 @@
+"""Random numbers of a turn. A draw belongs to a sample of the global batch, not to a process.
+
+Every process draws the numbers of the whole global batch from one stream and keeps those of its own samples. So
+the numbers depend on (seed, turn) alone, no two ranks share any, and two processes with half the batch each see
+exactly what one process would have seen. Whatever else draws from torch's global generator (dropout, say) is
+seeded by (seed, rank, turn) and differs by rank as well.
+"""
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from gantry import world
+
+_streams: dict[torch.device, torch.Generator] = {}
+_state: tuple[int, ...] = (0,)
+
+
+def mix(*numbers: int) -> int:
+    """Any non-negative integers -> one well mixed 63-bit seed, the same on every machine."""
+    return int(np.random.SeedSequence(numbers).generate_state(1, np.uint64)[0] >> np.uint64(1))
+
+
+def seed_turn(seed: int, turn: int) -> None:
+    """Make all that is random from here on a function of (seed, rank, turn)."""
+    global _state
+    _state = (seed, turn)
+    for stream in _streams.values():
+        stream.manual_seed(mix(*_state))
+    torch.manual_seed(mix(seed, turn, world.rank() + 1))
+
+
+def _stream(device: torch.device) -> torch.Generator:
+    if device not in _streams:
+        _streams[device] = torch.Generator(device).manual_seed(mix(*_state))
+    return _streams[device]
+
+
+def _own(draws: Tensor) -> Tensor:
+    return draws.chunk(world.size())[world.rank()]
+
+
+def randn(n: int, *shape: int, device: torch.device | str = "cpu") -> Tensor:
+    """Standard normal numbers for the n samples of this process: -> [n, *shape]."""
+    device = torch.device(device)
+    return _own(torch.randn(n * world.size(), *shape, device=device, generator=_stream(device)))
+
+
+def rand(n: int, *shape: int, device: torch.device | str = "cpu") -> Tensor:
+    """Uniform numbers in [0, 1) for the n samples of this process: -> [n, *shape]."""
+    device = torch.device(device)
+    return _own(torch.rand(n * world.size(), *shape, device=device, generator=_stream(device)))
