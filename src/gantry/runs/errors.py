@@ -1,0 +1,56 @@
+"""A mistake of the user: one line, no traceback, exit status 2. Nothing here is slow to import."""
+
+import difflib
+import os
+import re
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+
+from hydra.errors import HydraException, MissingConfigException
+from omegaconf.errors import ConfigAttributeError, ConfigKeyError, OmegaConfBaseException
+
+
+
+class UserError(ValueError):
+    """What the user asked for cannot be done; the message is one line that says why."""
+
+
+@contextmanager
+def mistakes() -> Iterator[None]:
+    """Inside, where configurations turn into objects, a ValueError is the user's mistake and not a bug."""
+    try:
+        yield
+    except (HydraException, OmegaConfBaseException, ValueError) as error:
+        if os.environ.get("GANTRY_DEBUG"):
+            raise
+        raise UserError(one_line(error)) from None
+
+
+def one_line(error: BaseException) -> str:
+    """What the user reads of an error in the configuration."""
+    if isinstance(error, MissingConfigException) and error.options and error.missing_cfg_file:
+        group, _, choice = error.missing_cfg_file.rpartition("/")
+        return f"{group} must be one of {', '.join(sorted(error.options))}, got {choice}"
+    cause = error.__cause__ or error
+    if isinstance(cause, ConfigAttributeError | ConfigKeyError) and cause.full_key:
+        return unknown_key(str(cause.full_key), _keys_around(cause))
+    return _flatten(str(cause if isinstance(cause, OmegaConfBaseException) else error))
+
+
+def unknown_key(key: str, known: Iterable[str]) -> str:
+    """`key` does not exist; `known` are the names that do, at the same place."""
+    known = sorted(known)
+    close = difflib.get_close_matches(key.rpartition(".")[2], known, n=1)
+    hint = f" (did you mean {close[0]}?)" if close else ""
+    return f"{key} must be one of the known keys {', '.join(known)}, got an unknown one{hint}"
+
+
+def _keys_around(error: OmegaConfBaseException) -> list[str]:
+    parent = error.parent_node
+    return [str(key) for key in parent] if parent is not None and hasattr(parent, "keys") else []
+
+
+def _flatten(message: str) -> str:
+    lines = [line.strip() for line in message.splitlines()]
+    kept = [line for line in lines if line and not re.match(r"(full_key|object_type|reference_type)", line)]
+    return " ".join(kept)

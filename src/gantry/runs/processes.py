@@ -1,0 +1,82 @@
+"""The processes of one job on one machine, started as torchrun would start them.
+
+Lightning can start them too, but its children run the parent's command line again: in a sweep that is the whole
+sweep. Here each child runs the one job of its parent, in its parent's folder, and is gone when the job ends.
+"""
+
+import os
+import socket
+import subprocess
+import sys
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from hydra.core.hydra_config import HydraConfig
+from torch import distributed as dist
+
+VARIABLES = ("MASTER_ADDR", "MASTER_PORT", "WORLD_SIZE", "NODE_RANK", "LOCAL_RANK", "OMP_NUM_THREADS")
+
+
+@contextmanager
+def processes(count: int) -> Iterator[None]:
+    """Inside, `count - 1` further processes run the job that this one runs; afterwards none is left."""
+    if count == 1 or "LOCAL_RANK" in os.environ:  # alone, or started by torchrun, SLURM or a parent
+        yield
+        return
+    before = {name: os.environ.get(name) for name in VARIABLES}
+    os.environ |= shared_variables(count)
+    children = [start(rank) for rank in range(1, count)]
+    threading.Thread(target=end_with, args=(children,), daemon=True).start()
+    try:
+        yield
+        for child in children:
+            if child.wait(timeout=60):
+                raise RuntimeError(f"a process of this run ended with exit status {child.returncode}")
+    finally:
+        end(children)
+        restore(before)
+
+
+def shared_variables(count: int) -> dict[str, str]:
+    """What all ranks must agree on, and rank 0's own number."""
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    threads = os.environ.get("OMP_NUM_THREADS") or str(max(1, (os.cpu_count() or 1) // count))
+    values = ("127.0.0.1", str(port), str(count), "0", "0", threads)
+    return dict(zip(VARIABLES, values))
+
+
+def start(rank: int) -> subprocess.Popen[bytes]:
+    """Another process for this job, as its rank `rank`."""
+    config = HydraConfig.get()
+    job = [word for word in config.overrides.task if not word.startswith("hydra.")]
+    folder = f'hydra.run.dir="{config.runtime.output_dir}"'
+    command = [sys.executable, sys.argv[0], *job, folder, "hydra.mode=RUN"]
+    return subprocess.Popen(command, env=os.environ | {"LOCAL_RANK": str(rank)}, stdin=subprocess.DEVNULL)
+
+
+def end_with(children: list[subprocess.Popen[bytes]]) -> None:
+    """End this process when a child fails: the ranks that are left would wait for it for ever."""
+    for child in children:
+        if child.wait() > 0:
+            print(f"error: a process of this run ended with exit status {child.returncode}", file=sys.stderr)
+            os._exit(1)
+
+
+def end(children: list[subprocess.Popen[bytes]]) -> None:
+    """Leave no process behind, and no process group."""
+    for child in children:
+        child.terminate()
+    if dist.is_available() and dist.is_initialized():
+        dist.destroy_process_group()
+
+
+def restore(before: dict[str, str | None]) -> None:
+    """Forget the variables, so that the next job of a sweep starts afresh."""
+    for name, value in before.items():
+        if value is None:
+            os.environ.pop(name, None)
+        else:
+            os.environ[name] = value

@@ -1,0 +1,87 @@
+"""The folder that a run leaves, and what a later one reads back."""
+
+import os
+import zipfile
+from pathlib import Path
+from typing import Any
+
+import yaml
+from omegaconf import DictConfig, OmegaConf
+
+FREE = ("turns", "resume", "run", "trainer", "logger", "callbacks", "hydra", "tags", "metrics")
+
+
+def write_config(cfg: DictConfig, folder: Path) -> None:
+    """Write the resolved configuration."""
+    replace(folder / "config.yaml", OmegaConf.to_yaml(cfg, resolve=True))
+
+
+def read_config(folder: Path) -> DictConfig:
+    """The resolved configuration of a run."""
+    if not folder.is_dir():
+        raise ValueError(f"run must be the folder of a run, got {folder}, which does not exist")
+    path = folder / "config.yaml"
+    if not path.is_file():
+        raise ValueError(f"run must be the folder of a run, got {folder}, which has no config.yaml")
+    cfg = OmegaConf.create(yaml.safe_load(path.read_text(encoding="utf-8")))
+    assert isinstance(cfg, DictConfig)
+    return cfg
+
+
+def replace(path: Path, text: str) -> None:
+    """Write a whole file or nothing."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    part = path.with_name(f"{path.name}.{os.getpid()}.part")
+    part.write_text(text, encoding="utf-8")
+    part.replace(path)
+
+
+def check_new(folder: Path) -> None:
+    """A new run does not write into the folder of an earlier one."""
+    if (folder / "config.yaml").exists():
+        raise ValueError(f"run.name must be new (or use resume={folder} to go on), got the folder {folder} of an earlier run")
+
+
+def check_same(cfg: DictConfig, folder: Path) -> None:
+    """A run goes on as what it was: only the keys in FREE may differ from its stored configuration."""
+    before, now = (_flat(_plain(c)) for c in (read_config(folder), cfg))
+    for key in sorted(before.keys() | now.keys()):
+        if key.split(".")[0] not in FREE and before.get(key) != now.get(key):
+            raise ValueError(f"{key} must be {before.get(key)} as in the run to resume, got {now.get(key)}")
+
+
+def whole_checkpoint(path: Path) -> Path:
+    """The path, once every byte of the checkpoint has been checked against its checksums."""
+    if not path.is_file():
+        raise ValueError(f"resume must be the folder of a run with a checkpoint, got {path}, which does not exist")
+    try:
+        with zipfile.ZipFile(path) as archive:
+            damaged = archive.testzip()
+    except (zipfile.BadZipFile, OSError) as error:
+        raise ValueError(f"checkpoint must be whole, got {path}: {error}") from None
+    if damaged is not None:
+        raise ValueError(f"checkpoint must be whole, got {path}: {damaged} is damaged")
+    return path
+
+
+def newest_checkpoint(folder: Path) -> Path:
+    """The last checkpoint of a run or, should that be damaged, the one before."""
+    last, before = (folder / "checkpoints" / name for name in ("last.ckpt", "before.ckpt"))
+    try:
+        return whole_checkpoint(last)
+    except ValueError:
+        if not before.is_file():
+            raise
+        return whole_checkpoint(before)
+
+
+def _plain(cfg: DictConfig) -> dict[str, Any]:
+    plain = OmegaConf.to_container(cfg, resolve=True)
+    assert isinstance(plain, dict)
+    return {str(key): value for key, value in plain.items()}
+
+
+def _flat(value: Any, key: str = "") -> dict[str, Any]:
+    if not isinstance(value, dict) or not value:
+        return {key: value}
+    return {k: v for name, inner in value.items() for k, v in _flat(inner, f"{key}.{name}".lstrip(".")).items()}

@@ -1,0 +1,85 @@
+"""One training run, from a validated configuration to the numbers that it ends with."""
+
+import logging
+import os
+import time
+from pathlib import Path
+
+import torch
+from lightning import Trainer
+from omegaconf import DictConfig, OmegaConf
+
+from gantry import noise
+from gantry.runs import run_folder
+from gantry.runs.build import build, build_all
+from gantry.runs.errors import mistakes
+from gantry.runs.processes import processes
+from gantry.runs.summary import write_summary
+from gantry.training.gan import GAN
+
+log = logging.getLogger(__name__)
+
+
+def train(cfg: DictConfig) -> float | None:
+    """Train as configured; -> the last value of the monitored score, for sweeps that optimise it."""
+    folder = Path(cfg.run.dir)
+    with mistakes():
+        checkpoint = place(cfg, folder)
+    with processes(number_of_processes(cfg)):
+        with mistakes():
+            gan = build_gan(cfg)
+            data = build(cfg.data, batches_per_turn=gan.loss.batches_per_turn, seed=cfg.seed)
+            data.prepare_data()
+            trainer = build_trainer(cfg)
+        started = time.monotonic()
+        trainer.fit(gan, datamodule=data, ckpt_path=checkpoint, weights_only=True)
+        if trainer.is_global_zero:
+            write_summary(folder, {"turns": gan.turn, "kimg": gan.kimg, "seconds": time.monotonic() - started})
+    return gan.scores.get(str(OmegaConf.select(cfg, "metrics.monitor")))
+
+
+def place(cfg: DictConfig, folder: Path) -> Path | None:
+    """Make the run's folder its own, or find the checkpoint of the run to resume."""
+    if cfg.resume:
+        run_folder.check_same(cfg, folder)
+        return run_folder.newest_checkpoint(folder)
+    if rank_of_this() == 0:
+        run_folder.check_new(folder)
+        run_folder.write_config(cfg, folder)
+    return None
+
+
+def build_gan(cfg: DictConfig) -> GAN:
+    """G and D with the initial weights that the seed gives, and all that trains them."""
+    torch.manual_seed(noise.mix(cfg.seed))
+    return GAN(
+        G=build(cfg.model.G),
+        D=build(cfg.model.D),
+        loss=build(cfg.loss),
+        optim=build(cfg.optim),
+        ema=build(cfg.ema),
+        augment=build(cfg.augment),
+        turns=cfg.turns,
+        batch_size=cfg.data.batch_size,
+        seed=cfg.seed,
+    )
+
+
+def build_trainer(cfg: DictConfig) -> Trainer:
+    """Lightning's trainer with the loggers and callbacks that are configured."""
+    loggers = list(build_all(cfg.logger).values())
+    callbacks = list(build_all(cfg.callbacks).values())
+    trainer: Trainer = build(cfg.trainer, logger=loggers, callbacks=callbacks)
+    return trainer
+
+
+def number_of_processes(cfg: DictConfig) -> int:
+    """Processes that the trainer wants on this machine."""
+    if cfg.trainer.strategy == "auto":
+        return 1
+    return cfg.trainer.devices if cfg.trainer.devices > 0 else torch.cuda.device_count()
+
+
+def rank_of_this() -> int:
+    """Number of this process, before torch.distributed knows it."""
+    return int(os.environ.get("RANK", os.environ.get("LOCAL_RANK", 0)))

@@ -1,0 +1,211 @@
+"""Everything about a configuration that can be known wrong before torch is imported: it dies here, in one line."""
+
+import ast
+import ctypes
+import importlib
+import re
+from collections.abc import Callable, Iterator
+from typing import Any
+
+from omegaconf import DictConfig, ListConfig, OmegaConf
+
+from gantry.runs.errors import unknown_key
+from gantry.runs.signatures import arguments
+
+Rule = tuple[str, Callable[[Any], bool]]
+
+
+def whole(least: int) -> Rule:
+    """An integer from `least` on."""
+    return f"an integer of at least {least}", lambda v: type(v) is int and v >= least
+
+
+def real(least: float) -> Rule:
+    """A number from `least` on."""
+    return f"a number of at least {least:g}", lambda v: type(v) in (int, float) and v >= least
+
+
+RULES: dict[str, Rule] = {
+    "turns": whole(1),
+    "seed": whole(0),
+    "batch_size": whole(1),
+    "n_critic": whole(1),
+    "every": whole(1),
+    "accumulate": whole(1),
+    "z_dim": whole(1),
+    "num_classes": whole(0),
+    "num_samples": whole(2),
+    "lr": real(0),
+    "weight_decay": real(0),
+    "half_life": real(0),
+    "betas": ("two numbers in [0, 1)", lambda v: len(v) == 2 and all(0 <= b < 1 for b in v)),
+}
+OPTIONAL = {"clip", "weight_clip"}
+
+
+def validate(cfg: DictConfig) -> None:
+    """Raise ValueError `<key> must be <rule>, got <value>` for the first mistake found."""
+    for key, node in nodes_with_target(cfg):
+        check_arguments(cfg, key, node)
+    for key, name, value in leaves(cfg):
+        if name in RULES and value is not None:
+            obey(cfg, key, value, RULES[name])
+    for check in (check_side, check_devices, check_batch, check_critic_norm):
+        check(cfg)
+
+
+def nodes_with_target(node: Any, key: str = "") -> Iterator[tuple[str, DictConfig]]:
+    """Every dict in the configuration that describes an object, with its key."""
+    if isinstance(node, DictConfig):
+        if node._is_none() or node._is_missing():
+            return
+        if "_target_" in node:
+            yield key, node
+        for name in node:
+            if not OmegaConf.is_missing(node, name):
+                yield from nodes_with_target(node[name], f"{key}.{name}".lstrip("."))
+
+
+def leaves(node: DictConfig, key: str = "") -> Iterator[tuple[str, str, Any]]:
+    """(key, last name, value) of everything that is not a dict."""
+    for name in node:
+        path = f"{key}.{name}".lstrip(".")
+        if OmegaConf.is_missing(node, name):
+            continue
+        value = node[name]
+        if isinstance(value, DictConfig):
+            yield from leaves(value, path)
+        else:
+            yield path, str(name), value
+
+
+def check_arguments(cfg: DictConfig, key: str, node: DictConfig) -> None:
+    """The keys of a node are arguments of its target, of their types."""
+    known = arguments(str(node["_target_"]))
+    if known is None:
+        return
+    for name in node:
+        if str(name).startswith("_"):
+            continue
+        if name not in known:
+            raise ValueError(unknown_key(f"{key}.{name}", known))
+        if OmegaConf.is_missing(node, name):
+            raise ValueError(f"{key}.{name} must be given, got nothing")
+        wanted = rule_of(known[str(name)])
+        if wanted is not None:
+            obey(cfg, f"{key}.{name}", node[name], wanted)
+
+
+def obey(cfg: DictConfig, key: str, value: Any, rule: Rule) -> None:
+    """Raise, naming the key that the user would change, unless the value keeps the rule."""
+    wanted, kept = rule
+    plain = OmegaConf.to_container(value) if isinstance(value, ListConfig | DictConfig) else value
+    try:
+        good = kept(plain)
+    except TypeError:
+        good = False
+    if not good:
+        raise ValueError(f"{source_of(cfg, key)} must be {wanted}, got {plain}")
+
+
+def source_of(cfg: DictConfig, key: str) -> str:
+    """The key that a value comes from: follows `${another.key}`."""
+    parent, _, name = key.rpartition(".")
+    node = OmegaConf.select(cfg, parent) if parent else cfg
+    raw = OmegaConf.to_container(node, resolve=False).get(name) if isinstance(node, DictConfig) else None
+    link = re.fullmatch(r"\$\{([\w.]+)\}", raw) if isinstance(raw, str) else None
+    return source_of(cfg, link.group(1)) if link else key
+
+
+TYPES: dict[str, Rule] = {
+    "int": ("an integer", lambda v: type(v) is int),
+    "float": ("a number", lambda v: type(v) in (int, float)),
+    "bool": ("true or false", lambda v: type(v) is bool),
+    "str": ("a text", lambda v: type(v) is str),
+}
+
+
+def rule_of(annotation: ast.expr | None) -> Rule | None:
+    """What an annotation allows; None when it says nothing about plain values."""
+    if isinstance(annotation, ast.Name):
+        return TYPES.get(annotation.id)
+    if isinstance(annotation, ast.Constant) and annotation.value is None:
+        return "null", lambda v: v is None
+    if isinstance(annotation, ast.BinOp) and isinstance(annotation.op, ast.BitOr):
+        left, right = rule_of(annotation.left), rule_of(annotation.right)
+        return _either(left, right) if left and right else None
+    if isinstance(annotation, ast.Subscript) and isinstance(annotation.value, ast.Name):
+        return _of_subscript(annotation.value.id, annotation.slice)
+    return None
+
+
+def _either(left: Rule, right: Rule) -> Rule:
+    return f"{left[0]} or {right[0]}", lambda v: left[1](v) or right[1](v)
+
+
+def _of_subscript(name: str, inside: ast.expr) -> Rule | None:
+    if name == "Literal":
+        choices = ast.literal_eval(inside)
+        choices = choices if isinstance(choices, tuple) else (choices,)
+        return f"one of {', '.join(map(str, choices))}", lambda v: v in choices
+    if name in ("Sequence", "list", "tuple"):
+        first = inside.elts[0] if isinstance(inside, ast.Tuple) else inside
+        item = rule_of(first)
+        if item is not None:
+            plural = {"an integer": "integers", "a number": "numbers", "a text": "texts"}.get(item[0], item[0])
+            return f"a list of {plural}", lambda v: isinstance(v, list | tuple) and all(map(item[1], v))
+    return None
+
+
+def check_side(cfg: DictConfig) -> None:
+    """The nets can build images of this shape."""
+    rule = OmegaConf.select(cfg, "model.sides")
+    if rule is None:
+        return
+    shape = list(cfg.data.shape)
+    if len(shape) != 3 or shape[1] != shape[2]:
+        model = OmegaConf.select(cfg, "model.name")
+        raise ValueError(f"data.shape must be [channels, side, side] for model={model}, got {shape}")
+    module, _, function = str(rule).rpartition(".")
+    getattr(importlib.import_module(module), function)(shape[1])
+
+
+def check_devices(cfg: DictConfig) -> None:
+    """A GPU is there when one is asked for; asked of the driver, since importing torch takes seconds."""
+    if OmegaConf.select(cfg, "trainer.accelerator") == "cuda" and not _cuda_works():
+        raise ValueError("trainer must be cpu, ddp_cpu or mps on a machine without a CUDA device, got a GPU trainer")
+
+
+def _cuda_works() -> bool:
+    for library in ("libcuda.so.1", "nvcuda.dll", "libamdhip64.so"):
+        try:
+            driver = ctypes.CDLL(library)
+        except OSError:
+            continue
+        initialise = driver.cuInit if hasattr(driver, "cuInit") else driver.hipInit
+        if initialise(0) == 0:
+            return True
+    return False
+
+
+def check_batch(cfg: DictConfig) -> None:
+    """Every process and every accumulation part gets the same number of images."""
+    devices = OmegaConf.select(cfg, "trainer.devices", default=1)
+    nodes = OmegaConf.select(cfg, "trainer.num_nodes", default=1)
+    parts = OmegaConf.select(cfg, "optim.accumulate", default=1)
+    batch_size = OmegaConf.select(cfg, "data.batch_size")
+    if not isinstance(devices, int) or batch_size is None:
+        return
+    if batch_size % (devices * nodes * parts):
+        what = f"{devices * nodes} devices" + (f" times {parts} parts" if parts > 1 else "")
+        raise ValueError(f"data.batch_size must be a multiple of {devices * nodes * parts} ({what}), got {batch_size}")
+
+
+def check_critic_norm(cfg: DictConfig) -> None:
+    """No BatchNorm in a critic that a penalty per sample looks at."""
+    terms = OmegaConf.select(cfg, "loss.d_terms")
+    if terms and OmegaConf.select(cfg, "model.D.norm") == "batch":
+        raise ValueError(
+            f"model.D.norm must not be batch with the penalties {', '.join(map(str, terms))} of loss.d_terms: "
+            "a penalty per sample needs logits that do not depend on the other samples, got batch"
+        )

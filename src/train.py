@@ -1,0 +1,16 @@
+"""Train a GAN: python src/train.py model=dcgan loss=wgan_gp data=mnist"""
+
+from omegaconf import DictConfig
+
+from gantry.runs.entry import entry
+
+
+@entry("train")
+def main(cfg: DictConfig) -> float | None:
+    from gantry.runs.train import train  # torch and Lightning, seconds to import
+
+    return train(cfg)
+
+
+if __name__ == "__main__":
+    main()
