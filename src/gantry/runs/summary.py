@@ -1,0 +1,47 @@
+"""The numbers that a run ends with: `summary.json` in its folder, where every score stands beside its protocol."""
+
+import json
+import math
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from gantry.runs.run_folder import replace
+
+FILE = "summary.json"
+Entries = Mapping[str, Any]
+
+
+def write_summary(folder: Path, entries: Entries) -> None:
+    """Merge entries into the summary, dict into dict; the file is replaced as a whole. One process writes it."""
+    merged = _merge(read_summary(folder), _plain(entries))
+    replace(folder / FILE, json.dumps(merged, indent=2, allow_nan=False) + "\n")
+
+
+def read_summary(folder: Path) -> dict[str, Any]:
+    """What the summary holds so far; {} before it is written. Raises ValueError if it cannot be read."""
+    path = folder / FILE
+    if not path.is_file():
+        return {}
+    try:
+        return dict(json.loads(path.read_text(encoding="utf-8")))
+    except ValueError as error:
+        raise ValueError(f"{FILE} must be JSON, got {path}: {error}") from None
+
+
+def _merge(old: Entries, new: Entries) -> dict[str, Any]:
+    both = {name: _merge(old[name], new[name]) for name in old.keys() & new.keys() if _dicts(old[name], new[name])}
+    return {**old, **new, **both}
+
+
+def _dicts(*values: Any) -> bool:
+    return all(isinstance(value, Mapping) for value in values)
+
+
+def _plain(value: Any) -> Any:
+    """JSON has no NaN and no infinity: they are written as null."""
+    if isinstance(value, Mapping):
+        return {str(name): _plain(inner) for name, inner in value.items()}
+    if isinstance(value, list | tuple):
+        return [_plain(inner) for inner in value]
+    return None if isinstance(value, float) and not math.isfinite(value) else value
