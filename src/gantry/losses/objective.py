@@ -1,0 +1,82 @@
+"""What D and G minimise, in one bundle: adversarial losses, weighted terms, the counts of a turn."""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+
+import torch
+from torch import Tensor
+
+DLoss = Callable[[Tensor, Tensor], Tensor]
+GLoss = Callable[[Tensor, Tensor | None], Tensor]
+Penalty = Callable[..., Tensor]
+
+
+@dataclass(frozen=True)
+class Term:
+    """A penalty with its weight, at every update or lazily at each `every`-th (Karras et al. 2020, app. B).
+
+    The weight is a number or a function of the progress (turns done over turns planned, in [0, 1]).
+    """
+
+    penalty: Penalty
+    weight: float | Callable[[float], float] = 1.0
+    every: int = 1
+
+    def due(self, update: int) -> bool:
+        """Whether update number `update` of the net, counted from 0, includes this term."""
+        return update % self.every == 0
+
+    def scale(self, progress: float) -> float:
+        """Factor of the penalty where it is due: the weight, times `every` for the updates without."""
+        weight = self.weight(progress) if callable(self.weight) else self.weight
+        return weight * self.every
+
+
+@dataclass(frozen=True)
+class Objective:
+    """D minimises `d` plus `d_terms`, G `g` plus `g_terms`, n_critic updates of D for one of G.
+
+    A relativistic G compares its fakes with real images, so its update takes a batch of those too.
+    `weight_clip` is the c of WGAN: after each update every weight of D is put back into [-c, c].
+    """
+
+    d: DLoss
+    g: GLoss
+    d_terms: Mapping[str, Term] = field(default_factory=dict)
+    g_terms: Mapping[str, Term] = field(default_factory=dict)
+    n_critic: int = 1
+    relativistic: bool = False
+    weight_clip: float | None = None
+
+    def __post_init__(self) -> None:
+        if self.n_critic < 1:
+            raise ValueError(f"loss.n_critic must be at least 1, got {self.n_critic}")
+        if self.weight_clip is not None and self.weight_clip <= 0:
+            raise ValueError(f"loss.weight_clip must be above 0 or null, got {self.weight_clip}")
+        for key, terms in (("loss.d_terms", self.d_terms), ("loss.g_terms", self.g_terms)):
+            for name, term in terms.items():
+                _check_term(f"{key}.{name}", term)
+        _check_losses(self.d, self.g, self.relativistic)
+
+    @property
+    def batches_per_turn(self) -> int:
+        """Batches of real images that one turn looks at."""
+        return self.n_critic + (1 if self.relativistic else 0)
+
+
+def _check_term(key: str, term: Term) -> None:
+    if not isinstance(term, Term):
+        raise ValueError(f"{key} must be a Term (penalty, weight, every), got {term!r}")
+    if term.every < 1:
+        raise ValueError(f"{key}.every must be at least 1, got {term.every}")
+    if not callable(term.weight) and term.weight < 0:
+        raise ValueError(f"{key}.weight must be at least 0, got {term.weight}")
+
+
+def _check_losses(d: DLoss, g: GLoss, relativistic: bool) -> None:
+    """Try both losses on three logits: a mistake in the configuration shows here, not in the first turn."""
+    logits = torch.zeros(3)
+    results = {"loss.d": d(logits, logits), "loss.g": g(logits, logits if relativistic else None)}
+    for key, result in results.items():
+        if result.shape != logits.shape:
+            raise ValueError(f"{key} must return one number for each logit, got {list(result.shape)} for [3]")

@@ -1,0 +1,96 @@
+"""Convolutional nets of the DCGAN kind (Radford et al. 2016), G growing from base x base by doublings.
+
+The critic is the "standard CNN" of Miyato et al. 2018, Table 3, which halves as often as G doubles.
+"""
+
+from collections.abc import Callable, Sequence
+from itertools import pairwise
+from typing import Literal
+
+from torch import Tensor, nn
+
+from gantry.nets.layers import SLOPE, Projection, init_dcgan_, init_he_, join
+from gantry.nets.sides import doublings
+from gantry.nets.spectral import spectral_norm_
+
+NORMS: dict[str, Callable[[int], nn.Module]] = {
+    "none": lambda _: nn.Identity(),
+    "batch": nn.BatchNorm2d,
+    "layer": lambda features: nn.GroupNorm(1, features),
+    "instance": lambda features: nn.InstanceNorm2d(features, affine=True),
+    "spectral": lambda _: nn.Identity(),  # a norm of weights, not of features
+}
+
+
+def up(i: int, o: int) -> nn.Sequential:
+    """[N, i, H, W] -> [N, o, 2H, 2W]."""
+    return nn.Sequential(nn.ConvTranspose2d(i, o, 4, stride=2, padding=1), nn.BatchNorm2d(o), nn.ReLU())
+
+
+def conv(i: int, o: int, kernel: int, stride: int, norm: str) -> nn.Sequential:
+    """[N, i, H, W] -> [N, o, H / stride, W / stride]."""
+    return nn.Sequential(nn.Conv2d(i, o, kernel, stride, padding=1), NORMS[norm](o), nn.LeakyReLU(SLOPE))
+
+
+def down(i: int, o: int, norm: str) -> nn.Sequential:
+    """[N, i, H, W] -> [N, o, H / 2, W / 2]."""
+    return nn.Sequential(conv(i, o, 3, 1, norm), conv(o, o, 4, 2, norm))
+
+
+def doubled(width: int, max_width: int, n: int) -> list[int]:
+    """n + 1 numbers of channels from fine to coarse: width, 2 width, 4 width, ... never above max_width."""
+    return [min(width << k, max_width) for k in range(n + 1)]
+
+
+class Generator(nn.Module):
+    """z [N, z_dim], c [N] -> x [N, C, H, W] in [-1, 1]; `width` channels at full size."""
+
+    def __init__(
+        self, shape: Sequence[int], z_dim: int, num_classes: int = 0, *, width: int, max_width: int
+    ) -> None:
+        super().__init__()
+        self.shape, self.z_dim, self.num_classes = tuple(shape), z_dim, num_classes
+        base, n = doublings(shape)
+        widths = doubled(width, max_width, n)[::-1]
+        self.project = nn.Sequential(
+            nn.Linear(z_dim + num_classes, widths[0] * base**2),
+            nn.Unflatten(1, (widths[0], base, base)),
+            nn.BatchNorm2d(widths[0]),
+            nn.ReLU(),
+        )
+        self.body = nn.Sequential(*(up(i, o) for i, o in pairwise(widths)))
+        self.head = nn.Sequential(nn.Conv2d(widths[-1], shape[0], 3, padding=1), nn.Tanh())
+        init_dcgan_(self)
+
+    def forward(self, z: Tensor, c: Tensor | None = None) -> Tensor:
+        return self.head(self.body(self.project(join(z, c, self.num_classes))))
+
+
+class Discriminator(nn.Module):
+    """x [N, C, H, W], c [N] -> logits [N]; `width` channels at full size."""
+
+    def __init__(
+        self,
+        shape: Sequence[int],
+        num_classes: int = 0,
+        *,
+        width: int,
+        max_width: int,
+        norm: Literal["none", "batch", "layer", "instance", "spectral"],
+    ) -> None:
+        super().__init__()
+        self.shape, self.num_classes = tuple(shape), num_classes
+        _, n = doublings(shape)
+        widths = doubled(width, max_width, n)
+        self.body = nn.Sequential(
+            *(down(i, o, norm) for i, o in pairwise([shape[0], *widths[:-1]])),
+            conv(widths[-2], widths[-1], 3, 1, norm),
+        )
+        self.head = Projection(widths[-1], num_classes)
+        init = init_he_ if norm in ("none", "spectral") else init_dcgan_
+        init(self)
+        if norm == "spectral":
+            spectral_norm_(self)
+
+    def forward(self, x: Tensor, c: Tensor | None = None) -> Tensor:
+        return self.head(self.body(x).sum((2, 3)), c)

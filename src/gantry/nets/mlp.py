@@ -1,0 +1,75 @@
+"""Dense nets (Goodfellow et al. 2014), for images of any shape and for points of the plane."""
+
+import math
+from collections.abc import Callable, Sequence
+from itertools import pairwise
+from typing import Literal
+
+from torch import Tensor, nn
+
+from gantry.nets.layers import SLOPE, Projection, init_he_, join
+from gantry.nets.spectral import spectral_norm_
+
+ACTIVATIONS: dict[str, Callable[[], nn.Module]] = {"relu": nn.ReLU, "leaky": lambda: nn.LeakyReLU(SLOPE)}
+NORMS: dict[str, Callable[[int], nn.Module]] = {
+    "none": lambda _: nn.Identity(),
+    "batch": nn.BatchNorm1d,
+    "layer": nn.LayerNorm,
+    "spectral": lambda _: nn.Identity(),  # a norm of weights, not of features
+}
+
+
+def dense(widths: Sequence[int], norm: str, activation: str) -> nn.Sequential:
+    """[N, widths[0]] -> [N, widths[-1]]: linear, norm and activation from each width to the next."""
+    layers = ([nn.Linear(i, o), NORMS[norm](o), ACTIVATIONS[activation]()] for i, o in pairwise(widths))
+    return nn.Sequential(*(layer for step in layers for layer in step))
+
+
+class Generator(nn.Module):
+    """z [N, z_dim], c [N] -> x [N, *shape] in [-1, 1]."""
+
+    def __init__(
+        self,
+        shape: Sequence[int],
+        z_dim: int,
+        num_classes: int = 0,
+        *,
+        hidden: Sequence[int],
+        norm: Literal["none", "batch"],
+        activation: Literal["relu", "leaky"],
+    ) -> None:
+        super().__init__()
+        self.shape, self.z_dim, self.num_classes = tuple(shape), z_dim, num_classes
+        widths = [z_dim + num_classes, *hidden]
+        self.body = dense(widths, norm, activation)
+        self.head = nn.Sequential(
+            nn.Linear(widths[-1], math.prod(shape)), nn.Tanh(), nn.Unflatten(1, self.shape)
+        )
+        init_he_(self)
+
+    def forward(self, z: Tensor, c: Tensor | None = None) -> Tensor:
+        return self.head(self.body(join(z, c, self.num_classes)))
+
+
+class Discriminator(nn.Module):
+    """x [N, *shape], c [N] -> logits [N]."""
+
+    def __init__(
+        self,
+        shape: Sequence[int],
+        num_classes: int = 0,
+        *,
+        hidden: Sequence[int],
+        norm: Literal["none", "batch", "layer", "spectral"],
+    ) -> None:
+        super().__init__()
+        self.shape, self.num_classes = tuple(shape), num_classes
+        widths = [math.prod(shape), *hidden]
+        self.body = dense(widths, norm, "leaky")
+        self.head = Projection(widths[-1], num_classes)
+        init_he_(self)
+        if norm == "spectral":
+            spectral_norm_(self)
+
+    def forward(self, x: Tensor, c: Tensor | None = None) -> Tensor:
+        return self.head(self.body(x.flatten(1)), c)

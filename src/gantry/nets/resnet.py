@@ -1,0 +1,121 @@
+"""Residual nets of WGAN-GP (Gulrajani et al. 2017, appendix F) and SNGAN (Miyato et al. 2018, Table 4).
+
+With classes: conditional BatchNorm in G and a projection in D (Miyato & Koyama 2018).
+"""
+
+import math
+from collections.abc import Sequence
+from typing import Literal
+
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from gantry.nets.layers import ConditionalBatchNorm, Projection, init_xavier_
+from gantry.nets.sides import doublings
+from gantry.nets.spectral import spectral_norm_
+
+KEPT_SIDE = 8  # the critic halves until the side is at most this, once at least, then keeps it for two blocks
+
+
+def double(x: Tensor) -> Tensor:
+    """[N, F, H, W] -> [N, F, 2H, 2W], every pixel four times."""
+    return F.interpolate(x, scale_factor=2, mode="nearest")
+
+
+class UpBlock(nn.Module):
+    """x [N, F, H, W], c [N] -> [N, F, 2H, 2W]."""
+
+    def __init__(self, width: int, num_classes: int) -> None:
+        super().__init__()
+        self.norm1 = ConditionalBatchNorm(width, num_classes)
+        self.conv1 = nn.Conv2d(width, width, 3, padding=1)
+        self.norm2 = ConditionalBatchNorm(width, num_classes)
+        self.conv2 = nn.Conv2d(width, width, 3, padding=1)
+        self.shortcut = nn.Conv2d(width, width, 1)
+
+    def forward(self, x: Tensor, c: Tensor | None) -> Tensor:
+        h = self.conv1(double(F.relu(self.norm1(x, c))))
+        h = self.conv2(F.relu(self.norm2(h, c)))
+        # a convolution of single pixels commutes with the doubling, and costs a quarter before it
+        return h + double(self.shortcut(x))
+
+
+class Residual(nn.Module):
+    """x [N, i, H, W] -> branch + shortcut: [N, o, H, W], or [N, o, H / 2, W / 2] if `halve`.
+
+    The `first` block sees the image: it has no activation in front.
+    """
+
+    def __init__(self, i: int, o: int, halve: bool, first: bool = False) -> None:
+        super().__init__()
+        self.branch = nn.Sequential(
+            nn.Identity() if first else nn.ReLU(),
+            nn.Conv2d(i, o, 3, padding=1),
+            nn.ReLU(),
+            nn.Conv2d(o, o, 3, padding=1),
+            nn.AvgPool2d(2) if halve else nn.Identity(),
+        )
+        # pooling commutes with a convolution of single pixels too
+        self.shortcut = nn.Sequential(nn.AvgPool2d(2), nn.Conv2d(i, o, 1)) if halve else nn.Identity()
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.branch(x) + self.shortcut(x)
+
+
+def init_(net: nn.Module) -> None:
+    """Xavier, with gain sqrt 2 on the residual branches, since a ReLU halves the signal there."""
+    init_xavier_(net)
+    for block in net.modules():
+        if isinstance(block, UpBlock):
+            init_xavier_(nn.ModuleList([block.conv1, block.conv2]), math.sqrt(2))
+        if isinstance(block, Residual):
+            init_xavier_(block.branch, math.sqrt(2))
+
+
+class Generator(nn.Module):
+    """z [N, z_dim], c [N] -> x [N, C, H, W] in [-1, 1]; `width` channels throughout."""
+
+    def __init__(self, shape: Sequence[int], z_dim: int, num_classes: int = 0, *, width: int) -> None:
+        super().__init__()
+        self.shape, self.z_dim, self.num_classes = tuple(shape), z_dim, num_classes
+        base, n = doublings(shape)
+        self.project = nn.Sequential(nn.Linear(z_dim, width * base**2), nn.Unflatten(1, (width, base, base)))
+        self.blocks = nn.ModuleList(UpBlock(width, num_classes) for _ in range(n))
+        self.norm = ConditionalBatchNorm(width, num_classes)
+        self.to_image = nn.Conv2d(width, shape[0], 3, padding=1)
+        init_(self)
+
+    def forward(self, z: Tensor, c: Tensor | None = None) -> Tensor:
+        x = self.project(z)
+        for block in self.blocks:
+            x = block(x, c)
+        return self.to_image(F.relu(self.norm(x, c))).tanh()
+
+
+class Discriminator(nn.Module):
+    """x [N, C, H, W], c [N] -> logits [N]; `width` channels throughout."""
+
+    def __init__(
+        self,
+        shape: Sequence[int],
+        num_classes: int = 0,
+        *,
+        width: int,
+        norm: Literal["none", "spectral"],
+        pool: Literal["mean", "sum"],
+    ) -> None:
+        super().__init__()
+        self.shape, self.num_classes = tuple(shape), num_classes
+        doublings(shape)
+        halvings = max(1, math.ceil(math.log2(shape[-1] / KEPT_SIDE)))
+        blocks = [Residual(shape[0], width, halve=True, first=True)]
+        blocks += [Residual(width, width, halve=k < halvings) for k in range(1, halvings + 2)]
+        self.body = nn.Sequential(*blocks, nn.ReLU())
+        self.pool = {"mean": Tensor.mean, "sum": Tensor.sum}[pool]
+        self.head = Projection(width, num_classes)
+        init_(self)
+        if norm == "spectral":
+            spectral_norm_(self)
+
+    def forward(self, x: Tensor, c: Tensor | None = None) -> Tensor:
+        return self.head(self.pool(self.body(x), (2, 3)), c)
