@@ -9,11 +9,11 @@ from typing import Any
 import hydra
 from hydra.core.hydra_config import HydraConfig
 from hydra.errors import HydraException
-from omegaconf import DictConfig, open_dict
+from omegaconf import DictConfig, OmegaConf, open_dict
 from omegaconf.errors import OmegaConfBaseException
 
 from gantry.runs import resolvers
-from gantry.runs.errors import UserError, mistakes, one_line
+from gantry.runs.errors import UserError, mistakes, one_line, unknown_key
 from gantry.runs.run_folder import read_config
 from gantry.runs.validate import validate
 
@@ -46,11 +46,12 @@ def job(task: Task) -> Task:
     """The task with the folder that Hydra made for it as `run.dir`, after one more look at its configuration."""
 
     def run(cfg: DictConfig) -> Any:
-        with mistakes():
-            validate(cfg)
         with open_dict(cfg):
             cfg.run.dir = HydraConfig.get().runtime.output_dir
             cfg.run.overrides = list(HydraConfig.get().overrides.task)
+        with mistakes():
+            spell_out_terms(cfg)
+            validate(cfg)
         return task(cfg)
 
     return run
@@ -65,7 +66,20 @@ def refuse_early(config_name: str, argv: list[str]) -> None:
         HydraConfig.instance().set_config(cfg)
         with open_dict(cfg):
             del cfg["hydra"]
+        spell_out_terms(cfg)
         validate(cfg)
+
+
+def spell_out_terms(cfg: DictConfig) -> None:
+    """`+loss.d_terms.r1=5` stands for the term of configs/loss/term/r1.yaml with the weight 5."""
+    terms = OmegaConf.select(cfg, "loss.d_terms") or {}
+    known = {path.stem: path for path in (CONFIGS / "loss" / "term").glob("*.yaml")}
+    for name, weight in list(terms.items()):
+        if isinstance(weight, int | float):
+            if name not in known:
+                raise ValueError(unknown_key(f"loss.d_terms.{name}", known))
+            with open_dict(cfg):
+                terms[name] = OmegaConf.merge(OmegaConf.load(known[name]), {"weight": weight})
 
 
 def resumed(argv: list[str]) -> list[str]:

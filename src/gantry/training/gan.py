@@ -11,16 +11,12 @@ from torch import Tensor, nn
 from torch.optim import Optimizer
 
 from gantry import noise, world
+from gantry.augment.none import identity
 from gantry.losses.objective import Objective
 from gantry.training.ema import Ema, lerp_
 from gantry.training.optim import Optim
 
 Scalars = dict[str, Tensor]
-
-
-def identity(x: Tensor) -> Tensor:
-    """x as it is."""
-    return x
 
 
 class GAN(LightningModule):

@@ -1,0 +1,170 @@
+"""The turn against a loop written out by hand."""
+
+import copy
+from collections.abc import Iterator
+from functools import partial
+from typing import Any
+
+import pytest
+import torch
+from lightning import Trainer
+from torch import Tensor, nn
+
+from gantry import noise
+from gantry.losses import adversarial, penalties
+from gantry.losses.objective import Objective, Term
+from gantry.nets import mlp
+from gantry.training.ema import Ema
+from gantry.training.gan import GAN
+from gantry.training.optim import Optim
+from gantry.training.schedules import linear
+
+N, TURNS = 8, 4
+ADAM = partial(torch.optim.Adam, lr=1e-2, betas=(0.0, 0.9))
+
+
+def nets() -> tuple[nn.Module, nn.Module]:
+    torch.manual_seed(0)
+    G = mlp.Generator((2,), 3, hidden=[16], norm="none", activation="relu")
+    return G, mlp.Discriminator((2,), hidden=[16], norm="none")
+
+
+def batches(per_turn: int, turns: int = TURNS) -> Iterator[tuple[Tensor, Tensor]]:
+    for turn in range(turns):
+        stream = torch.Generator().manual_seed(turn)
+        yield torch.rand(per_turn, N, 2, generator=stream), torch.zeros(per_turn, N, dtype=torch.int64)
+
+
+class Loader:
+    """Lightning takes a plain list for several loaders."""
+
+    def __init__(self, per_turn: int, turns: int = TURNS) -> None:
+        self.per_turn, self.turns = per_turn, turns
+
+    def __iter__(self) -> Iterator[tuple[Tensor, Tensor]]:
+        return batches(self.per_turn, self.turns)
+
+
+def trained(loss: Objective, **changes: Any) -> tuple[GAN, Trainer]:
+    G, D = nets()
+    optim = Optim(G=ADAM, D=ADAM, **{k: changes.pop(k) for k in ("schedule", "clip", "accumulate") if k in changes})
+    gan = GAN(G, D, loss, optim, Ema(0.05, ramp=None), turns=TURNS, batch_size=N, seed=5, **changes)
+    trainer = Trainer(
+        accelerator="cpu", max_steps=TURNS, max_epochs=-1, logger=False, enable_checkpointing=False,
+        enable_progress_bar=False, enable_model_summary=False,
+    )  # fmt: skip
+    trainer.fit(gan, train_dataloaders=Loader(loss.batches_per_turn))
+    return gan, trainer
+
+
+WGAN_GP = Objective(
+    d=adversarial.wasserstein_d,
+    g=adversarial.wasserstein_g,
+    d_terms={"gp": Term(penalties.gradient_penalty, weight=10.0)},
+    n_critic=2,
+)
+SATURATING = Objective(d=adversarial.minimax_d, g=adversarial.nonsaturating_g)
+
+
+def by_hand() -> tuple[nn.Module, nn.Module, nn.Module]:
+    """WGAN-GP, Gulrajani et al. 2017, Algorithm 1."""
+    G, D = nets()
+    G_ema = copy.deepcopy(G)
+    opt_g, opt_d = ADAM(G.parameters()), ADAM(D.parameters())
+    for turn, (x, _) in enumerate(batches(2)):
+        noise.seed_turn(5, turn)
+        for x_k in x:
+            x_fake = G(noise.randn(N, 3)).detach()
+            line = torch.lerp(x_k, x_fake, noise.rand(N, 1)).requires_grad_()
+            (slope,) = torch.autograd.grad(D(line).sum(), line, create_graph=True)
+            d_loss = D(x_fake).mean() - D(x_k).mean() + 10 * (slope.norm(dim=1) - 1).square().mean()
+            opt_d.zero_grad()
+            d_loss.backward()
+            opt_d.step()
+        opt_g.zero_grad()
+        (-D(G(noise.randn(N, 3))).mean()).backward()
+        opt_g.step()
+        decay = 0.5 ** (2 * N / 1000 / 0.05)
+        for average, value in zip(G_ema.parameters(), G.parameters()):
+            average.data = decay * average.data + (1 - decay) * value.data
+    return G, D, G_ema
+
+
+def test_a_turn_is_algorithm_1() -> None:
+    gan, trainer = trained(WGAN_GP)
+    for net, expected in zip((gan.G, gan.D, gan.G_ema), by_hand()):
+        for name, value in expected.state_dict().items():
+            torch.testing.assert_close(net.state_dict()[name], value, rtol=1e-5, atol=1e-7)
+    assert trainer.global_step == gan.turn == TURNS
+    assert gan.kimg == pytest.approx(TURNS * 2 * N / 1000)
+
+
+def test_a_lazy_term_is_due_every_so_many_updates_and_weighs_as_much() -> None:
+    seen: list[float] = []
+
+    def penalty(critic: Any, x_real: Tensor, x_fake: Tensor) -> Tensor:
+        seen.append(float(x_real[0, 0]))
+        return critic(x_real) * 0 + 1
+
+    term = Term(penalty, weight=0.5, every=3)
+    trained(Objective(WGAN_GP.d, WGAN_GP.g, {"lazy": term}, n_critic=2))
+    firsts = [float(x_k[0, 0]) for x, _ in batches(2) for x_k in x]
+    assert seen == firsts[::3]
+    assert term.scale(0.0) == 1.5
+
+
+def test_a_relativistic_generator_sees_fresh_reals() -> None:
+    seen = []
+
+    def g(fake_logits: Tensor, real_logits: Tensor | None) -> Tensor:
+        assert real_logits is not None
+        seen.append(real_logits.detach().clone())
+        return adversarial.relativistic_g(fake_logits, real_logits)
+
+    loss = Objective(adversarial.relativistic_d, g, relativistic=True)
+    assert loss.batches_per_turn == 2
+    trained(loss)
+    assert len(seen) == TURNS + 1  # and one when the objective tries itself
+
+
+def test_the_schedule_follows_the_turns() -> None:
+    gan, _ = trained(SATURATING, schedule=linear)
+    opt_g, opt_d = gan.optimizers()
+    assert opt_g.param_groups[0]["lr"] == pytest.approx(1e-2 * (1 - (TURNS - 1) / TURNS))
+    assert opt_d.param_groups[0]["lr"] == opt_g.param_groups[0]["lr"]
+
+
+def test_accumulation_changes_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(noise, "randn", lambda n, *shape, device: torch.ones(n, *shape, device=device))
+    whole, parts = trained(SATURATING)[0], trained(SATURATING, accumulate=4)[0]
+    for value, expected in zip(parts.state_dict().values(), whole.state_dict().values()):
+        torch.testing.assert_close(value, expected, rtol=1e-4, atol=1e-6)
+
+
+def test_clipping_bounds_the_gradient_of_each_net() -> None:
+    sgd = partial(torch.optim.SGD, lr=1.0)
+    G, D = nets()
+    before = [p.detach().clone() for p in D.parameters()]
+    gan = GAN(G, D, SATURATING, Optim(G=sgd, D=sgd, clip=1e-3), Ema(1.0), turns=1, batch_size=N, seed=0)
+    trainer = Trainer(accelerator="cpu", max_steps=1, logger=False, enable_checkpointing=False,
+                      enable_progress_bar=False, enable_model_summary=False)  # fmt: skip
+    trainer.fit(gan, train_dataloaders=Loader(1, 1))
+    moved = torch.cat([(p - b).flatten() for p, b in zip(D.parameters(), before)]).norm()
+    assert float(moved.detach()) == pytest.approx(1e-3, rel=1e-2)
+
+
+def test_weight_clipping_keeps_every_weight_small() -> None:
+    gan, _ = trained(Objective(WGAN_GP.d, WGAN_GP.g, weight_clip=0.01))
+    assert max(float(p.detach().abs().max()) for p in gan.D.parameters()) == pytest.approx(0.01)
+    assert max(float(p.detach().abs().max()) for p in gan.G.parameters()) > 0.01
+
+
+def test_terms_of_the_generator_see_its_latents() -> None:
+    shapes = []
+
+    def penalty(G: nn.Module, z: Tensor, c: Tensor) -> Tensor:
+        shapes.append((tuple(z.shape), tuple(c.shape)))
+        return G(z, c).square().sum(1)
+
+    trained(Objective(SATURATING.d, SATURATING.g, g_terms={"size": Term(penalty, every=2)}))
+    assert shapes == [((N, 3), (N,))] * 2
