@@ -1,0 +1,97 @@
+"""A folder of the user's own images: any size, any mode, with or without a folder for each class."""
+
+import logging
+import math
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import torch
+
+from gantry import world
+from gantry.data.decoding import check_header, decode, each
+from gantry.data.files import check_folder, class_ids, class_names, held_out, image_names
+from gantry.data.images import Images, RealData, Source, Split
+from gantry.data.streaming import ImageFiles
+
+_log = logging.getLogger(__name__)
+_NAMED = 5  # broken files that are named; the others are counted
+
+
+@dataclass(frozen=True)
+class Folder(Source):
+    """All images below the folder `root`, each cut to `shape` = (1 or 3, height, width).
+
+    The share `test_share` of them is held out, chosen by name, so that images that are added move no other.
+    Up to `memory_limit` megabytes of decoded images live in memory; larger sets stay on the disk and are
+    decoded by `workers` processes. Broken files are left out and reported; ValueError where fewer than
+    `min_images` remain.
+    """
+
+    root: str
+    shape: Sequence[int]
+    test_share: float
+    min_images: int
+    memory_limit: float
+    workers: int
+
+    def __post_init__(self) -> None:
+        if self.shape[0] not in (1, 3):
+            raise ValueError(f"data.shape must begin with 1 (grey) or 3 (colour), got {list(self.shape)}")
+        if not 0 <= self.test_share < 1:
+            raise ValueError(f"data.source.test_share must be at least 0 and below 1, got {self.test_share}")
+        for key in ("min_images", "memory_limit", "workers"):
+            if getattr(self, key) < 0:
+                raise ValueError(f"data.source.{key} must be 0 or more, got {getattr(self, key)}")
+        check_folder(self.root)
+
+    def load(self) -> RealData:
+        names = image_names(self.root)
+        classes = class_names(names)
+        read = self._in_memory if self._fits(len(names)) else self._on_disk
+        out = {name: held_out(name, self.test_share) for name in names}
+        train, broken = read([name for name in names if not out[name]], classes)
+        test, others = read([name for name in names if out[name]], classes)
+        self._report(broken | others, len(names))
+        return RealData(self._folder.name, train, test, classes)
+
+    @property
+    def _folder(self) -> Path:
+        return Path(self.root).expanduser().resolve()
+
+    def _fits(self, n: int) -> bool:
+        return n * math.prod(self.shape) <= self.memory_limit * 1e6
+
+    def _in_memory(self, names: Sequence[str], classes: Sequence[str]) -> tuple[Split, dict[str, str]]:
+        x = np.empty((len(names), *self.shape), np.uint8)
+
+        def read(i: int, path: Path) -> None:
+            x[i] = decode(path, self.shape)
+
+        broken = self._each(names, read)
+        good = [i for i, name in enumerate(names) if name not in broken]
+        c = torch.tensor(class_ids(names, classes), dtype=torch.int64)
+        return Images(torch.from_numpy(x[good] if broken else x), c[good]), broken
+
+    def _on_disk(self, names: Sequence[str], classes: Sequence[str]) -> tuple[Split, dict[str, str]]:
+        broken = self._each(names, lambda _, path: check_header(path))
+        good = tuple(name for name in names if name not in broken)
+        c = torch.tensor(class_ids(good, classes), dtype=torch.int64)
+        return ImageFiles(self._folder, good, c, tuple(self.shape), self.workers), broken
+
+    def _each(self, names: Sequence[str], read: Callable[[int, Path], None]) -> dict[str, str]:
+        broken = each([self._folder / name for name in names], read)
+        return {names[i]: why for i, why in sorted(broken.items())}
+
+    def _report(self, broken: dict[str, str], total: int) -> None:
+        """Say which files are broken; raises ValueError where too few images are left."""
+        shown = ", ".join(f"{name} ({why})" for name, why in list(broken.items())[:_NAMED])
+        more = f" and {len(broken) - _NAMED} more" if len(broken) > _NAMED else ""
+        said = f"{len(broken)} of {total} files cannot be read: {shown}{more}" if broken else "none is broken"
+        if total - len(broken) < self.min_images:
+            rule = f"a folder with at least {self.min_images} readable images (data.source.min_images)"
+            found = f"with {total - len(broken)}"
+            raise ValueError(f"data.source.root must be {rule}, got '{self._folder}' {found}; {said}")
+        if broken and world.rank() == 0:
+            _log.warning("%s: %s; training goes on without them", self._folder, said)

@@ -1,0 +1,89 @@
+"""The classic sets that torchvision fetches once and checks: MNIST, Fashion-MNIST, CIFAR-10 and CIFAR-100."""
+
+import socket
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
+from http.client import HTTPException
+from pathlib import Path
+from tarfile import TarError
+from typing import Any, Literal
+
+import torch
+from filelock import FileLock
+from torchvision import datasets
+
+from gantry.data.images import Images, RealData, Source
+
+_TIMEOUT = 30.0  # seconds that a server may keep silent; torchvision itself would wait for ever
+
+# How to fill a folder by hand: the files, where they go below it, and where they are to be had.
+_BY_HAND = {
+    "MNIST": "the four .gz files of https://ossci-datasets.s3.amazonaws.com/mnist/ into MNIST/raw",
+    "FashionMNIST": "the four .gz files of github.com/zalandoresearch/fashion-mnist into FashionMNIST/raw",
+    "CIFAR10": "https://www.cs.toronto.edu/~kriz/cifar-10-python.tar.gz",
+    "CIFAR100": "https://www.cs.toronto.edu/~kriz/cifar-100-python.tar.gz",
+}
+_BROKEN = (RuntimeError, OSError, ValueError, AssertionError, EOFError, HTTPException, TarError)
+
+
+@contextmanager
+def _impatient() -> Iterator[None]:
+    before = socket.getdefaulttimeout()
+    socket.setdefaulttimeout(_TIMEOUT)
+    try:
+        yield
+    finally:
+        socket.setdefaulttimeout(before)
+
+
+@dataclass(frozen=True)
+class TorchvisionSet(Source):
+    """One of torchvision's sets below the folder `root`, with torchvision's own train and test split.
+
+    Raises ValueError, with the folder and how to fill it, where the set is not whole and cannot be fetched.
+    """
+
+    dataset: Literal["MNIST", "FashionMNIST", "CIFAR10", "CIFAR100"]
+    root: str
+
+    @property
+    def folder(self) -> Path:
+        return Path(self.root).expanduser()
+
+    def load(self) -> RealData:
+        with suppress(*_BROKEN):
+            return self._read()
+        try:
+            self._fetch()
+            return self._read()
+        except _BROKEN as error:
+            raise self._not_whole(error) from error
+
+    def _read(self) -> RealData:
+        train, test = self._open(train=True), self._open(train=False)
+        return RealData(self.dataset, _images(train), _images(test), tuple(train.classes))
+
+    def _fetch(self) -> None:
+        """The first process to come downloads; the others, of this run and of others, wait for it."""
+        self.folder.mkdir(parents=True, exist_ok=True)
+        with FileLock(self.folder / f".{self.dataset}.lock"), _impatient():
+            self._open(train=False, download=True)
+
+    def _open(self, train: bool, download: bool = False) -> Any:
+        return getattr(datasets, self.dataset)(self.folder, train=train, download=download)
+
+    def _not_whole(self, error: Exception) -> ValueError:
+        reason = " ".join(f"{type(error).__name__}: {error}".split())
+        return ValueError(
+            f"data.source.root must hold a whole {self.dataset} or be a place where it can be downloaded to, "
+            f"got '{self.folder}' ({reason}). Run once with a network, or put {_BY_HAND[self.dataset]} "
+            "into that folder; delete a damaged copy first"
+        )
+
+
+def _images(dataset: Any) -> Images:
+    """torchvision keeps [N, H, W] tensors for the grey sets and [N, H, W, 3] arrays for the colour ones."""
+    x = torch.as_tensor(dataset.data)
+    x = x[:, None] if x.ndim == 3 else x.permute(0, 3, 1, 2)
+    return Images(x.contiguous(), torch.as_tensor(dataset.targets))

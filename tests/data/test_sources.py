@@ -1,0 +1,81 @@
+"""What the embedded and the drawn data sets hold."""
+
+import pytest
+import torch
+from torch import Tensor
+
+from gantry.data.digits import Digits
+from gantry.data.images import Images, RealData
+from gantry.data.stacked import Stacked
+from gantry.data.toys import Gaussians, grid, ring
+
+
+def test_digits_are_the_1797_of_scikit_learn() -> None:
+    data = Digits().load()
+    assert (len(data.train), len(data.test), data.shape) == (1437, 360, (1, 8, 8))
+    assert data.classes == tuple("0123456789")
+    x, c = torch.cat([data.train.x, data.test.x]), torch.cat([data.train.c, data.test.c])
+    assert c.bincount().tolist() == [178, 182, 177, 183, 181, 182, 181, 179, 174, 180]
+    assert len(x.unique()) == 17
+    assert (x.min().item(), x.max().item()) == (0, 255)
+    assert x.float().mean().item() == pytest.approx(
+        4.884165 * 255 / 16, abs=0.05
+    )  # 4.88: mean of the 17 levels
+
+
+def test_digits_are_split_the_same_way_each_time_and_share_no_image() -> None:
+    first, second = Digits().load(), Digits().load()
+    assert first.digest("test") == second.digest("test")
+    together = torch.cat([first.train.x, first.test.x]).flatten(1)
+    assert len(together.unique(dim=0)) == 1797
+
+
+def distances(images: Images, centres: Tensor) -> tuple[Tensor, Tensor]:
+    """To the nearest centre, and which that is."""
+    nearest = torch.cdist(images.x, centres).min(dim=1)
+    return nearest.values, nearest.indices
+
+
+@pytest.mark.parametrize(("source", "modes", "sigma"), [(ring, 8, 0.02 / 2.5), (grid, 25, 0.05 / 5)])
+def test_toys_have_their_modes_and_widths(source: type[Gaussians], modes: int, sigma: float) -> None:
+    toy = source(train=20_000, test=1_000)
+    data = toy.load()
+    assert (data.shape, data.num_classes, len(data.train), len(data.test)) == ((2,), modes, 20_000, 1_000)
+    distance, mode = distances(data.train, toy.centres / toy.scale)
+    assert torch.equal(mode, data.train.c)
+    assert distance.square().mean().sqrt().item() == pytest.approx(sigma * 2**0.5, rel=0.03)
+    assert (mode.bincount() / 20_000 - 1 / modes).abs().max().item() < 0.01
+    assert data.train.x.abs().max().item() < 1
+
+
+def test_the_ring_has_radius_0_8_and_the_grid_reaches_0_8() -> None:
+    round_, square = ring(1, 1), grid(1, 1)
+    torch.testing.assert_close((round_.centres / round_.scale).norm(dim=1), torch.full((8,), 0.8))
+    assert (square.centres / square.scale).unique().tolist() == pytest.approx([-0.8, -0.4, 0, 0.4, 0.8])
+
+
+class Shades:
+    """Grey digits of one pixel: digit d has the level 10 d (train) or 10 d + 1 (test)."""
+
+    def load(self) -> RealData:
+        c = torch.arange(10)
+        train, test = (Images((10 * c + i).to(torch.uint8).view(10, 1, 1, 1), c) for i in (0, 1))
+        return RealData("shades", train, test, tuple("0123456789"))
+
+
+def test_stacked_labels_read_the_three_channels() -> None:
+    data = Stacked(Shades(), train=20_000, test=500).load()
+    assert (data.name, data.shape, data.num_classes) == ("stacked_shades", (3, 1, 1), 1000)
+    for split, offset in ((data.train, 0), (data.test, 1)):
+        digits = (split.x.flatten(1).long() - offset) // 10  # [N, 3]
+        assert split.c.tolist() == [int("".join(map(str, three))) for three in digits.tolist()]
+    assert len(data.train.c.unique()) == 1000
+    assert data.classes[42] == "042"
+
+
+def test_stacked_digits_stack_the_real_ones() -> None:
+    digits, data = Digits().load(), Stacked(Digits(), train=2_000, test=100).load()
+    known = {image.numpy().tobytes(): label.item() for image, label in zip(digits.test.x, digits.test.c)}
+    for image, label in zip(data.test.x, data.test.c):
+        a, b, c = (known[channel.numpy().tobytes()] for channel in image)
+        assert label == 100 * a + 10 * b + c
