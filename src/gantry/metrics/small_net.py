@@ -1,0 +1,129 @@
+"""Small classifiers that ship with Gantry: their features stand in for Inception's where there is no network.
+
+One plain family. A fixed 2x2 stem whitens patches (each principal direction with both signs: 8 C channels),
+stages of two 3x3 convolutions halve the side, the mean over positions gives the features and one linear layer
+the classes. The batch norms of training are folded into the convolutions, so what an image gives does not
+depend on the images beside it. Recipe: benchmarks/train_small_net.py. Accuracies: docs/small_networks.md.
+"""
+
+import hashlib
+from dataclasses import dataclass
+from importlib import resources
+from importlib.resources.abc import Traversable
+from itertools import pairwise
+
+import torch
+import torch.nn.functional as F
+from safetensors.torch import load
+from torch import Tensor, nn
+
+from gantry.metrics.features import Features
+from gantry.metrics.precision import full_precision
+
+WEIGHTS = resources.files("gantry.metrics").joinpath("weights")
+LUMA = (0.299, 0.587, 0.114)  # red, green and blue in grey (ITU-R BT.601)
+
+
+@dataclass(frozen=True)
+class Size:
+    """The images that a network looks at, and the channels of its stages; the last ones are its features."""
+
+    channels: int
+    side: int
+    widths: tuple[int, ...]
+    num_classes: int = 10
+
+
+SIZES = {
+    "digits": Size(channels=1, side=8, widths=(32, 64)),
+    "mnist": Size(channels=1, side=28, widths=(32, 64, 128)),
+    "cifar10": Size(channels=3, side=32, widths=(64, 256, 256)),
+}
+
+
+class Stage(nn.Module):
+    """[N, c_in, H, W] -> [N, c_out, H // 2, W // 2]."""
+
+    def __init__(self, c_in: int, c_out: int) -> None:
+        super().__init__()
+        self.down = nn.Conv2d(c_in, c_out, 3, padding=1)
+        self.keep = nn.Conv2d(c_out, c_out, 3, padding=1)
+
+    def forward(self, x: Tensor) -> Tensor:
+        x = F.gelu(F.max_pool2d(self.down(x), 2))
+        return F.gelu(self.keep(x))
+
+
+class SmallNet(nn.Module):
+    """Extractor: uint8 images [N, 1 or 3, H, W] -> `Features`, in float32, each image by itself.
+
+    Beside what every extractor has: `num_classes`, and `size`, the (C, H, W) that it looks at. `digest` is
+    that of the weights file, empty while there is none.
+    """
+
+    mean: Tensor
+    std: Tensor
+
+    def __init__(self, name: str, digest: str = "") -> None:
+        super().__init__()
+        spec = SIZES[name]
+        self.name, self.digest = name, digest
+        self.dim, self.num_classes = spec.widths[-1], spec.num_classes
+        self.size = (spec.channels, spec.side, spec.side)
+        self.resizer = f"bilinear, antialiased, to {spec.channels}x{spec.side}x{spec.side}"
+        self.register_buffer("mean", torch.zeros(spec.channels, 1, 1))
+        self.register_buffer("std", torch.ones(spec.channels, 1, 1))
+        widths = (8 * spec.channels, *spec.widths)
+        self.stem = nn.Conv2d(spec.channels, widths[0], 2)
+        self.stages = nn.Sequential(*[Stage(c_in, c_out) for c_in, c_out in pairwise(widths)])
+        self.head = nn.Linear(self.dim, self.num_classes)
+
+    @torch.no_grad()
+    def forward(self, images: Tensor) -> Features:
+        """images uint8 [N, 1 or 3, H, W] -> features [N, dim], probabilities [N, num_classes]."""
+        with full_precision(images.device):
+            features = self.features(self.prepare(images))
+        # a sum of products, not a matrix product: those may have been set to TF32
+        logits = (features.unsqueeze(1) * self.head.weight).sum(2) + self.head.bias
+        return Features(features, logits.softmax(1))
+
+    def prepare(self, images: Tensor) -> Tensor:
+        """images uint8 [N, 1 or 3, H, W] -> float32 [N, *size], standardised as the training images were.
+
+        Grey becomes colour by repetition, colour becomes grey by luma. Other sides are resized in float,
+        bilinear and antialiased, without rounding; a rectangle is stretched to the square. Raises ValueError
+        for anything else than such images.
+        """
+        if images.dtype != torch.uint8 or images.dim() != 4 or images.shape[1] not in (1, 3):
+            got = f"{images.dtype} {list(images.shape)}"
+            raise ValueError(f"images must be uint8 [N, 1 or 3, H, W], got {got}")
+        x = _with_channels(images.float() / 255, self.size[0])
+        if x.shape[1:] != self.size:
+            x = F.interpolate(x, self.size[1:], mode="bilinear", antialias=True)
+        return (x - self.mean) / self.std
+
+    def features(self, x: Tensor) -> Tensor:
+        """x standardised [N, *size] -> [N, dim], differentiable."""
+        return self.stages(F.gelu(self.stem(x))).mean((2, 3))
+
+
+def _with_channels(x: Tensor, channels: int) -> Tensor:
+    """x [N, 1 or 3, H, W] -> [N, channels, H, W]; channels is 1 or 3 as well."""
+    if x.shape[1] == channels:
+        return x
+    if channels == 3:
+        return x.repeat(1, 3, 1, 1)
+    return (x * x.new_tensor(LUMA).view(3, 1, 1)).sum(1, keepdim=True)
+
+
+def load_small_net(name: str, folder: Traversable = WEIGHTS) -> SmallNet:
+    """The network `name`, frozen and in eval mode, on the CPU. The file holds float16, the network float32.
+
+    Raises ValueError for an unknown name.
+    """
+    if name not in SIZES:
+        raise ValueError(f"small_net must be one of {', '.join(SIZES)}, got {name}")
+    data = folder.joinpath(f"{name}.safetensors").read_bytes()
+    net = SmallNet(name, hashlib.sha256(data).hexdigest())
+    net.load_state_dict({key: value.float() for key, value in load(data).items()})
+    return net.eval().requires_grad_(False)
