@@ -1,4 +1,4 @@
-"""The data module: what it refuses, what it yields under a trainer, and that it goes on where training stands."""
+"""The data module: what it refuses, what it yields under a trainer, and where it goes on."""
 
 from itertools import islice
 from pathlib import Path
@@ -15,7 +15,7 @@ from gantry.data.images import Turn
 from gantry.data.module import DataModule
 from gantry.data.toys import ring
 
-GOOD: dict[str, Any] = dict(name="digits", shape=[1, 8, 8], num_classes=10, small_net="digits", batch_size=64)
+GOOD = {"name": "digits", "shape": [1, 8, 8], "num_classes": 10, "small_net": "digits", "batch_size": 64}
 
 
 def module(source: Any = None, batches_per_turn: int = 2, flip: bool = False, **changed: Any) -> DataModule:

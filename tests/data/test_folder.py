@@ -1,0 +1,261 @@
+"""A folder of the user's images: every kind of file that people have, and those that are broken."""
+
+import logging
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+
+from gantry.data.decoding import decode
+from gantry.data.files import held_out, image_names
+from gantry.data.folder import Folder
+
+RED, WHITE, BLACK = (255, 0, 0), (255, 255, 255), (0, 0, 0)
+
+
+def folder(root: Path, **changed: Any) -> Folder:
+    settings = {"shape": [3, 8, 8], "test_share": 0.2, "min_images": 1, "memory_limit": 1, "workers": 0}
+    return Folder(str(root), **{**settings, **changed})
+
+
+def picture(path: Path, colour: tuple[int, int, int] = RED, size: tuple[int, int] = (10, 10)) -> Path:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    Image.new("RGB", size, colour).save(path)
+    return path
+
+
+def many(root: Path, n: int, suffix: str = "png") -> None:
+    for i in range(n):
+        picture(root / f"{i}.{suffix}", (i, 0, 0))
+
+
+def colours(image: np.ndarray) -> set[tuple[int, ...]]:
+    """The colours of an image [C, H, W]."""
+    return set(map(tuple, image.reshape(len(image), -1).T.tolist()))
+
+
+# One file of a kind -> the colours that it must have as RGB.
+
+
+def grey(path: Path) -> set:
+    Image.new("L", (9, 9), 77).save(path)
+    return {(77, 77, 77)}
+
+
+def grey_16_bit(path: Path) -> set:
+    Image.fromarray(np.full((9, 9), 200 * 257, np.uint16)).save(path)
+    return {(200, 200, 200)}
+
+
+def bilevel(path: Path) -> set:
+    Image.new("1", (9, 9), 1).save(path)
+    return {WHITE}
+
+
+def transparent(path: Path) -> set:
+    Image.new("RGBA", (9, 9), (0, 0, 0, 0)).save(path)
+    return {WHITE}
+
+
+def half_transparent(path: Path) -> set:
+    Image.new("RGBA", (9, 9), (255, 0, 0, 51)).save(path)  # one fifth red on white
+    return {(255, 204, 204)}
+
+
+def grey_with_alpha(path: Path) -> set:
+    Image.new("LA", (9, 9), (0, 0)).save(path)
+    return {WHITE}
+
+
+def palette(path: Path) -> set:
+    Image.new("RGB", (9, 9), RED).quantize(4).save(path)
+    return {RED}
+
+
+def palette_with_transparency(path: Path) -> set:
+    image = Image.new("P", (9, 9), 1)
+    image.putpalette([*BLACK, *RED])
+    image.save(path, transparency=1)
+    return {WHITE}
+
+
+def rgb_with_a_transparent_colour(path: Path) -> set:
+    Image.new("RGB", (9, 9), RED).save(path, transparency=RED)
+    return {WHITE}
+
+
+KINDS: list[tuple[Callable[[Path], set], str]] = [
+    (grey, "png"),
+    (grey, "bmp"),
+    (grey, "pgm"),
+    (grey_16_bit, "png"),
+    (grey_16_bit, "tif"),
+    (grey_16_bit, "pgm"),
+    (bilevel, "png"),
+    (transparent, "png"),
+    (transparent, "webp"),
+    (half_transparent, "png"),
+    (grey_with_alpha, "png"),
+    (palette, "png"),
+    (palette, "gif"),
+    (palette_with_transparency, "png"),
+    (palette_with_transparency, "gif"),
+    (rgb_with_a_transparent_colour, "png"),
+]
+
+
+@pytest.mark.parametrize(("kind", "suffix"), KINDS, ids=lambda value: getattr(value, "__name__", value))
+def test_every_kind_of_file_gets_the_colours_that_people_see(
+    kind: Callable[[Path], set], suffix: str, tmp_path: Path
+) -> None:
+    expected = kind(path := tmp_path / f"image.{suffix}")
+    assert colours(decode(path, (3, 4, 4))) == expected
+
+
+def test_cmyk_jpegs_become_rgb(tmp_path: Path) -> None:
+    Image.new("CMYK", (16, 16), (0, 255, 255, 0)).save(tmp_path / "a.jpg", quality=100)
+    ((red, green, blue),) = colours(decode(tmp_path / "a.jpg", (3, 4, 4)))
+    assert (red > 240, green < 15, blue < 15) == (True, True, True)
+
+
+def test_cameras_that_were_held_sideways_are_turned(tmp_path: Path) -> None:
+    """Orientation 6: the first column of the pixels is the top of the scene."""
+    pixels = np.zeros((8, 8, 3), np.uint8)
+    pixels[:2, :4] = RED  # no symmetry
+    exif = Image.Exif()
+    exif[0x0112] = 6
+    Image.fromarray(pixels).save(tmp_path / "a.png", exif=exif)
+    image = decode(tmp_path / "a.png", (3, 8, 8))
+    assert np.array_equal(image, np.rot90(pixels, -1).transpose(2, 0, 1))
+    assert colours(image[:, :4, 6:]) == {RED}
+
+
+@pytest.mark.parametrize("size", [(30, 10), (10, 30)])
+def test_the_centre_is_kept(size: tuple[int, int], tmp_path: Path) -> None:
+    image = Image.new("RGB", size, RED)
+    image.paste(WHITE, ((size[0] - 10) // 2, (size[1] - 10) // 2, (size[0] + 10) // 2, (size[1] + 10) // 2))
+    image.save(tmp_path / "a.png")
+    assert colours(decode(tmp_path / "a.png", (3, 10, 10))) == {WHITE}
+
+
+@pytest.mark.parametrize("size", [(1, 1), (3, 200), (8, 8), (37, 23)])
+def test_any_size_comes_to_any_shape(size: tuple[int, int], tmp_path: Path) -> None:
+    path = picture(tmp_path / "a.png", RED, size)
+    assert decode(path, (3, 6, 8)).shape == (3, 6, 8)
+    grey = decode(path, (1, 6, 8))
+    assert (grey.shape, grey.dtype, colours(grey)) == ((1, 6, 8), np.uint8, {(76,)})
+
+
+def test_a_folder_without_classes(tmp_path: Path) -> None:
+    many(tmp_path, 40)
+    (tmp_path / "notes.txt").write_text("not an image")
+    picture(tmp_path / ".thumbnails" / "x.png")
+    picture(tmp_path / "._0.png")
+    data = folder(tmp_path).load()
+    assert (data.name, data.classes, data.shape) == (tmp_path.name, (), (3, 8, 8))
+    assert len(data.train) + len(data.test) == 40
+    reds = torch.cat([split.part(0, len(split)).x[:, 0, 0, 0] for split in (data.train, data.test)])
+    assert sorted(reds.tolist()) == list(range(40))
+    assert data.train.c.unique().tolist() == [0]
+
+
+def test_class_folders_give_labels(tmp_path: Path) -> None:
+    for colour, name in ((RED, "rød"), (WHITE, "日本 2"), (BLACK, "a")):
+        for i in range(12):
+            picture(tmp_path / name / f"deep {i % 2}" / f"{i}.PNG", colour)
+    data = folder(tmp_path).load()
+    assert data.classes == ("a", "rød", "日本 2")
+    for split in (data.train, data.test):
+        images = split.part(0, len(split))
+        for image, label in zip(images.x, images.c):
+            assert colours(image.numpy()) == {(BLACK, RED, WHITE)[label]}
+
+
+def test_new_files_move_no_old_one_between_the_splits(tmp_path: Path) -> None:
+    many(tmp_path, 60)
+    before = {name: held_out(name, 0.2) for name in image_names(str(tmp_path))}
+    many(tmp_path / "more", 30)
+    picture(tmp_path / "0 first.png")
+    after = {name: held_out(name, 0.2) for name in image_names(str(tmp_path))}
+    assert len(after) == 91
+    assert {name: after[name] for name in before} == before
+    assert 3 <= sum(before.values()) <= 25
+
+
+def test_the_share_held_out_is_the_share_asked_for() -> None:
+    held = [held_out(f"{i}.png", 0.1) for i in range(10_000)]
+    assert sum(held) == pytest.approx(1000, abs=120)  # four standard deviations
+    assert not any(held_out(f"{i}.png", 0) for i in range(100))
+
+
+def test_accents_are_one_name_on_every_system() -> None:
+    shares = [i / 50 for i in range(50)]
+    composed, decomposed = "caf\u00e9.png", "cafe\u0301.png"
+    assert [held_out(composed, s) for s in shares] == [held_out(decomposed, s) for s in shares]
+
+
+def damage(root: Path) -> None:
+    """Seven broken files of seven kinds."""
+    noise = Image.fromarray(np.random.default_rng(0).integers(256, size=(64, 64, 3), dtype=np.uint8))
+    for name in ("b_truncated.jpg", "c_truncated.png"):
+        noise.save(root / name)
+        (root / name).write_bytes((root / name).read_bytes()[:1500])
+    (root / "d_text.png").write_text("this is no image")
+    (root / "e_empty.gif").touch()
+    (root / "f_html.jpg").write_text("<html>404</html>")
+    (root / "g_header.png").write_bytes(b"\x89PNG\r\n\x1a\n")
+    Image.new("F", (4, 4)).save(root / "h_floats.tiff")
+
+
+def test_broken_files_are_counted_and_the_first_are_named(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    many(tmp_path, 30)
+    damage(tmp_path)
+    with caplog.at_level(logging.WARNING):
+        data = folder(tmp_path).load()
+    assert len(data.train) + len(data.test) == 30
+    ((_, level, message),) = caplog.record_tuples
+    assert level == logging.WARNING
+    assert message.startswith(f"{tmp_path}: 7 of 37 files cannot be read: ")
+    assert message.endswith(" and 2 more; training goes on without them")
+    assert sum(name in message for name in ("b_tr", "c_tr", "d_t", "e_e", "f_h", "g_h", "h_f")) == 5
+    assert "\n" not in message
+
+
+def test_too_few_readable_images_end_it_in_one_line(tmp_path: Path) -> None:
+    many(tmp_path, 4)
+    damage(tmp_path)
+    rule = (
+        r"^data\.source\.root must be a folder with at least 5 readable images \(data\.source\.min_images\)"
+    )
+    with pytest.raises(ValueError, match=rule + r", got '.*' with 4; 7 of 11 files cannot be read: [^\n]*$"):
+        folder(tmp_path, min_images=5).load()
+
+
+def test_no_folder_and_an_empty_one_are_refused_at_construction(tmp_path: Path) -> None:
+    (file := tmp_path / "file").touch()
+    cases = {tmp_path / "none": "which does not exist", file: "which is a file", tmp_path: "without any"}
+    for root, found in cases.items():
+        rule = rf"^data\.source\.root must be a folder with images .*, got '{root}' {found}$"
+        with pytest.raises(ValueError, match=rule):
+            folder(root)
+
+
+@pytest.mark.parametrize(
+    ("key", "changed"),
+    [
+        (r"data\.shape", {"shape": [4, 8, 8]}),
+        (r"data\.source\.test_share", {"test_share": 1.0}),
+        (r"data\.source\.min_images", {"min_images": -1}),
+        (r"data\.source\.workers", {"workers": -1}),
+    ],
+)
+def test_wrong_settings_are_refused_by_name(key: str, changed: dict[str, Any], tmp_path: Path) -> None:
+    picture(tmp_path / "a.png")
+    with pytest.raises(ValueError, match=f"^{key} must"):
+        folder(tmp_path, **changed)
