@@ -1,4 +1,4 @@
-"""The numbers that a run ends with: `summary.json` in its folder, where every score stands beside its protocol."""
+"""The numbers that a run ends with: `summary.json` in its folder, every score beside its protocol."""
 
 import json
 import math
@@ -9,12 +9,14 @@ from typing import Any
 from gantry.runs.run_folder import replace
 
 FILE = "summary.json"
-Entries = Mapping[str, Any]
 
 
-def write_summary(folder: Path, entries: Entries) -> None:
-    """Merge entries into the summary, dict into dict; the file is replaced as a whole. One process writes it."""
-    merged = _merge(read_summary(folder), _plain(entries))
+def write_summary(folder: Path, entries: Mapping[str, Any]) -> None:
+    """Put entries into the summary, each in place of an earlier one of its name; one process calls it.
+
+    An entry is replaced as a whole, for its scores and their protocol belong together.
+    """
+    merged = read_summary(folder) | {name: _plain(entry) for name, entry in entries.items()}
     replace(folder / FILE, json.dumps(merged, indent=2, allow_nan=False) + "\n")
 
 
@@ -27,15 +29,6 @@ def read_summary(folder: Path) -> dict[str, Any]:
         return dict(json.loads(path.read_text(encoding="utf-8")))
     except ValueError as error:
         raise ValueError(f"{FILE} must be JSON, got {path}: {error}") from None
-
-
-def _merge(old: Entries, new: Entries) -> dict[str, Any]:
-    both = {name: _merge(old[name], new[name]) for name in old.keys() & new.keys() if _dicts(old[name], new[name])}
-    return {**old, **new, **both}
-
-
-def _dicts(*values: Any) -> bool:
-    return all(isinstance(value, Mapping) for value in values)
 
 
 def _plain(value: Any) -> Any:

@@ -1,0 +1,80 @@
+"""Count, mean and covariance of features, streamed in float64: features are never all held."""
+
+from pathlib import Path
+from typing import Self
+
+import torch
+from safetensors.torch import load_file, save_file
+from torch import Tensor
+
+from gantry import world
+
+
+class Statistics:
+    """n, mean [F] and scatter [F, F], the sum of outer products of the deviations from the mean, in float64.
+
+    Batches are merged as Chan, Golub and LeVeque (1979) merge samples: no difference of large sums is ever
+    taken, so features far from zero cost no precision.
+    """
+
+    def __init__(self, dim: int, device: torch.device | str = "cpu") -> None:
+        device = float64_device(device)
+        self.n = 0
+        self.mean = torch.zeros(dim, dtype=torch.float64, device=device)
+        self.scatter = torch.zeros(dim, dim, dtype=torch.float64, device=device)
+
+    def update(self, features: Tensor) -> None:
+        """Take in features [N, F]; N may be 0."""
+        if len(features) == 0:
+            return
+        x = features.to(self.mean.device, torch.float64)
+        total = self.n + len(x)
+        shift = x.mean(0) - self.mean
+        between = shift * (self.n * len(x) / total) ** 0.5
+        rows = torch.cat([x - x.mean(0), between[None]])  # [N + 1, F]
+        self.scatter.addmm_(rows.T, rows)
+        self.mean += shift * (len(x) / total)
+        self.n = total
+
+    def over_ranks(self) -> "Statistics":
+        """The statistics of all processes together; every process must call it, also one that saw nothing."""
+        whole = Statistics(len(self.mean), self.mean.device)
+        whole.n = int(world.sum_(torch.tensor(self.n, device=self.mean.device)))
+        whole.mean = world.sum_(self.mean * (self.n / max(whole.n, 1)))
+        shift = self.mean - whole.mean
+        whole.scatter = world.sum_(self.scatter + self.n * torch.outer(shift, shift))
+        return whole
+
+    @property
+    def covariance(self) -> Tensor:
+        """The unbiased covariance [F, F] (divisor n - 1); raises ValueError for fewer than two samples."""
+        if self.n < 2:
+            raise ValueError(f"metrics.num_samples must be at least 2 for a covariance, got {self.n}")
+        return self.scatter / (self.n - 1)
+
+    def tensors(self) -> dict[str, Tensor]:
+        """What `from_tensors` makes equal statistics of."""
+        return {"n": torch.tensor(self.n), "mean": self.mean, "scatter": self.scatter}
+
+    @classmethod
+    def from_tensors(cls, tensors: dict[str, Tensor]) -> Self:
+        """The inverse of `tensors`."""
+        statistics = cls(0)
+        statistics.n = int(tensors["n"])
+        statistics.mean, statistics.scatter = tensors["mean"], tensors["scatter"]
+        return statistics
+
+    def save(self, path: Path) -> None:
+        """Write a safetensors file."""
+        save_file(self.tensors(), path)
+
+    @classmethod
+    def load(cls, path: Path) -> Self:
+        """Read what `save` wrote."""
+        return cls.from_tensors(load_file(path))
+
+
+def float64_device(device: torch.device | str) -> torch.device:
+    """The device itself, or the CPU in place of one without float64 (Apple's)."""
+    device = torch.device(device)
+    return torch.device("cpu") if device.type == "mps" else device
