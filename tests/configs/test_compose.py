@@ -1,0 +1,56 @@
+"""Every configuration composes, and what it names exists."""
+
+import pytest
+from composing import choices, composed
+from omegaconf import OmegaConf
+
+GROUPS = ("data", "model", "loss", "optim", "augment", "metrics", "callbacks", "logger", "experiment")
+NEEDS = {"folder": ["data.source.root=."], "ring": ["model=mlp"], "grid": ["model=mlp"]}
+
+
+@pytest.mark.parametrize("group", GROUPS)
+def test_every_choice_composes_and_resolves(group: str) -> None:
+    for choice in choices(group):
+        OmegaConf.to_container(composed(f"{group}={choice}", *NEEDS.get(choice, [])), resolve=True)
+
+
+@pytest.mark.parametrize("data", [name for name in choices("data") if name not in ("ring", "grid")])
+def test_every_model_fits_every_set_of_images(data: str) -> None:
+    for model in choices("model"):
+        composed(f"data={data}", f"model={model}", *NEEDS.get(data, []))
+
+
+def test_a_penalty_takes_batch_norm_out_of_the_critic() -> None:
+    assert composed("model=dcgan", "loss=nonsaturating").model.D.norm == "batch"
+    assert composed("model=dcgan", "loss=wgan_gp").model.D.norm == "none"
+    assert composed("model=dcgan", "loss=nonsaturating", "+loss.d_terms.r1=5").model.D.norm == "none"
+    with pytest.raises(ValueError, match=r"model\.D\.norm must not be batch"):
+        composed("model=dcgan", "loss=wgan_gp", "model.D.norm=batch")
+
+
+def test_a_number_stands_for_a_term_of_that_weight() -> None:
+    term = composed("loss=hinge", "+loss.d_terms.r1=0.25").loss.d_terms.r1
+    assert term.weight == 0.25
+    assert term.penalty["_target_"] == "gantry.losses.penalties.r1"
+    with pytest.raises(ValueError, match=r"loss\.d_terms\.r3 must be one of .*r1"):
+        composed("+loss.d_terms.r3=1")
+
+
+def test_the_command_line_wins_over_the_recipe() -> None:
+    assert composed("loss=wgan_gp").optim.D.betas == [0.0, 0.9]
+    assert composed("loss=wgan_gp", "optim.D.lr=0.5").optim.D.lr == 0.5
+    assert composed("loss=wgan").optim.G["_target_"] == "torch.optim.RMSprop"
+    assert composed("loss=wgan", "optim=adam").optim.G["_target_"] == "torch.optim.Adam"
+
+
+def test_the_parameter_counts_of_the_papers() -> None:
+    from gantry.runs.build import build
+
+    def millions(experiment: str) -> list[float]:
+        model = composed(f"experiment={experiment}").model
+        nets = (build(model.G), build(model.D))
+        return [round(sum(p.numel() for p in net.parameters()) / 1e6, 2) for net in nets]
+
+    assert millions("cifar10_dcgan") == [3.81, 2.93]
+    assert millions("cifar10_sngan") == [4.28, 1.05]
+    assert millions("cifar10_wgan_gp") == [4.28, 1.05]

@@ -1,0 +1,67 @@
+"""Every pair of model and loss builds and trains two turns."""
+
+from typing import Any
+
+import pytest
+import torch
+from composing import choices, composed
+from lightning import Callback, Trainer
+
+from gantry.runs.build import build
+from gantry.runs.train import build_gan
+from gantry.training.gan import GAN
+
+SMALL = {
+    "dcgan": ["model.G.width=4", "model.D.width=4"],
+    "mlp_conv": ["model.D.width=4"],
+    "resnet": ["model.G.width=4", "model.D.width=4"],
+    "sngan": ["model.G.width=4", "model.D.width=4"],
+}
+
+
+class Losses(Callback):
+    """Remembers what each turn returned."""
+
+    def __init__(self) -> None:
+        self.seen: list[dict[str, torch.Tensor]] = []
+
+    def on_train_batch_end(self, trainer: Trainer, gan: Any, outputs: Any, *_: Any) -> None:
+        self.seen.append(outputs["losses"])
+
+
+def trained(*overrides: str) -> tuple[GAN, Losses, dict[str, torch.Tensor]]:
+    cfg = composed("turns=2", "data.batch_size=4", *overrides)
+    gan, losses = build_gan(cfg), Losses()
+    before = {name: value.clone() for name, value in gan.state_dict().items()}
+    data = build(cfg.data, batches_per_turn=gan.loss.batches_per_turn, seed=0)
+    trainer = build(cfg.trainer, logger=False, callbacks=[losses])
+    trainer.fit(gan, datamodule=data)
+    return gan, losses, before
+
+
+def moved(gan: GAN, net: str, before: dict[str, torch.Tensor]) -> bool:
+    parameters = getattr(gan, net).named_parameters()
+    return any(not torch.equal(value, before[f"{net}.{name}"]) for name, value in parameters)
+
+
+@pytest.mark.parametrize("loss", choices("loss"))
+@pytest.mark.parametrize("model", choices("model"))
+def test_two_turns(model: str, loss: str) -> None:
+    gan, losses, before = trained(f"model={model}", f"loss={loss}", *SMALL.get(model, []))
+    assert gan.turn == len(losses.seen) == 2
+    assert all(value.isfinite() for scalars in losses.seen for value in scalars.values())
+    assert all(moved(gan, net, before) for net in ("G", "D", "G_ema"))
+    assert all(value.isfinite().all() for value in gan.state_dict().values())
+
+
+@pytest.mark.parametrize("model", choices("model"))
+def test_with_classes(model: str) -> None:
+    gan, losses, before = trained(f"model={model}", "loss=hinge", "model.conditional=true", *SMALL.get(model, []))
+    assert gan.G.num_classes == 10
+    assert all(moved(gan, net, before) for net in ("G", "D"))
+
+
+@pytest.mark.parametrize("loss", choices("loss"))
+def test_points_of_the_plane(loss: str) -> None:
+    gan, _, before = trained("model=mlp", "data=ring", "data.source.train=100", f"loss={loss}")
+    assert moved(gan, "G", before)
