@@ -39,7 +39,7 @@ class Checkpoints(Callback):
     def write(self, trainer: Trainer, name: str, before: str | None = None) -> None:
         """Write a checkpoint under its name; the one that bore the name is kept as `before`."""
         part, path = self.folder / f"{name}.part", self.folder / name
-        trainer.save_checkpoint(part)
+        trainer.save_checkpoint(part, weights_only=False)
         if trainer.is_global_zero:
             sync(part)
             if before is not None and path.exists():

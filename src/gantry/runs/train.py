@@ -3,6 +3,7 @@
 import logging
 import os
 import time
+import warnings
 from pathlib import Path
 
 import torch
@@ -23,6 +24,7 @@ log = logging.getLogger(__name__)
 def train(cfg: DictConfig) -> float | None:
     """Train as configured; -> the last value of the monitored score, for sweeps that optimise it."""
     folder = Path(cfg.run.dir)
+    quieten()
     with mistakes():
         checkpoint = place(cfg, folder)
     with processes(number_of_processes(cfg)):
@@ -78,6 +80,15 @@ def number_of_processes(cfg: DictConfig) -> int:
     if cfg.trainer.strategy == "auto":
         return 1
     return cfg.trainer.devices if cfg.trainer.devices > 0 else torch.cuda.device_count()
+
+
+def quieten() -> None:
+    """Lightning's remarks that tell the user nothing: what is said twice, advertised, or meant as it is."""
+    logger = logging.getLogger("lightning.pytorch")
+    logger.handlers.clear()
+    logger.setLevel(logging.WARNING)
+    for message in ("Found .* in eval mode", ".*treespec, LeafSpec", ".*does not have many workers"):
+        warnings.filterwarnings("ignore", message)
 
 
 def rank_of_this() -> int:
