@@ -2,37 +2,35 @@
 
 from pathlib import Path
 
-import hydra
 import pytest
-from omegaconf import DictConfig, OmegaConf
+from omegaconf import DictConfig
+from PIL import Image
 
+from composing import choices, composed
 from gantry.data.module import DataModule
+from gantry.runs.build import build
 
-CONFIGS = Path(__file__).parents[2] / "configs"
-NAMES = sorted(path.stem for path in (CONFIGS / "data").glob("*.yaml"))
 EMBEDDED = ["digits", "ring", "grid", "stacked_digits"]
 
 
-def config(name: str) -> DictConfig:
-    node = OmegaConf.load(CONFIGS / "data" / f"{name}.yaml")
-    return OmegaConf.create({"data": node}).data  # ${data.shape} needs its place in the tree
+def config(name: str, *overrides: str) -> DictConfig:
+    return composed(f"data={name}", "model=mlp", *overrides).data
 
 
-def build(node: DictConfig) -> DataModule:
-    return hydra.utils.instantiate(node, batches_per_turn=2, seed=0, _convert_="all")
+def module(node: DictConfig) -> DataModule:
+    data: DataModule = build(node, batches_per_turn=2, seed=0)
+    return data
 
 
 def test_every_data_set_of_the_list_has_a_file() -> None:
-    assert set(NAMES) == {
-        *("digits", "mnist", "fashion_mnist", "cifar10", "cifar100"),
-        *("ring", "grid", "stacked_digits", "stacked_mnist", "folder"),
-    }
+    images = ["digits", "mnist", "fashion_mnist", "cifar10", "cifar100", "stacked_digits", "stacked_mnist"]
+    assert choices("data") == sorted([*images, "ring", "grid", "folder"])
 
 
-@pytest.mark.parametrize("name", sorted({*NAMES} - {"folder"}))
+@pytest.mark.parametrize("name", [name for name in choices("data") if name != "folder"])
 def test_every_file_builds_without_touching_the_data(name: str) -> None:
     node = config(name)
-    data = build(node)
+    data = module(node)
     assert (data.name, data.shape, data.num_classes) == (name, tuple(node.shape), node.num_classes)
     assert data.flip == (name in ("cifar10", "cifar100"))
 
@@ -42,7 +40,7 @@ def test_embedded_sets_are_what_their_files_say(name: str) -> None:
     node = config(name)
     if "train" in node.source:
         node.source.update(train=100, test=10)
-    data = build(node)
+    data = module(node)
     data.setup("fit")
     assert (data.data.name, len(data.classes)) == (name, node.num_classes)
 
@@ -52,17 +50,17 @@ def test_the_folder_of_downloads_follows_the_environment(monkeypatch: pytest.Mon
     assert config("mnist").source.root == "/somewhere"
     monkeypatch.delenv("GANTRY_DATA_DIR")
     monkeypatch.setenv("HOME", "/home/me")
-    assert str(build(config("mnist")).source.folder) == "/home/me/.cache/gantry"  # type: ignore[attr-defined]
+    assert str(module(config("mnist")).source.folder) == "/home/me/.cache/gantry"  # type: ignore[attr-defined]
 
 
-def test_the_folder_s_images_take_the_shape_of_the_configuration(tmp_path: Path) -> None:
-    from PIL import Image
-
+def test_a_folder_s_images_take_the_shape_of_the_configuration(tmp_path: Path) -> None:
     for i in range(60):
         Image.new("L", (20, 30), i).save(tmp_path / f"{i}.png")
-    node = config("folder")
-    node.shape = [1, 16, 24]
-    node.source.root = str(tmp_path)
-    data = build(node)
+    data = module(config("folder", f"data.source.root={tmp_path}", "data.shape=[1,16,24]"))
     data.setup("fit")
     assert data.data.shape == (1, 16, 24)
+
+
+def test_a_folder_must_be_named() -> None:
+    with pytest.raises(ValueError, match=r"^data\.source\.root must be given, got nothing$"):
+        config("folder")

@@ -88,7 +88,8 @@ class Images:
         x, c = self.x.to(device), self.c.to(device)
         for turn in count(start):
             index = order.indices(turn, device)
-            yield to_float(x[index], order.flips(turn, device)), c[index]
+            picked = x.index_select(0, index.flatten())  # on the CPU 20 times as fast as x[index]
+            yield to_float(picked.view(*index.shape, *self.shape), order.flips(turn, device)), c[index]
 
 
 @dataclass(frozen=True)

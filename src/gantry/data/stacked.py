@@ -12,7 +12,8 @@ def stack(digits: Split, n: int, seed: int) -> Images:
     """n triples of grey digits, drawn with replacement -> x [n, 3, H, W], c = 100 a + 10 b + c."""
     whole = digits.part(0, len(digits))
     triples = torch.from_numpy(np.random.default_rng(seed).integers(len(whole), size=(n, 3)))
-    return Images(whole.x[triples].flatten(1, 2), whole.c[triples] @ torch.tensor([100, 10, 1]))
+    x = whole.x.index_select(0, triples.flatten())  # [3 n, 1, H, W]
+    return Images(x.view(n, 3, *whole.shape[1:]), whole.c[triples] @ torch.tensor([100, 10, 1]))
 
 
 @dataclass(frozen=True)

@@ -17,12 +17,15 @@ from gantry.data.images import Images, RealData, Source
 
 _TIMEOUT = 30.0  # seconds that a server may keep silent; torchvision itself would wait for ever
 
-# How to fill a folder by hand: the files, where they go below it, and where they are to be had.
+# How to fill a folder by hand: what to put where.
 _BY_HAND = {
-    "MNIST": "the four .gz files of https://ossci-datasets.s3.amazonaws.com/mnist/ into MNIST/raw",
-    "FashionMNIST": "the four .gz files of github.com/zalandoresearch/fashion-mnist into FashionMNIST/raw",
-    "CIFAR10": "https://www.cs.toronto.edu/~kriz/cifar-10-python.tar.gz",
-    "CIFAR100": "https://www.cs.toronto.edu/~kriz/cifar-100-python.tar.gz",
+    "MNIST": ("the four .gz files of https://ossci-datasets.s3.amazonaws.com/mnist/", "MNIST/raw"),
+    "FashionMNIST": (
+        "the four .gz files of https://github.com/zalandoresearch/fashion-mnist",
+        "FashionMNIST/raw",
+    ),
+    "CIFAR10": ("https://www.cs.toronto.edu/~kriz/cifar-10-python.tar.gz", ""),
+    "CIFAR100": ("https://www.cs.toronto.edu/~kriz/cifar-100-python.tar.gz", ""),
 }
 _BROKEN = (RuntimeError, OSError, ValueError, AssertionError, EOFError, HTTPException, TarError)
 
@@ -74,11 +77,12 @@ class TorchvisionSet(Source):
         return getattr(datasets, self.dataset)(self.folder, train=train, download=download)
 
     def _not_whole(self, error: Exception) -> ValueError:
-        reason = " ".join(f"{type(error).__name__}: {error}".split())
+        reason = f"{type(error).__name__}: {error}".strip().split("\n")[-1]
+        files, place = _BY_HAND[self.dataset]
         return ValueError(
             f"data.source.root must hold a whole {self.dataset} or be a place where it can be downloaded to, "
-            f"got '{self.folder}' ({reason}). Run once with a network, or put {_BY_HAND[self.dataset]} "
-            "into that folder; delete a damaged copy first"
+            f"got '{self.folder}' ({reason}). Run once with a network, or put {files} into "
+            f"{self.folder / place}; delete a damaged copy first"
         )
 
 
