@@ -77,7 +77,7 @@ def relativistic_g(fake_logits: Tensor, real_logits: Tensor | None) -> Tensor:
 
 
 def relativistic_average_d(real_logits: Tensor, fake_logits: Tensor) -> Tensor:
-    """-log s(D(x) - mean D(G(z))) - log(1 - s(D(G(z)) - mean D(x))) (Jolicoeur-Martineau 2018, section 4.2).
+    """-log s(D(x) - mean D(G(z))) - log(1 - s(D(G(z)) - mean D(x))) (Jolicoeur-Martineau 2018, section 4.3).
 
     Couples the batch through both means: to be given the logits of the whole global batch.
     """
@@ -85,7 +85,7 @@ def relativistic_average_d(real_logits: Tensor, fake_logits: Tensor) -> Tensor:
 
 
 def relativistic_average_g(fake_logits: Tensor, real_logits: Tensor | None) -> Tensor:
-    """The loss of D with the parts of real and fake exchanged (Jolicoeur-Martineau 2018, section 4.2)."""
+    """The loss of D with the parts of real and fake exchanged (Jolicoeur-Martineau 2018, section 4.3)."""
     return relativistic_average_d(fake_logits, _needed(real_logits))
 
 

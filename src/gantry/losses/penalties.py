@@ -40,7 +40,7 @@ def lipschitz_penalty(critic: Critic, x_real: Tensor, x_fake: Tensor) -> Tensor:
 
 
 def dragan(critic: Critic, x_real: Tensor, x_fake: Tensor) -> Tensor:  # noqa: ARG001
-    """(|gradient| - 1)^2 around real images (Kodali et al. 2017, eq. 4): -> [N].
+    """(|gradient| - 1)^2 around real images (DRAGAN, Kodali et al. 2017): -> [N].
 
     As in the authors' code: between each image and itself plus 0.5 std U[0, 1), std that of the whole batch.
     """

@@ -4,7 +4,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-SLOPE = 0.2  # of the leaky ReLU, Radford et al. 2016, section 3.1
+SLOPE = 0.2  # of the leaky ReLU, Radford et al. 2016, section 4
 
 
 def join(z: Tensor, c: Tensor | None, num_classes: int) -> Tensor:

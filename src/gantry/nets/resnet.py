@@ -1,4 +1,4 @@
-"""Residual nets of WGAN-GP (Gulrajani et al. 2017, appendix F) and SNGAN (Miyato et al. 2018, Table 4).
+"""Residual nets of WGAN-GP (Gulrajani et al. 2017, for CIFAR-10) and SNGAN (Miyato et al. 2018, Table 4).
 
 With classes: conditional BatchNorm in G and a projection in D (Miyato & Koyama 2018).
 """

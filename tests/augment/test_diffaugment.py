@@ -1,0 +1,158 @@
+import pytest
+import torch
+from torch import Tensor
+from torch.testing import assert_close
+
+from gantry import noise
+from gantry.augment import diffaugment as da
+from gantry.augment.none import identity
+from gantry.losses.penalties import r1
+
+FULL = da.DiffAugment(color=True, translation=0.125, cutout=0.5)
+PARTS = {
+    "brightness": da.brightness,
+    "saturation": da.saturation,
+    "contrast": da.contrast,
+    "translation": lambda x: da.translation(x, 0.25),
+    "cutout": lambda x: da.cutout(x, 0.5),
+    "all": FULL,
+}
+every = pytest.mark.parametrize("name", PARTS)
+
+
+def images(n: int, channels: int = 3, side: int = 8) -> Tensor:
+    torch.manual_seed(0)
+    noise.seed_turn(0, 0)
+    return torch.rand(n, channels, side, side) * 2 - 1
+
+
+def test_none_is_the_identity() -> None:
+    x = images(2)
+    assert identity(x) is x
+    assert da.DiffAugment(color=False, translation=0.0, cutout=0.0)(x) is x
+
+
+@every
+def test_keeps_the_shape_and_draws_for_each_image(name: str) -> None:
+    x = images(1).expand(64, 3, 8, 8)
+    out = PARTS[name](x)
+    assert out.shape == x.shape
+    assert out.dtype == x.dtype
+    assert out.flatten(1).unique(dim=0).shape[0] > 15  # whole-pixel moves and holes repeat by chance
+
+
+@every
+def test_draws_are_those_of_the_turn(name: str) -> None:
+    x, outs = images(8), []
+    for turn in (3, 3, 4):
+        noise.seed_turn(0, turn)
+        outs.append(PARTS[name](x))
+    assert torch.equal(outs[0], outs[1])
+    assert not torch.equal(outs[0], outs[2])
+
+
+@every
+def test_an_image_depends_on_itself_alone(name: str) -> None:
+    x = images(3).requires_grad_()
+    (gradient,) = torch.autograd.grad((PARTS[name](x)[0] ** 2).sum(), x)
+    assert gradient[0].abs().max() > 0
+    assert not gradient[1:].any()
+
+
+@every
+def test_a_penalty_passes_through(name: str) -> None:
+    """Each part is affine in x: with a linear critic, R1 is the same at any x under the same draws."""
+    x = images(4).double()
+    w = torch.randn(3, 8, 8, dtype=torch.float64, requires_grad=True)
+
+    def penalty(x: Tensor) -> Tensor:
+        noise.seed_turn(0, 5)
+        return r1(lambda x: (PARTS[name](x) * w).sum((1, 2, 3)), x, x)
+
+    assert_close(penalty(x), penalty(3 * x - 1))
+    (gradient,) = torch.autograd.grad(penalty(x).sum(), w)
+    assert gradient.abs().max() > 0
+
+
+def test_brightness_adds_up_to_one_half() -> None:
+    x = images(256)
+    shift = da.brightness(x) - x
+    assert_close(shift, shift[:, :1, :1, :1].expand_as(shift))
+    assert -0.5 <= shift.min() < -0.45
+    assert 0.45 < shift.max() <= 0.5
+
+
+def test_saturation_scales_what_is_not_grey() -> None:
+    x = images(256)
+    out, grey = da.saturation(x), x.mean(1, keepdim=True)
+    factor = (out - grey).flatten(1).norm(dim=1) / (x - grey).flatten(1).norm(dim=1)
+    assert_close(out, grey + factor[:, None, None, None] * (x - grey))
+    assert_close(out.mean(1, keepdim=True), grey)
+    assert factor.min() < 0.1
+    assert 1.9 < factor.max() < 2
+    single = images(4, channels=1)
+    assert_close(da.saturation(single), single)
+
+
+def test_contrast_scales_about_the_mean() -> None:
+    x = images(256)
+    mean = x.mean((1, 2, 3), keepdim=True)
+    out = da.contrast(x)
+    factor = (out - mean).flatten(1).norm(dim=1) / (x - mean).flatten(1).norm(dim=1)
+    assert_close(out, mean + factor[:, None, None, None] * (x - mean))
+    assert 0.5 <= factor.min() < 0.55
+    assert 1.45 < factor.max() < 1.5
+
+
+def moved(image: Tensor, down: int, right: int) -> Tensor:
+    out = torch.zeros_like(image)
+    side = image.shape[-1]
+    for row in range(side):
+        for column in range(side):
+            if 0 <= row - down < side and 0 <= column - right < side:
+                out[:, row, column] = image[:, row - down, column - right]
+    return out
+
+
+def test_translation_moves_by_whole_pixels_and_fills_with_zero() -> None:
+    x = images(1).expand(256, 3, 8, 8)
+    out = da.translation(x, 0.25)
+    possible = [moved(x[0], down, right) for down in range(-2, 3) for right in range(-2, 3)]
+    counts = [sum(torch.equal(image, move) for image in out) for move in possible]
+    assert sum(counts) == 256
+    assert min(counts) > 0
+
+
+def test_translation_of_the_whole_side_is_possible() -> None:
+    x = images(64, side=4)
+    out = da.translation(x, 1.0)
+    assert out.shape == x.shape
+    assert out.isfinite().all()
+
+
+def test_cutout_leaves_a_hole_of_half_the_side() -> None:
+    x = images(256) + 2  # no zero anywhere
+    out = da.cutout(x, 0.5)
+    hole = out == 0
+    assert torch.equal(out[~hole], x[~hole])
+    assert torch.equal(hole.any(1), hole.all(1))  # through all channels
+    rows, columns = hole[:, 0].any(2), hole[:, 0].any(1)
+    assert torch.equal(hole[:, 0], rows[:, :, None] & columns[:, None, :])
+    for runs in (rows, columns):
+        assert set(runs.sum(1).tolist()) == {2, 3, 4}  # 4, less where the edge cuts it off
+        assert bool((runs.int().diff(dim=1) == 1).sum(1).max() <= 1)
+        assert bool(runs.any(0).all())
+
+
+def test_odd_sides_and_rectangles_work() -> None:
+    x = images(4)[:, :, :7, :5]
+    assert FULL(x).shape == (4, 3, 7, 5)
+
+
+def test_says_what_it_cannot_do() -> None:
+    with pytest.raises(ValueError, match=r"^augment.cutout must be in \[0, 1\], got 1.5$"):
+        da.DiffAugment(color=True, translation=0.125, cutout=1.5)
+    with pytest.raises(
+        ValueError, match=r"^augment must be none for data without images, got x of shape \[4, 2\]$"
+    ):
+        FULL(torch.zeros(4, 2))

@@ -1,0 +1,90 @@
+from functools import partial
+from typing import Any
+
+import pytest
+import torch
+from torch import Tensor
+from torch.testing import assert_close
+
+from gantry.losses import adversarial, penalties
+from gantry.losses.objective import Objective, Term
+
+
+def objective(**changes: Any) -> Objective:
+    return Objective(**{"d": adversarial.hinge_d, "g": adversarial.hinge_g} | changes)
+
+
+def test_a_term_without_more_is_added_as_it_is() -> None:
+    term = Term(penalties.r1)
+    assert all(term.due(update) for update in range(5))
+    assert term.scale(0.3) == 1.0
+
+
+@pytest.mark.parametrize("every", [1, 4, 16])
+def test_a_lazy_term_weighs_the_same_in_the_long_run(every: int) -> None:
+    term = Term(penalties.r1, weight=5.0, every=every)
+    total = sum(term.scale(0.0) for update in range(160) if term.due(update))
+    assert_close(total / 160, 5.0)
+    assert [update for update in range(33) if term.due(update)] == list(range(0, 33, every))
+
+
+def test_a_weight_may_follow_the_progress() -> None:
+    term = Term(penalties.r1, weight=lambda progress: 0.5 - 0.4 * progress, every=2)
+    assert_close([term.scale(progress) for progress in (0.0, 0.5, 1.0)], [1.0, 0.6, 0.2])
+
+
+def test_one_half_of_r1_is_in_the_weight() -> None:
+    """(gamma / 2) |gradient|^2 with gamma = 10 (Mescheder et al. 2018, eq. 9), for the gradient (3, 4)."""
+    term = Term(penalties.r1, weight=10 / 2)
+    x = torch.rand(2, 2)
+    penalty = term.penalty(lambda x: x @ torch.tensor([3.0, 4.0]), x, x)
+    assert_close(term.scale(0) * penalty.mean(), torch.tensor(10 / 2 * 25.0))
+
+
+def test_a_turn_looks_at_one_batch_an_update() -> None:
+    assert objective().batches_per_turn == 1
+    assert objective(n_critic=5).batches_per_turn == 5
+    relativistic = {"d": adversarial.relativistic_d, "g": adversarial.relativistic_g, "relativistic": True}
+    assert objective(n_critic=2, **relativistic).batches_per_turn == 3
+
+
+def scalar_loss(real_logits: Tensor, fake_logits: Tensor) -> Tensor:
+    return (fake_logits - real_logits).mean()
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"n_critic": 0}, "loss.n_critic must be at least 1, got 0"),
+        ({"weight_clip": 0.0}, "loss.weight_clip must be above 0 or null, got 0.0"),
+        ({"d_terms": {"gp": Term(penalties.r1, every=0)}}, "loss.d_terms.gp.every must be at least 1, got 0"),
+        (
+            {"d_terms": {"gp": Term(penalties.r1, -1.0)}},
+            "loss.d_terms.gp.weight must be at least 0, got -1.0",
+        ),
+        ({"g_terms": {"a": Term(penalties.r1, -1.0)}}, "loss.g_terms.a.weight must be at least 0, got -1.0"),
+        ({"d_terms": {"r1": 5}}, "loss.d_terms.r1 must be a Term (penalty, weight, every), got 5"),
+        (
+            {"g": adversarial.relativistic_g},
+            "loss.relativistic must be true for a relativistic loss of G, got false",
+        ),
+        ({"d": scalar_loss}, "loss.d must return one number for each logit, got [] for [3]"),
+        (
+            {"g": lambda fake, _: fake[:, None] - fake},
+            "loss.g must return one number for each logit, got [3, 3] for [3]",
+        ),
+    ],
+)
+def test_refuses_in_one_line_that_names_the_key(changes: dict[str, Any], message: str) -> None:
+    with pytest.raises(ValueError, match=r"^loss") as error:
+        objective(**changes)
+    assert str(error.value) == message
+
+
+def test_accepts_losses_with_settings_and_their_own_terms() -> None:
+    smoothed = objective(
+        d=partial(adversarial.smoothed_d, real_label=0.9),
+        d_terms={"r1": Term(penalties.r1, weight=lambda progress: progress), "r2": Term(penalties.r2, 0.0)},
+        weight_clip=0.01,
+    )
+    assert list(smoothed.d_terms) == ["r1", "r2"]

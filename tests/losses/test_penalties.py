@@ -1,0 +1,167 @@
+"""Penalties in closed form: <w, x> has the gradient w everywhere, |x|^2 / 2 has the gradient x."""
+
+import math
+from collections.abc import Callable
+
+import pytest
+import torch
+from torch import Tensor, nn
+from torch.testing import assert_close
+
+from gantry import noise
+from gantry.losses import penalties
+
+Shape = tuple[int, ...]
+ALL = [
+    penalties.gradient_penalty,
+    penalties.lipschitz_penalty,
+    penalties.dragan,
+    penalties.r1,
+    penalties.r2,
+]
+FORMULAS: dict[Callable[..., Tensor], Callable[[float], float]] = {
+    penalties.gradient_penalty: lambda w: (w - 1) ** 2,
+    penalties.lipschitz_penalty: lambda w: max(0.0, w - 1) ** 2,
+    penalties.dragan: lambda w: (w - 1) ** 2,
+    penalties.r1: lambda w: w**2,
+    penalties.r2: lambda w: w**2,
+}
+every = pytest.mark.parametrize("penalty", ALL)
+shapes = pytest.mark.parametrize("shape", [(2,), (3, 4, 4)])
+
+
+def images(n: int, shape: Shape) -> tuple[Tensor, Tensor]:
+    torch.manual_seed(0)
+    noise.seed_turn(0, 0)
+    return torch.rand(n, *shape) * 2 - 1, torch.rand(n, *shape) * 2 - 1
+
+
+def square(x: Tensor) -> Tensor:
+    """The critic whose gradient at x is x."""
+    return x.flatten(1).square().sum(1) / 2
+
+
+class Watching:
+    """The critic `square`, keeping what it was shown."""
+
+    def __call__(self, x: Tensor) -> Tensor:
+        self.x = x.detach()
+        return square(x)
+
+
+@every
+@shapes
+@pytest.mark.parametrize("n", [1, 4, 64])
+@pytest.mark.parametrize("norm", [0.25, 1.0, 3.0])
+def test_of_a_linear_critic(penalty: Callable[..., Tensor], shape: Shape, n: int, norm: float) -> None:
+    x, x_fake = images(n, shape)
+    w = torch.randn(shape)
+    w *= norm / w.norm()
+    out = penalty(lambda x: (w * x).flatten(1).sum(1), x, x_fake)
+    assert_close(out, torch.full((n,), FORMULAS[penalty](norm)), rtol=1e-5, atol=1e-6)
+
+
+@every
+@shapes
+def test_each_sample_has_its_own(penalty: Callable[..., Tensor], shape: Shape) -> None:
+    x, x_fake = images(5, shape)
+    critic = Watching()
+    out = penalty(critic, x, x_fake)
+    own = [FORMULAS[penalty](point.norm().item()) for point in critic.x]
+    assert_close(out, torch.tensor(own), rtol=1e-5, atol=1e-6)
+    assert penalty is penalties.lipschitz_penalty or out.unique().numel() == 5
+
+
+def test_r1_looks_at_real_and_r2_at_fake_images() -> None:
+    x, x_fake = images(4, (3, 4, 4))
+    assert_close(penalties.r1(square, x, x_fake), x.square().sum((1, 2, 3)))
+    assert_close(penalties.r2(square, x, x_fake), x_fake.square().sum((1, 2, 3)))
+
+
+@shapes
+def test_input_gradient_is_flat_and_by_sample(shape: Shape) -> None:
+    x, _ = images(4, shape)
+    assert_close(penalties.input_gradient(square, x), x.flatten(1))
+
+
+@pytest.mark.parametrize("penalty", [penalties.gradient_penalty, penalties.lipschitz_penalty])
+def test_looks_at_one_point_between_each_real_and_fake(penalty: Callable[..., Tensor]) -> None:
+    x, x_fake = images(64, (3, 4, 4))
+    critic = Watching()
+    penalty(critic, x, x_fake)
+    epsilon = ((critic.x - x) / (x_fake - x)).flatten(1)  # the same for all pixels of an image
+    assert_close(epsilon, epsilon[:, :1].expand_as(epsilon), rtol=0, atol=1e-3)
+    epsilon = epsilon.median(1).values
+    assert epsilon.unique().numel() == 64
+    assert 0 <= epsilon.min() < 0.1
+    assert 0.9 < epsilon.max() <= 1
+
+
+def test_dragan_looks_half_a_standard_deviation_beyond_real_images() -> None:
+    x, x_fake = images(64, (3, 4, 4))
+    critic = Watching()
+    penalties.dragan(critic, x, x_fake)
+    shift = (critic.x - x) / (0.5 * x.std(correction=0))
+    assert shift.min() >= -1e-6
+    assert shift.max() <= 1
+    farthest = shift.amax((1, 2, 3))  # epsilon times the largest of 48 numbers in [0, 1)
+    assert farthest.unique().numel() == 64
+    assert farthest.max() > 0.8
+    assert farthest.min() < 0.2
+    assert shift.unique().numel() > 64 * 40  # a number of its own for every pixel
+
+
+def test_dragan_knows_the_spread_of_the_batch() -> None:
+    torch.manual_seed(0)
+    x = 3 * torch.randn(16, 1, 8, 8) + 5
+    assert_close(penalties._std(x), x.double().std(correction=0))
+    assert penalties._std(torch.ones(4, 2)) == 0
+
+
+@pytest.mark.parametrize("penalty", ALL[:3])
+def test_draws_are_those_of_the_turn(penalty: Callable[..., Tensor]) -> None:
+    x, x_fake = images(4, (3, 4, 4))
+    outs = []
+    for turn in (7, 7, 8):
+        noise.seed_turn(0, turn)
+        outs.append(penalty(square, x, x_fake))
+    assert torch.equal(outs[0], outs[1])
+    assert not torch.equal(outs[0], outs[2])
+
+
+@every
+def test_is_descended_by_the_critic_and_not_by_the_images(penalty: Callable[..., Tensor]) -> None:
+    x, x_fake = images(4, (3, 4, 4))
+    x.requires_grad_()
+    x_fake.requires_grad_()
+    D = nn.Sequential(nn.Flatten(), nn.Linear(48, 8), nn.Softplus(), nn.Linear(8, 1), nn.Flatten(0))
+    penalty(lambda x: 100 * D(x), x, x_fake).mean().backward()  # steep, so that no penalty is zero
+    assert D[1].weight.grad.abs().max() > 0
+    assert x.grad is None
+    assert x_fake.grad is None
+
+
+@every
+def test_has_a_finite_gradient_at_a_dead_critic(penalty: Callable[..., Tensor]) -> None:
+    """The norm has no derivative at 0."""
+    x, x_fake = images(4, (2,))
+    w = torch.zeros(2, requires_grad=True)
+    penalty(lambda x: x @ w, x, x_fake).sum().backward()
+    assert w.grad.isfinite().all()
+
+
+def test_gradient_by_the_weights_is_exact() -> None:
+    """d/dw (|w| - 1)^2 = 2 (|w| - 1) w / |w|, d/dw |w|^2 = 2 w."""
+    x, x_fake = images(4, (2,))
+    w = torch.tensor([3.0, 4.0], requires_grad=True)
+    for penalty, factor in ((penalties.gradient_penalty, 2 * 4 / 5), (penalties.r1, 2.0)):
+        (gradient,) = torch.autograd.grad(penalty(lambda x: x @ w, x, x_fake).mean(), w)
+        assert_close(gradient, factor * w.detach())
+
+
+def test_lipschitz_penalty_forgives_small_slopes_alone() -> None:
+    x, x_fake = images(4, (2,))
+    flat, steep = torch.tensor([0.6, 0.6]), torch.tensor([0.9, 0.9])
+    assert not penalties.lipschitz_penalty(lambda x: x @ flat, x, x_fake).any()
+    expected = (math.sqrt(2) * 0.9 - 1) ** 2
+    assert_close(penalties.lipschitz_penalty(lambda x: x @ steep, x, x_fake), torch.full((4,), expected))

@@ -1,0 +1,144 @@
+"""What every generator must keep to, at every size that it can build."""
+
+import copy
+
+import pytest
+import torch
+from safetensors.torch import load, save
+from torch import Tensor, nn
+
+from gantry.nets import dcgan, mlp, resnet
+
+Shape = tuple[int, ...]
+SIDES = [8, 14, 28, 32, 48, 64]
+
+
+def dense(shape: Shape, num_classes: int = 0, norm: str = "none", activation: str = "relu") -> nn.Module:
+    return mlp.Generator(shape, 5, num_classes, hidden=[16, 8], norm=norm, activation=activation)
+
+
+GENERATORS = {
+    "mlp": dense,
+    "mlp-batch": lambda shape, num_classes=0: dense(shape, num_classes, "batch", "leaky"),
+    "dcgan": lambda shape, num_classes=0: dcgan.Generator(shape, 5, num_classes, width=4, max_width=16),
+    "resnet": lambda shape, num_classes=0: resnet.Generator(shape, 5, num_classes, width=8),
+}
+every = pytest.mark.parametrize("name", GENERATORS)
+
+
+def check(G: nn.Module, shape: Shape) -> None:
+    x = G(3 * torch.randn(4, 5), None)
+    assert x.shape == (4, *shape)
+    assert x.dtype == torch.float32
+    assert x.abs().max() <= 1
+    assert (G.shape, G.z_dim, G.num_classes) == (shape, 5, 0)
+
+
+@every
+@pytest.mark.parametrize("side", SIDES)
+def test_makes_images_of_every_side(name: str, side: int) -> None:
+    torch.manual_seed(0)
+    check(GENERATORS[name]((3, side, side)), (3, side, side))
+
+
+@every
+@pytest.mark.parametrize("channels", [1, 3, 4])
+def test_makes_images_of_any_number_of_channels(name: str, channels: int) -> None:
+    torch.manual_seed(0)
+    check(GENERATORS[name]([channels, 8, 8]), (channels, 8, 8))  # a list, as a configuration gives it
+
+
+@pytest.mark.parametrize("shape", [(2,), (1, 27, 27), (3, 7, 11)])
+def test_the_dense_one_makes_any_shape(shape: Shape) -> None:
+    check(dense(shape), shape)
+
+
+@pytest.mark.parametrize("name", ["dcgan", "resnet"])
+def test_the_others_refuse_what_they_cannot_build(name: str) -> None:
+    for shape in [(1, 27, 27), (1, 28, 32), (2,)]:
+        with pytest.raises(ValueError, match=r"^data.shape must have a side of 8, 10, 12, "):
+            GENERATORS[name](shape)
+
+
+@every
+def test_a_class_changes_the_image(name: str) -> None:
+    torch.manual_seed(0)
+    G = GENERATORS[name]((1, 8, 8), num_classes=3).eval()
+    for parameter in G.parameters():  # conditional BatchNorm begins alike for all classes
+        parameter.data.add_(0.1 * torch.randn_like(parameter))
+    z = torch.randn(1, 5).expand(3, 5)
+    x = G(z, torch.arange(3))
+    assert (x[0] - x[1]).abs().max() > 1e-3
+    assert (x[0] - x[2]).abs().max() > 1e-3
+
+
+@every
+def test_a_class_means_nothing_without_classes(name: str) -> None:
+    torch.manual_seed(0)
+    G = GENERATORS[name]((1, 8, 8)).eval()
+    z = torch.randn(4, 5)
+    assert torch.equal(G(z, None), G(z, torch.tensor([0, 1, 2, 99])))
+
+
+@every
+def test_a_conditional_one_insists_on_classes(name: str) -> None:
+    with pytest.raises(AssertionError, match="needs classes"):
+        GENERATORS[name]((1, 8, 8), num_classes=3)(torch.randn(2, 5), None)
+
+
+@every
+def test_every_parameter_learns(name: str) -> None:
+    torch.manual_seed(0)
+    G = GENERATORS[name]((1, 8, 8), num_classes=2)
+    x = G(torch.randn(8, 5), torch.arange(8) % 2)
+    (x * torch.randn_like(x)).sum().backward()
+    assert all(parameter.grad is not None and parameter.grad.isfinite().all() for parameter in G.parameters())
+
+
+@every
+def test_copies_and_saved_states_are_the_same_net(name: str) -> None:
+    torch.manual_seed(0)
+    G, other = (GENERATORS[name]((1, 8, 8), num_classes=2) for _ in range(2))
+    z, c = torch.randn(8, 5), torch.arange(8) % 2
+    G(z, c)  # moves the running statistics
+    other.load_state_dict(load(save(G.state_dict())), strict=True)
+    twin = copy.deepcopy(G)
+    expected = G.eval()(z, c)
+    assert torch.equal(other.eval()(z, c), expected)
+    assert torch.equal(twin.eval()(z, c), expected)
+
+
+@every
+def test_first_images_are_neither_flat_nor_saturated(name: str) -> None:
+    torch.manual_seed(0)
+    wide: dict[str, nn.Module] = {
+        "mlp": mlp.Generator((3, 32, 32), 100, hidden=[128, 256, 512], norm="none", activation="relu"),
+        "mlp-batch": mlp.Generator(
+            (3, 32, 32), 100, hidden=[128, 256, 512], norm="batch", activation="leaky"
+        ),
+        "dcgan": dcgan.Generator((3, 32, 32), 128, width=16, max_width=128),
+        "resnet": resnet.Generator((3, 32, 32), 128, width=64),
+    }
+    G = wide[name]
+    x: Tensor = G(torch.randn(16, G.z_dim))
+    assert 0.02 < x.std(0).mean() < 0.9
+
+
+def count(net: nn.Module) -> int:
+    return sum(parameter.numel() for parameter in net.parameters())
+
+
+def test_parameters_of_the_published_generators() -> None:
+    """DCGAN 3.81 M and SNGAN 4.28 M for CIFAR-10, in closed form."""
+    kernel = 512 * 256 + 256 * 128 + 128 * 64
+    norms = 2 * (512 + 256 + 128 + 64)
+    expected = 129 * 512 * 16 + 16 * kernel + 256 + 128 + 64 + norms + 64 * 27 + 3
+    assert count(dcgan.Generator((3, 32, 32), 128, width=64, max_width=512)) == expected == 3_813_379
+    block = 2 * (256 * 256 * 9 + 256) + 256 * 256 + 256 + 2 * 512
+    expected = 129 * 256 * 16 + 3 * block + 512 + 256 * 27 + 3
+    assert count(resnet.Generator((3, 32, 32), 128, width=256)) == expected == 4_276_739
+
+
+def test_parameters_of_the_small_dense_generator() -> None:
+    G = mlp.Generator((1, 28, 28), 64, hidden=[256], norm="none", activation="relu")
+    assert count(G) == 65 * 256 + 257 * 784
