@@ -26,13 +26,14 @@ log = logging.getLogger(__name__)
 class Reference:
     """The `count` real images that samples are compared with; `digest` is a hash of what they are.
 
-    images(start, stop) gives uint8 [n, C, H, W] or points float [n, 2]; `name` and `split` are for people.
+    images(start, stop) gives uint8 [n, *shape], or float for points; `name` and `split` are for people.
     """
 
     name: str
     split: str
     digest: str
     count: int
+    shape: tuple[int, ...]
     images: Images
 
 
@@ -48,7 +49,7 @@ class Evaluation:
 
     scores: Mapping[str, Score]
     num_samples: int
-    monitor: str
+    monitor: str | None
     mode: Literal["min", "max"]
     seed: int = 0
     reference: Literal["train", "test"] = "train"
@@ -58,8 +59,6 @@ class Evaluation:
     cache: str | None = None
 
     def __post_init__(self) -> None:
-        if not self.scores:
-            raise ValueError("metrics.scores must hold at least one score, got none")
         takes_file = self.extractor is not None and "weights" in inspect.signature(self.extractor).parameters
         if self.weights is not None and not takes_file:
             raise ValueError(f"metrics.weights must be null for this choice of metrics, got {self.weights}")
@@ -81,8 +80,12 @@ class Evaluation:
         """Whether a score needs the features themselves, and not only sums."""
         return any(score.keeps_features for score in self.scores.values())
 
-    def check(self) -> None:
-        """Raise ValueError unless the monitored score is one of those that are computed."""
+    def check(self, reference: Reference) -> None:
+        """Raise ValueError unless images meet an extractor and the monitored score is among those computed."""
+        points = len(reference.shape) == 1
+        if points != (self.extractor is None):
+            rule = "modes for points" if points else "an extractor's for images (small, inception)"
+            raise ValueError(f"metrics must be {rule}, got one that cannot score {reference.name}")
         if self.monitor not in self.names:
             raise ValueError(f"metrics.monitor must be one of {', '.join(self.names)}, got {self.monitor}")
 

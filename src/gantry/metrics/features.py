@@ -37,7 +37,5 @@ class Points(nn.Module):
     name, dim, num_classes, digest, resizer = "points", 2, 0, "", "none"
 
     def forward(self, x: Tensor) -> Features:
-        """x float [N, 2] -> the same numbers; raises ValueError for images."""
-        if x.dim() != 2:
-            raise ValueError(f"metrics must be small or inception for images, got points for {list(x.shape)}")
+        """x float [N, 2] -> the same numbers."""
         return Features(x.float())

@@ -1,0 +1,133 @@
+"""Scores of the averaged generator while it trains."""
+
+import logging
+import math
+from pathlib import Path
+from typing import Any
+
+import torch
+from lightning import Callback, Trainer
+from torch import Tensor, nn
+
+from gantry.data.module import DataModule
+from gantry.metrics.collected import Collected, Images
+from gantry.metrics.evaluation import Evaluation, Reference
+from gantry.metrics.protocol import Samples, differences
+from gantry.runs.errors import mistakes
+from gantry.runs.loggers import log_config, log_summary
+from gantry.runs.summary import write_summary
+from gantry.training.gan import GAN
+from gantry.training.sampling import samples
+
+RUNNING = "running statistics"  # how G_ema's BatchNorm normalises in evaluation mode
+log = logging.getLogger(__name__)
+
+
+class Evaluate(Callback):
+    """Scores of G_ema every `every` turns and at the end, computed by all processes together.
+
+    They are left in `gan.scores` with their turn in `gan.scored_at`, logged as `score/<name>`, and written to
+    summary.json in the run's folder `path` with their protocol: `last`, `best` by the evaluation's monitored
+    score, and with `at_start` those of the untrained generator as `start`. Comes before the callbacks that
+    look at scores. An evaluation without scores is never made.
+    """
+
+    reference: Reference
+
+    def __init__(self, evaluation: Evaluation, every: int, path: str, at_start: bool = True) -> None:
+        self.evaluation, self.every, self.path, self.at_start = evaluation, every, Path(path), at_start
+        self.best: dict[str, Any] = {}
+        self.real: Collected | None = None
+
+    def setup(self, trainer: Trainer, gan: GAN, stage: str) -> None:  # type: ignore[override]  # noqa: ARG002
+        if self.evaluation.scores:
+            with mistakes():
+                data: DataModule = trainer.datamodule  # type: ignore[attr-defined]
+                self.reference = reference_of(data, self.evaluation.reference)
+                self.evaluation.check(self.reference)
+
+    def on_train_start(self, trainer: Trainer, gan: GAN) -> None:  # type: ignore[override]
+        if not self.evaluation.scores:
+            return
+        log_config(trainer.loggers, {"protocol": self.protocol("last")}, {})
+        for difference in differences(
+            self.best.get("protocol", self.protocol(self.rule)), self.protocol(self.rule)
+        ):
+            log.warning("the best score so far was measured otherwise, %s", difference)
+        if gan.turn == 0 and self.at_start:
+            self.evaluate(trainer, gan)
+
+    def on_train_batch_end(self, trainer: Trainer, gan: GAN, *_: Any) -> None:  # type: ignore[override]
+        if gan.turn % self.every == 0 or gan.turn == gan.turns:
+            self.evaluate(trainer, gan)
+
+    def on_train_end(self, trainer: Trainer, gan: GAN) -> None:  # type: ignore[override]
+        if gan.scored_at != gan.turn:  # stopped before the budget was spent
+            self.evaluate(trainer, gan)
+
+    def evaluate(self, trainer: Trainer, gan: GAN) -> None:
+        """Score G_ema as it is now; every process must call it."""
+        if not self.evaluation.scores:
+            return
+        with mistakes():
+            self.real = self.real or self.evaluation.read_real(self.reference, gan.device)
+            drawn = drawn_by(gan.G_ema, self.evaluation.seed, gan.device)
+            gan.scores = self.evaluation(drawn, self.real, gan.device)
+        gan.scored_at = gan.turn
+        record = {"turn": gan.turn, "kimg": gan.kimg, "scores": gan.scores}
+        place = "last" if gan.turn else "start"
+        entries = {place: record | {"protocol": self.protocol(place)}}
+        if gan.turn and self.improves(gan.scores):
+            entries["best"] = self.best = record | {"protocol": self.protocol(self.rule)}
+        if trainer.is_global_zero:
+            self.tell(trainer, gan, entries)
+
+    @property
+    def rule(self) -> str:
+        """How the best checkpoint is chosen."""
+        evaluation = self.evaluation
+        return f"best {evaluation.monitor} ({evaluation.mode}) on these samples, every {self.every} turns"
+
+    def protocol(self, checkpoint: str) -> dict[str, Any]:
+        """How the scores of a checkpoint, chosen by a rule, are measured."""
+        drawn = Samples(self.reference.shape, checkpoint, "G_ema", RUNNING)
+        return self.evaluation.protocol(self.reference, drawn).to_dict()
+
+    def improves(self, scores: dict[str, float]) -> bool:
+        """Whether the monitored score is the best so far; NaN never is."""
+        name, sign = self.evaluation.monitor, {"min": 1, "max": -1}[self.evaluation.mode]
+        assert name is not None
+        before = self.best.get("scores", {}).get(name, sign * math.inf)
+        return sign * scores[name] < sign * before
+
+    def tell(self, trainer: Trainer, gan: GAN, entries: dict[str, dict[str, Any]]) -> None:
+        """Write the scores wherever they belong."""
+        said = ", ".join(f"{name} {value:.4g}" for name, value in gan.scores.items())
+        log.info("turn %d: %s", gan.turn, said)
+        numbers = {f"score/{name}": value for name, value in gan.scores.items()}
+        for logger in trainer.loggers:
+            logger.log_metrics({**numbers, "turn": gan.turn, "kimg": gan.kimg}, step=gan.turn)
+        for place, entry in entries.items():
+            log_summary(trainer.loggers, {f"{place}/{name}": v for name, v in entry["scores"].items()})
+        write_summary(self.path, entries)
+
+    def state_dict(self) -> dict[str, Any]:
+        return {"best": self.best}
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        self.best = state["best"]
+
+
+def reference_of(data: DataModule, split: str) -> Reference:
+    """A split of the data as real images to compare with."""
+    real = data.reference(split)
+
+    def images(start: int, stop: int) -> Tensor:
+        return real.part(start, stop).x
+
+    return Reference(data.name, split, real.digest, len(real), real.shape, images)
+
+
+def drawn_by(G: nn.Module, seed: int, device: torch.device) -> Images:
+    """Samples of G, sample i of the latent (seed, i): (start, stop) -> x float [n, *shape] in [-1, 1]."""
+    return lambda start, stop: torch.cat(list(samples(G, seed, start, stop, stop - start, device)))

@@ -1,0 +1,52 @@
+import json
+
+import torch
+from toy_extractor import evaluation, images, reference
+
+from gantry.metrics.protocol import Samples, differences
+from gantry.metrics.score import metric_name
+
+
+def test_only_inception_has_the_published_names() -> None:
+    assert [metric_name(kind, "inception") for kind in ("fd", "cs", "cs_std", "kd")] == [
+        "fid",
+        "is",
+        "is_std",
+        "kid",
+    ]
+    assert [metric_name(kind, "digits") for kind in ("fd", "cs_std")] == ["fd_digits", "cs_digits_std"]
+    assert metric_name("fd", "inception-0a1b2c3d") == "fd_inception-0a1b2c3d"
+
+
+def test_a_protocol_names_everything_and_is_plain() -> None:
+    real = reference(images(30, seed=0))
+    protocol = evaluation(num_samples=20, seed=7).protocol(
+        real, Samples((3, 4, 4), "last", "G_ema", "running")
+    )
+    plain = json.loads(json.dumps(protocol.to_dict()))
+    assert plain == protocol.to_dict()
+    assert plain["extractor"] == "toy"
+    assert plain["extractor_digest"] == "0123"
+    assert plain["real"] == "noise"
+    assert plain["real_count"] == 30
+    assert plain["num_samples"] == 20
+    assert plain["seed"] == 7
+    assert plain["shape"] == [3, 4, 4]
+    assert plain["scores"]["kd"] == {"subsets": 4, "subset_size": 8, "seed": 2020}
+    assert plain["versions"]["torch"] == torch.__version__.partition("+")[0]
+
+
+def test_files_have_no_seed() -> None:
+    protocol = evaluation().protocol(reference(images(30, seed=0)), Samples((3, 4, 4), "samples.npz"))
+    assert protocol.seed is None
+
+
+def test_differences_are_named() -> None:
+    a = (
+        evaluation(num_samples=20)
+        .protocol(reference(images(30, seed=0)), Samples((3, 4, 4), "last"))
+        .to_dict()
+    )
+    b = a | {"num_samples": 50, "real_split": "test", "note": "new"}
+    assert differences(a, a) == []
+    assert differences(a, b) == ["real_split: train and test", "num_samples: 20 and 50", "note: None and new"]

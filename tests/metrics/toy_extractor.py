@@ -1,0 +1,63 @@
+"""A tiny extractor, and images for it, for the tests of evaluations."""
+
+import torch
+from torch import Tensor, nn
+
+from gantry.metrics.collected import Images
+from gantry.metrics.evaluation import Evaluation, Reference
+from gantry.metrics.features import Features
+from gantry.metrics.frechet import Frechet
+from gantry.metrics.inception_score import InceptionScore
+from gantry.metrics.kid import KernelDistance
+
+
+class Toy(nn.Module):
+    """uint8 [N, 3, 4, 4] -> 5 features, 4 probabilities; counts the images that it saw."""
+
+    name, dim, num_classes, digest, resizer = "toy", 5, 4, "0123", "none"
+
+    def __init__(self) -> None:
+        super().__init__()
+        generator = torch.Generator().manual_seed(0)
+        self.register_buffer("weight", torch.randn(5, 48, generator=generator) / 48)
+        self.seen = 0
+
+    def forward(self, x: Tensor) -> Features:
+        assert x.dtype == torch.uint8
+        self.seen += len(x)
+        features = (x.float().flatten(1) / 64) @ self.get_buffer("weight").T
+        return Features(features, (3 * features[:, :4]).softmax(1))
+
+
+def evaluation(
+    num_samples: int = 20, seed: int = 0, batch_size: int = 7, cache: str | None = None, kernel: bool = True
+) -> Evaluation:
+    """FD, CS and KD of the toy's features."""
+    scores = {"fd": Frechet(), "cs": InceptionScore()}
+    kd = {"kd": KernelDistance(subsets=4, subset_size=8)} if kernel else {}
+    return Evaluation(
+        scores | kd,
+        num_samples,
+        "fd_toy",
+        "min",
+        seed=seed,
+        extractor=Toy,
+        batch_size=batch_size,
+        cache=cache,
+    )
+
+
+def images(n: int, seed: int) -> Tensor:
+    """Noise, uint8 [n, 3, 4, 4]."""
+    generator = torch.Generator().manual_seed(seed)
+    return torch.randint(0, 256, (n, 3, 4, 4), generator=generator).to(torch.uint8)
+
+
+def reference(x: Tensor, digest: str = "abc") -> Reference:
+    """Images as a data set."""
+    return Reference("noise", "train", digest, len(x), tuple(x.shape[1:]), cut(x))
+
+
+def cut(x: Tensor) -> Images:
+    """Images by start and stop."""
+    return lambda start, stop: x[start:stop]
