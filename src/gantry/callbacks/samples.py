@@ -1,0 +1,78 @@
+"""What the generator makes of the same latents as training goes on."""
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+from lightning import Callback, Trainer
+from PIL import Image
+from torch import Tensor
+
+from gantry.runs.animation import captioned, write_animation
+from gantry.runs.generator import Net
+from gantry.runs.grids import write_png
+from gantry.runs.loggers import log_picture
+from gantry.runs.sheet import POINTS, Sheet, fixed_sheet
+from gantry.training.gan import GAN
+
+MILLISECONDS, HOLD = 250, 2500  # that a picture of the animation is shown, and the last one besides
+
+
+class Samples(Callback):
+    """A picture of G_ema's samples every `every` turns, of the untrained generator and at the end.
+
+    They are written to `folder`/samples and shown by the loggers; at the end, an animation is made of all.
+    The latents are a function of `seed` alone: `rows` x `columns` of them, with classes a row for each.
+    """
+
+    def __init__(self, folder: str, every: int, rows: int = 10, columns: int = 10, seed: int = 0) -> None:
+        self.folder, self.every = Path(folder) / "samples", every
+        self.rows, self.columns, self.seed = rows, columns, seed
+        self.sheet: Sheet | None = None
+        self.real: Tensor | None = None
+
+    def on_train_start(self, trainer: Trainer, gan: GAN) -> None:  # type: ignore[override]
+        if trainer.is_global_zero:
+            self.sheet = fixed_sheet(gan.G_ema, self.seed, self.rows, self.columns)
+            self.real = real_points(trainer, gan)
+        if gan.turn == 0:
+            self.show(trainer, gan)
+
+    def on_train_batch_end(self, trainer: Trainer, gan: GAN, *_: Any) -> None:  # type: ignore[override]
+        if gan.turn % self.every == 0 or gan.turn == gan.turns:
+            self.show(trainer, gan)
+
+    def on_train_end(self, trainer: Trainer, gan: GAN) -> None:  # type: ignore[override]
+        if trainer.is_global_zero:
+            grey = shape_of(gan)[0] == 1
+            write_animation(
+                frames(self.folder), self.folder / "samples.webp", MILLISECONDS, HOLD, lossless=grey
+            )
+
+    def show(self, trainer: Trainer, gan: GAN) -> None:
+        """Write and log the picture of this turn, on one process."""
+        if trainer.is_global_zero:
+            assert self.sheet is not None
+            pixels = self.sheet.picture(gan.G_ema, gan.device, self.real)
+            write_png(pixels, self.folder / f"{gan.turn:06d}.png")
+            log_picture(trainer.loggers, "samples", pixels, gan.turn)
+
+
+def shape_of(gan: GAN) -> tuple[int, ...]:
+    """Of one sample."""
+    G: Net = gan.G_ema
+    return tuple(G.shape)
+
+
+def real_points(trainer: Trainer, gan: GAN) -> Tensor | None:
+    """As many real points of the plane [M, 2] as a picture shows; None when the data are images."""
+    data: Any = getattr(trainer, "datamodule", None)
+    return data.reference("train").part(0, POINTS).x if len(shape_of(gan)) == 1 and data else None
+
+
+def frames(folder: Path) -> Iterator[Image.Image]:
+    """The pictures in a folder by turn, each with its turn below."""
+    pictures = sorted((int(path.stem), path) for path in folder.glob("*.png"))
+    for turn, path in pictures:
+        with Image.open(path) as picture:
+            yield captioned(picture, f"turn {turn:,}", turn / max(pictures[-1][0], 1))

@@ -1,0 +1,64 @@
+"""The numbers of the training step, for people and loggers."""
+
+import time
+from typing import Any
+
+import torch
+from lightning import Callback, Trainer
+from torch import Tensor
+
+from gantry import world
+from gantry.runs.loggers import forget_after
+from gantry.training.gan import GAN
+
+
+class Scalars(Callback):
+    """Every `every` turns, and at the end, the means of all scalars since the last time, and the speed.
+
+    They stay on the device in between, so that nothing waits for it. Means are over the processes, too. The
+    clock stands still from here to the start of the next turn: placed first among the callbacks, it leaves
+    their time out when they act at the same turns.
+    """
+
+    def __init__(self, every: int) -> None:
+        self.every = every
+        self.since: tuple[float, float] | None = None  # time and kimg at the start of this stretch
+        self.sums: dict[str, Tensor] = {}
+        self.counts: dict[str, int] = {}
+
+    def on_train_start(self, trainer: Trainer, gan: GAN) -> None:  # type: ignore[override]
+        forget_after(trainer.loggers, gan.turn)
+
+    def on_train_batch_start(self, trainer: Trainer, gan: GAN, *_: Any) -> None:  # type: ignore[override]  # noqa: ARG002
+        if self.since is None:
+            self.since = time.perf_counter(), gan.kimg
+
+    def on_train_batch_end(  # type: ignore[override]
+        self, trainer: Trainer, gan: GAN, outputs: dict[str, dict[str, Tensor]], *_: Any
+    ) -> None:
+        self.add(outputs["losses"])
+        if gan.turn % self.every == 0 or gan.turn == gan.turns:
+            numbers = self.means() | {"speed/images_per_second": self.speed(gan.kimg)}
+            self.since, self.sums, self.counts = None, {}, {}
+            for logger in trainer.loggers:
+                logger.log_metrics({**numbers, "turn": gan.turn, "kimg": gan.kimg}, step=gan.turn)
+
+    def add(self, scalars: dict[str, Tensor]) -> None:
+        """Take in the scalars of a turn; a lazy term is not in every turn."""
+        for name, value in scalars.items():
+            value = value.detach().float()
+            self.sums[name] = self.sums[name] + value if name in self.sums else value
+            self.counts[name] = self.counts.get(name, 0) + 1
+
+    def means(self) -> dict[str, float]:
+        """The mean of each scalar, fetched from the device at once; every process calls it."""
+        names = sorted(self.sums)
+        means = torch.stack([self.sums[name] / self.counts[name] for name in names])
+        world.mean_([means])
+        return dict(zip(names, means.tolist()))
+
+    def speed(self, kimg: float) -> float:
+        """Real images shown to D per second since this stretch began."""
+        assert self.since is not None
+        started, before = self.since
+        return 1000 * (kimg - before) / (time.perf_counter() - started)

@@ -1,0 +1,119 @@
+"""metrics.csv: every number of a run, one row a turn."""
+
+import csv
+import io
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from lightning.pytorch.loggers.logger import Logger
+from lightning.pytorch.utilities import rank_zero_only
+from numpy.typing import NDArray
+
+from gantry.runs.run_folder import replace
+
+Row = dict[str, float]
+FIRST = ("turn", "kimg")
+
+
+class CsvLogger(Logger):
+    """Writes `folder`/metrics.csv; what is logged at one turn, by whomever, stands in one row.
+
+    A row is on the disk when `log_metrics` returns. One that only follows the others is appended; when a
+    column is new or an earlier row grows, the whole file is written anew and then replaces the old one.
+    """
+
+    def __init__(self, folder: str) -> None:
+        super().__init__()
+        self.path = Path(folder) / "metrics.csv"
+        self._rows: dict[int, Row] | None = None
+
+    @property
+    def name(self) -> str:
+        return "metrics"
+
+    @property
+    def version(self) -> str:
+        return ""
+
+    @property
+    def save_dir(self) -> str:
+        return str(self.path.parent)
+
+    @property
+    def rows(self) -> dict[int, Row]:
+        """Turn -> its numbers; what an earlier process left is read when first asked for."""
+        if self._rows is None:
+            self._rows = {int(row["turn"]): row for row in _read_rows(self.path)}
+        return self._rows
+
+    @rank_zero_only
+    def log_hyperparams(self, params: Any, *_: Any) -> None:
+        """Nothing: config.yaml holds the configuration."""
+
+    @rank_zero_only
+    def log_metrics(self, metrics: Mapping[str, Any], step: int | None = None) -> None:
+        """Add numbers to the row of a turn."""
+        turn = int(metrics["turn"] if step is None else step)
+        known, last = _columns(self.rows.values()), max(self.rows, default=-1)
+        row = self.rows.setdefault(turn, {"turn": turn})
+        row |= {name: _number(value) for name, value in metrics.items()} | {"turn": turn}
+        if turn > last and row.keys() <= set(known):
+            with self.path.open("a", encoding="utf-8", newline="") as file:
+                file.write(_line(row.get(name) for name in known))
+        else:
+            self._rewrite()
+
+    @rank_zero_only
+    def forget_after(self, turn: int) -> None:
+        """Drop the rows of later turns: a resumed run is about to make them again."""
+        later = [t for t in self.rows if t > turn]
+        for t in later:
+            del self.rows[t]
+        if later:
+            self._rewrite()
+
+    def _rewrite(self) -> None:
+        columns = _columns(self.rows.values())
+        lines = [_line(self.rows[t].get(name) for name in columns) for t in sorted(self.rows)]
+        replace(self.path, "".join([_line(columns), *lines]))
+
+
+def read_metrics(run: Path | str) -> dict[str, NDArray[np.float64]]:
+    """Columns of a run's metrics.csv by name, in ascending turns: float64 [rows], NaN where there is none."""
+    rows = sorted(_read_rows(Path(run) / "metrics.csv"), key=lambda row: row["turn"])
+    return {name: np.array([row.get(name, np.nan) for row in rows]) for name in _columns(rows)}
+
+
+def _read_rows(path: Path) -> list[Row]:
+    """The complete rows of a file; a last line that a crash cut short is left out."""
+    if not path.is_file():
+        return []
+    lines = path.read_text(encoding="utf-8").splitlines(keepends=True)
+    header, *rows = csv.reader(line for line in lines if line.endswith("\n")) if lines else [[]]
+    whole = [dict(zip(header, row)) for row in rows if len(row) == len(header)]
+    return [{name: float(cell) for name, cell in row.items() if cell} for row in whole]
+
+
+def _columns(rows: Any) -> list[str]:
+    """Names in the order in which they appeared, turn and kimg before all others."""
+    names = dict.fromkeys(name for row in rows for name in row)
+    return sorted(names, key=lambda name: FIRST.index(name) if name in FIRST else len(FIRST))
+
+
+def _number(value: Any) -> float:
+    return value if isinstance(value, int) else float(value)
+
+
+def _line(cells: Any) -> str:
+    """One line of CSV; floats with as many digits as it takes to read back the same number."""
+    text = io.StringIO()
+    csv.writer(text, lineterminator="\n").writerow(["" if cell is None else _text(cell) for cell in cells])
+    return text.getvalue()
+
+
+def _text(cell: Any) -> str:
+    return (
+        repr(int(cell)) if isinstance(cell, float) and cell.is_integer() and abs(cell) < 1e15 else str(cell)
+    )

@@ -1,0 +1,70 @@
+"""A generator on disk: weights as safetensors, all else as JSON. Nothing is unpickled."""
+
+import importlib
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import torch
+from safetensors import SafetensorError
+from safetensors.torch import load_file, save_file
+from torch import nn
+
+from gantry.runs.description import WEIGHTS, Description, digest, plain, read_description
+
+TRUSTED = "gantry.nets."
+Net = Any  # a generator: a module with `shape`, `z_dim` and `num_classes`, which nn.Module takes for tensors
+
+
+def save_generator(
+    G: Net, config: Mapping[str, Any], folder: Path | str, extra: Mapping[str, Any] | None = None
+) -> None:
+    """Write `folder`/model.safetensors and `folder`/generator.json, replacing those that are there.
+
+    `config` holds the `_target_` and the plain arguments of G, `extra` what else JSON can say of it.
+    """
+    folder = Path(folder)
+    folder.mkdir(parents=True, exist_ok=True)
+    part = folder / f"{WEIGHTS}.part"
+    save_file({name: tensor.detach().cpu().clone() for name, tensor in G.state_dict().items()}, part)
+    what = Description(plain(config), list(G.shape), G.z_dim, G.num_classes, digest(part), plain(extra or {}))
+    part.replace(folder / WEIGHTS)  # the two files change within an instant of one another
+    what.write(folder)
+
+
+def load_generator(folder: Path | str, trust: bool = False) -> nn.Module:
+    """The generator that `save_generator` wrote, in evaluation mode, on the CPU.
+
+    Only the nets of Gantry are built; with `trust`, any importable class. Raises ValueError when the files
+    are damaged or do not belong together.
+    """
+    what = read_description(Path(folder))
+    path = Path(folder) / WEIGHTS
+    if not path.is_file() or digest(path) != what.sha256:
+        raise ValueError(f"generator must have the whole {WEIGHTS} that its JSON describes, got {folder}")
+    G = rebuild(what.config, trust)
+    try:
+        G.load_state_dict(load_file(path))
+    except (RuntimeError, SafetensorError) as error:
+        reason = " ".join(str(error).split())[:200]
+        raise ValueError(
+            f"generator must have the weights of {what.config['_target_']}, got {reason}"
+        ) from None
+    return G.eval()
+
+
+def rebuild(config: Mapping[str, Any], trust: bool) -> nn.Module:
+    """The module that a config describes. The global random state is left as it was."""
+    target = str(config.get("_target_"))
+    if not trust and not target.startswith(TRUSTED):
+        raise ValueError(f"generator._target_ must be under {TRUSTED} unless it is trusted, got {target}")
+    module, _, name = target.rpartition(".")
+    arguments = {key: value for key, value in config.items() if key != "_target_"}
+    try:
+        kind = getattr(importlib.import_module(module), name)
+        if not (isinstance(kind, type) and issubclass(kind, nn.Module)):
+            raise TypeError("it is not a module")
+        with torch.random.fork_rng(devices=[]):
+            return kind(**arguments)
+    except (ImportError, AttributeError, TypeError) as error:
+        raise ValueError(f"generator must describe a net that can be built, got {target}: {error}") from None

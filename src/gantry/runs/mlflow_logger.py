@@ -1,0 +1,48 @@
+"""MLflow, for those who have installed it: pip install 'gantry[mlflow]'."""
+
+import importlib.util
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from lightning.pytorch import loggers
+from lightning.pytorch.utilities import rank_zero_only
+
+from gantry.runs.loggers import Pixels
+
+
+class MlflowLogger(loggers.MLFlowLogger):
+    """Lightning's, that shows pictures and keeps the id of its run in `folder`/mlflow for a resumed run."""
+
+    def __init__(
+        self,
+        folder: str,
+        experiment: str,
+        tracking_uri: str,
+        name: str | None = None,
+        tags: Sequence[str] = (),
+    ) -> None:
+        if importlib.util.find_spec("mlflow") is None:
+            raise ValueError("logger must not be mlflow without its package (pip install mlflow), got mlflow")
+        self._id_file = Path(folder) / "mlflow" / "run_id.txt"
+        known = self._id_file.read_text(encoding="utf-8") if self._id_file.exists() else None
+        labels = {"tags": ",".join(tags)} if tags else None
+        super().__init__(experiment, name, tracking_uri, labels, run_id=known)
+
+    @rank_zero_only
+    def log_hyperparams(self, params: Any, *_: Any) -> None:
+        """What is new: MLflow refuses to change a parameter, and those of a resumed run stand already."""
+        known = self.experiment.get_run(self.run_id).data.params
+        super().log_hyperparams({k: v for k, v in dict(params).items() if k not in known})
+        self._id_file.parent.mkdir(parents=True, exist_ok=True)
+        self._id_file.write_text(str(self.run_id), encoding="utf-8")
+
+    @rank_zero_only
+    def log_picture(self, name: str, pixels: Pixels, turn: int) -> None:
+        """Show pixels uint8 [H, W, 1 or 3]."""
+        self.experiment.log_image(self.run_id, pixels, key=name, step=turn)
+
+    @rank_zero_only
+    def log_summary(self, numbers: Mapping[str, float]) -> None:
+        """Leave the numbers as metrics of their own."""
+        self.log_metrics(dict(numbers))

@@ -1,0 +1,147 @@
+"""The kinds of output of sample.py. Memory is bounded by the batch, whatever the number of samples."""
+
+import math
+import zipfile
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import IO
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+from tqdm import tqdm
+
+from gantry.pixels import to_uint8
+from gantry.runs.animation import write_animation
+from gantry.runs.generator import Net, load_generator
+from gantry.runs.grids import as_image, write_png
+from gantry.runs.sample import Request
+from gantry.runs.sheet import BATCH, Sheet, draw
+from gantry.training.sampling import labels, latents
+
+MOST_ROWS = 20
+WALKS = 16  # images side by side in an interpolation
+FRAMES_BETWEEN = 16  # from one latent to the next
+MILLISECONDS = 50  # that a frame is shown
+
+Job = Callable[[Net, Request, Path, str], None]
+
+
+def run(kind: str, folder: Path, request: Request, out: Path, device: str) -> None:
+    """Make the output `kind` with the generator in a folder, on the device ("auto": the best there is)."""
+    chosen = best_device() if device == "auto" else device
+    G = load_generator(folder).to(chosen)
+    out.parent.mkdir(parents=True, exist_ok=True)
+    JOBS[kind](G, request, out, chosen)
+
+
+def best_device() -> str:
+    """The accelerator of this machine, or its CPU."""
+    accelerator = torch.accelerator.current_accelerator(check_available=True)
+    return accelerator.type if accelerator else "cpu"
+
+
+def inputs(G: Net, request: Request, start: int, stop: int) -> tuple[Tensor, Tensor]:
+    """Latents [n, z_dim] and classes [n] of the samples start..stop-1."""
+    z = latents(request.seed, start, stop, G.z_dim)
+    if request.truncation is not None:
+        z = truncated(z, request.truncation)
+    if request.label is not None:
+        return z, torch.full((stop - start,), request.label)
+    return z, labels(start, stop, G.num_classes)
+
+
+def truncated(z: Tensor, bound: float) -> Tensor:
+    """Standard normal z -> draws of the normal distribution cut off at +-bound (Brock et al. 2019, 3.1).
+
+    BigGAN draws entries beyond the bound again. Mapping each z through both distribution functions gives the
+    same distribution, and keeps a sample a function of its own z.
+    """
+    edge = torch.special.ndtr(torch.tensor(bound, dtype=torch.float64))
+    share = (1 - edge) + torch.special.ndtr(z.double()) * (2 * edge - 1)
+    return torch.special.ndtri(share).clamp(-bound, bound).to(z.dtype)
+
+
+def slerp(start: Tensor, stop: Tensor, t: float) -> Tensor:
+    """From start to stop [N, z_dim] along the arc between them, where normal z are at home (White 2016)."""
+    cosine = torch.nn.functional.cosine_similarity(start, stop, dim=1).clamp(-1, 1)
+    angle = cosine.acos()[:, None]
+    arc = (((1 - t) * angle).sin() * start + (t * angle).sin() * stop) / angle.sin()
+    return torch.where(angle.sin() > 1e-4, arc, torch.lerp(start, stop, t))
+
+
+def batches(G: Net, request: Request, device: str) -> Iterator[tuple[Tensor, Tensor]]:
+    """All samples x float [n, *shape] on the CPU with their classes c [n], batch by batch."""
+    for start in tqdm(range(0, request.n, BATCH), unit="batch", disable=None, leave=False):
+        z, c = inputs(G, request, start, min(start + BATCH, request.n))
+        yield draw(G, z, c, device), c
+
+
+def write_grid(G: Net, request: Request, out: Path, device: str) -> None:
+    """One picture of all samples: a row for each class where the classes take turns, else a square."""
+    z, c = inputs(G, request, 0, request.n)
+    by_class = request.label is None and 1 < G.num_classes <= min(request.n, MOST_ROWS)
+    rows = G.num_classes if by_class else None
+    write_png(Sheet(z, c, rows=rows, columns=math.isqrt(request.n - 1) + 1).picture(G, device), out)
+
+
+def write_pngs(G: Net, request: Request, out: Path, device: str) -> None:
+    """PNGs `00000.png`, ... in a folder that holds nothing else, since metrics read whole folders."""
+    names = [f"{i:05d}.png" for i in range(request.n)]
+    if out.exists() and (strange := {path.name for path in out.iterdir()} - set(names)):
+        raise ValueError(f"out must be a folder without other files, got {out} with {min(strange)}")
+    remaining = iter(names)
+    for x, _ in batches(G, request, device):
+        for pixels in to_uint8(x).permute(0, 2, 3, 1).numpy():
+            write_png(pixels, out / next(remaining))
+
+
+def write_npz(G: Net, request: Request, out: Path, device: str) -> None:
+    """`arr_0` uint8 [N, H, W, C] (points: float32 [N, 2]) and, where there are classes, `arr_1` int64 [N]."""
+    part = out.with_name(f"{out.name}.part")
+    shape = (request.n, *G.shape) if len(G.shape) == 1 else (request.n, *G.shape[1:], G.shape[0])
+    classes = []
+    with zipfile.ZipFile(part, "w") as archive:
+        with archive.open("arr_0.npy", "w", force_zip64=True) as file:
+            write_header(file, shape, np.dtype("float32" if len(shape) == 2 else "uint8"))
+            for x, c in batches(G, request, device):
+                pixels = x if x.ndim == 2 else to_uint8(x).permute(0, 2, 3, 1)
+                file.write(np.ascontiguousarray(pixels.numpy()).tobytes())
+                classes.append(c)
+        if G.num_classes:
+            with archive.open("arr_1.npy", "w") as file:
+                np.lib.format.write_array(file, torch.cat(classes).numpy())
+    part.replace(out)
+
+
+def write_header(file: IO[bytes], shape: tuple[int, ...], dtype: np.dtype) -> None:
+    """Begin an array of the .npy format, whose values follow in any number of pieces."""
+    described = np.lib.format.dtype_to_descr(dtype)
+    np.lib.format.write_array_header_1_0(file, {"descr": described, "fortran_order": False, "shape": shape})
+
+
+def write_interpolation(G: Net, request: Request, out: Path, device: str) -> None:
+    """`n` frames of a closed walk from latent to latent, for several images at once."""
+    stops = max(2, round(request.n / FRAMES_BETWEEN))
+    walks = WALKS if len(G.shape) == 3 else BATCH
+    z, _ = inputs(G, request, 0, stops * walks)
+    _, c = inputs(G, request, 0, walks)
+    z = z.view(stops, walks, -1)
+    frames = (as_image(frame(G, z, c, i * stops / request.n, device)) for i in range(request.n))
+    write_animation(frames, out, MILLISECONDS, lossless=G.shape[0] == 1)
+
+
+def frame(G: Net, z: Tensor, c: Tensor, position: float, device: str) -> NDArray[np.uint8]:
+    """The picture at a position on the walk through z [stops, walks, z_dim], counted in stops."""
+    stop = int(position)
+    between = slerp(z[stop], z[(stop + 1) % len(z)], position - stop)
+    return Sheet(between, c, columns=4).picture(G, device)
+
+
+JOBS: dict[str, Job] = {
+    "grid": write_grid,
+    "png": write_pngs,
+    "npz": write_npz,
+    "interpolation": write_interpolation,
+}

@@ -1,0 +1,31 @@
+"""Points of the plane as a picture."""
+
+from typing import Any
+
+import numpy as np
+from matplotlib import color_sequences
+from matplotlib.backends.backend_agg import FigureCanvasAgg
+from matplotlib.figure import Figure
+from numpy.typing import NDArray
+from torch import Tensor
+
+EDGE = 1.15  # all points lie in [-1, 1]
+REAL, FAKE = "#d9dbe0", "#1f5fd0"
+COLOURS = color_sequences["tab10"]
+
+
+def scatter(x: Tensor, c: Tensor | None = None, real: Tensor | None = None) -> NDArray[np.uint8]:
+    """x [N, 2], coloured by class, over the real points [M, 2] in grey -> picture uint8 [480, 480, 3]."""
+    figure = Figure(figsize=(4.8, 4.8), dpi=100, layout="constrained")
+    axes = figure.add_subplot(xlim=(-EDGE, EDGE), ylim=(-EDGE, EDGE), aspect="equal")
+    if real is not None:
+        axes.scatter(real[:, 0], real[:, 1], s=40, c=REAL, linewidths=0, label="real")
+    colours = FAKE if c is None else [COLOURS[k % len(COLOURS)] for k in c.tolist()]
+    axes.scatter(x[:, 0], x[:, 1], s=9, c=colours, alpha=0.7, linewidths=0, label="generated")
+    axes.set_xticks((-1, 0, 1))
+    axes.set_yticks((-1, 0, 1))
+    if real is not None and c is None:
+        axes.legend(loc="upper right", framealpha=0.9, markerscale=1.5)
+    canvas: Any = FigureCanvasAgg(figure)  # whose methods have no types
+    canvas.draw()
+    return np.asarray(canvas.buffer_rgba())[..., :3].copy()

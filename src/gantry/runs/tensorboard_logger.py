@@ -1,0 +1,39 @@
+"""TensorBoard, in the run's own folder."""
+
+from collections.abc import Mapping
+
+from lightning.pytorch import loggers
+from lightning.pytorch.utilities import rank_zero_only
+
+from gantry.runs.loggers import Pixels
+
+
+class TensorBoardLogger(loggers.TensorBoardLogger):
+    """Lightning's, writing to `folder`/tensorboard, that shows pictures and can be resumed."""
+
+    def __init__(self, folder: str) -> None:
+        super().__init__(folder, name="tensorboard", version="", default_hp_metric=False)
+        self.summary: dict[str, float] = {}
+
+    @rank_zero_only
+    def log_picture(self, name: str, pixels: Pixels, turn: int) -> None:
+        """Show pixels uint8 [H, W, 1 or 3]."""
+        self.experiment.add_image(name, pixels, turn, dataformats="HWC")
+
+    @rank_zero_only
+    def log_summary(self, numbers: Mapping[str, float]) -> None:
+        """Keep the numbers for the page of hyperparameters, which is written once, at the end."""
+        self.summary |= numbers
+
+    @rank_zero_only
+    def forget_after(self, turn: int) -> None:
+        """Go on in a new file, which has TensorBoard purge what the earlier ones hold beyond the turn."""
+        if turn > 0:
+            self.experiment.close()
+            self._experiment, self._kwargs["purge_step"] = None, turn + 1
+
+    @rank_zero_only
+    def finalize(self, status: str) -> None:
+        if self.summary:
+            self.log_hyperparams(self.hparams, self.summary)
+        super().finalize(status)

@@ -1,0 +1,142 @@
+"""Weights & Biases as its users expect it: never a question, never in the way of training."""
+
+import logging
+import netrc
+import os
+import uuid
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any, Literal
+from urllib.parse import urlsplit
+
+import wandb
+from lightning.fabric.loggers.logger import rank_zero_experiment
+from lightning.pytorch import loggers
+from lightning.pytorch.utilities import rank_zero_only
+
+from gantry.runs.loggers import Pixels
+
+Mode = Literal["online", "offline", "disabled"]
+log = logging.getLogger(__name__)
+HOST = "https://api.wandb.ai"
+QUIET: dict[str, Any] = {
+    "console": "off",  # the run folder has its own log
+    "silent": True,
+    "init_timeout": 30,  # seconds that an unreachable server may delay the start,
+    "finish_timeout": 120,  # and the end; what it then lacks stays on the disk
+    "login_timeout": 5,
+}
+
+
+class WandbLogger(loggers.WandbLogger):
+    """Lightning's, writing to `folder`/wandb, with a step that is the turn.
+
+    Offline unless an API key is found; so, too, when the server cannot be reached as the run begins. The id
+    of the run is kept in the folder, and a resumed run goes on under it.
+    """
+
+    def __init__(
+        self,
+        folder: str,
+        project: str,
+        name: str | None = None,
+        group: str | None = None,
+        job_type: str | None = None,
+        tags: Sequence[str] = (),
+    ) -> None:
+        super().__init__(name=name, save_dir=folder, project=project)
+        self.folder = Path(folder)
+        self._wandb_init |= {"group": group, "job_type": job_type, "tags": list(tags)}
+        del self._wandb_init["anonymous"]  # W&B warns of it, whatever its value
+
+    @property
+    @rank_zero_experiment
+    def experiment(self) -> Any:
+        """The run, begun when first asked for."""
+        if self._experiment is None:
+            wandb.finish()  # an earlier job of this process that did not end its own
+            self._wandb_init["id"] = run_id(self.folder)
+            self._experiment = begin(self._wandb_init)
+            for name in ("turn", "kimg"):
+                self._experiment.define_metric(name, hidden=True)
+            self._experiment.define_metric("*", step_metric="turn")
+        return self._experiment
+
+    @rank_zero_only
+    def log_metrics(self, metrics: Mapping[str, Any], step: int | None = None) -> None:
+        """Add numbers to the row of a turn. What a resumed run repeats W&B has already, and ignores."""
+        self.experiment.log(dict(metrics), step=step)
+
+    @rank_zero_only
+    def log_picture(self, name: str, pixels: Pixels, turn: int) -> None:
+        """Show pixels uint8 [H, W, 1 or 3]; wandb.Image would make a black picture of floats."""
+        self.experiment.log({name: wandb.Image(pixels), "turn": turn}, step=turn)
+
+    @rank_zero_only
+    def log_summary(self, numbers: Mapping[str, float]) -> None:
+        """Leave numbers in the summary, under flat names."""
+        self.experiment.summary.update(dict(numbers))
+
+    @rank_zero_only
+    def close(self, success: bool) -> None:
+        """End the run, so that the next job of this process gets one of its own."""
+        if self._experiment is not None:
+            self._experiment.finish(exit_code=0 if success else 1)
+            self._experiment = None
+
+
+def begin(arguments: Mapping[str, Any]) -> wandb.Run:
+    """A W&B run: online where that works, else offline."""
+    wanted = mode(os.environ)
+    try:
+        return start(arguments, wanted)
+    except (wandb.Error, TimeoutError, OSError) as error:
+        if wanted == "offline":
+            raise
+        log.warning("W&B cannot be reached, this run is logged offline: %s", str(error).splitlines()[0])
+        wandb.teardown()  # the failed run would keep its id occupied
+        return start(arguments, "offline")
+
+
+def start(arguments: Mapping[str, Any], chosen: Mode) -> wandb.Run:
+    """Begin a W&B run in a mode."""
+    if chosen == "offline":
+        os.environ.setdefault("WANDB_ERROR_REPORTING", "false")  # it would use the network
+    run = wandb.init(**arguments, mode=chosen, settings=wandb.Settings(**QUIET))
+    where = f"wandb sync {Path(run.dir).parent}" if chosen == "offline" else run.url
+    log.info("W&B %s: %s", chosen, where)
+    return run
+
+
+def mode(environment: Mapping[str, str]) -> Mode:
+    """What WANDB_MODE says, but online only when logged in: else W&B would ask at a prompt, for ever."""
+    said = environment.get("WANDB_MODE", "online")
+    if said == "disabled":
+        return "disabled"
+    return "online" if said not in ("offline", "dryrun") and logged_in(environment) else "offline"
+
+
+def logged_in(environment: Mapping[str, str]) -> bool:
+    """Whether a key for the W&B server is in the environment or in the netrc file."""
+    if environment.get("WANDB_API_KEY") or environment.get("WANDB_IDENTITY_TOKEN_FILE"):
+        return True
+    path = environment.get("NETRC") or next((p for p in netrc_files() if p.exists()), None)
+    server = urlsplit(environment.get("WANDB_BASE_URL", HOST)).netloc
+    try:
+        return path is not None and netrc.netrc(path).authenticators(server) is not None
+    except (OSError, netrc.NetrcParseError):
+        return False
+
+
+def netrc_files() -> list[Path]:
+    """Where `wandb login` leaves the key."""
+    return [Path.home() / ".netrc", Path.home() / "_netrc"]
+
+
+def run_id(folder: Path) -> str:
+    """The id of the run in this folder; a new one where there is none."""
+    path = folder / "wandb" / "run_id.txt"
+    if not path.exists():
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(uuid.uuid4().hex[:8], encoding="utf-8")
+    return path.read_text(encoding="utf-8").strip()
