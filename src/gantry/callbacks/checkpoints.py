@@ -26,7 +26,7 @@ class Checkpoints(Callback):
             assert self.monitor is not None
             self.best = gan.scores[self.monitor]
             self.write(trainer, "best.ckpt")
-        if gan.turn % self.every == 0 or gan.turn == gan.turns:
+        if gan.turn % self.every == 0 or gan.turn == gan.turns or gan.interrupted:
             self.write(trainer, "last.ckpt", before="before.ckpt")
 
     def improves(self, scores: dict[str, float]) -> bool:

@@ -5,33 +5,41 @@ sweep. Here each child runs the one job of its parent, in its parent's folder, a
 """
 
 import os
+import signal
 import socket
 import subprocess
 import sys
 import threading
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 
+import torch
 from hydra.core.hydra_config import HydraConfig
 from torch import distributed as dist
 
 VARIABLES = ("MASTER_ADDR", "MASTER_PORT", "WORLD_SIZE", "NODE_RANK", "LOCAL_RANK", "OMP_NUM_THREADS")
+PARENT = "GANTRY_PARENT"
+WELL = (0, 128 + signal.SIGINT, 128 + signal.SIGTERM)  # exit statuses of a run that ended as asked
 
 
 @contextmanager
 def processes(count: int) -> Iterator[None]:
     """Inside, `count - 1` further processes run the job that this one runs; afterwards none is left."""
+    if PARENT in os.environ:
+        threading.Thread(target=end_without, args=(int(os.environ[PARENT]),), daemon=True).start()
     if count == 1 or "LOCAL_RANK" in os.environ:  # alone, or started by torchrun, SLURM or a parent
         yield
         return
     before = {name: os.environ.get(name) for name in VARIABLES}
     os.environ |= shared_variables(count)
+    torch.set_num_threads(int(os.environ["OMP_NUM_THREADS"]))
     children = [start(rank) for rank in range(1, count)]
     threading.Thread(target=end_with, args=(children,), daemon=True).start()
     try:
         yield
         for child in children:
-            if child.wait(timeout=60):
+            if child.wait(timeout=60) not in WELL:
                 raise RuntimeError(f"a process of this run ended with exit status {child.returncode}")
     finally:
         end(children)
@@ -54,15 +62,23 @@ def start(rank: int) -> subprocess.Popen[bytes]:
     job = [word for word in config.overrides.task if not word.startswith("hydra.")]
     folder = f'hydra.run.dir="{config.runtime.output_dir}"'
     command = [sys.executable, sys.argv[0], *job, folder, "hydra.mode=RUN"]
-    return subprocess.Popen(command, env=os.environ | {"LOCAL_RANK": str(rank)}, stdin=subprocess.DEVNULL)
+    own = {"LOCAL_RANK": str(rank), PARENT: str(os.getpid())}
+    return subprocess.Popen(command, env=os.environ | own, stdin=subprocess.DEVNULL)
 
 
 def end_with(children: list[subprocess.Popen[bytes]]) -> None:
     """End this process when a child fails: the ranks that are left would wait for it for ever."""
     for child in children:
-        if child.wait() > 0:
+        if child.wait() not in WELL and child.returncode > 0:
             print(f"error: a process of this run ended with exit status {child.returncode}", file=sys.stderr)
             os._exit(1)
+
+
+def end_without(parent: int) -> None:
+    """End this process when its parent is gone."""
+    while os.getppid() == parent:
+        time.sleep(1)
+    os._exit(1)
 
 
 def end(children: list[subprocess.Popen[bytes]]) -> None:

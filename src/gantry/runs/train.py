@@ -2,6 +2,7 @@
 
 import logging
 import os
+import sys
 import time
 import warnings
 from pathlib import Path
@@ -26,28 +27,32 @@ def train(cfg: DictConfig) -> float | None:
     folder = Path(cfg.run.dir)
     quieten()
     with mistakes():
-        checkpoint = place(cfg, folder)
+        checkpoint = starting_point(cfg, folder)
+        gan = build_gan(cfg)
+        data = build(cfg.data, batches_per_turn=gan.loss.batches_per_turn, seed=cfg.seed)
+        data.setup("fit")
+    if rank_of_this() == 0 and not cfg.resume:
+        run_folder.write_config(cfg, folder)
     with processes(number_of_processes(cfg)):
         with mistakes():
-            gan = build_gan(cfg)
-            data = build(cfg.data, batches_per_turn=gan.loss.batches_per_turn, seed=cfg.seed)
-            data.prepare_data()
             trainer = build_trainer(cfg)
         started = time.monotonic()
         trainer.fit(gan, datamodule=data, ckpt_path=checkpoint, weights_only=True)
         if trainer.is_global_zero:
             write_summary(folder, {"turns": gan.turn, "kimg": gan.kimg, "seconds": time.monotonic() - started})
+    if gan.interrupted:
+        log.warning("interrupted at turn %d; go on with resume=%s", gan.turn, folder)
+        sys.exit(128 + gan.interrupted)
     return gan.scores.get(str(OmegaConf.select(cfg, "metrics.monitor")))
 
 
-def place(cfg: DictConfig, folder: Path) -> Path | None:
-    """Make the run's folder its own, or find the checkpoint of the run to resume."""
+def starting_point(cfg: DictConfig, folder: Path) -> Path | None:
+    """The checkpoint of the run to resume; None for a new run, whose folder must be new too."""
     if cfg.resume:
         run_folder.check_same(cfg, folder)
         return run_folder.newest_checkpoint(folder)
     if rank_of_this() == 0:
         run_folder.check_new(folder)
-        run_folder.write_config(cfg, folder)
     return None
 
 

@@ -24,6 +24,7 @@ class GAN(LightningModule):
 
     `turns` is the budget, `batch_size` the number of real images of one update of D over all processes. After each
     turn `turn` counts the finished ones; `scores` holds the latest metrics of G_ema and `scored_at` their turn.
+    `interrupted` is the number of the signal that ends the run, 0 while it goes on.
     """
 
     def __init__(
@@ -43,7 +44,7 @@ class GAN(LightningModule):
         self.G, self.D, self.G_ema = G, D, copy.deepcopy(G).eval().requires_grad_(False)
         self.loss, self.optim, self.ema, self.augment = loss, optim, ema, augment
         self.turns, self.batch_size, self.seed = turns, batch_size, seed
-        self.turn, self.scores, self.scored_at = 0, dict[str, float](), -1
+        self.turn, self.scores, self.scored_at, self.interrupted = 0, dict[str, float](), -1, 0
 
     @property
     def kimg(self) -> float:

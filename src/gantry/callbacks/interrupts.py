@@ -1,0 +1,50 @@
+"""SIGTERM and SIGINT end a run at the end of a turn, with a checkpoint of it."""
+
+import logging
+import signal
+from types import FrameType
+from typing import Any
+
+import torch
+from lightning import Callback, Trainer
+
+from gantry import world
+from gantry.training.gan import GAN
+
+SIGNALS = (signal.SIGTERM, signal.SIGINT)
+log = logging.getLogger(__name__)
+
+
+class Interrupts(Callback):
+    """The first signal asks for a stop, which all processes take together; a second one kills. Comes before Checkpoints.
+
+    Lightning's own handler would talk to the other processes from inside the signal, in the middle of whatever
+    they are telling each other.
+    """
+
+    def __init__(self) -> None:
+        self.signal = 0
+        self.before: dict[int, Any] = {}
+
+    def on_train_start(self, trainer: Trainer, gan: GAN) -> None:  # type: ignore[override]  # noqa: ARG002
+        self.before = {number: signal.signal(number, self.ask) for number in SIGNALS}
+
+    def ask(self, number: int, frame: FrameType | None) -> None:  # noqa: ARG002
+        """Remember the signal; the next one has its usual effect."""
+        self.signal = number
+        signal.signal(number, signal.SIG_DFL)
+        log.warning("%s: stopping after this turn", signal.Signals(number).name)
+
+    def on_train_batch_end(self, trainer: Trainer, gan: GAN, *_: Any) -> None:  # type: ignore[override]
+        if world.size() > 1:
+            asked = torch.tensor(self.signal, device=gan.device)
+            torch.distributed.all_reduce(asked, torch.distributed.ReduceOp.MAX)
+            self.signal = int(asked)
+        if self.signal:
+            gan.interrupted = self.signal
+            trainer.should_stop = True
+
+    def teardown(self, trainer: Trainer, gan: GAN, stage: str) -> None:  # type: ignore[override]  # noqa: ARG002
+        for number, handler in self.before.items():
+            signal.signal(number, handler)
+        self.before = {}
