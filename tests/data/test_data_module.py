@@ -14,6 +14,7 @@ from gantry.data.digits import Digits
 from gantry.data.images import Turn
 from gantry.data.module import DataModule
 from gantry.data.toys import ring
+from gantry.runs.errors import UserError
 
 GOOD = {"name": "digits", "shape": [1, 8, 8], "num_classes": 10, "small_net": "digits", "batch_size": 64}
 
@@ -55,7 +56,7 @@ def test_wrong_arguments_are_refused_at_once(changed: dict[str, Any], message: s
     ],
 )
 def test_the_source_is_held_against_the_configuration(changed: dict[str, Any], message: str) -> None:
-    with pytest.raises(ValueError, match=f"^{message}$"):
+    with pytest.raises(UserError, match=f"^{message}$"):
         module(**changed).setup("fit")
 
 
@@ -77,6 +78,14 @@ def test_a_turn_is_n_batches_in_range() -> None:
     assert (x.min().item(), x.max().item()) == (-1, 1)
     x, c = turns(0, 1, source=ring(100, 10), shape=[2], num_classes=8, batch_size=256)[0]
     assert x.shape == (2, 256, 2)
+
+
+def test_half_of_the_images_are_mirrored_when_asked() -> None:
+    ((plain, _),), ((flipped, _),) = turns(0, 1), turns(0, 1, flip=True)
+    as_they_were = (plain == flipped).flatten(2).all(2)
+    mirrored = (plain == flipped.flip(-1)).flatten(2).all(2)
+    assert (as_they_were | mirrored).all()
+    assert 40 < mirrored.sum().item() < 88  # of 128, four standard deviations
 
 
 @pytest.mark.parametrize("start", [1, 11, 12, 40])

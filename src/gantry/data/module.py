@@ -9,6 +9,7 @@ from lightning.pytorch import LightningDataModule
 
 from gantry.data.images import RealData, Source, Split, Turn
 from gantry.data.order import Order
+from gantry.runs.errors import mistakes
 
 
 @dataclass(frozen=True)
@@ -70,8 +71,9 @@ class DataModule(LightningDataModule):
             raise ValueError("data.flip must be false for points, got true")
 
     def setup(self, stage: str = "fit") -> None:
-        """Read the images, whatever the stage, so that what is wrong ends a run before it begins."""
-        _ = self.data, stage
+        """Read the images, whatever the stage; what is wrong with them ends a run in one line."""
+        with mistakes():
+            _ = self.data, stage
 
     @cached_property
     def data(self) -> RealData:
