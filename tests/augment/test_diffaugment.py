@@ -3,7 +3,7 @@ import torch
 from torch import Tensor
 from torch.testing import assert_close
 
-from gantry import noise
+from gantry import noise, world
 from gantry.augment import diffaugment as da
 from gantry.augment.none import identity
 from gantry.losses.penalties import r1
@@ -49,6 +49,18 @@ def test_draws_are_those_of_the_turn(name: str) -> None:
         outs.append(PARTS[name](x))
     assert torch.equal(outs[0], outs[1])
     assert not torch.equal(outs[0], outs[2])
+
+
+def test_two_processes_draw_what_one_would(monkeypatch: pytest.MonkeyPatch) -> None:
+    x = images(8)
+    whole = FULL(x)
+    monkeypatch.setattr(world, "size", lambda: 2)
+    halves = []
+    for rank in (0, 1):
+        monkeypatch.setattr(world, "rank", lambda rank=rank: rank)
+        noise.seed_turn(0, 0)
+        halves.append(FULL(x.chunk(2)[rank]))
+    assert_close(torch.cat(halves), whole)
 
 
 @every

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor, nn
 from torch.testing import assert_close
 
-from gantry import noise
+from gantry import noise, world
 from gantry.losses import penalties
 
 Shape = tuple[int, ...]
@@ -127,6 +127,23 @@ def test_draws_are_those_of_the_turn(penalty: Callable[..., Tensor]) -> None:
         outs.append(penalty(square, x, x_fake))
     assert torch.equal(outs[0], outs[1])
     assert not torch.equal(outs[0], outs[2])
+
+
+@pytest.mark.parametrize("penalty", ALL[:3])
+def test_two_processes_draw_what_one_would(
+    penalty: Callable[..., Tensor], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    x, x_fake = images(8, (3, 4, 4))
+    spread = penalties._std(x)
+    whole = penalty(square, x, x_fake)
+    monkeypatch.setattr(penalties, "_std", lambda _: spread)
+    monkeypatch.setattr(world, "size", lambda: 2)
+    halves = []
+    for rank in (0, 1):
+        monkeypatch.setattr(world, "rank", lambda rank=rank: rank)
+        noise.seed_turn(0, 0)
+        halves.append(penalty(square, x.chunk(2)[rank], x_fake.chunk(2)[rank]))
+    assert_close(torch.cat(halves), whole)
 
 
 @every

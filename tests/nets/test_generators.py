@@ -72,6 +72,15 @@ def test_a_class_changes_the_image(name: str) -> None:
     assert (x[0] - x[2]).abs().max() > 1e-3
 
 
+def test_conditional_batch_norm_starts_with_no_class_apart() -> None:
+    """Gains of 1 and biases of 0, which the first weights of the other layers must leave alone."""
+    torch.manual_seed(0)
+    G = GENERATORS["resnet"]((1, 8, 8), num_classes=3).eval()
+    z = torch.randn(4, 5)
+    assert torch.equal(G(z, torch.zeros(4).long()), G(z, torch.full((4,), 2)))
+    assert G(z, torch.zeros(4).long()).std() > 0.02
+
+
 @every
 def test_a_class_means_nothing_without_classes(name: str) -> None:
     torch.manual_seed(0)

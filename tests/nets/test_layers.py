@@ -39,7 +39,8 @@ def test_conditional_batch_norm_begins_as_batch_norm() -> None:
 
 def test_conditional_batch_norm_has_gain_and_bias_by_class() -> None:
     norm = ConditionalBatchNorm(1, 2)
-    norm.affine.weight.data = torch.tensor([[2.0, 5.0], [3.0, -1.0]])  # [class, (gain, bias)]
+    norm.gain.data = torch.tensor([[2.0], [3.0]])
+    norm.bias.data = torch.tensor([[5.0], [-1.0]])
     x = torch.randn(4, 1, 8, 8)
     h = nn.BatchNorm2d(1, affine=False)(x)
     out = norm(x, torch.tensor([0, 1, 1, 0]))

@@ -1,5 +1,8 @@
 """What the nets share: where the class enters, norms, first weights."""
 
+from collections.abc import Callable
+from functools import partial
+
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
@@ -40,45 +43,39 @@ class ConditionalBatchNorm(nn.Module):
     def __init__(self, features: int, num_classes: int) -> None:
         super().__init__()
         self.norm = nn.BatchNorm2d(features, affine=num_classes == 0)
-        self.affine = nn.Embedding(num_classes, 2 * features) if num_classes else None
-        if self.affine is not None:
-            nn.init.ones_(self.affine.weight[:, :features])
-            nn.init.zeros_(self.affine.weight[:, features:])
+        if num_classes:
+            self.gain = nn.Parameter(torch.ones(num_classes, features))
+            self.bias = nn.Parameter(torch.zeros(num_classes, features))
 
     def forward(self, x: Tensor, c: Tensor | None) -> Tensor:
         """x [N, F, H, W], c [N] -> [N, F, H, W]."""
         x = self.norm(x)
-        if self.affine is None:
+        if self.norm.affine:
             return x
         assert c is not None, "a conditional generator needs classes"
-        gain, bias = self.affine(c)[:, :, None, None].chunk(2, 1)  # [N, F, 1, 1] each
-        return torch.addcmul(bias, gain, x)
+        gain, bias = F.embedding(c, self.gain), F.embedding(c, self.bias)  # [N, F]
+        return torch.addcmul(bias[:, :, None, None], gain[:, :, None, None], x)
 
 
-def weights(net: nn.Module) -> list[Tensor]:
-    """The weights of all convolutions, linear layers and embeddings of a net, with the biases set to zero."""
-    found = []
+def init_(net: nn.Module, fill: Callable[[Tensor], object]) -> None:
+    """Fill the weights of all convolutions, linear layers and embeddings of a net; their biases become 0."""
     for layer in net.modules():
         if isinstance(layer, nn.Conv2d | nn.ConvTranspose2d | nn.Linear | nn.Embedding):
-            found.append(layer.weight)
+            fill(layer.weight)
             if isinstance(bias := getattr(layer, "bias", None), Tensor):
                 nn.init.zeros_(bias)
-    return found
 
 
 def init_dcgan_(net: nn.Module) -> None:
     """N(0, 0.02) everywhere (Radford et al. 2016, section 4): for nets whose norms mend the scale."""
-    for weight in weights(net):
-        nn.init.normal_(weight, std=0.02)
+    init_(net, partial(nn.init.normal_, std=0.02))
 
 
 def init_he_(net: nn.Module) -> None:
     """N(0, 2 / ((1 + slope^2) fan_in)) (He et al. 2015, eq. 15): where no norm keeps the scale."""
-    for weight in weights(net):
-        nn.init.kaiming_normal_(weight, a=SLOPE)
+    init_(net, partial(nn.init.kaiming_normal_, a=SLOPE))
 
 
 def init_xavier_(net: nn.Module, gain: float = 1.0) -> None:
     """U(-a, a), a = gain sqrt(6 / (fan_in + fan_out)) (Glorot & Bengio 2010, eq. 16)."""
-    for weight in weights(net):
-        nn.init.xavier_uniform_(weight, gain)
+    init_(net, partial(nn.init.xavier_uniform_, gain=gain))

@@ -62,7 +62,7 @@ class Residual(nn.Module):
         return self.branch(x) + self.shortcut(x)
 
 
-def init_(net: nn.Module) -> None:
+def init_resnet_(net: nn.Module) -> None:
     """Xavier, with gain sqrt 2 on the residual branches, since a ReLU halves the signal there."""
     init_xavier_(net)
     for block in net.modules():
@@ -83,7 +83,7 @@ class Generator(nn.Module):
         self.blocks = nn.ModuleList(UpBlock(width, num_classes) for _ in range(n))
         self.norm = ConditionalBatchNorm(width, num_classes)
         self.to_image = nn.Conv2d(width, shape[0], 3, padding=1)
-        init_(self)
+        init_resnet_(self)
 
     def forward(self, z: Tensor, c: Tensor | None = None) -> Tensor:
         x = self.project(z)
@@ -106,14 +106,14 @@ class Discriminator(nn.Module):
     ) -> None:
         super().__init__()
         self.shape, self.num_classes = tuple(shape), num_classes
-        doublings(shape)
+        doublings(shape)  # refuses the sides that would not halve evenly
         halvings = max(1, math.ceil(math.log2(shape[-1] / KEPT_SIDE)))
         blocks = [Residual(shape[0], width, halve=True, first=True)]
         blocks += [Residual(width, width, halve=k < halvings) for k in range(1, halvings + 2)]
         self.body = nn.Sequential(*blocks, nn.ReLU())
         self.pool = {"mean": Tensor.mean, "sum": Tensor.sum}[pool]
         self.head = Projection(width, num_classes)
-        init_(self)
+        init_resnet_(self)
         if norm == "spectral":
             spectral_norm_(self)
 

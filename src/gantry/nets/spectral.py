@@ -5,7 +5,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 from torch.nn.utils import parametrize
 
-WARM_UP = 15
+WARM_UP = 15  # power iterations before the first use, with the random first weight
 
 
 class SpectralNorm(nn.Module):
