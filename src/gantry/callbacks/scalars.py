@@ -43,11 +43,17 @@ class Scalars(Callback):
             for logger in trainer.loggers:
                 logger.log_metrics({**numbers, "turn": gan.turn, "kimg": gan.kimg}, step=gan.turn)
 
+    def state_dict(self) -> dict[str, Any]:
+        return {"sums": {name: total.cpu() for name, total in self.sums.items()}, "counts": self.counts}
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        self.sums, self.counts = state["sums"], state["counts"]
+
     def add(self, scalars: dict[str, Tensor]) -> None:
         """Take in the scalars of a turn; a lazy term is not in every turn."""
         for name, value in scalars.items():
             value = value.detach().float()
-            self.sums[name] = self.sums[name] + value if name in self.sums else value
+            self.sums[name] = self.sums[name].to(value.device) + value if name in self.sums else value
             self.counts[name] = self.counts.get(name, 0) + 1
 
     def means(self) -> dict[str, float]:

@@ -5,13 +5,14 @@ from pathlib import Path
 
 from PIL import Image, ImageDraw, ImageFont
 
-STRIP = 28  # height of the line of text below the picture, in pixels
+STRIP = 28  # height of the line of text below the picture, in pixels,
+NARROWEST = 130  # and the width that it needs
 INK, PAPER, BAR = "#202428", "#ffffff", "#1f5fd0"
 
 
 def captioned(picture: Image.Image, text: str, done: float) -> Image.Image:
     """The picture with a line of text below it and a bar that is `done` (0 to 1) of its width."""
-    frame = Image.new("RGB", (picture.width, picture.height + STRIP), PAPER)
+    frame = Image.new("RGB", (max(picture.width, NARROWEST), picture.height + STRIP), PAPER)
     frame.paste(picture, (0, 0))
     draw = ImageDraw.Draw(frame)
     draw.text((4, frame.height - STRIP + 3), text, fill=INK, font=ImageFont.load_default(size=15))

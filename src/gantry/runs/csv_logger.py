@@ -46,6 +46,8 @@ class CsvLogger(Logger):
         """Turn -> its numbers; what an earlier process left is read when first asked for."""
         if self._rows is None:
             self._rows = {int(row["turn"]): row for row in _read_rows(self.path)}
+            if self._rows:
+                self._rewrite()  # without a line that a crash cut short, to which the next would be joined
         return self._rows
 
     @rank_zero_only

@@ -14,9 +14,10 @@ from tqdm import tqdm
 
 from gantry.pixels import to_uint8
 from gantry.runs.animation import write_animation
+from gantry.runs.errors import mistakes
 from gantry.runs.generator import Net, load_generator
 from gantry.runs.grids import as_image, write_png
-from gantry.runs.sample import Request
+from gantry.runs.sample import Request, names
 from gantry.runs.sheet import BATCH, Sheet, draw
 from gantry.training.sampling import labels, latents
 
@@ -29,17 +30,21 @@ Job = Callable[[Net, Request, Path, str], None]
 
 
 def run(kind: str, folder: Path, request: Request, out: Path, device: str) -> None:
-    """Make the output `kind` with the generator in a folder, on the device ("auto": the best there is)."""
-    chosen = best_device() if device == "auto" else device
-    G = load_generator(folder).to(chosen)
+    """Make the output `kind` with the generator in a folder, on the device."""
+    with mistakes():
+        there = available(device)
+        G = load_generator(folder).to(there)
     out.parent.mkdir(parents=True, exist_ok=True)
-    JOBS[kind](G, request, out, chosen)
+    JOBS[kind](G, request, out, there)
 
 
-def best_device() -> str:
-    """The accelerator of this machine, or its CPU."""
+def available(device: str) -> str:
+    """The device of that name, for "auto" the best there is. Raises ValueError for one that is not there."""
     accelerator = torch.accelerator.current_accelerator(check_available=True)
-    return accelerator.type if accelerator else "cpu"
+    devices = [accelerator.type, "cpu"] if accelerator else ["cpu"]
+    if device != "auto" and device.partition(":")[0] not in devices:
+        raise ValueError(f"device must be auto or {' or '.join(devices)} on this machine, got {device}")
+    return devices[0] if device == "auto" else device
 
 
 def inputs(G: Net, request: Request, start: int, stop: int) -> tuple[Tensor, Tensor]:
@@ -87,11 +92,8 @@ def write_grid(G: Net, request: Request, out: Path, device: str) -> None:
 
 
 def write_pngs(G: Net, request: Request, out: Path, device: str) -> None:
-    """PNGs `00000.png`, ... in a folder that holds nothing else, since metrics read whole folders."""
-    names = [f"{i:05d}.png" for i in range(request.n)]
-    if out.exists() and (strange := {path.name for path in out.iterdir()} - set(names)):
-        raise ValueError(f"out must be a folder without other files, got {out} with {min(strange)}")
-    remaining = iter(names)
+    """A folder of PNGs: `00000.png`, ..."""
+    remaining = iter(names(request.n))
     for x, _ in batches(G, request, device):
         for pixels in to_uint8(x).permute(0, 2, 3, 1).numpy():
             write_png(pixels, out / next(remaining))

@@ -1,0 +1,16 @@
+"""Sample from a trained generator: python src/sample.py run=logs/train/RUN what=grid n=64"""
+
+from omegaconf import DictConfig
+
+from gantry.runs.entry import entry
+
+
+@entry("sample")
+def main(cfg: DictConfig) -> None:
+    from gantry.runs.sample import sample
+
+    print(sample(cfg))
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,96 @@
+"""The picture of metrics.csv."""
+
+from pathlib import Path
+
+import numpy as np
+from PIL import Image
+
+from gantry.callbacks.curves import Curves
+from gantry.runs.csv_logger import CsvLogger
+from gantry.runs.plots import Curve, arrange, spread_of
+from tiny import TinyGan, play, trainer
+
+NAN = float("nan")
+
+
+def log_run(folder: Path, turns: int = 40) -> None:
+    logger = CsvLogger(str(folder))
+    for turn in range(turns):
+        row = {"turn": turn, "kimg": turn * 0.064, "loss/D": 1.0 / (1 + turn), "loss/G": turn * 0.1}
+        logger.log_metrics(row, step=turn)
+        if turn % 10 == 0:
+            logger.log_metrics({"score/fd_digits": 500.0 / (1 + turn)}, step=turn)
+
+
+def test_related_columns_share_a_panel() -> None:
+    column = np.ones(3)
+    names = [
+        "turn",
+        "kimg",
+        "speed/x",
+        "score/is",
+        "score/is_std",
+        "loss/D/r1",
+        "loss/G",
+        "loss/D",
+        "logits/real",
+    ]
+    panels = arrange(dict.fromkeys(names, column))
+    labels = {title: [curve.label for curve in curves] for title, curves in panels.items()}
+    assert labels == {
+        "loss": ["D", "G"],
+        "terms of the losses, unweighted": ["D/r1"],
+        "is": ["is"],
+        "mean logits": ["real"],
+        "speed": ["x"],
+    }
+    assert panels["is"][0].spread is column
+
+
+def test_spread_decides_about_the_log_scale() -> None:
+    assert spread_of([Curve("", np.array([1.0, NAN, 50.0])), Curve("", np.array([0.5]))]) == 100.0
+    assert spread_of([Curve("", np.array([-1.0, 50.0]))]) == 0.0
+    assert spread_of([Curve("", np.array([NAN]))]) == 0.0
+
+
+def test_drawn_after_evaluations_and_at_the_end(tmp_path: Path) -> None:
+    log_run(tmp_path)
+    picture = tmp_path / "plots" / "curves.png"
+    seen = []
+
+    def evaluate(gan: TinyGan) -> None:
+        seen.append(picture.exists())
+        gan.scored_at = gan.turn if gan.turn in (3, 4) else gan.scored_at
+
+    curves = Curves(str(tmp_path))
+    play(curves, trainer(), TinyGan(), 6, between=evaluate)
+    assert seen == [False, False, False, True, True, True]
+    pixels = np.asarray(Image.open(picture).convert("L"))
+    assert pixels.shape[1] == 1080
+    assert (pixels[0] == 255).all()  # nothing is cut off at the edges
+    assert (pixels[-1] == 255).all()
+    assert (pixels[:, 0] == 255).all()
+    assert (pixels < 128).mean() > 0.005  # ink
+
+
+def test_too_soon_after_the_last_picture_none_is_drawn(tmp_path: Path) -> None:
+    log_run(tmp_path, turns=2)
+    curves = Curves(str(tmp_path))
+    curves.draw()
+    (tmp_path / "plots" / "curves.png").unlink()
+    gan = TinyGan(turn=1, scored_at=1)
+    curves.on_train_batch_end(trainer(), gan)
+    assert not (tmp_path / "plots" / "curves.png").exists()
+    curves.on_train_end(trainer(), gan)
+    assert (tmp_path / "plots" / "curves.png").exists()
+
+
+def test_no_numbers_no_picture(tmp_path: Path) -> None:
+    Curves(str(tmp_path)).draw()
+    assert not list(tmp_path.iterdir())
+
+
+def test_one_row_is_enough(tmp_path: Path) -> None:
+    log_run(tmp_path, turns=1)
+    Curves(str(tmp_path)).draw()
+    assert (tmp_path / "plots" / "curves.png").exists()

@@ -1,0 +1,77 @@
+"""Means over the turns since the last row, fetched together, with the speed."""
+
+from typing import Any
+
+import pytest
+import torch
+from torch import Tensor
+
+from gantry.callbacks import scalars
+from gantry.callbacks.scalars import Scalars
+from tiny import Recorder, TinyGan, play, trainer
+
+
+def losses(turn: int) -> dict[str, Tensor]:
+    lazy = {"loss/D/r1": torch.tensor(100.0 * turn)} if turn % 3 == 0 else {}
+    return {"loss/D": torch.tensor(float(turn)), "loss/G": torch.tensor(-2.0 * turn), **lazy}
+
+
+def rows(gan: TinyGan, turns: int, every: int) -> list[tuple[int, dict[str, Any]]]:
+    recorder = Recorder()
+    play(Scalars(every), trainer(recorder), gan, turns, losses)
+    return recorder.rows
+
+
+def test_each_row_is_the_mean_since_the_last_one() -> None:
+    got = rows(TinyGan(turns=10), turns=10, every=4)
+    assert [step for step, _ in got] == [4, 8, 10]
+    assert [row["loss/D"] for _, row in got] == [2.5, 6.5, 9.5]
+    assert [row["loss/G"] for _, row in got] == [-5.0, -13.0, -19.0]
+    assert [row["turn"] for _, row in got] == [4, 8, 10]
+    assert [row["kimg"] for _, row in got] == pytest.approx([0.256, 0.512, 0.64])
+
+
+def test_a_lazy_term_is_averaged_over_the_turns_that_have_it() -> None:
+    got = rows(TinyGan(turns=10), turns=10, every=4)
+    assert [row["loss/D/r1"] for _, row in got] == [300.0, 600.0, 900.0]
+
+
+def test_a_row_may_lack_a_lazy_term() -> None:
+    got = rows(TinyGan(turns=4), turns=4, every=1)
+    assert ["loss/D/r1" in row for _, row in got] == [False, False, True, False]
+
+
+def test_rows_of_a_resumed_run_are_those_of_an_unbroken_one() -> None:
+    whole = rows(TinyGan(turns=8), turns=8, every=4)
+    resumed = rows(TinyGan(turns=8, turn=4), turns=8, every=4)
+    assert resumed[0][1]["loss/D"] == whole[1][1]["loss/D"]
+
+
+def test_speed_leaves_out_what_others_do_at_the_same_turn(monkeypatch: pytest.MonkeyPatch) -> None:
+    now = [100.0]
+    monkeypatch.setattr(scalars.time, "perf_counter", lambda: now[0])
+    recorder, gan, callback = Recorder(), TinyGan(turns=4), Scalars(2)
+    on = trainer(recorder)
+    callback.on_train_start(on, gan)
+    for _ in range(4):
+        callback.on_train_batch_start(on, gan, None, 0)
+        now[0] += 0.5
+        gan.turn += 1
+        callback.on_train_batch_end(on, gan, {"losses": losses(gan.turn)}, None, 0)
+        now[0] += 60.0 if gan.turn == 2 else 0.0  # an evaluation
+    assert [row["speed/images_per_second"] for _, row in recorder.rows] == pytest.approx([128.0, 128.0])
+
+
+def test_values_stay_on_the_device_until_they_are_due(monkeypatch: pytest.MonkeyPatch) -> None:
+    fetched = []
+    monkeypatch.setattr(Tensor, "tolist", lambda self: fetched.append(len(self)) or [0.0] * len(self))
+    monkeypatch.setattr(Tensor, "item", lambda _: pytest.fail("fetched by itself"))
+    rows(TinyGan(turns=8), turns=8, every=4)
+    assert fetched == [3, 3]
+
+
+def test_the_loggers_are_told_where_the_run_goes_on() -> None:
+    recorder = Recorder()
+    recorder.forget_after = lambda turn: recorder.rows.append((turn, {}))
+    Scalars(1).on_train_start(trainer(recorder), TinyGan(turn=7))
+    assert recorder.rows == [(7, {})]

@@ -1,0 +1,74 @@
+"""What Gantry asks of its loggers, and TensorBoard, read back."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+from lightning.pytorch.loggers import CSVLogger
+from tensorboard.backend.event_processing.event_accumulator import IMAGES, EventAccumulator
+
+from gantry.runs.csv_logger import CsvLogger
+from gantry.runs.loggers import close, flatten, forget_after, log_config, log_picture, log_summary
+from gantry.runs.mlflow_logger import MlflowLogger
+from gantry.runs.tensorboard_logger import TensorBoardLogger
+
+PICTURE = np.arange(12 * 16, dtype=np.uint8).reshape(12, 16, 1)
+
+
+def test_flat_names() -> None:
+    config = {"seed": 1, "optim": {"G": {"lr": 2e-4}, "betas": [0, 0.9]}, "loss": {"d_terms": {}}}
+    flat = {"seed": 1, "optim/G/lr": 2e-4, "optim/betas": [0, 0.9], "loss/d_terms": {}}
+    assert flatten(config) == flat
+
+
+def test_a_logger_that_cannot_is_passed_over(tmp_path: Path) -> None:
+    loggers = [CsvLogger(str(tmp_path)), CSVLogger(str(tmp_path))]
+    log_picture(loggers, "samples", PICTURE, 3)
+    log_summary(loggers, {"best/fid": 1.0})
+    log_config(loggers, {"a": {"b": 1}}, {"model": "mlp"})
+    forget_after(loggers, 2)
+    close(loggers, success=True)
+    assert loggers[1].experiment.hparams == {"a/b": 1, "model": "mlp"}
+
+
+def read_tensorboard(folder: Path) -> EventAccumulator:
+    events = EventAccumulator(str(folder / "tensorboard"), size_guidance={IMAGES: 0})
+    events.Reload()
+    return events
+
+
+def test_tensorboard_gets_numbers_and_pictures(tmp_path: Path) -> None:
+    logger = TensorBoardLogger(str(tmp_path))
+    log_config([logger], {"a": {"b": 1}}, {"model": "mlp"})
+    logger.log_metrics({"loss/D": 0.5, "turn": 7}, step=7)
+    log_picture([logger], "samples", PICTURE, 7)
+    log_summary([logger], {"best/fid": 12.5})
+    logger.finalize("success")
+    events = read_tensorboard(tmp_path)
+    assert [(e.step, e.value) for e in events.Scalars("loss/D")] == [(7, 0.5)]
+    assert [e.value for e in events.Scalars("best/fid")] == [12.5]
+    image = events.Images("samples")[0]
+    assert (image.step, image.width, image.height) == (7, 16, 12)
+
+
+def test_tensorboard_forgets_what_a_resumed_run_repeats(tmp_path: Path) -> None:
+    first = TensorBoardLogger(str(tmp_path))
+    for turn in (10, 20, 30):
+        first.log_metrics({"loss/D": float(turn)}, step=turn)
+    first.finalize("failed")
+    again = TensorBoardLogger(str(tmp_path))
+    log_config([again], {"a": 1}, {})
+    forget_after([again], 20)
+    again.log_metrics({"loss/D": -30.0}, step=30)
+    again.finalize("success")
+    assert [(e.step, e.value) for e in read_tensorboard(tmp_path).Scalars("loss/D")] == [
+        (10, 10),
+        (20, 20),
+        (30, -30),
+    ]
+
+
+def test_mlflow_without_its_package_is_one_line(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("importlib.util.find_spec", lambda _: None)
+    with pytest.raises(ValueError, match=r"^logger must not be mlflow without .*pip install mlflow"):
+        MlflowLogger(str(tmp_path), "gantry", "sqlite://")

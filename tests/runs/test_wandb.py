@@ -1,0 +1,178 @@
+"""W&B runs, written offline and read back from their files."""
+
+import json
+import struct
+import time
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import wandb
+from PIL import Image
+from wandb.proto.wandb_internal_pb2 import Record
+
+from gantry.runs import wandb_logger
+from gantry.runs.loggers import close, log_config, log_picture, log_summary
+from gantry.runs.wandb_logger import WandbLogger, logged_in, mode
+
+PICTURE = np.linspace(40, 200, 20 * 30, dtype=np.uint8).reshape(20, 30, 1)
+KEY = "0123456789" * 4
+
+
+@pytest.fixture(autouse=True)
+def _nobody_is_logged_in(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    for name in ("WANDB_API_KEY", "WANDB_MODE", "WANDB_BASE_URL", "WANDB_IDENTITY_TOKEN_FILE"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setenv("NETRC", str(tmp_path / "netrc"))
+
+
+def logger(folder: Path, name: str = "first") -> WandbLogger:
+    """A logger as configs/logger/wandb.yaml describes it."""
+    return WandbLogger(str(folder), "gantry", name=name, group="sweep", job_type="train", tags=["a", "b"])
+
+
+def train(folder: Path, name: str, turns: range, success: bool = True) -> None:
+    loggers = [logger(folder, name)]
+    log_config(loggers, {"seed": 3, "optim": {"lr": 2e-4}}, {"model": "dcgan"})
+    for turn in turns:
+        loggers[0].log_metrics({"loss/D": turn / 3, "turn": turn, "kimg": turn * 0.064}, step=turn)
+        loggers[0].log_metrics({"score/fid": 100.0 - turn, "turn": turn, "kimg": turn * 0.064}, step=turn)
+        log_picture(loggers, "samples", PICTURE, turn)
+    log_summary(loggers, {"best/fid": 12.5, "last/fid": 14.5})
+    close(loggers, success)
+
+
+def records(folder: Path) -> list[Record]:
+    """What the offline runs in a folder hold, in the order in which they were written.
+
+    The files are LevelDB logs: blocks of 32 KiB, records in one piece (1) or from a first (2) to a last (4).
+    """
+    found, record = [], b""
+    for path in sorted((folder / "wandb").glob("offline-run-*/*.wandb")):
+        data, at = path.read_bytes(), 7
+        while at < len(data):
+            if 32768 - at % 32768 < 7:
+                at += 32768 - at % 32768
+            length, kind = struct.unpack("<4xHB", data[at : at + 7])
+            record += data[at + 7 : at + 7 + length]
+            at += 7 + length
+            if kind in (1, 4):
+                found.append(Record.FromString(record))
+                record = b""
+    return found
+
+
+def of(kind: str, all_records: list[Record]) -> list[Any]:
+    """The records of one kind."""
+    return [getattr(record, kind) for record in all_records if record.WhichOneof("record_type") == kind]
+
+
+def plain(items: Any) -> dict[str, Any]:
+    """Items of a configuration, a row or a summary as a dict."""
+    return {".".join(item.nested_key) or item.key: json.loads(item.value_json) for item in items}
+
+
+def turns(all_records: list[Record]) -> list[int]:
+    """The turns of the history."""
+    return [plain(row.item)["turn"] for row in of("history", all_records)]
+
+
+def test_all_arrives_in_the_offline_run(tmp_path: Path) -> None:
+    train(tmp_path, "first", range(25))
+    got = records(tmp_path)
+
+    (run,) = of("run", got)
+    assert (run.display_name, run.project) == ("first", "gantry")
+    assert (run.run_group, run.job_type, list(run.tags)) == ("sweep", "train", ["a", "b"])
+
+    config = {key: value for record in of("config", got) for key, value in plain(record.update).items()}
+    assert config == {"seed": 3, "optim/lr": 2e-4, "model": "dcgan"}
+
+    rows = [plain(row.item) for row in of("history", got)]
+    assert [row["_step"] for row in rows] == list(range(25))  # one row a turn, and a step is a turn
+    for turn, row in enumerate(rows):
+        assert row["loss/D"] == turn / 3
+        assert row["score/fid"] == 100.0 - turn
+        assert (row["turn"], row["kimg"]) == (turn, pytest.approx(turn * 0.064))
+
+    (files,) = (tmp_path / "wandb").glob("offline-run-*/files")
+    for row in rows:
+        pixels = np.asarray(Image.open(files / row["samples.path"]))
+        np.testing.assert_array_equal(pixels, PICTURE[..., 0])
+
+    summary = {key: value for record in of("summary", got) for key, value in plain(record.update).items()}
+    assert (summary["best/fid"], summary["last/fid"], summary["turn"]) == (12.5, 14.5, 24)
+    axes = {metric.name or metric.glob_name: metric.step_metric for metric in of("metric", got)}
+    assert axes == {"turn": "", "kimg": "", "*": "turn"}
+    assert [exited.exit_code for exited in of("exit", got)] == [0]
+
+
+def test_two_jobs_of_one_process_are_two_runs_and_a_resumed_one_goes_on(tmp_path: Path) -> None:
+    train(tmp_path / "one", "one", range(2), success=False)
+    train(tmp_path / "two", "two", range(2))
+    time.sleep(1)  # W&B names its folders by the second
+    train(tmp_path / "one", "one", range(2, 4))
+    one, two = records(tmp_path / "one"), records(tmp_path / "two")
+    ids = [run.run_id for run in of("run", one) + of("run", two)]
+    assert ids[0] == ids[1] != ids[2]
+    assert turns(one) == [0, 1, 2, 3]
+    assert [exited.exit_code for exited in of("exit", one)] == [1, 0]
+    assert wandb.run is None
+
+
+def test_a_job_that_did_not_end_its_run_does_not_get_into_the_next(tmp_path: Path) -> None:
+    forgotten = logger(tmp_path / "one")
+    forgotten.log_metrics({"turn": 7}, step=7)
+    train(tmp_path / "two", "two", range(2))
+    assert turns(records(tmp_path / "one")) == [7]
+    assert turns(records(tmp_path / "two")) == [0, 1]
+
+
+def test_a_server_that_is_not_there_stops_nothing(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setenv("WANDB_API_KEY", KEY)
+    monkeypatch.setenv("WANDB_BASE_URL", "http://127.0.0.1:9")
+    monkeypatch.setenv("WANDB_ERROR_REPORTING", "false")
+    monkeypatch.setitem(wandb_logger.QUIET, "init_timeout", 1)
+    wandb.teardown()
+    train(tmp_path, "first", range(3))
+    wandb.teardown()
+    assert "W&B cannot be reached, this run is logged offline" in caplog.text
+    assert turns(records(tmp_path)) == [0, 1, 2]
+
+
+@pytest.mark.parametrize(
+    "said", [{}, {"WANDB_MODE": "online"}, {"WANDB_MODE": "offline", "WANDB_API_KEY": KEY}]
+)
+def test_offline_rather_than_a_prompt(said: dict[str, str], tmp_path: Path) -> None:
+    assert mode({"NETRC": str(tmp_path / "none"), **said}) == "offline"
+
+
+def test_modes_of_somebody_who_is_logged_in() -> None:
+    assert mode({"WANDB_API_KEY": KEY}) == "online"
+    assert mode({"WANDB_API_KEY": KEY, "WANDB_MODE": "dryrun"}) == "offline"
+    assert mode({"WANDB_API_KEY": KEY, "WANDB_MODE": "disabled"}) == "disabled"
+
+
+@pytest.mark.parametrize(
+    ("server", "found"),
+    [({}, True), ({"WANDB_BASE_URL": "https://wandb.example:8080"}, False)],
+)
+def test_the_key_of_wandb_login_is_found(tmp_path: Path, server: dict[str, str], found: bool) -> None:
+    path = tmp_path / "netrc"
+    path.write_text(f"machine api.wandb.ai\n  login user\n  password {KEY}\n")
+    assert logged_in({"NETRC": str(path), **server}) is found
+
+
+def test_a_broken_netrc_is_no_key(tmp_path: Path) -> None:
+    path = tmp_path / "netrc"
+    path.write_text("machine api.wandb.ai login\npassword oh no")
+    assert not logged_in({"NETRC": str(path)})
+
+
+def test_disabled_leaves_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("WANDB_MODE", "disabled")
+    train(tmp_path, "first", range(2))
+    assert not list((tmp_path / "wandb").glob("*run-*"))

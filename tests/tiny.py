@@ -1,0 +1,77 @@
+"""Stand-ins for a GAN, a trainer and a logger, so that callbacks can be tested without any training."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from types import SimpleNamespace
+from typing import Any
+
+import torch
+from lightning.pytorch.loggers.logger import DummyLogger
+from torch import Tensor, nn
+
+
+class TinyG(nn.Module):
+    """Constant images whose level says which sample of which class they are: tanh(z[:, 0] / 4 + c)."""
+
+    def __init__(self, shape: Sequence[int] = (1, 8, 8), z_dim: int = 4, num_classes: int = 0) -> None:
+        super().__init__()
+        self.shape, self.z_dim, self.num_classes = tuple(shape), z_dim, num_classes
+        self.scale = nn.Parameter(torch.tensor(0.25))
+
+    def forward(self, z: Tensor, c: Tensor) -> Tensor:
+        if self.shape == (2,):
+            return torch.tanh(z[:, :2])
+        level = torch.tanh(z[:, 0] * self.scale + (c if self.num_classes else 0))
+        return level.view(-1, 1, 1, 1).expand(-1, *self.shape)
+
+
+@dataclass
+class TinyGan:
+    """What callbacks see of a GAN."""
+
+    G_ema: nn.Module = field(default_factory=TinyG)
+    turns: int = 20
+    turn: int = 0
+    kimg_of_turn: float = 0.064
+    scores: dict[str, float] = field(default_factory=dict)
+    scored_at: int = -1
+    device: str = "cpu"
+
+    @property
+    def kimg(self) -> float:
+        return self.turn * self.kimg_of_turn
+
+
+class Recorder(DummyLogger):
+    """A logger that remembers what it is told."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.rows: list[tuple[int, dict[str, Any]]] = []
+        self.pictures: list[tuple[str, int, Any]] = []
+
+    def log_metrics(self, metrics: dict[str, Any], step: int) -> None:
+        self.rows.append((step, dict(metrics)))
+
+    def log_picture(self, name: str, pixels: Any, turn: int) -> None:
+        self.pictures.append((name, turn, pixels))
+
+
+def trainer(*loggers: Any, rank: int = 0, **more: Any) -> Any:
+    """What callbacks see of a trainer."""
+    return SimpleNamespace(is_global_zero=rank == 0, loggers=list(loggers), **more)
+
+
+def play(
+    callback: Any, on: Any, gan: TinyGan, turns: int, losses: Any = lambda _: {}, between: Any = None
+) -> None:
+    """Call the hooks of a callback as training from gan.turn to `turns` would."""
+    callback.on_train_start(on, gan)
+    while gan.turn < turns:
+        callback.on_train_batch_start(on, gan, None, gan.turn)
+        gan.turn += 1
+        if between is not None:
+            between(gan)
+        callback.on_train_batch_end(on, gan, {"losses": losses(gan.turn)}, None, gan.turn - 1)
+    callback.on_train_end(on, gan)
+    callback.teardown(on, gan, "fit")
