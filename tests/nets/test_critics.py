@@ -205,6 +205,14 @@ def test_the_residual_critic_halves_to_eight_or_less(side: int, kept: int) -> No
     assert sides[-4] == 2 * kept
 
 
+def test_the_convolutional_critic_sums_its_features_over_places() -> None:
+    torch.manual_seed(0)
+    D = critic("dcgan-none", (1, 8, 8))
+    features, D.body = D.head.linear.in_features, nn.Identity()
+    once = torch.rand(2, features, 1, 1)
+    assert_close(D(once.expand(2, features, 4, 4)), D(16 * once))
+
+
 def test_sum_pool_is_the_mean_times_the_number_of_places() -> None:
     torch.manual_seed(0)
     D = critic("resnet-none", (1, 32, 32))
