@@ -167,6 +167,7 @@ def test_class_folders_give_labels(tmp_path: Path) -> None:
     for colour, name in ((RED, "rød"), (WHITE, "日本 2"), (BLACK, "a")):
         for i in range(12):
             picture(tmp_path / name / f"deep {i % 2}" / f"{i}.PNG", colour)
+    (tmp_path / "a" / "broken.png").touch()
     data = folder(tmp_path).load()
     assert data.classes == ("a", "rød", "日本 2")
     for split in (data.train, data.test):

@@ -46,6 +46,8 @@ def test_toys_have_their_modes_and_widths(source: type[Gaussians], modes: int, s
     assert distance.square().mean().sqrt().item() == pytest.approx(sigma * 2**0.5, rel=0.03)
     assert (mode.bincount() / 20_000 - 1 / modes).abs().max().item() < 0.01
     assert data.train.x.abs().max().item() < 1
+    assert not torch.equal(data.train.c[:1_000], data.test.c)
+    assert toy.load().digest("train") == data.digest("train")
 
 
 def test_the_ring_has_radius_0_8_and_the_grid_reaches_0_8() -> None:

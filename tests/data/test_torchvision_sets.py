@@ -5,6 +5,7 @@ import pickle
 import socket
 import struct
 import threading
+import time
 from hashlib import md5
 from pathlib import Path
 from urllib.error import URLError
@@ -132,6 +133,7 @@ def test_of_many_processes_one_downloads(tmp_path: Path, monkeypatch: pytest.Mon
 
     def download(dataset: datasets.FashionMNIST) -> None:
         if not dataset._check_exists():
+            time.sleep(0.05)  # long enough for the others to come
             downloads.append(threading.get_ident())
             write_fashion_mnist(tmp_path)
 
