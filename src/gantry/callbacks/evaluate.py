@@ -50,10 +50,9 @@ class Evaluate(Callback):
         if not self.evaluation.scores:
             return
         log_config(trainer.loggers, {"protocol": self.protocol("last")}, {})
-        for difference in differences(
-            self.best.get("protocol", self.protocol(self.rule)), self.protocol(self.rule)
-        ):
-            log.warning("the best score so far was measured otherwise, %s", difference)
+        if self.best:
+            for difference in differences(self.best["protocol"], self.protocol(self.rule)):
+                log.warning("the best score so far was measured otherwise, %s", difference)
         if gan.turn == 0 and self.at_start:
             self.evaluate(trainer, gan)
 
@@ -62,7 +61,7 @@ class Evaluate(Callback):
             self.evaluate(trainer, gan)
 
     def on_train_end(self, trainer: Trainer, gan: GAN) -> None:  # type: ignore[override]
-        if gan.scored_at != gan.turn:  # stopped before the budget was spent
+        if gan.scored_at != gan.turn and not gan.interrupted:
             self.evaluate(trainer, gan)
 
     def evaluate(self, trainer: Trainer, gan: GAN) -> None:
@@ -85,8 +84,9 @@ class Evaluate(Callback):
     @property
     def rule(self) -> str:
         """How the best checkpoint is chosen."""
-        evaluation = self.evaluation
-        return f"best {evaluation.monitor} ({evaluation.mode}) on these samples, every {self.every} turns"
+        made = self.evaluation
+        drawn = f"{made.num_samples} samples of seed {made.seed}"
+        return f"best {made.monitor} ({made.mode}) on {drawn}, every {self.every} turns"
 
     def protocol(self, checkpoint: str) -> dict[str, Any]:
         """How the scores of a checkpoint, chosen by a rule, are measured."""

@@ -81,7 +81,7 @@ class Evaluation:
         return any(score.keeps_features for score in self.scores.values())
 
     def check(self, reference: Reference) -> None:
-        """Raise ValueError unless images meet an extractor and the monitored score is among those computed."""
+        """Raise ValueError unless images meet an extractor and the monitored score is one of those made."""
         points = len(reference.shape) == 1
         if points != (self.extractor is None):
             rule = "modes for points" if points else "an extractor's for images (small, inception)"
@@ -140,7 +140,12 @@ class Evaluation:
         return Reader(self.features, self.batch_size, self.keep_features, device)
 
     def _collect_real(self, reference: Reference, device: torch.device) -> dict[str, Tensor]:
-        log.info("reading %d real images of %s, %s", reference.count, reference.name, self.features.name)
+        log.info(
+            "reading %d real images of %s with the extractor %s",
+            reference.count,
+            reference.name,
+            self.features.name,
+        )
         read = self._reader(device).collect(reference.images, reference.count)
         kept = {} if read.features is None else {"features": read.features}
         return read.statistics.tensors() | kept

@@ -1,0 +1,84 @@
+"""Scores of a trained generator or of images from anywhere, from a configuration to numbers on paper."""
+
+import json
+import logging
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from omegaconf import DictConfig, OmegaConf, open_dict
+
+from gantry.runs.entry import CONFIGS
+from gantry.runs.errors import mistakes
+from gantry.runs.run_folder import read_config, replace
+from gantry.runs.summary import read_summary, write_summary
+
+log = logging.getLogger(__name__)
+
+
+def evaluate(cfg: DictConfig) -> dict[str, float]:
+    """Score what `run`, `checkpoint` or `samples` names; print the numbers and write them down."""
+    with mistakes():
+        complete(cfg)
+
+        from gantry.runs import scoring_jobs  # torch, seconds to import
+
+        record = scoring_jobs.score(cfg)
+    print(table(record["scores"], record["protocol"]))
+    path = Path(cfg.output) / "scores.json"
+    replace(path, json.dumps(record, indent=2) + "\n")
+    if cfg.run is not None:
+        earlier = read_summary(Path(cfg.run)).get("evaluations", [])
+        write_summary(Path(cfg.run), {"evaluations": [*earlier, record]})
+    log.info("written to %s", path)
+    return dict(record["scores"])
+
+
+def complete(cfg: DictConfig) -> None:
+    """Fill in what the run says; raises ValueError for a request that cannot be met. Imports nothing slow."""
+    if cfg.reference not in (None, "train", "test"):
+        raise ValueError(f"reference must be train, test or null, got {cfg.reference}")
+    with open_dict(cfg):
+        cfg.run = cfg.run or run_of(cfg.checkpoint)
+        if (cfg.run is None) == (cfg.samples is None):
+            raise ValueError(
+                "run or samples must be given, and not both: run=FOLDER of a run, or samples=PATH"
+            )
+        if cfg.run is not None:
+            stored = read_config(Path(cfg.run))
+            cfg.model = stored.model
+            if "_target_" not in cfg.data:
+                cfg.data = stored.data
+            if cfg.get("metrics") is None:
+                cfg.metrics = stored.metrics
+        elif cfg.get("metrics") is None:
+            cfg.metrics = OmegaConf.load(CONFIGS / "metrics" / "small.yaml")  # as in train.yaml
+    if "_target_" not in cfg.data:
+        raise ValueError(
+            "data must be the data set to compare the samples with (data=cifar10, say), got none"
+        )
+    if not OmegaConf.select(cfg, "metrics.scores"):
+        raise ValueError("metrics must be a choice with scores (metrics=small, metrics=inception), got none")
+
+
+def run_of(checkpoint: str | None) -> str | None:
+    """The run that a checkpoint file lies in: RUN/checkpoints/last.ckpt."""
+    if checkpoint is None or not Path(checkpoint).is_file():
+        return None
+    return str(Path(checkpoint).resolve().parents[1])
+
+
+def table(scores: Mapping[str, float], protocol: Mapping[str, Any]) -> str:
+    """The numbers, and below them how they were measured."""
+    numbers = [f"{name:<24}{value:.6g}" for name, value in scores.items()]
+    facts = [f"  {name:<22}{said(value)}" for name, value in protocol.items()]
+    return "\n".join([*numbers, "measured with", *facts])
+
+
+def said(value: Any) -> str:
+    """A fact of the protocol in a few words; a digest by its first digits."""
+    if isinstance(value, Mapping):
+        return ", ".join(f"{name} {said(inner)}".strip() for name, inner in value.items())
+    if isinstance(value, str) and len(value) == 64:
+        return value[:12]
+    return "-" if value is None else str(value)

@@ -1,0 +1,28 @@
+import json
+import math
+from pathlib import Path
+
+import pytest
+
+from gantry.runs.summary import read_summary, write_summary
+
+
+def test_entries_are_added_and_replaced_as_a_whole(tmp_path: Path) -> None:
+    assert read_summary(tmp_path) == {}
+    write_summary(tmp_path, {"turns": 3, "last": {"fd_digits": 2.0, "kl": 1.0}})
+    write_summary(tmp_path, {"last": {"fid": 1.5}, "best": {"fid": 1.5}})
+    assert read_summary(tmp_path) == {"turns": 3, "last": {"fid": 1.5}, "best": {"fid": 1.5}}
+    assert [path.name for path in tmp_path.iterdir()] == ["summary.json"]
+
+
+def test_it_is_json_for_everybody(tmp_path: Path) -> None:
+    write_summary(tmp_path, {"last": {"fid": math.nan, "shape": (3, 2), "kid": [math.inf]}})
+    text = (tmp_path / "summary.json").read_text()
+    expected = {"last": {"fid": None, "shape": [3, 2], "kid": [None]}}
+    assert json.loads(text, parse_constant=lambda name: pytest.fail(name)) == expected
+
+
+def test_a_damaged_summary_is_named(tmp_path: Path) -> None:
+    (tmp_path / "summary.json").write_text('{"last": ')
+    with pytest.raises(ValueError, match=r"summary\.json must be JSON, got .*summary\.json"):
+        write_summary(tmp_path, {"turns": 1})
