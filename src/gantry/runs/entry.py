@@ -4,17 +4,18 @@ import os
 import sys
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import Any, NoReturn
 
 import hydra
 from hydra.core.hydra_config import HydraConfig
 from hydra.errors import HydraException
+from hydra.types import RunMode
 from omegaconf import DictConfig, OmegaConf, open_dict
 from omegaconf.errors import OmegaConfBaseException
 
 from gantry.runs import resolvers
 from gantry.runs.errors import UserError, mistakes, one_line, unknown_key
-from gantry.runs.run_folder import read_config
+from gantry.runs.run_folder import check_new, check_same, read_config
 from gantry.runs.validate import validate
 
 CONFIGS = Path(__file__).parents[3] / "configs"
@@ -34,27 +35,43 @@ def entry(config_name: str) -> Callable[[Task], Callable[[], None]]:
                     refuse_early(config_name, sys.argv[1:])
                 hydra.main(version_base="1.3", config_path=str(CONFIGS), config_name=config_name)(job(task))()
             except (UserError, HydraException, OmegaConfBaseException) as error:
-                print(f"error: {one_line(error)}", file=sys.stderr)
-                sys.exit(2)
+                refuse(error)
 
         return main
 
     return decorate
 
 
+def refuse(error: Exception) -> NoReturn:
+    """Say what is wrong and end."""
+    print(f"error: {one_line(error)}", file=sys.stderr)
+    sys.exit(2)
+
+
 def job(task: Task) -> Task:
-    """The task with the folder that Hydra made for it as `run.dir`, after one more look at its configuration."""
+    """The task, told the folder that Hydra made for it, after one more look at its configuration."""
 
     def run(cfg: DictConfig) -> Any:
-        with open_dict(cfg):
-            cfg.run.dir = HydraConfig.get().runtime.output_dir
-            cfg.run.overrides = list(HydraConfig.get().overrides.task)
-        with mistakes():
-            spell_out_terms(cfg)
-            validate(cfg)
-        return task(cfg)
+        if isinstance(cfg.get("run"), DictConfig):  # a command that makes a run, not one that reads one
+            with open_dict(cfg):
+                cfg.run.dir = HydraConfig.get().runtime.output_dir
+                cfg.run.overrides = [word for word in HydraConfig.get().overrides.task if not_of_one_start(word)]
+        try:
+            with mistakes():
+                spell_out_terms(cfg)
+                validate(cfg)
+            return task(cfg)
+        except UserError as error:
+            if HydraConfig.get().mode == RunMode.MULTIRUN:
+                raise
+            refuse(error)  # here, since Hydra would put a line of its own before ours
 
     return run
+
+
+def not_of_one_start(word: str) -> bool:
+    """Whether an override belongs to the run, and not to where and how this process began."""
+    return word.partition("=")[0] not in ("resume", "run.name", "run.dir")
 
 
 def refuse_early(config_name: str, argv: list[str]) -> None:
@@ -68,6 +85,8 @@ def refuse_early(config_name: str, argv: list[str]) -> None:
             del cfg["hydra"]
         spell_out_terms(cfg)
         validate(cfg)
+        if isinstance(cfg.get("run"), DictConfig):
+            check_same(cfg, Path(cfg.resume)) if cfg.resume else check_new(Path(cfg.run.dir))
 
 
 def spell_out_terms(cfg: DictConfig) -> None:
@@ -88,6 +107,6 @@ def resumed(argv: list[str]) -> list[str]:
     if folder in ("", "null"):
         return argv
     before = read_config(Path(folder)).run.overrides
-    said = {word.partition("=")[0] for word in argv}
-    kept = [word for word in before if word.partition("=")[0] not in {*said, "run.name", "run.dir"}]
+    said = {word.partition("=")[0].lstrip("+~") for word in argv}
+    kept = [word for word in before if word.partition("=")[0].lstrip("+~") not in said]
     return [*kept, *argv, f"run.name={Path(folder).resolve().name}", f"hydra.run.dir={folder}"]

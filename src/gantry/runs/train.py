@@ -31,7 +31,7 @@ def train(cfg: DictConfig) -> float | None:
         gan = build_gan(cfg)
         data = build(cfg.data, batches_per_turn=gan.loss.batches_per_turn, seed=cfg.seed)
         data.setup("fit")
-    if rank_of_this() == 0 and not cfg.resume:
+    if rank_of_this() == 0:
         run_folder.write_config(cfg, folder)
     with processes(number_of_processes(cfg)):
         with mistakes():

@@ -5,6 +5,7 @@ import ctypes
 import importlib
 import re
 from collections.abc import Callable, Iterator
+from pathlib import Path
 from typing import Any
 
 from omegaconf import DictConfig, ListConfig, OmegaConf
@@ -36,21 +37,24 @@ RULES: dict[str, Rule] = {
     "num_classes": whole(0),
     "num_samples": whole(2),
     "lr": real(0),
+    "weight": real(0),
     "weight_decay": real(0),
     "half_life": real(0),
     "betas": ("two numbers in [0, 1)", lambda v: len(v) == 2 and all(0 <= b < 1 for b in v)),
 }
-OPTIONAL = {"clip", "weight_clip"}
 
 
 def validate(cfg: DictConfig) -> None:
     """Raise ValueError `<key> must be <rule>, got <value>` for the first mistake found."""
+    for name in ("turns", "seed"):  # others are computed from these
+        if name in cfg:
+            obey(cfg, name, cfg[name], RULES[name])
     for key, node in nodes_with_target(cfg):
         check_arguments(cfg, key, node)
     for key, name, value in leaves(cfg):
         if name in RULES and value is not None:
             obey(cfg, key, value, RULES[name])
-    for check in (check_side, check_devices, check_batch, check_critic_norm):
+    for check in (check_side, check_devices, check_batch, check_critic_norm, check_folder):
         check(cfg)
 
 
@@ -204,3 +208,15 @@ def check_critic_norm(cfg: DictConfig) -> None:
             f"model.D.norm must not be batch with the penalties {', '.join(map(str, terms))} of loss.d_terms: "
             "a penalty per sample needs logits that do not depend on the other samples, got batch"
         )
+
+
+def check_folder(cfg: DictConfig) -> None:
+    """A source that wants at least so many images finds a folder with something in it."""
+    source = OmegaConf.select(cfg, "data.source")
+    if not source or "min_images" not in source:
+        return
+    root = Path(source.root).expanduser()
+    if not root.is_dir():
+        raise ValueError(f"data.source.root must be an existing folder of images, got {root}")
+    if not any(root.iterdir()):
+        raise ValueError(f"data.source.root must be a folder of images, got {root}, which is empty")

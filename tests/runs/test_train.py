@@ -1,0 +1,90 @@
+"""The train command as a user runs it: what a run leaves, resuming, two processes."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+import torch
+from torch import Tensor
+
+ROOT = Path(__file__).parents[2]
+SMALL = ["model=mlp", "logger=csv", "metrics.num_samples=50", "data.batch_size=8", "callbacks.samples=null"]
+
+
+def command(*overrides: str, folder: Path) -> list[str]:
+    return [sys.executable, str(ROOT / "src" / "train.py"), *SMALL, *overrides, f"run.dir={folder}"]
+
+
+def environment(folder: Path) -> dict[str, str]:
+    own = {"OMP_NUM_THREADS": "1", "PYTHONPATH": str(ROOT / "tests"), "GANTRY_CACHE_DIR": str(folder.parent / "cache")}
+    return os.environ | own
+
+
+def train(*overrides: str, folder: Path, status: int = 0) -> str:
+    done = subprocess.run(
+        command(*overrides, folder=folder),
+        capture_output=True,
+        text=True,
+        env=environment(folder),
+        cwd=folder.parent,
+    )
+    assert done.returncode == status, done.stderr
+    return done.stderr
+
+
+def state(folder: Path, name: str = "last") -> dict[str, Tensor]:
+    return torch.load(folder / "checkpoints" / f"{name}.ckpt", weights_only=True)["state_dict"]
+
+
+def rows(folder: Path) -> list[str]:
+    """The rows of metrics.csv without the speed, which differs by nature."""
+    lines = [line.split(",") for line in (folder / "metrics.csv").read_text().splitlines()]
+    kept = [i for i, name in enumerate(lines[0]) if not name.startswith("speed/")]
+    return [",".join(line[i] for i in kept) for line in lines]
+
+
+def test_an_interrupted_run_resumes_bit_for_bit(tmp_path: Path) -> None:
+    unbroken, broken = tmp_path / "unbroken", tmp_path / "broken"
+    every = ["callbacks.scalars.every=5", "callbacks.checkpoints.every=4", "callbacks.evaluate.every=4"]
+    train("turns=10", "loss=wgan_gp", *every, folder=unbroken)
+    process = subprocess.Popen(
+        command("turns=10", "loss=wgan_gp", *every, "++callbacks.scalars._target_=pausing.PausingScalars", folder=broken),
+        env=environment(broken),
+        cwd=tmp_path,
+        stderr=subprocess.DEVNULL,
+    )
+    while not (broken / "paused").exists() and process.poll() is None:
+        time.sleep(0.1)
+    process.send_signal(signal.SIGTERM)
+    assert process.wait() == 128 + signal.SIGTERM
+    assert 0 < torch.load(broken / "checkpoints" / "last.ckpt", weights_only=True)["global_step"] < 10
+    train(f"resume={broken}", folder=broken)
+    for name, value in state(unbroken).items():
+        assert torch.equal(state(broken)[name], value), name
+    assert rows(broken) == rows(unbroken)
+    scores = [json.loads((folder / "summary.json").read_text())["last"]["scores"] for folder in (broken, unbroken)]
+    assert scores[0] == scores[1]
+    again = train("turns=10", folder=broken, status=2)
+    assert "run.name must be new" in again
+
+
+def test_two_processes_equal_one(tmp_path: Path) -> None:
+    """Norm-free nets: the same numbers whether the batch is split over two processes or not."""
+    one, two = tmp_path / "one", tmp_path / "two"
+    for folder, trainer in ((one, "cpu"), (two, "ddp_cpu")):
+        train("turns=5", "loss=wgan_gp", "model.G.norm=none", f"trainer={trainer}", folder=folder)
+    for name, value in state(one).items():
+        torch.testing.assert_close(state(two)[name], value, rtol=1e-4, atol=1e-5)
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["cache", "one", "two"]
+    assert len(list(two.rglob("last.ckpt"))) == 1
+
+
+@pytest.mark.slow
+def test_dcgan_with_a_gradient_penalty_on_two_processes(tmp_path: Path) -> None:
+    train("turns=3", "model=dcgan", "loss=wgan_gp", "trainer=ddp_cpu", folder=tmp_path / "run")
+    assert all(value.isfinite().all() for value in state(tmp_path / "run").values())
