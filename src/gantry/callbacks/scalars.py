@@ -15,9 +15,9 @@ from gantry.training.gan import GAN
 class Scalars(Callback):
     """Every `every` turns, and at the end, the means of all scalars since the last time, and the speed.
 
-    They stay on the device in between, so that nothing waits for it. Means are over the processes, too. The
-    clock stands still from here to the start of the next turn: placed first among the callbacks, it leaves
-    their time out when they act at the same turns.
+    They stay on the device in between, so that nothing waits for it, and go into checkpoints. Means are over
+    the processes, too. The clock stands still from here to the start of the next turn: placed first among the
+    callbacks, it leaves their time out when they act at the same turns.
     """
 
     def __init__(self, every: int) -> None:

@@ -12,22 +12,32 @@ from gantry.runs.loggers import Pixels
 
 
 class MlflowLogger(loggers.MLFlowLogger):
-    """Lightning's, that shows pictures and keeps the id of its run in `folder`/mlflow for a resumed run."""
+    """Lightning's, that shows pictures and keeps the id of its run in `folder`/mlflow for a resumed run.
+
+    Pictures go to `artifacts`, or to where an MLflow server keeps them.
+    """
 
     def __init__(
         self,
         folder: str,
         experiment: str,
         tracking_uri: str,
+        artifacts: str | None = None,
         name: str | None = None,
         tags: Sequence[str] = (),
     ) -> None:
         if importlib.util.find_spec("mlflow") is None:
             raise ValueError("logger must not be mlflow without its package (pip install mlflow), got mlflow")
         self._id_file = Path(folder) / "mlflow" / "run_id.txt"
-        known = self._id_file.read_text(encoding="utf-8") if self._id_file.exists() else None
-        labels = {"tags": ",".join(tags)} if tags else None
-        super().__init__(experiment, name, tracking_uri, labels, run_id=known)
+        local = artifacts is not None and not tracking_uri.startswith("http")
+        super().__init__(
+            experiment,
+            name,
+            tracking_uri,
+            tags={"tags": ",".join(tags)} if tags else None,
+            artifact_location=str(Path(artifacts or "").resolve()) if local else None,
+            run_id=self._id_file.read_text(encoding="utf-8") if self._id_file.exists() else None,
+        )
 
     @rank_zero_only
     def log_hyperparams(self, params: Any, *_: Any) -> None:
