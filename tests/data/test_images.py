@@ -42,6 +42,21 @@ def test_turns_show_the_images_of_the_order_with_their_labels() -> None:
         assert torch.equal(to_uint8(x)[..., 0, 0, 0].long(), left)
 
 
+@pytest.mark.gpu
+def test_a_gpu_yields_the_turns_of_the_cpu_and_never_waits() -> None:
+    images, order = numbered(10), Order(10, seed=3, batch_size=4, batches_per_turn=3, flip=True)
+    turns = images.turns(order, 0, torch.device("cuda"))
+    first = next(turns)  # moves the images to the device
+    torch.cuda.set_sync_debug_mode("error")
+    try:
+        on_gpu = [first, *islice(turns, 8)]  # nine turns are eleven epochs
+    finally:
+        torch.cuda.set_sync_debug_mode("default")
+    for (x, c), (x_cpu, c_cpu) in zip(on_gpu, images.turns(order, 0, CPU)):
+        assert torch.equal(x.cpu(), x_cpu)
+        assert torch.equal(c.cpu(), c_cpu)
+
+
 def test_points_pass_unchanged() -> None:
     points = Images(torch.rand(6, 2), torch.zeros(6, dtype=torch.int64))
     x, _ = next(points.turns(Order(6, seed=0, batch_size=6, batches_per_turn=1), 0, CPU))

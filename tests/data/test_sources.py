@@ -1,11 +1,15 @@
 """What the embedded and the drawn data sets hold."""
 
+import textwrap
+from dataclasses import dataclass
+from pathlib import Path
+
 import pytest
 import torch
 from torch import Tensor
 
 from gantry.data.digits import Digits
-from gantry.data.images import Images, RealData
+from gantry.data.images import Images, RealData, Source
 from gantry.data.stacked import Stacked
 from gantry.data.toys import Gaussians, grid, ring
 
@@ -81,3 +85,12 @@ def test_stacked_digits_stack_the_real_ones() -> None:
     for image, label in zip(data.test.x, data.test.c):
         a, b, c = (known[channel.numpy().tobytes()] for channel in image)
         assert label == 100 * a + 10 * b + c
+
+
+def test_the_new_source_of_the_docs_works() -> None:
+    docs = (Path(__file__).parents[2] / "docs" / "data.md").read_text(encoding="utf-8")
+    start, stop = docs.index("    @dataclass"), docs.index("`Images` holds")
+    names = {"Source": Source, "Images": Images, "RealData": RealData, "torch": torch, "dataclass": dataclass}
+    exec(textwrap.dedent(docs[start:stop]), names)
+    data = names["Halves"](side=4).load()  # type: ignore[operator]
+    assert data.train.x[:, 0, 0].tolist() == [[255, 255, 0, 0], [0, 0, 255, 255]]
