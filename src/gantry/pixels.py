@@ -11,4 +11,4 @@ def to_uint8(x: Tensor) -> Tensor:
 
 def from_uint8(x: Tensor, dtype: torch.dtype = torch.float32) -> Tensor:
     """x uint8 in 0..255 -> float in [-1, 1]; `to_uint8(from_uint8(x)) == x` for every level."""
-    return x.to(dtype).div(127.5).sub(1)
+    return x.to(dtype, copy=True).div_(127.5).sub_(1)

@@ -5,11 +5,11 @@ import ctypes
 import importlib
 import re
 from collections.abc import Callable, Iterator
-from pathlib import Path
 from typing import Any
 
 from omegaconf import DictConfig, ListConfig, OmegaConf
 
+from gantry.data import files
 from gantry.runs.errors import unknown_key
 from gantry.runs.signatures import arguments
 
@@ -213,10 +213,5 @@ def check_critic_norm(cfg: DictConfig) -> None:
 def check_folder(cfg: DictConfig) -> None:
     """A source that wants at least so many images finds a folder with something in it."""
     source = OmegaConf.select(cfg, "data.source")
-    if not source or "min_images" not in source:
-        return
-    root = Path(source.root).expanduser()
-    if not root.is_dir():
-        raise ValueError(f"data.source.root must be an existing folder of images, got {root}")
-    if not any(root.iterdir()):
-        raise ValueError(f"data.source.root must be a folder of images, got {root}, which is empty")
+    if source and "min_images" in source:
+        files.check_folder(source.root)
