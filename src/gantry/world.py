@@ -39,7 +39,7 @@ def mean_(tensors: list[Tensor]) -> None:
         flat = torch.cat([tensor.reshape(-1) for tensor in group])
         dist.all_reduce(flat)
         flat /= size()
-        parts = flat.split([tensor.numel() for tensor in group])
+        parts = torch.split(flat, [tensor.numel() for tensor in group])
         torch._foreach_copy_(group, [part.view_as(tensor) for part, tensor in zip(parts, group)])
 
 

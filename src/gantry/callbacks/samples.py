@@ -9,11 +9,11 @@ from PIL import Image
 from torch import Tensor
 
 from gantry.runs.animation import captioned, write_animation
-from gantry.runs.generator import Net
 from gantry.runs.grids import write_png
 from gantry.runs.loggers import log_picture
 from gantry.runs.sheet import POINTS, Sheet, fixed_sheet
 from gantry.training.gan import GAN
+from gantry.training.sampling import Net
 
 MILLISECONDS, HOLD = 250, 2500  # that a picture of the animation is shown, and the last one besides
 

@@ -10,7 +10,6 @@ from hydra.errors import HydraException, MissingConfigException
 from omegaconf.errors import ConfigAttributeError, ConfigKeyError, OmegaConfBaseException
 
 
-
 class UserError(ValueError):
     """What the user asked for cannot be done; the message is one line that says why."""
 

@@ -11,9 +11,9 @@ from safetensors.torch import load_file, save_file
 from torch import nn
 
 from gantry.runs.description import WEIGHTS, Description, digest, plain, read_description
+from gantry.training.sampling import Net
 
 TRUSTED = "gantry.nets."
-Net = Any  # a generator: a module with `shape`, `z_dim` and `num_classes`, which nn.Module takes for tensors
 
 
 def save_generator(

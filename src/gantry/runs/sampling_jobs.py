@@ -15,11 +15,11 @@ from tqdm import tqdm
 from gantry.pixels import to_uint8
 from gantry.runs.animation import write_animation
 from gantry.runs.errors import mistakes
-from gantry.runs.generator import Net, load_generator
+from gantry.runs.generator import load_generator
 from gantry.runs.grids import as_image, write_png
 from gantry.runs.sample import Request, names
 from gantry.runs.sheet import BATCH, Sheet, draw
-from gantry.training.sampling import labels, latents
+from gantry.training.sampling import Net, labels, latents
 
 MOST_ROWS = 20
 WALKS = 16  # images side by side in an interpolation

@@ -6,9 +6,8 @@ import torch
 from torch import Tensor
 
 from gantry.pixels import to_uint8
-from gantry.runs.generator import Net
 from gantry.runs.grids import Pixels, grid
-from gantry.training.sampling import generate, labels, latents
+from gantry.training.sampling import Net, generate, labels, latents
 
 POINTS = 1000  # points of the plane that one picture shows
 BATCH = 128

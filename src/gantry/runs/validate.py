@@ -67,13 +67,18 @@ def nodes_with_target(node: Any, key: str = "") -> Iterator[tuple[str, DictConfi
             yield key, node
         for name in node:
             if not OmegaConf.is_missing(node, name):
-                yield from nodes_with_target(node[name], f"{key}.{name}".lstrip("."))
+                yield from nodes_with_target(node[name], under(key, name))
+
+
+def under(key: str, name: Any) -> str:
+    """The key of `name` in the node `key`."""
+    return f"{key}.{name}".lstrip(".")
 
 
 def leaves(node: DictConfig, key: str = "") -> Iterator[tuple[str, str, Any]]:
     """(key, last name, value) of everything that is not a dict."""
     for name in node:
-        path = f"{key}.{name}".lstrip(".")
+        path = under(key, name)
         if OmegaConf.is_missing(node, name):
             continue
         value = node[name]
@@ -92,12 +97,12 @@ def check_arguments(cfg: DictConfig, key: str, node: DictConfig) -> None:
         if str(name).startswith("_"):
             continue
         if name not in known:
-            raise ValueError(unknown_key(f"{key}.{name}", known))
+            raise ValueError(unknown_key(under(key, name), known))
         if OmegaConf.is_missing(node, name):
-            raise ValueError(f"{key}.{name} must be given, got nothing")
+            raise ValueError(f"{under(key, name)} must be given, got nothing")
         wanted = rule_of(known[str(name)])
         if wanted is not None:
-            obey(cfg, f"{key}.{name}", node[name], wanted)
+            obey(cfg, under(key, name), node[name], wanted)
 
 
 def obey(cfg: DictConfig, key: str, value: Any, rule: Rule) -> None:
@@ -116,7 +121,8 @@ def source_of(cfg: DictConfig, key: str) -> str:
     """The key that a value comes from: follows `${another.key}`."""
     parent, _, name = key.rpartition(".")
     node = OmegaConf.select(cfg, parent) if parent else cfg
-    raw = OmegaConf.to_container(node, resolve=False).get(name) if isinstance(node, DictConfig) else None
+    plain: Any = OmegaConf.to_container(node, resolve=False) if isinstance(node, DictConfig) else {}
+    raw = plain.get(name)
     link = re.fullmatch(r"\$\{([\w.]+)\}", raw) if isinstance(raw, str) else None
     return source_of(cfg, link.group(1)) if link else key
 

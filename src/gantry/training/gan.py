@@ -15,6 +15,7 @@ from gantry.augment.none import identity
 from gantry.losses.objective import Objective
 from gantry.training.ema import Ema, lerp_
 from gantry.training.optim import Optim
+from gantry.training.sampling import Net
 
 Scalars = dict[str, Tensor]
 
@@ -29,7 +30,7 @@ class GAN(LightningModule):
 
     def __init__(
         self,
-        G: nn.Module,
+        G: Net,
         D: nn.Module,
         loss: Objective,
         optim: Optim,
@@ -41,7 +42,9 @@ class GAN(LightningModule):
     ) -> None:
         super().__init__()
         self.automatic_optimization = False
-        self.G, self.D, self.G_ema = G, D, copy.deepcopy(G).eval().requires_grad_(False)
+        self.G: Net = G
+        self.D = D
+        self.G_ema: Net = copy.deepcopy(G).eval().requires_grad_(False)
         self.loss, self.optim, self.ema, self.augment = loss, optim, ema, augment
         self.turns, self.batch_size, self.seed = turns, batch_size, seed
         self.turn, self.scores, self.scored_at, self.interrupted = 0, dict[str, float](), -1, 0
@@ -64,7 +67,7 @@ class GAN(LightningModule):
     def training_step(self, batch: tuple[Tensor, Tensor], batch_idx: int) -> dict[str, Scalars]:  # noqa: ARG002
         """One turn: x [batches_per_turn, N, *shape] in [-1, 1], c int64 [batches_per_turn, N]."""
         noise.seed_turn(self.seed, self.turn)
-        opt_g, opt_d = self.optimizers()
+        opt_g, opt_d = self.optimizers()  # type: ignore[attr-defined]
         self.schedule(opt_g, opt_d)
         x, c = batch
         for k in range(self.loss.n_critic):

@@ -1,14 +1,15 @@
 """Samples for evaluation and for people: sample i depends on (seed, i) alone, not on batches or ranks."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
+from typing import Any
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from gantry.noise import mix
 
 BLOCK = 256  # latents drawn from one seed; any range of samples is cut from whole blocks
-Latents = Callable[[int, int], Tensor]
+Net = Any  # a generator: a module with `shape`, `z_dim` and `num_classes`, which nn.Module takes for tensors
 
 
 def latents(seed: int, start: int, stop: int, z_dim: int) -> Tensor:
@@ -25,7 +26,7 @@ def labels(start: int, stop: int, num_classes: int) -> Tensor:
 
 
 def samples(
-    G: nn.Module, seed: int, start: int, stop: int, batch_size: int, device: torch.device | str
+    G: Net, seed: int, start: int, stop: int, batch_size: int, device: torch.device | str
 ) -> Iterator[Tensor]:
     """Images start..stop-1 of the generator, batch by batch: x float [n, *shape] in [-1, 1] on the device."""
     for first in range(start, stop, batch_size):
@@ -36,10 +37,10 @@ def samples(
 
 
 @torch.no_grad()
-def generate(G: nn.Module, z: Tensor, c: Tensor | None) -> Tensor:
+def generate(G: Net, z: Tensor, c: Tensor | None) -> Tensor:
     """G(z, c) in evaluation mode; G is left in the mode it was in."""
     training = G.training
     G.eval()
-    x = G(z, c)
+    x: Tensor = G(z, c)
     G.train(training)
     return x
