@@ -181,6 +181,7 @@ def store(net: SmallNet, folder: Path) -> Path:
     weights = {key: value.detach().half().contiguous() for key, value in net.named_parameters()}
     path = folder / f"{net.name}.safetensors"
     save_file(weights | dict(net.named_buffers()), path)
+    path.chmod(0o644)  # safetensors lets nobody but the owner read
     return path
 
 

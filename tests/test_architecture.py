@@ -43,7 +43,9 @@ def test_arrows_point_to_the_mathematics(path: Path) -> None:
     assert parts_imported(path) <= allowed
 
 
-@pytest.mark.parametrize("path", [p for p in FILES if part(p) in MATHEMATICS | BASE], ids=lambda p: str(p.relative_to(SRC)))
+@pytest.mark.parametrize(
+    "path", [p for p in FILES if part(p) in MATHEMATICS | BASE], ids=lambda p: str(p.relative_to(SRC))
+)
 def test_mathematics_knows_no_framework(path: Path) -> None:
     import sys
 

@@ -9,8 +9,8 @@ import sys
 from pathlib import Path
 
 import pytest
-from composing import composed
 
+from composing import composed
 from gantry.runs import validate
 
 ROOT = Path(__file__).parents[1]
@@ -70,7 +70,9 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
-RUNNABLE = [line for line in PYTHON if not any(word in line for word in ("inception", "mnist", "cifar10", "trainer=ddp "))]
+RUNNABLE = [
+    line for line in PYTHON if not any(word in line for word in ("inception", "mnist", "cifar10", "trainer=ddp "))
+]
 QUICK = [line for line in RUNNABLE if parts(line)[0] != "train"]
 
 

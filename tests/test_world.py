@@ -1,8 +1,8 @@
 import torch
-from ranks import on_ranks
 from torch import Tensor
 
 from gantry import world
+from ranks import on_ranks
 
 
 def everything() -> dict[str, Tensor | int]:

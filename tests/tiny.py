@@ -62,9 +62,7 @@ def trainer(*loggers: Any, rank: int = 0, **more: Any) -> Any:
     return SimpleNamespace(is_global_zero=rank == 0, loggers=list(loggers), **more)
 
 
-def play(
-    callback: Any, on: Any, gan: TinyGan, turns: int, losses: Any = lambda _: {}, between: Any = None
-) -> None:
+def play(callback: Any, on: Any, gan: TinyGan, turns: int, losses: Any = lambda _: {}, between: Any = None) -> None:
     """Call the hooks of a callback as training from gan.turn to `turns` would."""
     callback.on_train_start(on, gan)
     while gan.turn < turns:

@@ -1,8 +1,9 @@
 """Every configuration composes, and what it names exists."""
 
 import pytest
-from composing import choices, composed
 from omegaconf import OmegaConf
+
+from composing import choices, composed
 
 GROUPS = ("data", "model", "loss", "optim", "augment", "metrics", "callbacks", "logger", "experiment")
 NEEDS = {"folder": ["data.source.root=."], "ring": ["model=mlp"], "grid": ["model=mlp"]}

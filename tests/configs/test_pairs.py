@@ -4,9 +4,9 @@ from typing import Any
 
 import pytest
 import torch
-from composing import choices, composed
 from lightning import Callback, Trainer
 
+from composing import choices, composed
 from gantry.runs.build import build
 from gantry.runs.train import build_gan
 from gantry.training.gan import GAN

@@ -53,7 +53,9 @@ def test_an_interrupted_run_resumes_bit_for_bit(tmp_path: Path) -> None:
     every = ["callbacks.scalars.every=5", "callbacks.checkpoints.every=4", "callbacks.evaluate.every=4"]
     train("turns=10", "loss=wgan_gp", *every, folder=unbroken)
     process = subprocess.Popen(
-        command("turns=10", "loss=wgan_gp", *every, "++callbacks.scalars._target_=pausing.PausingScalars", folder=broken),
+        command(
+            "turns=10", "loss=wgan_gp", *every, "++callbacks.scalars._target_=pausing.PausingScalars", folder=broken
+        ),
         env=environment(broken),
         cwd=tmp_path,
         stderr=subprocess.DEVNULL,

@@ -1,3 +1,5 @@
+from itertools import pairwise
+
 import torch
 from torch import Tensor, nn
 
@@ -18,7 +20,7 @@ class Affine(nn.Module):
 def test_a_sample_depends_on_its_number_alone() -> None:
     whole = latents(5, 0, 3 * BLOCK + 7, 2)
     cuts = [0, 1, BLOCK - 1, BLOCK, BLOCK + 1, 3 * BLOCK + 7]
-    assert torch.equal(torch.cat([latents(5, a, b, 2) for a, b in zip(cuts, cuts[1:])]), whole)
+    assert torch.equal(torch.cat([latents(5, a, b, 2) for a, b in pairwise(cuts)]), whole)
     assert latents(5, 9, 9, 2).shape == (0, 2)
 
 

@@ -39,7 +39,9 @@ def replace(path: Path, text: str) -> None:
 def check_new(folder: Path) -> None:
     """A new run does not write into the folder of an earlier one."""
     if (folder / "config.yaml").exists():
-        raise ValueError(f"run.name must be new (or use resume={folder} to go on), got the folder {folder} of an earlier run")
+        raise ValueError(
+            f"run.name must be new (or use resume={folder} to go on), got the folder {folder} of an earlier run"
+        )
 
 
 def check_same(cfg: DictConfig, folder: Path) -> None:

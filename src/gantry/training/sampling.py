@@ -25,9 +25,7 @@ def labels(start: int, stop: int, num_classes: int) -> Tensor:
     return torch.arange(start, stop) % max(num_classes, 1)
 
 
-def samples(
-    G: Net, seed: int, start: int, stop: int, batch_size: int, device: torch.device | str
-) -> Iterator[Tensor]:
+def samples(G: Net, seed: int, start: int, stop: int, batch_size: int, device: torch.device | str) -> Iterator[Tensor]:
     """Images start..stop-1 of the generator, batch by batch: x float [n, *shape] in [-1, 1] on the device."""
     for first in range(start, stop, batch_size):
         last = min(first + batch_size, stop)
