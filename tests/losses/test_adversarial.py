@@ -1,6 +1,5 @@
 """Every loss and its gradients against the papers' formulas, written out in float64 with logarithms."""
 
-# ruff: noqa: ARG005
 
 import math
 from collections.abc import Callable

@@ -102,7 +102,7 @@ def test_a_turn_is_algorithm_1() -> None:
 def test_a_lazy_term_is_due_every_so_many_updates_and_weighs_as_much() -> None:
     seen: list[float] = []
 
-    def penalty(critic: Any, x_real: Tensor, x_fake: Tensor) -> Tensor:  # noqa: ARG001
+    def penalty(critic: Any, x_real: Tensor, x_fake: Tensor) -> Tensor:
         seen.append(float(x_real[0, 0]))
         return critic(x_real) * 0 + 1
 

@@ -16,7 +16,7 @@ log = logging.getLogger(__name__)
 
 
 class Interrupts(Callback):
-    """The first signal asks for a stop, which all processes take together; a second one kills. Comes before Checkpoints.
+    """The first signal asks for a stop that all processes make together, a second one kills. Comes before Checkpoints.
 
     Lightning's own handler would talk to the other processes from inside the signal, in the middle of whatever
     they are telling each other.
