@@ -1,6 +1,6 @@
 """Train the small networks that ship with Gantry as feature extractors, and store them.
 
-    python benchmarks/train_small_net.py cifar10 --root ~/gantry-data
+    python benchmarks/train_small_net.py cifar10
 
 The known ingredients of fast CIFAR-10 training: a whitened stem, SGD with Nesterov momentum, a learning rate
 that rises once and falls once, flips and translations (Page 2018, "How to train your ResNet"; Jordan 2024,
@@ -10,13 +10,13 @@ that of the stored file, computed in float32 on the test split, which nothing be
 """
 
 import argparse
+import os
 import sys
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-import numpy as np
 import torch
 import torch.nn.functional as F
 from safetensors.torch import save_file
@@ -25,10 +25,13 @@ from torch.nn.utils.fusion import fuse_conv_bn_eval
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "src"))
 
+from gantry.data.digits import Digits
+from gantry.data.images import Images, RealData
+from gantry.data.torchvision_sets import TorchvisionSet
 from gantry.metrics.small_net import SmallNet, load_small_net
 
 WEIGHTS = Path(__file__).parents[1] / "src/gantry/metrics/weights"
-Split = tuple[Tensor, Tensor]  # images uint8 [N, C, H, W], labels int64 [N]
+DATA = os.environ.get("GANTRY_DATA_DIR", "~/.cache/gantry")
 
 
 @dataclass(frozen=True)
@@ -51,35 +54,11 @@ RECIPES = {
 }
 
 
-def real_images(name: str, root: Path) -> tuple[Split, Split]:
-    """The training and the test split of a data set."""
-    return digits() if name == "digits" else torchvision_images(name, root)
-
-
-def digits() -> tuple[Split, Split]:
-    """scikit-learn's 1,797 digits, 0..16 stretched to 0..255; the last 360 of a permutation are the test."""
-    from sklearn.datasets import load_digits
-
-    images, labels = load_digits(return_X_y=True)
-    order = torch.from_numpy(np.random.default_rng(0).permutation(len(images)))
-    x = torch.from_numpy(images * 255 / 16).round().to(torch.uint8).view(-1, 1, 8, 8)[order]
-    c = torch.from_numpy(labels)[order]
-    return (x[:-360], c[:-360]), (x[-360:], c[-360:])
-
-
-def torchvision_images(name: str, root: Path) -> tuple[Split, Split]:
-    """MNIST or CIFAR-10 from the files that torchvision once put under root."""
-    from torchvision import datasets
-
-    dataset = {"mnist": datasets.MNIST, "cifar10": datasets.CIFAR10}[name]
-
-    def split(train: bool) -> Split:
-        data = dataset(root, train=train)
-        images = torch.as_tensor(data.data)
-        images = images.movedim(3, 1) if images.dim() == 4 else images.unsqueeze(1)
-        return images.contiguous(), torch.as_tensor(data.targets)
-
-    return split(train=True), split(train=False)
+def real_images(name: str, root: str) -> RealData:
+    """The data set of that name, with its own held-out split, which is the test."""
+    if name == "digits":
+        return Digits().load()
+    return TorchvisionSet("MNIST" if name == "mnist" else "CIFAR10", root).load()
 
 
 def standardise(net: SmallNet, images: Tensor) -> None:
@@ -126,7 +105,7 @@ def augmented(x: Tensor, shift: int, flip: bool) -> Tensor:
     return padded[torch.arange(n).view(n, 1, 1), rows.unsqueeze(2), columns.unsqueeze(1)].movedim(3, 1)
 
 
-def batches(x: Tensor, c: Tensor, recipe: Recipe) -> Iterator[Split]:
+def batches(x: Tensor, c: Tensor, recipe: Recipe) -> Iterator[tuple[Tensor, Tensor]]:
     """One epoch of augmented batches; what is left over at the end of the permutation is dropped."""
     for index in torch.randperm(len(x)).split(recipe.batch_size):
         if len(index) == recipe.batch_size:
@@ -148,9 +127,9 @@ def one_cycle(progress: float, peak: float = 0.2) -> float:
     return progress / peak if progress < peak else (1 - progress) / (1 - peak)
 
 
-def train(net: SmallNet, data: Split, recipe: Recipe) -> None:
+def train(net: SmallNet, images: Images, recipe: Recipe) -> None:
     """Minimise the smoothed cross-entropy for `recipe.epochs` epochs, printing one line each."""
-    x, c = net.prepare(data[0]), data[1]
+    x, c = net.prepare(images.x), images.c
     steps = recipe.epochs * (len(x) // recipe.batch_size)
     optim = optimiser(net, recipe)
     schedule = torch.optim.lr_scheduler.LambdaLR(optim, lambda step: one_cycle((step + 1) / (steps + 1)))
@@ -169,11 +148,10 @@ def train(net: SmallNet, data: Split, recipe: Recipe) -> None:
         print(f"epoch {epoch + 1:2d}  loss of the last batch {loss.item():.4f}  {seconds:.0f} s", flush=True)
 
 
-def accuracy(net: SmallNet, data: Split) -> float:
+def accuracy(net: SmallNet, images: Images) -> float:
     """Share of images whose most probable class is the true one, without test-time augmentation."""
-    net.eval()
-    guesses = torch.cat([net(images).probabilities.argmax(1) for images in data[0].split(500)])
-    return (guesses == data[1]).double().mean().item()
+    guesses = torch.cat([net(x).probabilities.argmax(1) for x in images.x.split(500)])
+    return (guesses == images.c).double().mean().item()
 
 
 def store(net: SmallNet, folder: Path) -> Path:
@@ -188,7 +166,7 @@ def store(net: SmallNet, folder: Path) -> Path:
 def arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("which", choices=RECIPES)
-    parser.add_argument("--root", type=Path, default=Path.home() / "gantry-data", help="folder of the data")
+    parser.add_argument("--root", default=DATA, help="folder of the data, filled if it is empty")
     parser.add_argument("--out", type=Path, default=WEIGHTS, help="folder of the weights file")
     parser.add_argument("--epochs", type=int, help="instead of the recipe's")
     parser.add_argument("--seed", type=int, default=0)
@@ -200,15 +178,17 @@ def main() -> None:
     recipe = RECIPES[args.which]
     recipe = replace(recipe, epochs=args.epochs or recipe.epochs)
     torch.manual_seed(args.seed)
-    data, test = real_images(args.which, args.root)
+    data = real_images(args.which, args.root)
+    assert isinstance(data.train, Images)
+    assert isinstance(data.test, Images)
     net = SmallNet(args.which)
-    standardise(net, data[0])
-    whiten(net.stem, net.prepare(data[0][:5000]))
+    standardise(net, data.train.x)
+    whiten(net.stem, net.prepare(data.train.x[:5000]))
     add_batch_norms(net)
-    train(net.to(memory_format=torch.channels_last), data, recipe)
+    train(net.to(memory_format=torch.channels_last), data.train, recipe)
     fold_batch_norms(net.eval())
     path = store(net, args.out)
-    share = accuracy(load_small_net(args.which, args.out), test)
+    share = accuracy(load_small_net(args.which, args.out), data.test)
     print(f"{path.name}: {path.stat().st_size:,} bytes, test accuracy {share:.2%}")
 
 
