@@ -164,7 +164,5 @@ def test_odd_sides_and_rectangles_work() -> None:
 def test_says_what_it_cannot_do() -> None:
     with pytest.raises(ValueError, match=r"^augment.cutout must be in \[0, 1\], got 1.5$"):
         da.DiffAugment(color=True, translation=0.125, cutout=1.5)
-    with pytest.raises(
-        ValueError, match=r"^augment must be none for data without images, got x of shape \[4, 2\]$"
-    ):
+    with pytest.raises(ValueError, match=r"^augment must be none for data without images, got x of shape \[4, 2\]$"):
         FULL(torch.zeros(4, 2))

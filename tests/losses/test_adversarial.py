@@ -1,6 +1,5 @@
 """Every loss and its gradients against the papers' formulas, written out in float64 with logarithms."""
 
-
 import math
 from collections.abc import Callable
 from functools import partial
@@ -148,9 +147,7 @@ def test_smoothing_has_its_optimum_at_the_smoothed_label() -> None:
     p, q = 0.7, 0.2
     best = 0.9 * p / (p + q)
     logit = torch.tensor(math.log(best / (1 - best)), requires_grad=True)
-    (
-        p * adv.smoothed_d(logit, torch.tensor(-30.0), 0.9) + q * adv.minimax_d(torch.tensor(30.0), logit)
-    ).backward()
+    (p * adv.smoothed_d(logit, torch.tensor(-30.0), 0.9) + q * adv.minimax_d(torch.tensor(30.0), logit)).backward()
     assert_close(logit.grad, torch.tensor(0.0), atol=1e-7, rtol=0)
 
 
@@ -169,7 +166,5 @@ def test_minimax_saturates_and_nonsaturating_does_not() -> None:
 
 @pytest.mark.parametrize("loss", [adv.relativistic_g, adv.relativistic_average_g])
 def test_a_relativistic_g_insists_on_real_logits(loss: Callable[..., Tensor]) -> None:
-    with pytest.raises(
-        ValueError, match=r"^loss.relativistic must be true for a relativistic loss of G, got false$"
-    ):
+    with pytest.raises(ValueError, match=r"^loss.relativistic must be true for a relativistic loss of G, got false$"):
         loss(torch.zeros(2), None)

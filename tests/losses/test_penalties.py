@@ -130,9 +130,7 @@ def test_draws_are_those_of_the_turn(penalty: Callable[..., Tensor]) -> None:
 
 
 @pytest.mark.parametrize("penalty", ALL[:3])
-def test_two_processes_draw_what_one_would(
-    penalty: Callable[..., Tensor], monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_two_processes_draw_what_one_would(penalty: Callable[..., Tensor], monkeypatch: pytest.MonkeyPatch) -> None:
     x, x_fake = images(8, (3, 4, 4))
     spread = penalties._std(x)
     whole = penalty(square, x, x_fake)

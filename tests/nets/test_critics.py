@@ -173,11 +173,7 @@ def test_parameters_of_the_published_critics() -> None:
     pairs = [(3, 64), (64, 128), (128, 256)]
     downs = sum(i * o * 9 + o * o * 16 + 2 * o + 4 * o for i, o in pairs)
     expected = downs + 256 * 512 * 9 + 512 + 2 * 512 + 513
-    assert (
-        count(dcgan.Discriminator((3, 32, 32), width=64, max_width=512, norm="batch"))
-        == expected
-        == 2_931_009
-    )
+    assert count(dcgan.Discriminator((3, 32, 32), width=64, max_width=512, norm="batch")) == expected == 2_931_009
     conv = 128 * 128 * 9 + 128
     expected = (3 * 128 * 9 + 128 + conv + 3 * 128 + 128) + (2 * conv + 128 * 128 + 128) + 4 * conv + 129
     for norm, pool in (("spectral", "sum"), ("none", "mean")):

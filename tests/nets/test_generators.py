@@ -124,9 +124,7 @@ def test_first_images_are_neither_flat_nor_saturated(name: str) -> None:
     torch.manual_seed(0)
     wide: dict[str, nn.Module] = {
         "mlp": mlp.Generator((3, 32, 32), 100, hidden=[128, 256, 512], norm="none", activation="relu"),
-        "mlp-batch": mlp.Generator(
-            (3, 32, 32), 100, hidden=[128, 256, 512], norm="batch", activation="leaky"
-        ),
+        "mlp-batch": mlp.Generator((3, 32, 32), 100, hidden=[128, 256, 512], norm="batch", activation="leaky"),
         "dcgan": dcgan.Generator((3, 32, 32), 128, width=16, max_width=128),
         "resnet": resnet.Generator((3, 32, 32), 128, width=64),
     }

@@ -17,8 +17,7 @@ def test_projection_is_linear_plus_inner_product() -> None:
     h, c = torch.randn(4, 5), torch.tensor([0, 2, 1, 2])
     head = Projection(5, 3)
     expected = [
-        head.linear.weight[0] @ h[i] + head.linear.bias[0] + head.embedding.weight[c[i]] @ h[i]
-        for i in range(4)
+        head.linear.weight[0] @ h[i] + head.linear.bias[0] + head.embedding.weight[c[i]] @ h[i] for i in range(4)
     ]
     assert_close(head(h, c), torch.stack(expected))
 

@@ -29,14 +29,10 @@ def test_builds_exactly_the_sides_that_it_names() -> None:
 
 @pytest.mark.parametrize(("shape", "got"), [((1, 28, 32), "1x28x32"), ((2,), "2"), ((32, 32), "32x32")])
 def test_refuses_what_is_not_a_square_image(shape: tuple[int, ...], got: str) -> None:
-    with pytest.raises(
-        ValueError, match=rf"^data.shape must have a side of 8, .* for this model, got {got}$"
-    ):
+    with pytest.raises(ValueError, match=rf"^data.shape must have a side of 8, .* for this model, got {got}$"):
         doublings(shape)
 
 
 def test_needs_no_torch() -> None:
     code = "import sys; import gantry.nets.sides; sys.exit('torch' in sys.modules)"
-    assert (
-        subprocess.run([sys.executable, "-c", code], check=False, env={"PYTHONPATH": "src"}).returncode == 0
-    )
+    assert subprocess.run([sys.executable, "-c", code], check=False, env={"PYTHONPATH": "src"}).returncode == 0

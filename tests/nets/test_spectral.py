@@ -103,9 +103,7 @@ def test_copies_and_saved_states_are_the_same_net() -> None:
         assert torch.equal(twin(x), expected)
         assert torch.equal(other(x), expected)
     twin[0].parametrizations.weight.original.data.zero_()
-    assert not torch.equal(
-        twin[0].parametrizations.weight.original, layer[0].parametrizations.weight.original
-    )
+    assert not torch.equal(twin[0].parametrizations.weight.original, layer[0].parametrizations.weight.original)
 
 
 def test_bfloat16_around_it_does_not_reach_it() -> None:

@@ -45,9 +45,7 @@ def doubled(width: int, max_width: int, n: int) -> list[int]:
 class Generator(nn.Module):
     """z [N, z_dim], c [N] -> x [N, C, H, W] in [-1, 1]; `width` channels at full size."""
 
-    def __init__(
-        self, shape: Sequence[int], z_dim: int, num_classes: int = 0, *, width: int, max_width: int
-    ) -> None:
+    def __init__(self, shape: Sequence[int], z_dim: int, num_classes: int = 0, *, width: int, max_width: int) -> None:
         super().__init__()
         self.shape, self.z_dim, self.num_classes = tuple(shape), z_dim, num_classes
         base, n = doublings(shape)

@@ -42,9 +42,7 @@ class Generator(nn.Module):
         self.shape, self.z_dim, self.num_classes = tuple(shape), z_dim, num_classes
         widths = [z_dim + num_classes, *hidden]
         self.body = dense(widths, norm, activation)
-        self.head = nn.Sequential(
-            nn.Linear(widths[-1], math.prod(shape)), nn.Tanh(), nn.Unflatten(1, self.shape)
-        )
+        self.head = nn.Sequential(nn.Linear(widths[-1], math.prod(shape)), nn.Tanh(), nn.Unflatten(1, self.shape))
         init_he_(self)
 
     def forward(self, z: Tensor, c: Tensor | None = None) -> Tensor:
