@@ -27,7 +27,16 @@ def seed_turn(seed: int, turn: int) -> None:
     _state = (seed, turn)
     for stream in _streams.values():
         stream.manual_seed(mix(*_state))
-    torch.manual_seed(mix(seed, turn, world.rank() + 1))
+    _seed_torch(mix(seed, turn, world.rank() + 1))
+
+
+def _seed_torch(number: int) -> None:
+    """`torch.manual_seed` for the devices in use; for those that are not, it would keep a stack trace at every turn."""
+    torch.default_generator.manual_seed(number)
+    if torch.cuda.is_initialized():
+        torch.cuda.manual_seed_all(number)
+    if torch.backends.mps.is_available():
+        torch.mps.manual_seed(number)
 
 
 def _stream(device: torch.device) -> torch.Generator:

@@ -1,25 +1,54 @@
-"""From configuration to objects: the one place that calls Hydra's `instantiate`."""
+"""From configuration to objects. `_target_` names what is called, its other keys are the arguments.
 
+The rules are those of Hydra's `instantiate`, and `_partial_` and `_recursive_` mean what they mean there. It is not called
+because its partial functions ask, at every single call, whether they may be called: a fifth of the time of a small
+GAN's turn.
+"""
+
+import functools
+import inspect
 from typing import Any
 
 import hydra
-from hydra.errors import InstantiationException
-from omegaconf import DictConfig
+from omegaconf import DictConfig, ListConfig, OmegaConf
 
 
-def build(node: DictConfig, *args: Any, **extra: Any) -> Any:
+def build(node: DictConfig, **extra: Any) -> Any:
     """The object that a node with `_target_` describes; `extra` are arguments that only the program knows.
 
-    A ValueError of the constructor is the user's mistake and is passed on as it is.
+    Raises ValueError, naming the key, for a target that does not exist or does not take these arguments; one that its
+    constructor raises is the user's mistake too, and is passed on as it is.
     """
+    key = node._get_full_key(None)
+    target = _located(f"{key}._target_", str(node["_target_"]))
+    arguments = {str(name): _value(node, name) for name in node if not str(name).startswith("_")} | extra
+    bind = inspect.signature(target).bind_partial if node.get("_partial_") else inspect.signature(target).bind
     try:
-        return hydra.utils.instantiate(node, *args, **extra, _convert_="all")
-    except InstantiationException as error:
-        if isinstance(error.__cause__, ValueError):
-            raise error.__cause__ from None
-        raise
+        bind(**arguments)
+    except TypeError as error:
+        raise ValueError(f"{key} must have the arguments of {node['_target_']}, got {error}") from None
+    return functools.partial(target, **arguments) if node.get("_partial_") else target(**arguments)
 
 
-def build_all(nodes: DictConfig | None, **extra: Any) -> dict[str, Any]:
+def build_all(nodes: DictConfig | None) -> dict[str, Any]:
     """The objects of a dict of nodes, in its order, leaving out those that are null."""
-    return {str(name): build(node, **extra) for name, node in (nodes or {}).items() if node is not None}
+    return {str(name): build(node) for name, node in (nodes or {}).items() if node is not None}
+
+
+def _located(key: str, path: str) -> Any:
+    try:
+        return hydra.utils.get_object(path)
+    except Exception as error:  # what the import of a user's module raises is anybody's guess
+        raise ValueError(f"{key} must be something that can be imported, got {path}: {error}") from error
+
+
+def _value(node: DictConfig, name: Any) -> Any:
+    """An argument: an object for a node with `_target_`, else plain containers and numbers."""
+    value = node[name]
+    if not isinstance(value, DictConfig | ListConfig):
+        return value
+    if node.get("_recursive_") is False:
+        return OmegaConf.to_container(value, resolve=True)
+    if isinstance(value, ListConfig):
+        return [_value(value, i) if isinstance(item, DictConfig) else item for i, item in enumerate(value)]
+    return build(value) if "_target_" in value else {str(inner): _value(value, inner) for inner in value}
