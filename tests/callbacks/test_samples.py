@@ -5,11 +5,14 @@ from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
+import pytest
 import torch
 from PIL import Image
 
+from gantry.callbacks import samples
 from gantry.callbacks.samples import Samples
 from gantry.data.images import Images
+from gantry.runs.sheet import fixed_sheet
 from tiny import Recorder, TinyG, TinyGan, play, trainer
 
 
@@ -76,6 +79,32 @@ def test_a_resumed_run_takes_no_picture_of_the_start_and_animates_all(tmp_path: 
     animation = Image.open(tmp_path / "samples" / "samples.webp")
     assert animation.n_frames == 4
     assert animation.size == (202, 152 + 28)
+
+
+@pytest.mark.parametrize(("pictures", "shown"), [(1, [0]), (2, [0, 1]), (7, [0, 2, 4, 6]), (40, [0, 13, 26, 39])])
+def test_a_long_animation_skips_pictures(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, pictures: int, shown: list[int]
+) -> None:
+    monkeypatch.setattr(samples, "FRAMES", 4)
+    said = []
+    monkeypatch.setattr(samples, "captioned", lambda picture, text, done: said.append((text, done)))
+    for turn in range(pictures):
+        Image.new("L", (4, 4)).save(tmp_path / f"{turn:06d}.png")
+    list(samples.frames(tmp_path))
+    assert [text for text, _ in said] == [f"turn {turn}" for turn in shown]
+    assert said[-1][1] == (1.0 if pictures > 1 else 0.0)
+
+
+def test_without_pictures_no_animation(tmp_path: Path) -> None:
+    callback = Samples(str(tmp_path), every=8)
+    callback.on_train_end(trainer(), TinyGan())
+    assert not list(tmp_path.iterdir())
+
+
+def test_large_images_make_no_huge_sheet() -> None:
+    sheet = fixed_sheet(TinyG((3, 256, 320), num_classes=10), 0, rows=10, columns=10)
+    assert (sheet.rows, len(sheet.z)) == (6, 30)
+    assert sheet.c[:6].tolist() == [0, 2, 4, 5, 7, 9]
 
 
 def test_one_process_alone_draws(tmp_path: Path) -> None:

@@ -3,6 +3,7 @@
 import json
 import struct
 import time
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -21,10 +22,12 @@ KEY = "0123456789" * 4
 
 
 @pytest.fixture(autouse=True)
-def _nobody_is_logged_in(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+def _nobody_is_logged_in(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[None]:
     for name in ("WANDB_API_KEY", "WANDB_MODE", "WANDB_BASE_URL", "WANDB_IDENTITY_TOKEN_FILE"):
         monkeypatch.delenv(name, raising=False)
     monkeypatch.setenv("NETRC", str(tmp_path / "netrc"))
+    yield
+    wandb.teardown()  # it remembers the environment
 
 
 def logger(folder: Path, name: str = "first") -> WandbLogger:
@@ -44,23 +47,34 @@ def train(folder: Path, name: str, turns: range, success: bool = True) -> None:
 
 
 def records(folder: Path) -> list[Record]:
-    """What the offline runs in a folder hold, in the order in which they were written.
+    """What the ended offline runs in a folder hold, in the order in which they were written."""
+    paths = sorted((folder / "wandb").glob("offline-run-*/*.wandb"))
+    return [record for path in paths for record in ended(path)]
 
-    The files are LevelDB logs: blocks of 32 KiB, records in one piece (1) or from a first (2) to a last (4).
-    """
-    found, record = [], b""
-    for path in sorted((folder / "wandb").glob("offline-run-*/*.wandb")):
-        data, at = path.read_bytes(), 7
-        while at < len(data):
-            if 32768 - at % 32768 < 7:
-                at += 32768 - at % 32768
-            length, kind = struct.unpack("<4xHB", data[at : at + 7])
-            record += data[at + 7 : at + 7 + length]
-            at += 7 + length
-            if kind in (1, 4):
-                found.append(Record.FromString(record))
-                record = b""
-    return found
+
+def ended(path: Path) -> list[Record]:
+    """The records of a run that has been ended, whose file W&B completes a little later."""
+    for _ in range(200):
+        found = list(read(path.read_bytes()))
+        if of("exit", found):
+            return found
+        time.sleep(0.05)
+    pytest.fail(f"{path} is not complete")
+
+
+def read(data: bytes) -> Iterator[Record]:
+    """Records of a LevelDB log: blocks of 32 KiB, records in one piece (1) or from a first (2) to a last (4)."""
+    record, at = b"", 7
+    while at + 7 <= len(data):
+        if 32768 - at % 32768 < 7:
+            at += 32768 - at % 32768
+        length, kind = struct.unpack("<4xHB", data[at : at + 7])
+        record, at = record + data[at + 7 : at + 7 + length], at + 7 + length
+        if at > len(data):
+            return  # still being written
+        if kind in (1, 4):
+            yield Record.FromString(record)
+            record = b""
 
 
 def of(kind: str, all_records: list[Record]) -> list[Any]:
@@ -136,24 +150,19 @@ def test_a_server_that_is_not_there_stops_nothing(
     monkeypatch.setenv("WANDB_BASE_URL", "http://127.0.0.1:9")
     monkeypatch.setenv("WANDB_ERROR_REPORTING", "false")
     monkeypatch.setitem(wandb_logger.QUIET, "init_timeout", 1)
-    wandb.teardown()
     train(tmp_path, "first", range(3))
-    wandb.teardown()
     assert "W&B cannot be reached, this run is logged offline" in caplog.text
     assert turns(records(tmp_path)) == [0, 1, 2]
 
 
-@pytest.mark.parametrize(
-    "said", [{}, {"WANDB_MODE": "online"}, {"WANDB_MODE": "offline", "WANDB_API_KEY": KEY}]
-)
-def test_offline_rather_than_a_prompt(said: dict[str, str], tmp_path: Path) -> None:
-    assert mode({"NETRC": str(tmp_path / "none"), **said}) == "offline"
+@pytest.mark.parametrize("said", ["online", "offline", "dryrun", "shared", "run"])
+def test_offline_rather_than_a_prompt(said: str, tmp_path: Path) -> None:
+    assert mode(said, {"NETRC": str(tmp_path / "none")}) == "offline"
 
 
 def test_modes_of_somebody_who_is_logged_in() -> None:
-    assert mode({"WANDB_API_KEY": KEY}) == "online"
-    assert mode({"WANDB_API_KEY": KEY, "WANDB_MODE": "dryrun"}) == "offline"
-    assert mode({"WANDB_API_KEY": KEY, "WANDB_MODE": "disabled"}) == "disabled"
+    modes = {said: mode(said, {"WANDB_API_KEY": KEY}) for said in ("online", "offline", "dryrun", "disabled")}
+    assert modes == {"online": "online", "offline": "offline", "dryrun": "offline", "disabled": "disabled"}
 
 
 @pytest.mark.parametrize(

@@ -16,6 +16,7 @@ from gantry.training.gan import GAN
 from gantry.training.sampling import Net
 
 MILLISECONDS, HOLD = 250, 2500  # that a picture of the animation is shown, and the last one besides
+FRAMES = 100  # that an animation has at most
 
 
 class Samples(Callback):
@@ -43,11 +44,9 @@ class Samples(Callback):
             self.show(trainer, gan)
 
     def on_train_end(self, trainer: Trainer, gan: GAN) -> None:  # type: ignore[override]
-        if trainer.is_global_zero:
-            grey = shape_of(gan)[0] == 1
-            write_animation(
-                frames(self.folder), self.folder / "samples.webp", MILLISECONDS, HOLD, lossless=grey
-            )
+        if trainer.is_global_zero and any(self.folder.glob("*.png")):
+            path, grey = self.folder / "samples.webp", shape_of(gan)[0] == 1
+            write_animation(frames(self.folder), path, MILLISECONDS, HOLD, lossless=grey)
 
     def show(self, trainer: Trainer, gan: GAN) -> None:
         """Write and log the picture of this turn, on one process."""
@@ -71,8 +70,10 @@ def real_points(trainer: Trainer, gan: GAN) -> Tensor | None:
 
 
 def frames(folder: Path) -> Iterator[Image.Image]:
-    """The pictures in a folder by turn, each with its turn below."""
+    """The pictures in a folder by turn, each with its turn below; evenly spaced ones of very many."""
     pictures = sorted((int(path.stem), path) for path in folder.glob("*.png"))
-    for turn, path in pictures:
+    last = len(pictures) - 1
+    for i in range(min(len(pictures), FRAMES)):
+        turn, path = pictures[round(i * last / max(min(last, FRAMES - 1), 1))]
         with Image.open(path) as picture:
             yield captioned(picture, f"turn {turn:,}", turn / max(pictures[-1][0], 1))

@@ -28,6 +28,7 @@ class CsvLogger(Logger):
         super().__init__()
         self.path = Path(folder) / "metrics.csv"
         self._rows: dict[int, Row] | None = None
+        self._columns: list[str] = []  # of the file
 
     @property
     def name(self) -> str:
@@ -58,12 +59,12 @@ class CsvLogger(Logger):
     def log_metrics(self, metrics: Mapping[str, Any], step: int | None = None) -> None:
         """Add numbers to the row of a turn."""
         turn = int(metrics["turn"] if step is None else step)
-        known, last = _columns(self.rows.values()), max(self.rows, default=-1)
+        follows = turn > next(reversed(self.rows), -1)
         row = self.rows.setdefault(turn, {"turn": turn})
         row |= {name: _number(value) for name, value in metrics.items()} | {"turn": turn}
-        if turn > last and row.keys() <= set(known):
+        if follows and row.keys() <= set(self._columns):
             with self.path.open("a", encoding="utf-8", newline="") as file:
-                file.write(_line(row.get(name) for name in known))
+                file.write(_line(row.get(name) for name in self._columns))
         else:
             self._rewrite()
 
@@ -77,9 +78,10 @@ class CsvLogger(Logger):
             self._rewrite()
 
     def _rewrite(self) -> None:
-        columns = _columns(self.rows.values())
-        lines = [_line(self.rows[t].get(name) for name in columns) for t in sorted(self.rows)]
-        replace(self.path, "".join([_line(columns), *lines]))
+        self._rows = dict(sorted(self.rows.items()))
+        self._columns = _columns(self._rows.values())
+        lines = [_line(row.get(name) for name in self._columns) for row in self._rows.values()]
+        replace(self.path, "".join([_line(self._columns), *lines]))
 
 
 def read_metrics(run: Path | str) -> dict[str, NDArray[np.float64]]:
@@ -116,6 +118,5 @@ def _line(cells: Any) -> str:
 
 
 def _text(cell: Any) -> str:
-    return (
-        repr(int(cell)) if isinstance(cell, float) and cell.is_integer() and abs(cell) < 1e15 else str(cell)
-    )
+    whole = isinstance(cell, float) and cell.is_integer() and abs(cell) < 1e15
+    return str(int(cell)) if whole else str(cell)

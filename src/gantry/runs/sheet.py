@@ -6,11 +6,12 @@ import torch
 from torch import Tensor
 
 from gantry.pixels import to_uint8
-from gantry.runs.grids import Pixels, grid
+from gantry.runs.grids import CELL, Pixels, grid
 from gantry.training.sampling import Net, generate, labels, latents
 
 POINTS = 1000  # points of the plane that one picture shows
 BATCH = 128
+LARGEST = 1600  # pixels of a sheet's side, roughly
 
 
 @dataclass(frozen=True)
@@ -42,9 +43,15 @@ def fixed_sheet(G: Net, seed: int, rows: int, columns: int) -> Sheet:
     """The sheet that shows G's progress: a row for each class, or for some should there be too many."""
     if len(G.shape) == 1:
         return Sheet(latents(seed, 0, POINTS, G.z_dim), labels(0, POINTS, G.num_classes))
+    rows, columns = min(rows, room(G.shape[1])), min(columns, room(G.shape[2]))
     if G.num_classes == 0:
         z = latents(seed, 0, rows * columns, G.z_dim)
         return Sheet(z, torch.zeros(len(z), dtype=torch.int64), columns=columns)
     shown = torch.linspace(0, G.num_classes - 1, min(rows, G.num_classes)).round().long()
     z = latents(seed, 0, len(shown) * columns, G.z_dim)
     return Sheet(z, shown.repeat(columns), rows=len(shown))
+
+
+def room(side: int) -> int:
+    """How many images of this side a sheet has room for, one at least."""
+    return max(1, LARGEST // max(side, CELL))

@@ -87,30 +87,31 @@ class WandbLogger(loggers.WandbLogger):
 
 def begin(arguments: Mapping[str, Any]) -> wandb.Run:
     """A W&B run: online where that works, else offline."""
-    wanted = mode(os.environ)
+    chosen = mode(wandb.setup().settings.mode, os.environ)
+    if chosen != "online":
+        return start(arguments, chosen)
     try:
-        return start(arguments, wanted)
-    except (wandb.Error, TimeoutError, OSError) as error:
-        if wanted == "offline":
-            raise
-        log.warning("W&B cannot be reached, this run is logged offline: %s", str(error).splitlines()[0])
+        return start(arguments, chosen)
+    except Exception as error:  # whatever it is, training does not need W&B
+        log.warning("W&B cannot be reached, this run is logged offline: %s", error)
         wandb.teardown()  # the failed run would keep its id occupied
         return start(arguments, "offline")
 
 
 def start(arguments: Mapping[str, Any], chosen: Mode) -> wandb.Run:
-    """Begin a W&B run in a mode."""
+    """Begin a W&B run in a mode, and say where it will be found."""
     if chosen == "offline":
         os.environ.setdefault("WANDB_ERROR_REPORTING", "false")  # it would use the network
     run = wandb.init(**arguments, mode=chosen, settings=wandb.Settings(**QUIET))
-    where = f"wandb sync {Path(run.dir).parent}" if chosen == "offline" else run.url
-    log.info("W&B %s: %s", chosen, where)
+    if chosen == "online":
+        log.info("W&B: %s", run.url)
+    elif chosen == "offline":
+        log.info("W&B is offline; to upload: wandb sync %s", Path(run.dir).parent)
     return run
 
 
-def mode(environment: Mapping[str, str]) -> Mode:
-    """What WANDB_MODE says, but online only when logged in: else W&B would ask at a prompt, for ever."""
-    said = environment.get("WANDB_MODE", "online")
+def mode(said: str, environment: Mapping[str, str]) -> Mode:
+    """What W&B's settings say, but online only when logged in: else W&B would ask at a prompt, for ever."""
     if said == "disabled":
         return "disabled"
     return "online" if said not in ("offline", "dryrun") and logged_in(environment) else "offline"
