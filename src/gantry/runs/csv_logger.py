@@ -28,7 +28,7 @@ class CsvLogger(Logger):
         super().__init__()
         self.path = Path(folder) / "metrics.csv"
         self._rows: dict[int, Row] | None = None
-        self._columns: list[str] = []  # of the file
+        self._columns: list[str] = []  # as this process wrote them; none yet, so its first row rewrites the file
 
     @property
     def name(self) -> str:
@@ -47,8 +47,6 @@ class CsvLogger(Logger):
         """Turn -> its numbers; what an earlier process left is read when first asked for."""
         if self._rows is None:
             self._rows = {int(row["turn"]): row for row in _read_rows(self.path)}
-            if self._rows:
-                self._rewrite()  # without a line that a crash cut short, to which the next would be joined
         return self._rows
 
     @rank_zero_only
