@@ -33,7 +33,7 @@ def seed_turn(seed: int, turn: int) -> None:
 def _seed_torch(number: int) -> None:
     """`torch.manual_seed` for the devices in use; for those that are not, it would keep a stack trace at every turn."""
     torch.default_generator.manual_seed(number)
-    if torch.cuda.is_initialized():
+    if torch.cuda.is_initialized():  # type: ignore[no-untyped-call]
         torch.cuda.manual_seed_all(number)
     if torch.backends.mps.is_available():
         torch.mps.manual_seed(number)

@@ -61,7 +61,7 @@ def test_any_batch_size_gives_the_same_numbers() -> None:
 
 def test_names_and_values() -> None:
     itself = scores(images(31, seed=0), 31)
-    assert list(itself) == ["fd_toy", "cs_toy", "cs_toy_std", "kd_toy", "kd_toy_std"]
+    assert list(itself) == ["fd_toy", "cs_toy", "cs_toy_std", "kl", "modes", "kd_toy", "kd_toy_std"]
     assert itself["fd_toy"] == pytest.approx(0, abs=1e-9)
     assert 1 < itself["cs_toy"] < 4
 

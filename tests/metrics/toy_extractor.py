@@ -9,6 +9,7 @@ from gantry.metrics.features import Features
 from gantry.metrics.frechet import Frechet
 from gantry.metrics.inception_score import InceptionScore
 from gantry.metrics.kid import KernelDistance
+from gantry.metrics.modes import ClassModes
 
 
 class Toy(nn.Module):
@@ -32,8 +33,8 @@ class Toy(nn.Module):
 def evaluation(
     num_samples: int = 20, seed: int = 0, batch_size: int = 7, cache: str | None = None, kernel: bool = True
 ) -> Evaluation:
-    """FD, CS and KD of the toy's features."""
-    scores = {"fd": Frechet(), "cs": InceptionScore()}
+    """FD, CS, classes and KD of what the toy sees."""
+    scores = {"fd": Frechet(), "cs": InceptionScore(), "modes": ClassModes()}
     kd = {"kd": KernelDistance(subsets=4, subset_size=8)} if kernel else {}
     return Evaluation(
         scores | kd,

@@ -40,9 +40,7 @@ def test_every_row_is_on_the_disk_at_once(tmp_path: Path) -> None:
         assert len(read_metrics(tmp_path)["a"]) == turn + 1
 
 
-@pytest.mark.parametrize(
-    "value", [1 / 3, 1e-300, 1.7976931348623157e308, -0.1, 123456789.123456789, math.inf, 2.0]
-)
+@pytest.mark.parametrize("value", [1 / 3, 1e-300, 1.7976931348623157e308, -0.1, 123456789.123456789, math.inf, 2.0])
 def test_numbers_come_back_exactly(tmp_path: Path, value: float) -> None:
     CsvLogger(str(tmp_path)).log_metrics({"a": value, "b": torch.tensor(value, dtype=torch.float64)}, step=0)
     metrics = read_metrics(tmp_path)

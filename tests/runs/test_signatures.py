@@ -1,7 +1,7 @@
 import ast
 
+from gantry.runs.rules import rule_of
 from gantry.runs.signatures import arguments
-from gantry.runs.validate import rule_of
 
 
 def test_a_class_a_dataclass_a_function_and_a_reexport() -> None:

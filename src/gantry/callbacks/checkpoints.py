@@ -1,5 +1,6 @@
 """Whole training states on disk: the last two, and the best by the monitored score."""
 
+import math
 import os
 from pathlib import Path
 from typing import Any
@@ -31,7 +32,7 @@ class Checkpoints(Callback):
 
     def improves(self, scores: dict[str, float]) -> bool:
         """Whether the monitored score is better than the best so far."""
-        if self.monitor is None or self.monitor not in scores:
+        if self.monitor is None or not math.isfinite(scores.get(self.monitor, math.nan)):
             return False
         score = scores[self.monitor]
         return self.best is None or (score < self.best if self.mode == "min" else score > self.best)

@@ -31,9 +31,7 @@ class Progress(Callback):
     def on_train_start(self, trainer: Trainer, gan: GAN) -> None:  # type: ignore[override]
         self.started = self.shown = time.perf_counter(), gan.turn
         if trainer.is_global_zero and sys.stderr.isatty():
-            self.bar = tqdm(
-                total=gan.turns, initial=gan.turn, bar_format=BAR, dynamic_ncols=True, smoothing=0.05
-            )
+            self.bar = tqdm(total=gan.turns, initial=gan.turn, bar_format=BAR, dynamic_ncols=True, smoothing=0.05)
             self.stack.callback(self.bar.close)
             self.stack.enter_context(logging_redirect_tqdm())  # messages appear above the bar
 
@@ -54,9 +52,7 @@ class Progress(Callback):
             self.bar.update(gan.turn - self.bar.n)
             return
         left = (gan.turns - gan.turn) / max(speed(self.started, (now, gan.turn)), 1e-9)
-        log.info(
-            "turn %s/%s | %s%s left", f"{gan.turn:,}", f"{gan.turns:,}", text, tqdm.format_interval(left)
-        )
+        log.info("turn %s/%s | %s%s left", f"{gan.turn:,}", f"{gan.turns:,}", text, tqdm.format_interval(left))
 
     def teardown(self, trainer: Trainer, gan: GAN, stage: str) -> None:  # type: ignore[override]  # noqa: ARG002
         self.stack.close()
@@ -70,8 +66,6 @@ def speed(then: tuple[float, int], now: tuple[float, int]) -> float:
 
 def describe(kimg: float, losses: Mapping[str, Tensor], images_per_second: float) -> str:
     """`12.8 kimg | D 1.386 G 0.693 | 4,321 img/s | `; the losses of D and G alone, without their terms."""
-    shown = {
-        name.removeprefix("loss/"): float(losses[name]) for name in ("loss/D", "loss/G") if name in losses
-    }
+    shown = {name.removeprefix("loss/"): float(losses[name]) for name in ("loss/D", "loss/G") if name in losses}
     values = " ".join(f"{name} {value:.3g}" for name, value in shown.items())
     return f"{kimg:,.1f} kimg | {values} | {images_per_second:,.0f} img/s | "

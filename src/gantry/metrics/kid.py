@@ -2,11 +2,10 @@
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import ClassVar
+from typing import ClassVar, Self
 
 import numpy as np
 from numpy.typing import NDArray
-from torch import Tensor
 
 from gantry.metrics.collected import Collected
 from gantry.metrics.score import metric_name
@@ -33,11 +32,11 @@ class KernelDistance:
     def __call__(self, real: Collected, fake: Collected) -> tuple[float, ...]:
         assert real.features is not None
         assert fake.features is not None
-        pairs = self.draws(real.features, fake.features)
+        pairs = self.draws(real.features.numpy(), fake.features.numpy())
         distances = [kernel_distance(real_rows, fake_rows) for real_rows, fake_rows in pairs]
         return float(np.mean(distances)), float(np.std(distances))
 
-    def draws(self, real: Tensor, fake: Tensor) -> Iterator[tuple[Rows, Rows]]:
+    def draws(self, real: Rows, fake: Rows) -> Iterator[tuple[Rows, Rows]]:
         """Pairs of subsets without repetition inside; raises ValueError when a set is too small."""
         fewest = min(len(fake), len(real))
         if self.subset_size > fewest:
@@ -49,40 +48,52 @@ class KernelDistance:
         for _ in range(self.subsets):
             ours = random.choice(len(fake), self.subset_size, replace=False)
             theirs = random.choice(len(real), self.subset_size, replace=False)
-            yield real[theirs].numpy(), fake[ours].numpy()
+            yield real[theirs], fake[ours]
+
+
+@dataclass(frozen=True)
+class Centred:
+    """Features x [N, F] as x - o, and what of their products that leaves out.
+
+    <x, y> = <x - o, y - o> + a(x) + a(y) with a(x) = <x - o, o> + <o, o> / 2. What is left for the float32
+    product is small, and so is its rounding, in which the distance between close sets would drown.
+    """
+
+    rows: Rows  # [N, F]
+    rest: NDArray[np.float64]  # a(x) [N]
+    squares: NDArray[np.float64]  # <x, x> [N]
+
+    @classmethod
+    def about(cls, origin: NDArray[np.float64], x: Rows) -> Self:
+        """Features x [N, F] seen from a point [F]."""
+        rows = x.astype(np.float64)
+        rows -= origin
+        rest = rows @ origin + origin @ origin / 2
+        return cls(rows.astype(np.float32), rest, np.einsum("nf,nf->n", rows, rows) + 2 * rest)
 
 
 def kernel_distance(real: Rows, fake: Rows) -> float:
     """Unbiased estimate of the squared MMD between features [m, F] and [n, F], kernel (<x, y> / F + 1)^3
     (Binkowski et al. 2018, eq. 4 and section 4)."""
     origin = real.mean(0, dtype=np.float64)
+    x, y = Centred.about(origin, real), Centred.about(origin, fake)
     m, n = len(real), len(fake)
-    within = _pairs_within(real, origin) / (m * (m - 1)) + _pairs_within(fake, origin) / (n * (n - 1))
-    return within - 2 * _pairs(real, fake, origin) / (m * n)
+    within = _pairs_within(x) / (m * (m - 1)) + _pairs_within(y) / (n * (n - 1))
+    return within - 2 * _pairs(x, y) / (m * n)
 
 
-def _pairs_within(x: Rows, origin: NDArray[np.float64]) -> float:
+def _pairs_within(x: Centred) -> float:
     """The sum of k(x_i, x_j) over i != j."""
-    squares = np.square(x, dtype=np.float64).sum(1)
-    return _pairs(x, x, origin) - float(((squares / x.shape[1] + 1) ** 3).sum())
+    return _pairs(x, x) - float(((x.squares / x.rows.shape[1] + 1) ** 3).sum())
 
 
-def _pairs(x: Rows, y: Rows, origin: NDArray[np.float64]) -> float:
-    """The sum of k(x_i, y_j) over all pairs.
-
-    <x, y> = <x - o, y - o> + a + b, where a = <x, o> - <o, o> / 2 and b likewise: what is left for the
-    float32 product is small, and so is its rounding, which the distance between close sets would drown in.
-    """
-    a, b = (rows @ origin - origin @ origin / 2 for rows in (x, y))
-    x_centred = (x - origin).astype(np.float32)
-    y_centred = x_centred if y is x else (y - origin).astype(np.float32)
-    total = 0.0
-    for start in range(0, len(x), BLOCK):
+def _pairs(x: Centred, y: Centred) -> float:
+    """The sum of k(x_i, y_j) over all pairs, block by block."""
+    total, F = 0.0, x.rows.shape[1]
+    for start in range(0, len(x.rows), BLOCK):
         block = slice(start, start + BLOCK)
-        g = (x_centred[block] @ y_centred.T).astype(np.float64)
-        g += a[block, None]
-        g += b
-        g /= x.shape[1]
-        g += 1
-        total += float(np.einsum("ij,ij,ij->", g, g, g))
-    return total
+        g = (x.rows[block] @ y.rows.T).astype(np.float64)
+        g += x.rest[block, None] + F
+        g += y.rest
+        total += float(np.vdot(g * g, g))
+    return total / F**3

@@ -1,8 +1,7 @@
 """From configuration to objects. `_target_` names what is called, its other keys are the arguments.
 
-The rules are those of Hydra's `instantiate`, and `_partial_` and `_recursive_` mean what they mean there. It is not called
-because its partial functions ask, at every single call, whether they may be called: a fifth of the time of a small
-GAN's turn.
+`_partial_` and `_recursive_` mean what they mean to Hydra's `instantiate`, which is not called because its partial
+functions ask at every single call whether they may be called: a fifth of the time of a small GAN's turn.
 """
 
 import functools
@@ -42,12 +41,12 @@ def _located(key: str, path: str) -> Any:
         raise ValueError(f"{key} must be something that can be imported, got {path}: {error}") from error
 
 
-def _value(node: DictConfig, name: Any) -> Any:
+def _value(node: DictConfig | ListConfig, name: Any) -> Any:
     """An argument: an object for a node with `_target_`, else plain containers and numbers."""
     value = node[name]
     if not isinstance(value, DictConfig | ListConfig):
         return value
-    if node.get("_recursive_") is False:
+    if isinstance(node, DictConfig) and node.get("_recursive_") is False:
         return OmegaConf.to_container(value, resolve=True)
     if isinstance(value, ListConfig):
         return [_value(value, i) if isinstance(item, DictConfig) else item for i, item in enumerate(value)]

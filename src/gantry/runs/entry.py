@@ -75,8 +75,8 @@ def not_of_one_start(word: str) -> bool:
 
 
 def refuse_early(config_name: str, argv: list[str]) -> None:
-    """Compose and validate before Hydra makes a folder; a sweep's jobs are validated when each begins."""
-    if any(word.startswith("-") for word in argv):
+    """Compose and validate before Hydra makes a folder; a sweep's jobs, and further ranks, do it when they begin."""
+    if "LOCAL_RANK" in os.environ or any(word.startswith("-") for word in argv):
         return
     with hydra.initialize_config_dir(str(CONFIGS), version_base="1.3"):
         cfg = hydra.compose(config_name, argv, return_hydra_config=True)

@@ -47,9 +47,7 @@ def load_generator(folder: Path | str, trust: bool = False) -> nn.Module:
         G.load_state_dict(load_file(path))
     except (RuntimeError, SafetensorError) as error:
         reason = " ".join(str(error).split())[:200]
-        raise ValueError(
-            f"generator must have the weights of {what.config['_target_']}, got {reason}"
-        ) from None
+        raise ValueError(f"generator must have the weights of {what.config['_target_']}, got {reason}") from None
     return G.eval()
 
 

@@ -6,15 +6,19 @@ import sys
 import time
 import warnings
 from pathlib import Path
+from typing import Any
 
 import torch
+from hydra.core.hydra_config import HydraConfig
 from lightning import Trainer
 from omegaconf import DictConfig, OmegaConf
 
 from gantry import noise
+from gantry.data.module import DataModule
 from gantry.runs import run_folder
 from gantry.runs.build import build, build_all
 from gantry.runs.errors import mistakes
+from gantry.runs.loggers import close, log_config
 from gantry.runs.processes import processes
 from gantry.runs.summary import write_summary
 from gantry.training.gan import GAN
@@ -36,14 +40,30 @@ def train(cfg: DictConfig) -> float | None:
     with processes(number_of_processes(cfg)):
         with mistakes():
             trainer = build_trainer(cfg)
-        started = time.monotonic()
-        trainer.fit(gan, datamodule=data, ckpt_path=checkpoint, weights_only=True)
-        if trainer.is_global_zero:
-            write_summary(folder, {"turns": gan.turn, "kimg": gan.kimg, "seconds": time.monotonic() - started})
+        fit(trainer, gan, data, checkpoint, cfg)
     if gan.interrupted:
         log.warning("interrupted at turn %d; go on with resume=%s", gan.turn, folder)
         sys.exit(128 + gan.interrupted)
     return gan.scores.get(str(OmegaConf.select(cfg, "metrics.monitor")))
+
+
+def fit(trainer: Trainer, gan: GAN, data: DataModule, checkpoint: Path | None, cfg: DictConfig) -> None:
+    """Train, with what the loggers must be told before and after."""
+    if trainer.is_global_zero:
+        plain: Any = OmegaConf.to_container(cfg, resolve=True)
+        chosen = HydraConfig.get().runtime.choices.items()
+        choices = {k: v for k, v in chosen if isinstance(v, str) and not k.startswith("hydra")}
+        log_config(trainer.loggers, plain, choices)
+    started = time.monotonic()
+    success = False
+    try:
+        trainer.fit(gan, datamodule=data, ckpt_path=checkpoint, weights_only=True)
+        success = not gan.interrupted
+        if trainer.is_global_zero:
+            seconds = time.monotonic() - started
+            write_summary(Path(cfg.run.dir), {"turns": gan.turn, "kimg": gan.kimg, "seconds": seconds})
+    finally:
+        close(trainer.loggers, success)
 
 
 def starting_point(cfg: DictConfig, folder: Path) -> Path | None:

@@ -1,47 +1,17 @@
 """Everything about a configuration that can be known wrong before torch is imported: it dies here, in one line."""
 
-import ast
 import ctypes
 import importlib
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from typing import Any
 
 from omegaconf import DictConfig, ListConfig, OmegaConf
 
 from gantry.data import files
 from gantry.runs.errors import unknown_key
+from gantry.runs.rules import RULES, Rule, rule_of
 from gantry.runs.signatures import arguments
-
-Rule = tuple[str, Callable[[Any], bool]]
-
-
-def whole(least: int) -> Rule:
-    """An integer from `least` on."""
-    return f"an integer of at least {least}", lambda v: type(v) is int and v >= least
-
-
-def real(least: float) -> Rule:
-    """A number from `least` on."""
-    return f"a number of at least {least:g}", lambda v: type(v) in (int, float) and v >= least
-
-
-RULES: dict[str, Rule] = {
-    "turns": whole(1),
-    "seed": whole(0),
-    "batch_size": whole(1),
-    "n_critic": whole(1),
-    "every": whole(1),
-    "accumulate": whole(1),
-    "z_dim": whole(1),
-    "num_classes": whole(0),
-    "num_samples": whole(2),
-    "lr": real(0),
-    "weight": real(0),
-    "weight_decay": real(0),
-    "half_life": real(0),
-    "betas": ("two numbers in [0, 1)", lambda v: len(v) == 2 and all(0 <= b < 1 for b in v)),
-}
 
 
 def validate(cfg: DictConfig) -> None:
@@ -125,46 +95,6 @@ def source_of(cfg: DictConfig, key: str) -> str:
     raw = plain.get(name)
     link = re.fullmatch(r"\$\{([\w.]+)\}", raw) if isinstance(raw, str) else None
     return source_of(cfg, link.group(1)) if link else key
-
-
-TYPES: dict[str, Rule] = {
-    "int": ("an integer", lambda v: type(v) is int),
-    "float": ("a number", lambda v: type(v) in (int, float)),
-    "bool": ("true or false", lambda v: type(v) is bool),
-    "str": ("a text", lambda v: type(v) is str),
-}
-
-
-def rule_of(annotation: ast.expr | None) -> Rule | None:
-    """What an annotation allows; None when it says nothing about plain values."""
-    if isinstance(annotation, ast.Name):
-        return TYPES.get(annotation.id)
-    if isinstance(annotation, ast.Constant) and annotation.value is None:
-        return "null", lambda v: v is None
-    if isinstance(annotation, ast.BinOp) and isinstance(annotation.op, ast.BitOr):
-        left, right = rule_of(annotation.left), rule_of(annotation.right)
-        return _either(left, right) if left and right else None
-    if isinstance(annotation, ast.Subscript) and isinstance(annotation.value, ast.Name):
-        return _of_subscript(annotation.value.id, annotation.slice)
-    return None
-
-
-def _either(left: Rule, right: Rule) -> Rule:
-    return f"{left[0]} or {right[0]}", lambda v: left[1](v) or right[1](v)
-
-
-def _of_subscript(name: str, inside: ast.expr) -> Rule | None:
-    if name == "Literal":
-        choices = ast.literal_eval(inside)
-        choices = choices if isinstance(choices, tuple) else (choices,)
-        return f"one of {', '.join(map(str, choices))}", lambda v: v in choices
-    if name in ("Sequence", "list", "tuple"):
-        first = inside.elts[0] if isinstance(inside, ast.Tuple) else inside
-        item = rule_of(first)
-        if item is not None:
-            plural = {"an integer": "integers", "a number": "numbers", "a text": "texts"}.get(item[0], item[0])
-            return f"a list of {plural}", lambda v: isinstance(v, list | tuple) and all(map(item[1], v))
-    return None
 
 
 def check_side(cfg: DictConfig) -> None:
