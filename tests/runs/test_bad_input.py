@@ -1,0 +1,111 @@
+"""What a user gets wrong ends in one line that names the key, before torch is imported."""
+
+import subprocess
+import sys
+import time
+import zipfile
+from pathlib import Path
+
+import pytest
+from composing import choices
+
+from gantry.runs import resolvers
+from gantry.runs.entry import refuse_early, resumed
+from gantry.runs.errors import UserError, mistakes
+from gantry.runs.run_folder import newest_checkpoint, whole_checkpoint
+
+ROOT = Path(__file__).parents[2]
+
+MISTAKES = {
+    "model=dcgam": "model must be one of dcgan, mlp",
+    "loss=wgan-gp": "loss must be one of bce, dragan",
+    "data=cifar": "data must be one of cifar10",
+    "trainer=tpu": "trainer must be one of cpu, ddp",
+    "model.G.wdth=3": "did you mean width?",
+    "epochs=3": "epochs must be one of the known keys",
+    "turns=abc": "turns must be an integer of at least 1, got abc",
+    "turns=0": "turns must be an integer of at least 1, got 0",
+    "seed=-1": "seed must be an integer of at least 0, got -1",
+    "model.z_dim=1.5": "model.z_dim must be an integer, got 1.5",
+    "loss.n_critic=0": "loss.n_critic must be an integer of at least 1, got 0",
+    "recipe.lr=-1": "recipe.lr must be a number of at least 0, got -1",
+    "optim.D.lr=-1": "optim.D.lr must be a number of at least 0, got -1",
+    "optim.D.betas=[0.5,2]": "optim.D.betas must be two numbers in [0, 1), got [0.5, 2]",
+    "data.shape=[1,27,27]": "data.shape must have a side of 8, 10, 12",
+    "data=ring": "data.shape must have a side of",
+    "trainer=ddp_cpu data.batch_size=7": "data.batch_size must be a multiple of 2 (2 devices), got 7",
+    "optim.accumulate=3": "data.batch_size must be a multiple of 3 (1 devices times 3 parts), got 64",
+    "loss=wgan_gp model.D.norm=batch": "model.D.norm must not be batch with the penalties gp",
+    "+loss.d_terms.r3=1": "loss.d_terms.r3 must be one of the known keys",
+    "data=folder": "data.source.root must be given",
+    "data=folder data.source.root=missing": "data.source.root must be a folder with images",
+    "resume=missing": "run must be the folder of a run, got missing, which does not exist",
+    "model=[a": "no viable alternative",
+}
+
+
+def refusal(*argv: str) -> str:
+    resolvers.register()
+    with pytest.raises(UserError) as caught, mistakes():
+        refuse_early("train", resumed(list(argv)))
+    message = str(caught.value)
+    assert "\n" not in message
+    return message
+
+
+@pytest.mark.parametrize("words", MISTAKES)
+def test_one_line_that_names_the_key(words: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    assert MISTAKES[words] in refusal(*words.split())
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_all_choices_are_listed() -> None:
+    assert refusal("model=none") == f"model must be one of {', '.join(choices('model'))}, got none"
+
+
+@pytest.mark.skipif(Path("/dev/nvidia0").exists(), reason="this machine has a GPU")
+def test_no_gpu() -> None:
+    assert "without a CUDA device" in refusal("trainer=gpu")
+
+
+def test_the_command_is_quick_and_says_no_more(tmp_path: Path) -> None:
+    started = time.monotonic()
+    command = [sys.executable, str(ROOT / "src" / "train.py"), "model=foo"]
+    done = subprocess.run(command, capture_output=True, text=True, cwd=tmp_path, check=False)
+    assert time.monotonic() - started < 3
+    assert done.returncode == 2
+    assert done.stderr.startswith("error: model must be one of")
+    assert done.stderr.count("\n") == 1
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_nothing_heavy_is_imported_to_refuse() -> None:
+    check = "import sys; import gantry.runs.entry; sys.exit('torch' in sys.modules or 'lightning' in sys.modules)"
+    assert subprocess.run([sys.executable, "-c", check], cwd=ROOT / "src", check=False).returncode == 0
+
+
+def checkpoint(path: Path) -> Path:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with zipfile.ZipFile(path, "w") as archive:
+        archive.writestr("data", bytes(range(256)) * 40)
+    return path
+
+
+def test_a_damaged_checkpoint_is_noticed_and_the_one_before_is_used(tmp_path: Path) -> None:
+    last = checkpoint(tmp_path / "checkpoints" / "last.ckpt")
+    assert newest_checkpoint(tmp_path) == last
+    whole = last.read_bytes()
+    last.write_bytes(whole[:-100])
+    with pytest.raises(ValueError, match="checkpoint must be whole"):
+        newest_checkpoint(tmp_path)
+    last.write_bytes(whole[:500] + b"\xff" + whole[501:])
+    with pytest.raises(ValueError, match="damaged|CRC"):
+        whole_checkpoint(last)
+    before = checkpoint(tmp_path / "checkpoints" / "before.ckpt")
+    assert newest_checkpoint(tmp_path) == before
+
+
+def test_a_run_without_a_checkpoint(tmp_path: Path) -> None:
+    with pytest.raises(ValueError, match="resume must be the folder of a run with a checkpoint"):
+        newest_checkpoint(tmp_path)
