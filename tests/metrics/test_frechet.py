@@ -52,16 +52,12 @@ def test_fewer_samples_than_dimensions() -> None:
     spread = float(real.covariance.trace() + real.mean.square().sum())
     assert frechet_distance(real, real) == pytest.approx(0, abs=1e-7 * spread)
     assert frechet_distance(real, statistics_of(x + t)) == pytest.approx(float(t.square().sum()), rel=1e-7)
-    assert frechet_distance(real, statistics_of(scale * x)) == pytest.approx(
-        (scale - 1) ** 2 * spread, rel=1e-7
-    )
+    assert frechet_distance(real, statistics_of(scale * x)) == pytest.approx((scale - 1) ** 2 * spread, rel=1e-7)
 
 
 def test_two_samples_have_rank_one() -> None:
     real, fake = statistics_of(torch.eye(4)[:2]), statistics_of(torch.eye(4)[2:])
-    assert frechet_distance(real, fake) == pytest.approx(
-        4 * 0.25 + 1 + 1
-    )  # means, traces; the roots are orthogonal
+    assert frechet_distance(real, fake) == pytest.approx(4 * 0.25 + 1 + 1)  # means, traces; the roots are orthogonal
 
 
 def test_it_is_symmetric_and_grows_with_the_distance() -> None:

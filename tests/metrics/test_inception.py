@@ -104,17 +104,13 @@ def test_without_network_one_line_names_the_file(tmp_path: Path, monkeypatch: py
 
     monkeypatch.setattr(torch.hub, "get_dir", lambda: str(tmp_path))
     monkeypatch.setattr(torch.hub, "download_url_to_file", refuse)
-    with pytest.raises(
-        ValueError, match=r"metrics=inception needs .*metrics\.weights=PATH.*no route"
-    ) as error:
+    with pytest.raises(ValueError, match=r"metrics=inception needs .*metrics\.weights=PATH.*no route") as error:
         Inception()
     assert str(tmp_path / "checkpoints" / FILE) in str(error.value)
     assert "\n" not in str(error.value)
 
 
-def test_a_cached_file_with_another_digest_is_refused(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_cached_file_with_another_digest_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(torch.hub, "get_dir", lambda: str(tmp_path))
     (tmp_path / "checkpoints").mkdir()
     (tmp_path / "checkpoints" / FILE).write_bytes(b"half a download")
@@ -133,9 +129,7 @@ def test_files_that_are_no_weights_are_refused_and_not_run(tmp_path: Path) -> No
     for data in (pickle.dumps(Trap()), b"text", b"", tensors.getvalue()):
         path = tmp_path / "weights.pth"
         path.write_bytes(data)
-        with pytest.raises(
-            ValueError, match=r"metrics\.weights must be those of Inception-v3, got .*weights\.pth"
-        ):
+        with pytest.raises(ValueError, match=r"metrics\.weights must be those of Inception-v3, got .*weights\.pth"):
             Inception(str(path))
     with pytest.raises(ValueError, match=r"metrics\.weights must be null or a file"):
         Inception(str(tmp_path / "missing.pth"))

@@ -33,9 +33,7 @@ def test_splits_are_taken_by_index_and_compared_with_their_own_mean() -> None:
     p = randn(53, 5, seed=0).softmax(1)
     for split, score in enumerate(inception_scores(sums_of(p)).tolist()):
         own = p[split::SPLITS]
-        divergences = [
-            sum(v * math.log(v / q) for v, q in zip(row, own.mean(0).tolist())) for row in own.tolist()
-        ]
+        divergences = [sum(v * math.log(v / q) for v, q in zip(row, own.mean(0).tolist())) for row in own.tolist()]
         assert score == pytest.approx(math.exp(np.mean(divergences)), rel=1e-12)
 
 

@@ -16,9 +16,7 @@ def by_loops(x: Array, y: Array) -> float:
     def k(a: Array, b: Array) -> float:
         return float((a @ b / len(a) + 1) ** 3)
 
-    within = [
-        np.mean([k(z[i], z[j]) for i in range(len(z)) for j in range(len(z)) if i != j]) for z in (x, y)
-    ]
+    within = [np.mean([k(z[i], z[j]) for i in range(len(z)) for j in range(len(z)) if i != j]) for z in (x, y)]
     return float(sum(within) - 2 * np.mean([k(a, b) for a in x for b in y]))
 
 
@@ -40,9 +38,7 @@ def test_the_estimate_has_no_bias_where_the_biased_one_has() -> None:
     error = np.std(distances) / len(distances) ** 0.5
     assert abs(np.mean(distances)) < 4 * error
     assert min(distances) < 0
-    assert (
-        4 * error < 1.0
-    )  # the diagonals, left in, would add 2 (E k(x, x) - E k(x, y)) / 6, which is above 2
+    assert 4 * error < 1.0  # the diagonals, left in, would add 2 (E k(x, x) - E k(x, y)) / 6, which is above 2
 
 
 def test_it_grows_with_the_distance() -> None:

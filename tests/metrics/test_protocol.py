@@ -20,9 +20,7 @@ def test_only_inception_has_the_published_names() -> None:
 
 def test_a_protocol_names_everything_and_is_plain() -> None:
     real = reference(images(30, seed=0))
-    protocol = evaluation(num_samples=20, seed=7).protocol(
-        real, Samples((3, 4, 4), "last", "G_ema", "running")
-    )
+    protocol = evaluation(num_samples=20, seed=7).protocol(real, Samples((3, 4, 4), "last", "G_ema", "running"))
     plain = json.loads(json.dumps(protocol.to_dict()))
     assert plain == protocol.to_dict()
     assert plain["extractor"] == "toy"
@@ -42,11 +40,7 @@ def test_files_have_no_seed() -> None:
 
 
 def test_differences_are_named() -> None:
-    a = (
-        evaluation(num_samples=20)
-        .protocol(reference(images(30, seed=0)), Samples((3, 4, 4), "last"))
-        .to_dict()
-    )
+    a = evaluation(num_samples=20).protocol(reference(images(30, seed=0)), Samples((3, 4, 4), "last")).to_dict()
     b = a | {"num_samples": 50, "real_split": "test", "note": "new"}
     assert differences(a, a) == []
     assert differences(a, b) == ["real_split: train and test", "num_samples: 20 and 50", "note: None and new"]

@@ -49,9 +49,7 @@ class PointModes:
 def point_modes(mixture: Mixture) -> PointModes:
     """The score for the data set that the mixture describes."""
     if not hasattr(mixture, "centres"):
-        raise ValueError(
-            "metrics must be modes only where the modes are known (data=ring, data=grid), got modes"
-        )
+        raise ValueError("metrics must be modes only where the modes are known (data=ring, data=grid), got modes")
     centres = ((x, y) for x, y in (mixture.centres.double() / mixture.scale).tolist())
     return PointModes(tuple(centres), mixture.sigma / mixture.scale)
 

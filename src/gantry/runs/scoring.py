@@ -41,9 +41,7 @@ def complete(cfg: DictConfig) -> None:
     with open_dict(cfg):
         cfg.run = cfg.run or run_of(cfg.checkpoint)
         if (cfg.run is None) == (cfg.samples is None):
-            raise ValueError(
-                "run or samples must be given, and not both: run=FOLDER of a run, or samples=PATH"
-            )
+            raise ValueError("run or samples must be given, and not both: run=FOLDER of a run, or samples=PATH")
         if cfg.run is not None:
             stored = read_config(Path(cfg.run))
             cfg.model = stored.model
@@ -54,9 +52,7 @@ def complete(cfg: DictConfig) -> None:
         elif cfg.get("metrics") is None:
             cfg.metrics = OmegaConf.load(CONFIGS / "metrics" / "small.yaml")  # as in train.yaml
     if "_target_" not in cfg.data:
-        raise ValueError(
-            "data must be the data set to compare the samples with (data=cifar10, say), got none"
-        )
+        raise ValueError("data must be the data set to compare the samples with (data=cifar10, say), got none")
     if not OmegaConf.select(cfg, "metrics.scores"):
         raise ValueError("metrics must be a choice with scores (metrics=small, metrics=inception), got none")
 
