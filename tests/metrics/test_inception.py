@@ -126,7 +126,7 @@ class Trap:
 def test_files_that_are_no_weights_are_refused_and_not_run(tmp_path: Path) -> None:
     tensors = io.BytesIO()
     torch.save({"fc.weight": torch.zeros(1)}, tensors)
-    for data in (pickle.dumps(Trap()), b"text", b"", tensors.getvalue()):
+    for data in (pickle.dumps(Trap(), protocol=2), b"text", b"", tensors.getvalue()):
         path = tmp_path / "weights.pth"
         path.write_bytes(data)
         with pytest.raises(ValueError, match=r"metrics\.weights must be those of Inception-v3, got .*weights\.pth"):
