@@ -13,6 +13,7 @@ from gantry.training.gan import GAN
 
 SMALL = {
     "dcgan": ["model.G.width=4", "model.D.width=4"],
+    "dcgan_small": ["model.G.width=4", "model.D.width=4"],
     "mlp_conv": ["model.D.width=4"],
     "resnet": ["model.G.width=4", "model.D.width=4"],
     "sngan": ["model.G.width=4", "model.D.width=4"],
