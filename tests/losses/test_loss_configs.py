@@ -28,7 +28,7 @@ PAPERS: dict[str, tuple[int, dict[str, float], float, list[float]]] = {
     "r1": (1, {"r1": 5.0}, 1e-4, [0.0, 0.99]),
     "relativistic": (1, {}, 2e-4, [0.5, 0.999]),
     "relativistic_average": (1, {}, 2e-4, [0.5, 0.999]),
-    "r3": (1, {"r1": 0.5, "r2": 0.5}, 2e-4, [0.0, 0.99]),
+    "r3": (1, {"r1": 0.025, "r2": 0.025}, 2e-4, [0.0, 0.99]),
 }
 
 
