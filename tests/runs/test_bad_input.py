@@ -17,7 +17,7 @@ from gantry.runs.run_folder import newest_checkpoint, whole_checkpoint
 ROOT = Path(__file__).parents[2]
 
 MISTAKES = {
-    "model=dcgam": "model must be one of dcgan, mlp",
+    "model=dcgam": "model must be one of dcgan, dcgan_small, mlp",
     "loss=wgan-gp": "loss must be one of bce, dragan",
     "data=cifar": "data must be one of cifar10",
     "trainer=tpu": "trainer must be one of cpu, ddp",

@@ -76,13 +76,17 @@ def test_an_interrupted_run_resumes_bit_for_bit(tmp_path: Path) -> None:
 
 
 def test_two_processes_equal_one(tmp_path: Path) -> None:
-    """Norm-free nets: the same numbers whether the batch is split over two processes or not."""
+    """Norm-free nets: the same weights whether the batch is split over two processes or not.
+
+    In float64, since Adam makes large of small: where a gradient is all rounding, so is the direction of its step.
+    """
     one, two = tmp_path / "one", tmp_path / "two"
+    exact = ["model.G.norm=none", "metrics=none", "trainer.precision=64-true"]
     for folder, trainer in ((one, "cpu"), (two, "ddp_cpu")):
-        train("turns=5", "loss=wgan_gp", "model.G.norm=none", f"trainer={trainer}", folder=folder)
+        train("turns=5", "loss=wgan_gp", *exact, f"trainer={trainer}", folder=folder)
     for name, value in state(one).items():
-        torch.testing.assert_close(state(two)[name], value, rtol=1e-4, atol=1e-5)
-    assert sorted(path.name for path in tmp_path.iterdir()) == ["cache", "one", "two"]
+        torch.testing.assert_close(state(two)[name], value, rtol=1e-8, atol=1e-10)
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["one", "two"]
     assert len(list(two.rglob("last.ckpt"))) == 1
 
 
