@@ -21,8 +21,13 @@ def latents(seed: int, start: int, stop: int, z_dim: int) -> Tensor:
 
 
 def labels(start: int, stop: int, num_classes: int) -> Tensor:
-    """Classes of the samples start..stop-1, every class equally often: -> int64 [stop - start]."""
-    return torch.arange(start, stop) % max(num_classes, 1)
+    """Classes of the samples start..stop-1, every class equally often: -> int64 [stop - start].
+
+    All classes in turn, each round beginning one class later: every tenth sample, which is a split of the Inception
+    Score, must not be of one class when there are ten.
+    """
+    i, count = torch.arange(start, stop), max(num_classes, 1)
+    return (i + i // count) % count
 
 
 def samples(G: Net, seed: int, start: int, stop: int, batch_size: int, device: torch.device | str) -> Iterator[Tensor]:
