@@ -212,9 +212,7 @@ def damage(root: Path) -> None:
     Image.new("F", (4, 4)).save(root / "h_floats.tiff")
 
 
-def test_broken_files_are_counted_and_the_first_are_named(
-    tmp_path: Path, caplog: pytest.LogCaptureFixture
-) -> None:
+def test_broken_files_are_counted_and_the_first_are_named(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     many(tmp_path, 30)
     damage(tmp_path)
     with caplog.at_level(logging.WARNING):
@@ -231,9 +229,7 @@ def test_broken_files_are_counted_and_the_first_are_named(
 def test_too_few_readable_images_end_it_in_one_line(tmp_path: Path) -> None:
     many(tmp_path, 4)
     damage(tmp_path)
-    rule = (
-        r"^data\.source\.root must be a folder with at least 5 readable images \(data\.source\.min_images\)"
-    )
+    rule = r"^data\.source\.root must be a folder with at least 5 readable images \(data\.source\.min_images\)"
     with pytest.raises(ValueError, match=rule + r", got '.*' with 4; 7 of 11 files cannot be read: [^\n]*$"):
         folder(tmp_path, min_images=5).load()
 

@@ -16,12 +16,8 @@ def stream(order: Order, turns: range) -> torch.Tensor:
     return torch.cat([order.indices(turn, CPU).flatten() for turn in turns])
 
 
-@pytest.mark.parametrize(
-    ("n", "batch_size", "batches_per_turn"), [(10, 4, 3), (7, 20, 1), (12, 4, 1), (1, 2, 2)]
-)
-def test_each_epoch_of_the_stream_shows_every_image_once(
-    n: int, batch_size: int, batches_per_turn: int
-) -> None:
+@pytest.mark.parametrize(("n", "batch_size", "batches_per_turn"), [(10, 4, 3), (7, 20, 1), (12, 4, 1), (1, 2, 2)])
+def test_each_epoch_of_the_stream_shows_every_image_once(n: int, batch_size: int, batches_per_turn: int) -> None:
     images = stream(order(n, batch_size, batches_per_turn), range(2 * n))
     for epoch in images[: len(images) // n * n].view(-1, n):
         assert epoch.sort().values.tolist() == list(range(n))

@@ -22,9 +22,7 @@ def test_digits_are_the_1797_of_scikit_learn() -> None:
     assert c.bincount().tolist() == [178, 182, 177, 183, 181, 182, 181, 179, 174, 180]
     assert len(x.unique()) == 17
     assert (x.min().item(), x.max().item()) == (0, 255)
-    assert x.float().mean().item() == pytest.approx(
-        4.884165 * 255 / 16, abs=0.05
-    )  # 4.88: mean of the 17 levels
+    assert x.float().mean().item() == pytest.approx(4.884165 * 255 / 16, abs=0.05)  # 4.88: mean of the 17 levels
 
 
 def test_digits_are_split_the_same_way_each_time_and_share_no_image() -> None:

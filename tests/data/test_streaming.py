@@ -90,9 +90,7 @@ def test_the_digest_follows_names_sizes_and_labels(root: Path) -> None:
     assert len({files.digest, load(root).train.digest, *others}) == 4
 
 
-def test_a_damaged_file_is_named_once_and_its_neighbour_stands_in(
-    root: Path, caplog: pytest.LogCaptureFixture
-) -> None:
+def test_a_damaged_file_is_named_once_and_its_neighbour_stands_in(root: Path, caplog: pytest.LogCaptureFixture) -> None:
     files = load(root).train
     last_cat = len(files) - int(files.c.sum()) - 1
     path = root / files.names[last_cat]

@@ -7,8 +7,8 @@ import zipfile
 from pathlib import Path
 
 import pytest
-from composing import choices
 
+from composing import choices
 from gantry.runs import resolvers
 from gantry.runs.entry import refuse_early, resumed
 from gantry.runs.errors import UserError, mistakes

@@ -15,7 +15,7 @@ from gantry.runs import sampling_jobs
 from gantry.runs.generator import load_generator, save_generator
 from gantry.runs.sample import sample
 from gantry.runs.sampling_jobs import slerp, truncated
-from gantry.training.sampling import latents, samples
+from gantry.training.sampling import labels, latents, samples
 from tiny import TinyG
 
 DEFAULTS = {"which": None, "what": "grid", "n": 10, "seed": 0, "class": None, "truncation": None, "out": None}

@@ -13,13 +13,7 @@ def check_folder(root: str) -> None:
     """Raises ValueError where `root` is no folder with an image file in it; stops at the first one found."""
     folder = Path(root).expanduser()
     if next(_images(folder), None) is None:
-        found = (
-            "without any"
-            if folder.is_dir()
-            else "which is a file"
-            if folder.exists()
-            else "which does not exist"
-        )
+        found = "without any" if folder.is_dir() else "which is a file" if folder.exists() else "which does not exist"
         rule = f"a folder with images ({' '.join(SUFFIXES)})"
         raise ValueError(f"data.source.root must be {rule}, got '{folder}' {found}")
 

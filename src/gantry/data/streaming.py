@@ -56,9 +56,7 @@ class ImageFiles(Dataset):
                 return torch.from_numpy(np.ascontiguousarray(decode(path, self.shape))), self.c[i % len(self)]
             except Exception as error:  # Pillow's decoders raise anything from OSError to SyntaxError
                 _warn_once(path, reason(error))
-        raise ValueError(
-            f"data.source.root must be a folder with images, got '{self.root}' without a readable one"
-        )
+        raise ValueError(f"data.source.root must be a folder with images, got '{self.root}' without a readable one")
 
     def part(self, start: int, stop: int) -> Images:
         chosen = range(len(self))[start:stop]
@@ -81,8 +79,5 @@ class ImageFiles(Dataset):
             generator=torch.Generator(),  # else it would draw from the generator that the nets draw from
         )
         for turn, (x, c) in zip(count(start), loader):
-            x, c = (
-                part.to(device, non_blocking=True).unflatten(0, (order.batches_per_turn, -1))
-                for part in (x, c)
-            )
+            x, c = (part.to(device, non_blocking=True).unflatten(0, (order.batches_per_turn, -1)) for part in (x, c))
             yield to_float(x, order.flips(turn, device)), c
