@@ -100,7 +100,7 @@ def test_a_damaged_checkpoint_is_noticed_and_the_one_before_is_used(tmp_path: Pa
     with pytest.raises(ValueError, match="checkpoint must be whole"):
         newest_checkpoint(tmp_path)
     last.write_bytes(whole[:500] + b"\xff" + whole[501:])
-    with pytest.raises(ValueError, match="damaged|CRC"):
+    with pytest.raises(ValueError, match=r"damaged|CRC"):
         whole_checkpoint(last)
     before = checkpoint(tmp_path / "checkpoints" / "before.ckpt")
     assert newest_checkpoint(tmp_path) == before
