@@ -92,5 +92,9 @@ def test_two_processes_equal_one(tmp_path: Path) -> None:
 
 @pytest.mark.slow
 def test_dcgan_with_a_gradient_penalty_on_two_processes(tmp_path: Path) -> None:
-    train("turns=3", "model=dcgan", "loss=wgan_gp", "trainer=ddp_cpu", folder=tmp_path / "run")
-    assert all(value.isfinite().all() for value in state(tmp_path / "run").values())
+    """G has BatchNorm here: its running statistics agree, too."""
+    check = "+callbacks.agreement._target_=agreeing.Agreement"
+    folder = tmp_path / "run"
+    train("turns=3", "model=dcgan", "loss=wgan_gp", "trainer=ddp_cpu", check, folder=folder)
+    assert (folder / "ranks").read_text() == "2 equal"
+    assert all(value.isfinite().all() for value in state(folder).values())

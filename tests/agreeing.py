@@ -1,0 +1,20 @@
+"""A callback that holds the ranks against each other."""
+
+from pathlib import Path
+from typing import Any
+
+import torch
+from lightning import Callback, Trainer
+
+from gantry import world
+
+
+class Agreement(Callback):
+    """At the end, leaves a file in the run's folder that says whether all ranks have the same state."""
+
+    def on_train_end(self, trainer: Trainer, gan: Any) -> None:
+        mine = torch.cat([value.double().flatten() for value in gan.state_dict().values()])
+        states = world.cat(mine[None])
+        if trainer.is_global_zero:
+            verdict = f"{len(states)} {'equal' if all(torch.equal(s, mine) for s in states) else 'different'}"
+            (Path(trainer.default_root_dir) / "ranks").write_text(verdict)
