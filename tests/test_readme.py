@@ -90,3 +90,9 @@ def test_training_commands(line: str, folder: Path) -> None:
         run(f"python src/train.py resume={copy} turns=3", folder)
     else:
         run(line, folder)
+
+
+@pytest.mark.data
+@pytest.mark.parametrize("line", [line for line in PYTHON if "data=mnist" in line])
+def test_training_commands_on_mnist(line: str, folder: Path) -> None:
+    run(line, folder)
