@@ -88,6 +88,7 @@ def write_grid(G: Net, request: Request, out: Path, device: str) -> None:
     z, c = inputs(G, request, 0, request.n)
     by_class = request.label is None and 1 < G.num_classes <= min(request.n, MOST_ROWS)
     rows = G.num_classes if by_class else None
+    c = torch.arange(request.n) % G.num_classes if by_class else c  # as in the pictures of the training
     write_png(Sheet(z, c, rows=rows, columns=math.isqrt(request.n - 1) + 1).picture(G, device), out)
 
 
