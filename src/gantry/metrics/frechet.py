@@ -1,5 +1,6 @@
 """The Frechet distance between Gaussians fitted to features (Heusel et al. 2017): FID with Inception-v3."""
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import ClassVar
 
@@ -31,9 +32,18 @@ class Frechet:
 
 def frechet_distance(real: Statistics, fake: Statistics) -> float:
     """|m - m'|^2 + tr(S + S' - 2 (S S')^(1/2)) (Dowson and Landau 1982, eq. 4); S, S' may be singular."""
-    means = float((real.mean.cpu() - fake.mean.cpu()).square().sum())
-    traces = float(real.covariance.trace()) + float(fake.covariance.trace())
-    return means + traces - 2 * _trace_of_root(factor(real), factor(fake))
+    return distance_from(real)(fake)
+
+
+def distance_from(real: Statistics) -> Callable[[Statistics], float]:
+    """fake -> `frechet_distance(real, fake)`: the real covariance is factored once, for any number of fakes."""
+    mean, trace, L = real.mean.cpu(), float(real.covariance.trace()), factor(real)
+
+    def distance(fake: Statistics) -> float:
+        means = float((mean - fake.mean.cpu()).square().sum())
+        return means + trace + float(fake.covariance.trace()) - 2 * _trace_of_root(L, factor(fake))
+
+    return distance
 
 
 def factor(statistics: Statistics) -> Matrix:

@@ -45,6 +45,15 @@ class Statistics:
         whole.scatter = world.sum_(self.scatter + self.n * torch.outer(shift, shift))
         return whole
 
+    def without(self, part: "Statistics") -> "Statistics":
+        """The statistics of the samples that are not in `part`, a small part of these."""
+        rest = Statistics(len(self.mean), self.mean.device)
+        rest.n = self.n - part.n
+        rest.mean = self.mean + (self.mean - part.mean) * (part.n / rest.n)
+        shift = part.mean - rest.mean
+        rest.scatter = self.scatter - part.scatter - torch.outer(shift, shift) * (part.n * rest.n / self.n)
+        return rest
+
     @property
     def covariance(self) -> Tensor:
         """The unbiased covariance [F, F] (divisor n - 1); raises ValueError for fewer than two samples."""
