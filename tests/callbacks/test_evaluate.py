@@ -54,7 +54,9 @@ class Run:
 
     def __init__(self, folder: Path, callback: Evaluate | None = None, **wanted: Any) -> None:
         real = Images(torch.tensor(PERFECT).repeat(10, 1), torch.zeros(20, dtype=torch.int64))
-        data = SimpleNamespace(name="two", reference={"train": real, "test": real}.__getitem__)
+        splits = {"train": real, "test": real}
+        data = SimpleNamespace(name="two", shape=(2,), num_classes=0, reference=splits.__getitem__)
+        data.data = SimpleNamespace(test=real)
         self.logger = Logger()
         self.trainer: Any = SimpleNamespace(loggers=[self.logger], datamodule=data, is_global_zero=True)
         self.gan: Any = SimpleNamespace(G_ema=Constant().train(), device=torch.device("cpu"))

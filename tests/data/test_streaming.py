@@ -1,6 +1,7 @@
 """Folders that do not fit in memory: the same turns as from memory, whatever the workers do."""
 
 import logging
+import os
 from itertools import islice
 from pathlib import Path
 from typing import Any
@@ -81,13 +82,15 @@ def test_labels_can_be_ignored(root: Path) -> None:
     assert load(root).unlabelled().train.part(0, 4).c.tolist() == [0, 0, 0, 0]
 
 
-def test_the_digest_follows_names_sizes_and_labels(root: Path) -> None:
+def test_the_digest_follows_names_sizes_and_times_of_change(root: Path) -> None:
     files = load(root).train
-    assert load(root).train.digest == files.digest
-    others = {files.unlabelled().digest, load(root, shape=[3, 4, 4]).train.digest}
+    assert load(root).train.digest == files.digest == files.unlabelled().digest
+    digests = {files.digest, load(root, shape=[3, 4, 4]).train.digest}
     with (root / files.names[0]).open("ab") as file:
         file.write(b"more")
-    assert len({files.digest, load(root).train.digest, *others}) == 4
+    digests.add(load(root).train.digest)
+    os.utime(root / files.names[1], ns=(1, 1))
+    assert len({*digests, load(root).train.digest}) == 4
 
 
 def test_a_damaged_file_is_named_once_and_its_neighbour_stands_in(root: Path, caplog: pytest.LogCaptureFixture) -> None:

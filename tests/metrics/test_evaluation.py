@@ -7,8 +7,10 @@ from toy_extractor import Toy, cut, evaluation, images, reference
 
 from gantry import world
 from gantry.metrics.collected import Reader
-from gantry.metrics.evaluation import Evaluation, Reference
+from gantry.metrics.evaluation import Evaluation
 from gantry.metrics.modes import PointModes
+from gantry.metrics.reference import Reference
+from gantry.metrics.score import Needs
 from gantry.pixels import from_uint8
 from ranks import on_ranks
 
@@ -78,7 +80,7 @@ def test_features_are_kept_in_the_order_of_the_samples_and_only_if_asked_for() -
     assert kept is not None
     torch.testing.assert_close(kept, Toy()(x).features)
     assert Reader(Toy(), 3, False, CPU).collect(cut(x), 10).features is None
-    assert not evaluation(kernel=False).keep_features
+    assert evaluation(kernel=False).needs == Needs.SUMS
 
 
 @pytest.mark.parametrize("wrong", [float("nan"), float("inf"), 255.0])

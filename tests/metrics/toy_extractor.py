@@ -4,12 +4,13 @@ import torch
 from torch import Tensor, nn
 
 from gantry.metrics.collected import Images
-from gantry.metrics.evaluation import Evaluation, Reference
+from gantry.metrics.evaluation import Evaluation
 from gantry.metrics.features import Features
 from gantry.metrics.frechet import Frechet
 from gantry.metrics.inception_score import InceptionScore
 from gantry.metrics.kid import KernelDistance
 from gantry.metrics.modes import ClassModes
+from gantry.metrics.reference import Reference
 
 
 class Toy(nn.Module):

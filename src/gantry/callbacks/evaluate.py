@@ -5,21 +5,23 @@ import math
 from pathlib import Path
 from typing import Any
 
-import torch
 from lightning import Callback, Trainer
-from torch import Tensor, nn
 
 from gantry.data.module import DataModule
-from gantry.metrics.collected import Collected, Images
-from gantry.metrics.evaluation import Evaluation, Reference
+from gantry.metrics.collected import Collected
+from gantry.metrics.evaluation import Evaluation
 from gantry.metrics.protocol import Samples, differences
+from gantry.metrics.reference import Reference
+from gantry.metrics.score import Needs
 from gantry.runs.errors import mistakes
 from gantry.runs.loggers import log_config, log_summary
+from gantry.runs.references import reference_of
 from gantry.runs.summary import write_summary
+from gantry.training import batchnorm
+from gantry.training.drawing import drawn_for
 from gantry.training.gan import GAN
-from gantry.training.sampling import samples
+from gantry.training.sampling import Net
 
-RUNNING = "running statistics"  # how G_ema's BatchNorm normalises in evaluation mode
 log = logging.getLogger(__name__)
 
 
@@ -45,13 +47,15 @@ class Evaluate(Callback):
                 data: DataModule = trainer.datamodule  # type: ignore[attr-defined]
                 self.reference = reference_of(data, self.evaluation.reference)
                 self.evaluation.check(self.reference)
+                self.evaluation.full.check(self.reference)  # now, and not at the end of a long run
+                check_classes(self.evaluation.full, gan.G_ema)
 
     def on_train_start(self, trainer: Trainer, gan: GAN) -> None:  # type: ignore[override]
         if not self.evaluation.scores:
             return
-        log_config(trainer.loggers, {"protocol": self.protocol("last")}, {})
+        log_config(trainer.loggers, {"protocol": self.protocol(gan, "last")}, {})
         if self.best:
-            for difference in differences(self.best["protocol"], self.protocol(self.rule)):
+            for difference in differences(self.best["protocol"], self.protocol(gan, self.rule)):
                 log.warning("the best score so far was measured otherwise, %s", difference)
         if gan.turn == 0 and self.at_start:
             self.evaluate(trainer, gan)
@@ -70,14 +74,14 @@ class Evaluate(Callback):
             return
         with mistakes():
             self.real = self.real or self.evaluation.read_real(self.reference, gan.device)
-            drawn = drawn_by(gan.G_ema, self.evaluation.seed, gan.device)
-            gan.scores = self.evaluation(drawn, self.real, gan.device)
+            drawn = drawn_for(self.evaluation, gan.G_ema, self.rule, gan.device)
+            gan.scores = self.evaluation(drawn.images, self.real, gan.device, drawn.labels)
         gan.scored_at = gan.turn
         record = {"turn": gan.turn, "kimg": gan.kimg, "scores": gan.scores}
         place = "last" if gan.turn else "start"
-        entries = {place: record | {"protocol": self.protocol(place)}}
+        entries = {place: record | {"protocol": self.protocol(gan, place)}}
         if gan.turn and self.improves(gan.scores):
-            entries["best"] = self.best = record | {"protocol": self.protocol(self.rule)}
+            entries["best"] = self.best = record | {"protocol": self.protocol(gan, self.rule)}
         if trainer.is_global_zero:
             self.tell(trainer, gan, entries)
 
@@ -88,9 +92,10 @@ class Evaluate(Callback):
         drawn = f"{made.num_samples} samples of seed {made.seed}"
         return f"best {made.monitor} ({made.mode}) on {drawn}, every {self.every} turns"
 
-    def protocol(self, checkpoint: str) -> dict[str, Any]:
+    def protocol(self, gan: GAN, checkpoint: str) -> dict[str, Any]:
         """How the scores of a checkpoint, chosen by a rule, are measured."""
-        drawn = Samples(self.reference.shape, checkpoint, "G_ema", RUNNING)
+        norm = batchnorm.said(gan.G_ema, self.evaluation.batchnorm)
+        drawn = Samples(tuple(gan.G_ema.shape), checkpoint, "G_ema", norm)
         return self.evaluation.protocol(self.reference, drawn).to_dict()
 
     def improves(self, scores: dict[str, float]) -> bool:
@@ -118,16 +123,7 @@ class Evaluate(Callback):
         self.best = state["best"]
 
 
-def reference_of(data: DataModule, split: str) -> Reference:
-    """A split of the data as real images to compare with."""
-    real = data.reference(split)
-
-    def images(start: int, stop: int) -> Tensor:
-        return real.part(start, stop).x
-
-    return Reference(data.name, split, real.digest, len(real), real.shape, images)
-
-
-def drawn_by(G: nn.Module, seed: int, device: torch.device) -> Images:
-    """Samples of G, sample i of the latent (seed, i): (start, stop) -> x float [n, *shape] in [-1, 1]."""
-    return lambda start, stop: torch.cat(list(samples(G, seed, start, stop, stop - start, device)))
+def check_classes(evaluation: Evaluation, G: Net) -> None:
+    """Raise ValueError when a score per class is asked of a generator that is told none."""
+    if Needs.LABELS in evaluation.needs and not G.num_classes:
+        raise ValueError("model.conditional must be true for scores per class, got false")

@@ -30,7 +30,7 @@ class Split(Protocol):
 
     @property
     def digest(self) -> str:
-        """A hash of the content."""
+        """A hash of the images, whatever their classes."""
 
     def __len__(self) -> int: ...
 
@@ -73,8 +73,7 @@ class Images:
     @cached_property
     def digest(self) -> str:
         sha = hashlib.sha256(str((self.x.dtype, tuple(self.x.shape))).encode())
-        for tensor in (self.x, self.c):
-            sha.update(tensor.contiguous().numpy().data)
+        sha.update(self.x.contiguous().numpy().data)
         return sha.hexdigest()
 
     def part(self, start: int, stop: int) -> "Images":

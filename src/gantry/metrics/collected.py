@@ -19,11 +19,17 @@ FAR = 16.0  # a generator without tanh leaves [-1, 1] a little; numbers beyond t
 @dataclass(frozen=True)
 class Collected:
     """Sums over a set: `predictions` if the extractor classifies, and if asked for the `features` themselves,
-    float32 [N, F] on the CPU."""
+    float32 [N, F] on the CPU.
+
+    `labels` int64 [N] are the classes that the images have or were drawn for, where they are known. `held_out`
+    has the features [M, F] of real images that were kept apart from the training, beside those that were not.
+    """
 
     statistics: Statistics
     predictions: Predictions | None = None
     features: Tensor | None = None
+    labels: Tensor | None = None
+    held_out: Tensor | None = None
 
 
 @dataclass(frozen=True)

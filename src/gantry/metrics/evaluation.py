@@ -1,10 +1,10 @@
 """One evaluation: which samples are compared with which real images, in which features, by which scores."""
 
 import inspect
-import logging
 from collections.abc import Callable, Mapping
-from dataclasses import asdict, dataclass, field, is_dataclass
-from functools import cached_property
+from dataclasses import asdict, dataclass, field, is_dataclass, replace
+from functools import cached_property, reduce
+from operator import or_
 from pathlib import Path
 from typing import Any, Literal
 
@@ -12,39 +12,34 @@ import torch
 from torch import Tensor
 
 from gantry import world
-from gantry.metrics.cache import remembered
 from gantry.metrics.collected import Collected, Images, Reader
-from gantry.metrics.features import Extractor, Points
+from gantry.metrics.features import Extractor, Points, resizer_of
 from gantry.metrics.protocol import Protocol, Samples, versions
-from gantry.metrics.score import Score
-from gantry.metrics.statistics import Statistics, float64_device
-
-log = logging.getLogger(__name__)
+from gantry.metrics.reference import Reference, check_real, read
+from gantry.metrics.score import Needs, Score
+from gantry.metrics.statistics import float64_device
 
 
 @dataclass(frozen=True)
-class Reference:
-    """The `count` real images that samples are compared with; `digest` is a hash of what they are.
+class Report:
+    """What is otherwise in the evaluation that a run is judged by: more samples, of other latents, more scores."""
 
-    images(start, stop) gives uint8 [n, *shape], or float for points; `name` and `split` are for people.
-    """
-
-    name: str
-    split: str
-    digest: str
-    count: int
-    shape: tuple[int, ...]
-    images: Images
+    num_samples: int
+    seed: int
+    scores: Mapping[str, Score] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
 class Evaluation:
-    """Scores of `num_samples` samples, of the latents of `seed`, against a split of the real images.
+    """Scores of `num_samples` samples, of the latents of `seed`, against real images.
 
+    `reference` says which: "train" or "test", a split of the data set, or the path of a folder, .zip or .npz.
     `extractor` is called when features are first needed, with `weights` (a file) if that is given; without an
-    extractor samples are points. `monitor` names the score that selects the best checkpoint, `mode` says
-    whether less or more is better; they change no number, nor does `batch_size`. The statistics of real
-    images are kept in the folder `cache`.
+    extractor samples are points. `batchnorm` says how G normalises (see `gantry.training.batchnorm`).
+
+    This is the cheap evaluation that selects a checkpoint: `monitor` names the score that does, `mode` says
+    whether less or more of it is better. `report` makes of it the one that a run is judged by. They change no
+    number, nor does `batch_size`. The statistics of real images are kept in the folder `cache`.
     """
 
     scores: Mapping[str, Score]
@@ -52,16 +47,32 @@ class Evaluation:
     monitor: str | None
     mode: Literal["min", "max"]
     seed: int = 0
-    reference: Literal["train", "test"] = "train"
+    reference: str = "train"
     extractor: Callable[..., Extractor] | None = field(default=None, repr=False)
     weights: str | None = None
+    batchnorm: Literal["running", "standing", "batch"] = "running"
     batch_size: int = 250
     cache: str | None = None
+    report: Report | None = None
 
     def __post_init__(self) -> None:
         takes_file = self.extractor is not None and "weights" in inspect.signature(self.extractor).parameters
         if self.weights is not None and not takes_file:
             raise ValueError(f"metrics.weights must be null for this choice of metrics, got {self.weights}")
+        if self.report is not None and self.report.seed == self.seed:
+            raise ValueError(f"metrics.report.seed must be another than metrics.seed, which selects, got {self.seed}")
+
+    @property
+    def full(self) -> "Evaluation":
+        """The evaluation that a run is judged by."""
+        if self.report is None:
+            return self
+        report = self.report
+        scores = {**self.scores, **report.scores}
+        full = replace(self, num_samples=report.num_samples, seed=report.seed, scores=scores, report=None)
+        if "features" in self.__dict__:
+            full.__dict__["features"] = self.features  # a cached property: a large extractor is loaded once
+        return full
 
     @cached_property
     def features(self) -> Extractor:
@@ -76,40 +87,43 @@ class Evaluation:
         return [name for score in self.scores.values() for name in score.names(self.features.name)]
 
     @property
-    def keep_features(self) -> bool:
-        """Whether a score needs the features themselves, and not only sums."""
-        return any(score.keeps_features for score in self.scores.values())
+    def needs(self) -> Needs:
+        """All that the scores look at."""
+        return reduce(or_, (score.needs for score in self.scores.values()), Needs.SUMS)
 
     def check(self, reference: Reference) -> None:
-        """Raise ValueError unless images meet an extractor and the monitored score is one of those made."""
+        """Raise ValueError unless all scores can be made of these real images, the monitored one among them."""
         points = len(reference.shape) == 1
         if points != (self.extractor is None):
             rule = "modes for points" if points else "an extractor's for images (small, inception)"
             raise ValueError(f"metrics must be {rule}, got one that cannot score {reference.name}")
         if self.monitor not in self.names:
             raise ValueError(f"metrics.monitor must be one of {', '.join(self.names)}, got {self.monitor}")
+        for name, score in self.scores.items():
+            if self.num_samples < score.fewest:
+                raise ValueError(
+                    f"metrics.num_samples must be at least {score.fewest} for the score {name}, got {self.num_samples}"
+                )
+            check_real(reference, name, score)
 
     def read_real(self, reference: Reference, device: torch.device) -> Collected:
         """What the scores need to know of the real images; every process must call it."""
-        facts = {
-            "extractor": self.features.name,
-            "extractor_digest": self.features.digest,
-            "resizer": _resizer(self.features),
-            "real_digest": reference.digest,
-            "real_count": reference.count,
-            "keep_features": self.keep_features,
-            "torch": torch.__version__,
-        }
-        folder = None if self.cache is None else Path(self.cache)
-        tensors = remembered(folder, facts, lambda: self._collect_real(reference, device), device)
-        return Collected(Statistics.from_tensors(tensors), features=tensors.get("features"))
+        cache = None if self.cache is None else Path(self.cache)
+        return read(reference, self.needs, self._reader(device), cache)
 
-    def __call__(self, samples: Images, real: Collected, device: torch.device) -> dict[str, float]:
-        """The scores of samples(start, stop), see `Reader.collect`; every process must call it.
+    def __call__(
+        self, samples: Images, real: Collected, device: torch.device, labels: Tensor | None = None
+    ) -> dict[str, float]:
+        """The scores of samples(start, stop), see `Reader.collect`, of the classes `labels` [num_samples].
 
-        Batches are dealt out to the processes; all of them get the numbers of process 0.
+        Every process must call it. Batches are dealt out to the processes; all get the numbers of process 0.
         """
-        fake = self._reader(device).collect(samples, self.num_samples)
+        if Needs.LABELS in self.needs and labels is None:
+            raise ValueError(
+                "metrics must be without scores per class for samples without classes (model.conditional=true has "
+                "them, as have folders by class and arr_1 of an .npz), got one"
+            )
+        fake = replace(self._reader(device).collect(samples, self.num_samples), labels=labels)
         values = [value for score in self.scores.values() for value in score(real, fake)]
         agreed = torch.tensor(values, dtype=torch.float64, device=float64_device(device))
         world.sum_(agreed if world.rank() == 0 else agreed.zero_())
@@ -120,7 +134,7 @@ class Evaluation:
         return Protocol(
             extractor=self.features.name,
             extractor_digest=self.features.digest,
-            resizer=_resizer(self.features),
+            resizer=resizer_of(self.features),
             real=reference.name,
             real_split=reference.split,
             real_count=reference.count,
@@ -137,23 +151,8 @@ class Evaluation:
 
     def _reader(self, device: torch.device) -> Reader:
         self.features.to(device)
-        return Reader(self.features, self.batch_size, self.keep_features, device)
-
-    def _collect_real(self, reference: Reference, device: torch.device) -> dict[str, Tensor]:
-        log.info(
-            "reading %d real images of %s with the extractor %s",
-            reference.count,
-            reference.name,
-            self.features.name,
-        )
-        read = self._reader(device).collect(reference.images, reference.count)
-        kept = {} if read.features is None else {"features": read.features}
-        return read.statistics.tensors() | kept
+        return Reader(self.features, self.batch_size, Needs.FEATURES in self.needs, device)
 
 
 def _settings(score: Score) -> dict[str, Any]:
     return asdict(score) if is_dataclass(score) and not isinstance(score, type) else {}
-
-
-def _resizer(extractor: Extractor) -> str:
-    return str(getattr(extractor, "resizer", "none"))

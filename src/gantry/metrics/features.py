@@ -39,3 +39,8 @@ class Points(nn.Module):
     def forward(self, x: Tensor) -> Features:
         """x float [N, 2] -> the same numbers."""
         return Features(x.float())
+
+
+def resizer_of(extractor: Extractor) -> str:
+    """What the extractor does to images of another size or number of channels, in words."""
+    return str(getattr(extractor, "resizer", "none"))

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from scipy.linalg import lapack
 
 from gantry.metrics.collected import Collected
-from gantry.metrics.score import metric_name
+from gantry.metrics.score import Needs, metric_name
 from gantry.metrics.statistics import Statistics
 
 Matrix = NDArray[np.float64]
@@ -20,7 +20,12 @@ Matrix = NDArray[np.float64]
 class Frechet:
     """`fid` or `fd_<extractor>`: 0 for equal sets, lower is better."""
 
-    keeps_features: ClassVar[bool] = False
+    needs: ClassVar[Needs] = Needs.SUMS
+
+    @property
+    def fewest(self) -> int:
+        """Two, for a covariance."""
+        return 2
 
     def names(self, extractor: str) -> tuple[str, ...]:
         """One name."""

@@ -8,14 +8,19 @@ from torch import Tensor
 
 from gantry.metrics.collected import Collected
 from gantry.metrics.predictions import SPLITS, Predictions
-from gantry.metrics.score import metric_name
+from gantry.metrics.score import Needs, metric_name
 
 
 @dataclass(frozen=True)
 class InceptionScore:
     """`is` or `cs_<extractor>`, and `..._std` over the splits: 1 to the number of classes, more is better."""
 
-    keeps_features: ClassVar[bool] = False
+    needs: ClassVar[Needs] = Needs.SUMS
+
+    @property
+    def fewest(self) -> int:
+        """One for each split."""
+        return SPLITS
 
     def names(self, extractor: str) -> tuple[str, ...]:
         """The mean over the splits and the standard deviation."""

@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from gantry.metrics.collected import Collected
-from gantry.metrics.score import metric_name
+from gantry.metrics.score import Needs, metric_name
 
 BLOCK = 1024  # rows of a kernel matrix that are held at a time
 Rows = NDArray[np.float32]
@@ -23,7 +23,12 @@ class KernelDistance:
     subsets: int = 100
     subset_size: int = 1000
     seed: int = 2020
-    keeps_features: ClassVar[bool] = True
+    needs: ClassVar[Needs] = Needs.FEATURES
+
+    @property
+    def fewest(self) -> int:
+        """One subset."""
+        return self.subset_size
 
     def names(self, extractor: str) -> tuple[str, ...]:
         """The mean over the subsets and the standard deviation."""

@@ -8,6 +8,7 @@ import torch
 from torch import Tensor
 
 from gantry.metrics.collected import Collected
+from gantry.metrics.score import Needs
 
 WITHIN = 3.0  # standard deviations from a mode in which a sample is of high quality
 
@@ -33,7 +34,12 @@ class PointModes:
 
     centres: tuple[tuple[float, float], ...]
     sigma: float
-    keeps_features: ClassVar[bool] = True
+    needs: ClassVar[Needs] = Needs.FEATURES
+
+    @property
+    def fewest(self) -> int:
+        """One."""
+        return 1
 
     def names(self, extractor: str) -> tuple[str, ...]:  # noqa: ARG002
         """The first is the one to select by: it alone sees both what is missing and what is off."""
@@ -62,7 +68,12 @@ class ClassModes:
     the even distribution, in nats (Metz et al. 2017, section 3.3.1; Srivastava et al. 2017, section 5.2).
     """
 
-    keeps_features: ClassVar[bool] = False
+    needs: ClassVar[Needs] = Needs.SUMS
+
+    @property
+    def fewest(self) -> int:
+        """One."""
+        return 1
 
     def names(self, extractor: str) -> tuple[str, ...]:  # noqa: ARG002
         """The first is the one to select by."""

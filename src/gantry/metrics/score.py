@@ -1,5 +1,6 @@
 """What a score is, and what it is called: "FID", "IS" and "KID" belong to the features of Inception-v3."""
 
+from enum import Flag, auto
 from typing import ClassVar, Protocol
 
 from gantry.metrics.collected import Collected
@@ -8,10 +9,24 @@ INCEPTION = "inception"  # the name of the extractor with the published weights 
 PUBLISHED = {"fd": "fid", "cs": "is", "kd": "kid"}
 
 
+class Needs(Flag):
+    """What a score looks at beside sums: the features of every image, their labels, held-out real images."""
+
+    SUMS = 0
+    FEATURES = auto()
+    LABELS = auto()
+    HELD_OUT = auto()
+
+
 class Score(Protocol):
     """(real, fake) -> a number for each of the names; a frozen dataclass whose fields enter the protocol."""
 
-    keeps_features: ClassVar[bool]
+    needs: ClassVar[Needs]
+
+    @property
+    def fewest(self) -> int:
+        """The smallest number of real images, and of samples, that it can be made of."""
+        ...
 
     def names(self, extractor: str) -> tuple[str, ...]:
         """What the numbers are called with this extractor."""

@@ -5,6 +5,7 @@ from typing import Self
 
 import torch
 from safetensors.torch import load_file, save_file
+from scipy.linalg import blas
 from torch import Tensor
 
 from gantry import world
@@ -21,7 +22,7 @@ class Statistics:
         device = float64_device(device)
         self.n = 0
         self.mean = torch.zeros(dim, dtype=torch.float64, device=device)
-        self.scatter = torch.zeros(dim, dim, dtype=torch.float64, device=device)
+        self._lower = torch.zeros(dim, dim, dtype=torch.float64, device=device)  # above the diagonal: anything
 
     def update(self, features: Tensor) -> None:
         """Take in features [N, F]; N may be 0."""
@@ -29,12 +30,21 @@ class Statistics:
             return
         x = features.to(self.mean.device, torch.float64)
         total = self.n + len(x)
-        shift = x.mean(0) - self.mean
+        mean = x.mean(0)
+        shift = mean - self.mean
         between = shift * (self.n * len(x) / total) ** 0.5
-        rows = torch.cat([x - x.mean(0), between[None]])  # [N + 1, F]
-        self.scatter.addmm_(rows.T, rows)
+        _add_products(self._lower, torch.cat([x - mean, between[None]]))
         self.mean += shift * (len(x) / total)
         self.n = total
+
+    @property
+    def scatter(self) -> Tensor:
+        """The whole symmetric matrix [F, F]."""
+        return self._lower.tril() + self._lower.tril(-1).T
+
+    @scatter.setter
+    def scatter(self, matrix: Tensor) -> None:
+        self._lower = matrix.clone(memory_format=torch.contiguous_format)
 
     def over_ranks(self) -> "Statistics":
         """The statistics of all processes together; every process must call it, also one that saw nothing."""
@@ -81,6 +91,14 @@ class Statistics:
     def load(cls, path: Path) -> Self:
         """Read what `save` wrote."""
         return cls.from_tensors(load_file(path))
+
+
+def _add_products(lower: Tensor, rows: Tensor) -> None:
+    """Add rows^T rows for rows [N, F] to a matrix [F, F] of which the lower triangle counts: half a product."""
+    if lower.device.type == "cpu":  # BLAS counts columns first, so that this upper triangle is the lower one
+        blas.dsyrk(1.0, rows.numpy().T, beta=1.0, c=lower.numpy().T, lower=0, overwrite_c=1)
+    else:
+        lower.addmm_(rows.T, rows)
 
 
 def float64_device(device: torch.device | str) -> torch.device:

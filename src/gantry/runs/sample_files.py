@@ -21,11 +21,16 @@ KNOWN = {"1", "L", "LA", "P", "PA", "RGB", "RGBA"}  # eight bits a channel, whic
 
 @dataclass(frozen=True)
 class SampleFiles:
-    """`count` samples of one `shape`: images(start, stop) -> uint8 [n, C, H, W], or points float [n, 2]."""
+    """`count` samples of one `shape`: images(start, stop) -> uint8 [n, C, H, W], or points float [n, 2].
+
+    `labels` int64 [count] are their classes, where they are known: `arr_1` of an npz, or the number of the folder
+    that a file lies in, when all lie in folders side by side.
+    """
 
     count: int
     shape: tuple[int, ...]
     images: Images
+    labels: Tensor | None = None
 
 
 def open_samples(path: Path, channels: int) -> SampleFiles:
@@ -50,14 +55,29 @@ def of_array(path: Path) -> SampleFiles:
     try:
         with np.load(path, allow_pickle=False) as arrays:
             x = arrays["arr_0"]
+            c = arrays.get("arr_1")
     except (KeyError, ValueError, OSError, zipfile.BadZipFile) as error:
         raise ValueError(f"samples must be an .npz with arr_0, got {path}: {error}") from None
     if x.ndim == 2 and x.shape[1] == 2 and x.dtype.kind == "f":
-        return SampleFiles(len(x), (2,), lambda start, stop: torch.from_numpy(x[start:stop]).float())
+        return SampleFiles(len(x), (2,), lambda start, stop: torch.from_numpy(x[start:stop]).float(), classes_of(c, x))
     if x.dtype != np.uint8 or x.ndim != 4 or x.shape[3] not in MODES:
         raise ValueError(f"samples must hold arr_0 uint8 [N, H, W, 1 or 3], got {x.dtype} {list(x.shape)}")
     chw = (x.shape[3], x.shape[1], x.shape[2])
-    return SampleFiles(len(x), chw, lambda start, stop: as_tensor(x[start:stop]))
+    return SampleFiles(len(x), chw, lambda start, stop: as_tensor(x[start:stop]), classes_of(c, x))
+
+
+def classes_of(c: NDArray[np.generic] | None, x: NDArray[np.generic]) -> Tensor | None:
+    """Class ids int64 [N] of the samples x [N, ...]; None for what are none."""
+    whole = c is not None and c.dtype.kind in "iu" and c.shape == x.shape[:1]
+    return torch.from_numpy(c.astype(np.int64)) if c is not None and whole else None
+
+
+def classes_by_folder(names: list[str]) -> Tensor | None:
+    """Numbers of the folders, by name, that files lie in: int64 [N]; None unless all lie one folder deep in several."""
+    folders = [str(Path(name).parent) for name in names]
+    numbers = {folder: i for i, folder in enumerate(sorted(set(folders)))}
+    deep = all(len(Path(name).parts) == 2 for name in names)
+    return torch.tensor([numbers[folder] for folder in folders]) if deep and len(numbers) > 1 else None
 
 
 def of_images(path: Path, names: list[str], read: Callable[[str], io.BytesIO], channels: int) -> SampleFiles:
@@ -76,7 +96,7 @@ def of_images(path: Path, names: list[str], read: Callable[[str], io.BytesIO], c
             raise ValueError(f"samples must all be {height}x{width} as {names[0]} is, got {name} with {size}")
         return pixels
 
-    return SampleFiles(len(names), (channels, height, width), images)
+    return SampleFiles(len(names), (channels, height, width), images, classes_by_folder(names))
 
 
 def decoded(file: io.BytesIO, name: str, channels: int) -> NDArray[np.uint8]:

@@ -36,8 +36,7 @@ def evaluate(cfg: DictConfig) -> dict[str, float]:
 
 def complete(cfg: DictConfig) -> None:
     """Fill in what the run says; raises ValueError for a request that cannot be met. Imports nothing slow."""
-    if cfg.reference not in (None, "train", "test"):
-        raise ValueError(f"reference must be train, test or null, got {cfg.reference}")
+    check_reference("reference", cfg.reference)
     with open_dict(cfg):
         cfg.run = cfg.run or run_of(cfg.checkpoint)
         if (cfg.run is None) == (cfg.samples is None):
@@ -55,6 +54,12 @@ def complete(cfg: DictConfig) -> None:
         raise ValueError("data must be the data set to compare the samples with (data=cifar10, say), got none")
     if not OmegaConf.select(cfg, "metrics.scores"):
         raise ValueError("metrics must be a choice with scores (metrics=small, metrics=inception), got none")
+
+
+def check_reference(key: str, where: str | None) -> None:
+    """Raise ValueError unless real images can be there: the name of a split, or a path that exists."""
+    if where not in (None, "train", "test") and not Path(str(where)).expanduser().exists():
+        raise ValueError(f"{key} must be train, test, or a folder, .zip or .npz of real images, got {where}")
 
 
 def run_of(checkpoint: str | None) -> str | None:

@@ -1,6 +1,6 @@
 """The evaluation that a completed configuration asks for."""
 
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -8,74 +8,79 @@ import torch
 from omegaconf import DictConfig, OmegaConf
 from torch import nn
 
-from gantry.callbacks.evaluate import RUNNING, drawn_by, reference_of
-from gantry.metrics.collected import Images
-from gantry.metrics.evaluation import Evaluation, Reference
+from gantry.metrics.evaluation import Evaluation
 from gantry.metrics.protocol import Samples
+from gantry.metrics.reference import Reference
 from gantry.runs.build import build
 from gantry.runs.description import find_generator
 from gantry.runs.generator import load_generator, rebuild
+from gantry.runs.references import reference_of
 from gantry.runs.run_folder import whole_checkpoint
-from gantry.runs.sample_files import open_samples
+from gantry.runs.sample_files import SampleFiles, open_samples
 from gantry.runs.sampling_jobs import available
-from gantry.runs.summary import read_summary
+from gantry.runs.summary import checkpoint_rule
+from gantry.training.drawing import Drawn, drawn_for
+from gantry.training.sampling import Net
 
 EMA = "G_ema."  # how the averaged generator's weights are called in a checkpoint
-
-
-@dataclass(frozen=True)
-class Subject:
-    """What is scored: images, how many there are (None: any number), and what the protocol says of them."""
-
-    images: Images
-    count: int | None
-    about: Samples
 
 
 def score(cfg: DictConfig) -> dict[str, Any]:
     """Scores and protocol of what the configuration names, as plain values."""
     device = torch.device(available(cfg.device))
-    evaluation: Evaluation = build(cfg.metrics)
-    evaluation = replace(evaluation, seed=cfg.seed, reference=cfg.reference or evaluation.reference)
+    evaluation = asked_for(cfg)
     data = build(cfg.data, batches_per_turn=1, seed=0)
     reference = reference_of(data, evaluation.reference)
-    subject = of_files(cfg, reference) if cfg.samples else of_run(cfg, evaluation.seed, device)
-    evaluation = replace(evaluation, num_samples=number(cfg, subject, evaluation))
+    files = files_of(cfg, reference)
+    evaluation = replace(evaluation, num_samples=number(cfg, files, evaluation))
     evaluation = replace(evaluation, monitor=evaluation.names[0])  # nothing is selected here
     evaluation.check(reference)
-    scores = evaluation(subject.images, evaluation.read_real(reference, device), device)
+    subject = of_files(files, evaluation) if files else drawn_for(evaluation, *generator_of(cfg), device)
+    real = evaluation.read_real(reference, device)
     return {
         "of": str(cfg.samples or cfg.run),
-        "scores": scores,
+        "scores": evaluation(subject.images, real, device, subject.labels),
         "protocol": evaluation.protocol(reference, subject.about).to_dict(),
     }
 
 
-def number(cfg: DictConfig, subject: Subject, evaluation: Evaluation) -> int:
+def asked_for(cfg: DictConfig) -> Evaluation:
+    """The evaluation that a run is judged by, with what the command line says otherwise."""
+    evaluation: Evaluation = build(cfg.metrics)
+    full = evaluation.full
+    seed = full.seed if cfg.seed is None else cfg.seed
+    return replace(
+        full, seed=seed, reference=cfg.reference or full.reference, batchnorm=cfg.batchnorm or full.batchnorm
+    )
+
+
+def number(cfg: DictConfig, files: SampleFiles | None, evaluation: Evaluation) -> int:
     """How many samples to take. Raises ValueError for more than there are."""
-    wanted = cfg.num_samples or subject.count or evaluation.num_samples
-    if subject.count is not None and wanted > subject.count:
-        raise ValueError(f"num_samples must be at most {subject.count}, all that there are, got {wanted}")
-    return int(wanted)
+    if files is None:
+        return cfg.num_samples or evaluation.num_samples
+    if cfg.num_samples is not None and cfg.num_samples > files.count:
+        raise ValueError(f"num_samples must be at most {files.count}, all that there are, got {cfg.num_samples}")
+    return cfg.num_samples or files.count
 
 
-def of_files(cfg: DictConfig, reference: Reference) -> Subject:
-    """Samples that lie in a file or folder, with as many channels as the real images have."""
+def files_of(cfg: DictConfig, reference: Reference) -> SampleFiles | None:
+    """Samples that lie in a file or folder, with as many channels as the real images have; None if not asked for."""
+    if cfg.samples is None:
+        return None
     channels = reference.shape[0] if len(reference.shape) == 3 else 3
     files = open_samples(Path(cfg.samples).expanduser(), channels)
     if len(files.shape) != len(reference.shape):
         raise ValueError(f"samples must be like {list(reference.shape)}, got {list(files.shape)}")
-    return Subject(files.images, files.count, Samples(files.shape, "files"))
+    return files
 
 
-def of_run(cfg: DictConfig, seed: int, device: torch.device) -> Subject:
-    """Samples drawn from the averaged generator of a run."""
-    G, rule = generator_of(cfg)
-    shape: Any = G.shape
-    return Subject(drawn_by(G.to(device), seed, device), None, Samples(tuple(shape), rule, "G_ema", RUNNING))
+def of_files(files: SampleFiles, evaluation: Evaluation) -> Drawn:
+    """The first samples of files, as an evaluation looks at them."""
+    labels = None if files.labels is None else files.labels[: evaluation.num_samples]
+    return Drawn(files.images, labels, Samples(files.shape, "files"))
 
 
-def generator_of(cfg: DictConfig) -> tuple[nn.Module, str]:
+def generator_of(cfg: DictConfig) -> tuple[Net, str]:
     """The generator that `checkpoint` names, and the rule by which it was chosen."""
     run, chosen = Path(cfg.run), cfg.checkpoint
     if chosen not in (None, "best", "last"):
@@ -83,8 +88,7 @@ def generator_of(cfg: DictConfig) -> tuple[nn.Module, str]:
         G = load_generator(path) if path.is_dir() else from_checkpoint(path, cfg)
         return G, path.name
     folder = find_generator(run, chosen)
-    selected = read_summary(run).get(folder.name, {}).get("protocol", {})
-    return load_generator(folder), selected.get("checkpoint", folder.name)
+    return load_generator(folder), checkpoint_rule(run, folder.name)
 
 
 def from_checkpoint(path: Path, cfg: DictConfig) -> nn.Module:

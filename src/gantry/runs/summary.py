@@ -31,6 +31,12 @@ def read_summary(folder: Path) -> dict[str, Any]:
         raise ValueError(f"{FILE} must be JSON, got {path}: {error}") from None
 
 
+def checkpoint_rule(folder: Path, name: str) -> str:
+    """How the generator `name` (best, last) of a run was chosen, in words."""
+    protocol = read_summary(folder).get(name, {}).get("protocol", {})
+    return str(protocol.get("checkpoint", name))
+
+
 def _plain(value: Any) -> Any:
     """JSON has no NaN and no infinity: they are written as null."""
     if isinstance(value, Mapping):

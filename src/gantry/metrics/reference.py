@@ -1,0 +1,81 @@
+"""The real images that samples are compared with, and what is known of them once they have been read."""
+
+import logging
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+
+import torch
+from torch import Tensor
+
+from gantry.metrics.cache import remembered
+from gantry.metrics.collected import Collected, Images, Reader
+from gantry.metrics.features import resizer_of
+from gantry.metrics.score import Needs, Score
+from gantry.metrics.statistics import Statistics
+
+log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class Reference:
+    """`count` real images; `digest` is a hash of what they are, `name` and `split` are for people.
+
+    images(start, stop) gives uint8 [n, *shape], or float for points. `labels` int64 [count] are their classes,
+    where there are any; `held_out` the real images that were kept apart, where these are what D is trained on.
+    """
+
+    name: str
+    split: str
+    digest: str
+    count: int
+    shape: tuple[int, ...]
+    images: Images = field(repr=False)
+    labels: Tensor | None = field(default=None, repr=False)
+    held_out: "Reference | None" = None
+
+
+def check_real(reference: Reference, name: str, score: Score) -> None:
+    """Raise ValueError unless a score, called `name` in metrics.scores, can be made of these real images."""
+    if reference.count < score.fewest:
+        raise ValueError(
+            f"metrics.scores.{name} must be left out or set for {reference.count} real images of {reference.name}, "
+            f"got one that needs {score.fewest}"
+        )
+    if Needs.LABELS in score.needs and reference.labels is None:
+        raise ValueError(f"metrics.scores.{name} must be left out for images without classes, got {reference.name}")
+    if Needs.HELD_OUT in score.needs and reference.held_out is None:
+        raise ValueError(
+            f"metrics.reference must be train, beside which images are held out, for the score {name}, "
+            f"got {reference.split} of {reference.name}"
+        )
+
+
+def read(reference: Reference, needs: Needs, reader: Reader, cache: Path | None) -> Collected:
+    """What scores with these needs must know of real images that passed the check; every process must call it."""
+    real = replace(_read_set(reference, reader, cache), labels=reference.labels)
+    if Needs.HELD_OUT not in needs:
+        return real
+    assert reference.held_out is not None
+    return replace(real, held_out=_read_set(reference.held_out, reader, cache).features)
+
+
+def _read_set(reference: Reference, reader: Reader, cache: Path | None) -> Collected:
+    extractor = reader.extractor
+    facts = {
+        "extractor": extractor.name,
+        "extractor_digest": extractor.digest,
+        "resizer": resizer_of(extractor),
+        "real_digest": reference.digest,
+        "real_count": reference.count,
+        "keep_features": reader.keep_features,
+        "torch": torch.__version__,
+    }
+
+    def make() -> dict[str, Tensor]:
+        count, name = reference.count, reference.name
+        log.info("reading %d real images of %s with the extractor %s", count, name, extractor.name)
+        found = reader.collect(reference.images, count)
+        return found.statistics.tensors() | ({} if found.features is None else {"features": found.features})
+
+    tensors = remembered(cache, facts, make, reader.device)
+    return Collected(Statistics.from_tensors(tensors), features=tensors.get("features"))
