@@ -1,0 +1,58 @@
+"""Does the generator repeat its training images? Samples are compared with real images that it never saw:
+these are as near to the training images as chance brings them (Meehan, Chaudhuri and Dasgupta 2020)."""
+
+from dataclasses import dataclass
+from typing import ClassVar
+
+import torch
+from torch import Tensor
+
+from gantry.metrics.collected import Collected
+from gantry.metrics.distances import neighbours
+from gantry.metrics.score import Needs, metric_name
+
+
+@dataclass(frozen=True)
+class Memorisation:
+    """`nearer` and `copies`, or `..._<extractor>`: about 0.5 and `quantile` for a generator that is as near to
+    its training images as held-out images are, 1 and 1 for one that copies; less than that is no merit in
+    itself, samples far from all images have 0 and 0. The real features must be those of the training images.
+    """
+
+    quantile: float = 0.01
+    needs: ClassVar[Needs] = Needs.FEATURES | Needs.HELD_OUT
+
+    def names(self, extractor: str) -> tuple[str, ...]:
+        """Two names."""
+        return metric_name("nearer", extractor), metric_name("copies", extractor)
+
+    def __call__(self, real: Collected, fake: Collected) -> tuple[float, ...]:
+        assert real.features is not None
+        assert real.held_out is not None
+        assert fake.features is not None
+        self._check(len(real.held_out))
+        held_out, _ = neighbours(real.held_out, real.features)
+        samples, _ = neighbours(fake.features, real.features)
+        return share_nearer(samples, held_out), share_of_copies(samples, held_out, self.quantile)
+
+    def _check(self, held_out: int) -> None:
+        if not 1 <= self.quantile * (held_out + 1) < held_out + 1:
+            raise ValueError(
+                f"quantile of memorisation must be at least 1 / {held_out + 1}, with {held_out} held-out images, "
+                f"and less than 1, got {self.quantile}"
+            )
+
+
+def share_nearer(samples: Tensor, held_out: Tensor) -> float:
+    """The probability that a sample's distance [N] to the training images is less than a held-out image's [M],
+    equal ones counting one half: the statistic U of Mann and Whitney over N M."""
+    held_out = held_out.sort().values
+    less, at_most = (torch.searchsorted(held_out, samples, right=right) for right in (False, True))
+    return 1 - float((less + at_most).double().mean()) / (2 * len(held_out))
+
+
+def share_of_copies(samples: Tensor, held_out: Tensor, quantile: float) -> float:
+    """The share of the samples whose distance [N] is less than those of all but a `quantile` of the held-out
+    images [M]: with the sample itself among them, it ranks in that part. So chance gives `quantile` at most."""
+    rank = 1 + torch.searchsorted(held_out.sort().values, samples, right=True)
+    return float((rank <= quantile * (len(held_out) + 1)).double().mean())
