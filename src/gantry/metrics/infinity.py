@@ -15,7 +15,7 @@ from torch import Tensor
 
 from gantry.metrics.collected import Collected
 from gantry.metrics.frechet import distance_from
-from gantry.metrics.score import metric_name
+from gantry.metrics.score import Needs, metric_name
 from gantry.metrics.statistics import Statistics
 
 COVERAGE = 0.95
@@ -37,12 +37,17 @@ class FrechetInfinity:
 
     blocks: int = 16
     seed: int = 0  # of the permutation that deals samples to blocks: their order may be that of classes
-    keeps_features: ClassVar[bool] = True
+    needs: ClassVar[Needs] = Needs.FEATURES
 
     def __post_init__(self) -> None:
         if self.blocks not in BLOCKS:
             rule = f"{BLOCKS[0]} to {BLOCKS[-1]}"
             raise ValueError(f"blocks of the Frechet distance at infinity must be {rule}, got {self.blocks}")
+
+    @property
+    def fewest(self) -> int:
+        """One for each block; 8 for each feature are asked for when it is known how many those are."""
+        return self.blocks
 
     def names(self, extractor: str) -> tuple[str, ...]:
         """The value at infinity and the ends of its interval."""
