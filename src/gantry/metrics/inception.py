@@ -1,22 +1,19 @@
 """The Inception-v3 of FID, IS and KID: torch-fidelity's port of the published TensorFlow net (2015-12-05)."""
 
-import hashlib
 import io
-import os
 from pathlib import Path
-from urllib.error import URLError
 
 import torch
 from torch import Tensor, nn
 from torch_fidelity.feature_extractor_inceptionv3 import URL_INCEPTION_V3, FeatureExtractorInceptionV3
 
-from gantry import world
 from gantry.metrics.features import Features
 from gantry.metrics.precision import full_precision
 from gantry.metrics.score import INCEPTION
+from gantry.metrics.weights_file import Published, read_tensors, refusal
 
-FILE = "weights-inception-2015-12-05-6726825d.pth"
-SHA256 = "6726825d"  # how the digest of the published file begins
+FILE = URL_INCEPTION_V3.rpartition("/")[2]
+PUBLISHED = Published(INCEPTION, URL_INCEPTION_V3, sha256="6726825d")
 
 
 class Inception(nn.Module):
@@ -33,16 +30,9 @@ class Inception(nn.Module):
 
     def __init__(self, weights: str | None = None) -> None:
         super().__init__()
-        path = published_weights() if weights is None else Path(weights).expanduser()
-        if not path.is_file():
-            raise ValueError(f"metrics.weights must be null or a file, got {path}, which does not exist")
-        data = path.read_bytes()
-        self.digest = hashlib.sha256(data).hexdigest()
-        published = self.digest.startswith(SHA256)
-        if weights is None and not published:
-            raise ValueError(f"metrics=inception needs whole weights: delete {path}, which is damaged")
-        self.name = INCEPTION if published else f"{INCEPTION}-{self.digest[:8]}"
-        self.net = _network(data, path)
+        path, self.digest = PUBLISHED.found(weights)
+        self.name = PUBLISHED.name(INCEPTION, self.digest)
+        self.net = _network(path)
         self.eval().requires_grad_(False)
 
     @torch.no_grad()
@@ -55,41 +45,14 @@ class Inception(nn.Module):
         return Features(features, logits.softmax(1).float())
 
 
-def published_weights() -> Path:
-    """Where torch.hub keeps the file; if it is not there, one process downloads and checks it."""
-    path = Path(torch.hub.get_dir()) / "checkpoints" / FILE
-    problem = ""
-    if not path.is_file() and int(os.environ.get("LOCAL_RANK", 0)) == 0:
-        problem = _download(path)
-    world.barrier()
-    if not path.is_file():
-        raise ValueError(
-            f"metrics=inception needs {path}: download {URL_INCEPTION_V3} to that place, or name the file by "
-            f"metrics.weights=PATH{problem and f' (downloading it failed: {problem})'}"
-        )
-    return path
-
-
-def _download(path: Path) -> str:
-    """Fetch the file; -> what went wrong, "" if nothing did."""
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        torch.hub.download_url_to_file(URL_INCEPTION_V3, str(path), hash_prefix=SHA256, progress=False)
-    except (URLError, OSError, RuntimeError) as error:
-        return " ".join(str(error).split())
-    return ""
-
-
-def _network(data: bytes, path: Path) -> FeatureExtractorInceptionV3:
-    """The net with the weights of a file that may come from anywhere, without running code that it may hold.
+def _network(path: Path) -> FeatureExtractorInceptionV3:
+    """The net with the weights of a file.
 
     torch-fidelity unpickles what it is given; it is given our own copy of the tensors, in memory.
     """
+    torch.save(read_tensors(path, "Inception-v3"), copy := io.BytesIO())
+    copy.seek(0)
     try:
-        weights = torch.load(io.BytesIO(data), map_location="cpu", weights_only=True)
-        torch.save(weights, copy := io.BytesIO())
-        copy.seek(0)
         return FeatureExtractorInceptionV3(INCEPTION, ["2048"], copy)
-    except Exception as error:  # of a file of another kind, an unpickler can say anything
-        reason = str(error).partition("\n")[0]
-        raise ValueError(f"metrics.weights must be those of Inception-v3, got {path}: {reason}") from None
+    except (KeyError, RuntimeError) as error:
+        raise refusal(path, "Inception-v3", error) from None
