@@ -18,6 +18,23 @@ def test_streaming_equals_numpy_for_uneven_batches() -> None:
     np.testing.assert_allclose(statistics.covariance, np.cov(x.numpy(), rowvar=False), rtol=1e-10, atol=1e-12)
 
 
+def test_the_scatter_is_whole_and_symmetric_after_every_update() -> None:
+    x = randn(30, 5, seed=0) @ randn(5, 5, seed=1)
+    statistics = Statistics(5)
+    for n, part in zip((10, 30), x.split([10, 20])):
+        statistics.update(part)
+        deviations = x[:n] - x[:n].mean(0)
+        torch.testing.assert_close(statistics.scatter, deviations.T @ deviations, rtol=1e-12, atol=1e-12)
+        assert torch.equal(statistics.scatter, statistics.scatter.T)
+
+
+def test_statistics_made_of_tensors_leave_them_alone() -> None:
+    tensors = statistics_of(randn(9, 3, seed=0)).tensors()
+    before = tensors["scatter"].clone()
+    Statistics.from_tensors(tensors).update(randn(5, 3, seed=1))
+    assert torch.equal(tensors["scatter"], before)
+
+
 def test_features_far_from_zero_cost_no_precision() -> None:
     x = randn(1000, 3, seed=0)
     far = Statistics(3)

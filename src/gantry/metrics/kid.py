@@ -69,18 +69,18 @@ class Centred:
     squares: NDArray[np.float64]  # <x, x> [N]
 
     @classmethod
-    def about(cls, origin: NDArray[np.float64], x: Rows) -> Self:
+    def about(cls, origin: Rows, x: Rows) -> Self:
         """Features x [N, F] seen from a point [F]."""
-        rows = x.astype(np.float64)
-        rows -= origin
-        rest = rows @ origin + origin @ origin / 2
-        return cls(rows.astype(np.float32), rest, np.einsum("nf,nf->n", rows, rows) + 2 * rest)
+        rows = x - origin
+        exact, o = rows.astype(np.float64), origin.astype(np.float64)
+        rest = exact @ o + o @ o / 2
+        return cls(rows, rest, np.einsum("nf,nf->n", exact, exact) + 2 * rest)
 
 
 def kernel_distance(real: Rows, fake: Rows) -> float:
     """Unbiased estimate of the squared MMD between features [m, F] and [n, F], kernel (<x, y> / F + 1)^3
     (Binkowski et al. 2018, eq. 4 and section 4)."""
-    origin = real.mean(0, dtype=np.float64)
+    origin = real.mean(0)
     x, y = Centred.about(origin, real), Centred.about(origin, fake)
     m, n = len(real), len(fake)
     within = _pairs_within(x) / (m * (m - 1)) + _pairs_within(y) / (n * (n - 1))
