@@ -5,33 +5,49 @@ import torch
 
 from gantry.metrics.precision import full_precision
 
+GPU = torch.backends.cudnn.conv, torch.backends.cuda.matmul
+CPU = torch.backends.mkldnn.conv, torch.backends.mkldnn.matmul
+CHEAP = ["tf32", "tf32", "bf16", "bf16"]
+
 
 @pytest.fixture
-def cheap_convolutions():  # type: ignore[no-untyped-def]
+def cheap_arithmetic():  # type: ignore[no-untyped-def]
     """What a user may have set for speed; put back afterwards."""
-    gpu, cpu = torch.backends.cudnn.conv, torch.backends.mkldnn.conv
-    before = gpu.fp32_precision, cpu.fp32_precision
-    gpu.fp32_precision, cpu.fp32_precision = "tf32", "bf16"
+    before = _precisions()
+    for operator, precision in zip((*GPU, *CPU), CHEAP):
+        operator.fp32_precision = precision
     yield
-    gpu.fp32_precision, cpu.fp32_precision = before
+    for operator, precision in zip((*GPU, *CPU), before):
+        operator.fp32_precision = precision
 
 
-def _precisions() -> tuple[str, str]:
-    return torch.backends.cudnn.conv.fp32_precision, torch.backends.mkldnn.conv.fp32_precision
+def _precisions() -> list[str]:
+    return [operator.fp32_precision for operator in (*GPU, *CPU)]
 
 
-@pytest.mark.usefixtures("cheap_convolutions")
-def test_convolutions_are_exact_inside_and_as_they_were_outside() -> None:
+@pytest.mark.usefixtures("cheap_arithmetic")
+def test_arithmetic_is_exact_inside_and_as_it_was_outside() -> None:
     with full_precision(torch.device("cpu")):
-        assert _precisions() == ("ieee", "ieee")
-    assert _precisions() == ("tf32", "bf16")
+        assert _precisions() == ["ieee"] * 4
+    assert _precisions() == CHEAP
 
 
-@pytest.mark.usefixtures("cheap_convolutions")
+def test_the_older_way_to_ask_for_cheap_products_is_put_back() -> None:
+    torch.set_float32_matmul_precision("high")
+    try:
+        with full_precision(torch.device("cpu")):
+            assert _precisions()[1] == "ieee"
+        assert torch.get_float32_matmul_precision() == "high"
+        assert _precisions()[1] == "tf32"
+    finally:
+        torch.set_float32_matmul_precision("highest")
+
+
+@pytest.mark.usefixtures("cheap_arithmetic")
 def test_an_error_inside_leaves_nothing_changed() -> None:
     with pytest.raises(RuntimeError, match="broken"), full_precision(torch.device("cpu")):
         raise RuntimeError("broken")
-    assert _precisions() == ("tf32", "bf16")
+    assert _precisions() == CHEAP
 
 
 def test_autocast_is_off_inside() -> None:

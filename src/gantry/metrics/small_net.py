@@ -19,9 +19,9 @@ from torch import Tensor, nn
 
 from gantry.metrics.features import Features
 from gantry.metrics.precision import full_precision
+from gantry.metrics.prepare import standardised
 
 WEIGHTS = resources.files("gantry.metrics").joinpath("weights")
-LUMA = (0.299, 0.587, 0.114)  # red, green and blue in grey (ITU-R BT.601)
 
 
 @dataclass(frozen=True)
@@ -90,30 +90,13 @@ class SmallNet(nn.Module):
     def prepare(self, images: Tensor) -> Tensor:
         """images uint8 [N, 1 or 3, H, W] -> float32 [N, *size], standardised as the training images were.
 
-        Grey becomes colour by repetition, colour becomes grey by luma. Other sides are resized in float,
-        bilinear and antialiased, without rounding; a rectangle is stretched to the square. Raises ValueError
-        for anything else than such images.
+        See `prepare.standardised`. Raises ValueError for anything else than such images.
         """
-        if images.dtype != torch.uint8 or images.dim() != 4 or images.shape[1] not in (1, 3):
-            got = f"{images.dtype} {list(images.shape)}"
-            raise ValueError(f"images must be uint8 [N, 1 or 3, H, W], got {got}")
-        x = _with_channels(images.float() / 255, self.size[0])
-        if x.shape[1:] != self.size:
-            x = F.interpolate(x, self.size[1:], mode="bilinear", antialias=True)
-        return (x - self.mean) / self.std
+        return standardised(images, self.size, self.mean, self.std)
 
     def features(self, x: Tensor) -> Tensor:
         """x standardised [N, *size] -> [N, dim], differentiable."""
         return self.stages(F.gelu(self.stem(x))).mean((2, 3))
-
-
-def _with_channels(x: Tensor, channels: int) -> Tensor:
-    """x [N, 1 or 3, H, W] -> [N, channels, H, W]; channels is 1 or 3 as well."""
-    if x.shape[1] == channels:
-        return x
-    if channels == 3:
-        return x.repeat(1, 3, 1, 1)
-    return (x * x.new_tensor(LUMA).view(3, 1, 1)).sum(1, keepdim=True)
 
 
 def load_small_net(name: str, folder: Traversable = WEIGHTS) -> SmallNet:
