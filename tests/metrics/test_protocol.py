@@ -3,7 +3,10 @@ import json
 import torch
 from toy_extractor import evaluation, images, reference
 
+from gantry.metrics.evaluation import Evaluation
+from gantry.metrics.modes import PointModes
 from gantry.metrics.protocol import Samples, differences
+from gantry.metrics.reference import Reference
 from gantry.metrics.score import metric_name
 
 
@@ -44,3 +47,23 @@ def test_differences_are_named() -> None:
     b = a | {"num_samples": 50, "real_split": "test", "note": "new"}
     assert differences(a, a) == []
     assert differences(a, b) == ["real_split: train and test", "num_samples: 20 and 50", "note: None and new"]
+
+
+def test_a_score_is_compared_where_both_have_it() -> None:
+    about = Samples((3, 4, 4), "last")
+    with_kd = evaluation().protocol(reference(images(30, seed=0)), about).to_dict()
+    without = evaluation(kernel=False).protocol(reference(images(30, seed=0)), about).to_dict()
+    assert differences(with_kd, without) == []
+    other = json.loads(json.dumps(with_kd))
+    other["scores"]["kd"]["subset_size"] = 9
+    (said,) = differences(with_kd, other)
+    assert said.startswith("scores.kd: ")
+
+
+def test_what_json_changes_is_no_difference() -> None:
+    modes = PointModes(centres=((0.0, 1.0),), sigma=1.0)
+    made = Evaluation({"modes": modes}, 4, None, "min")
+    points = Reference("two", "train", "abc", 2, (2,), lambda start, stop: torch.zeros(stop - start, 2))
+    protocol = made.protocol(points, Samples((2,), "last")).to_dict()
+    assert json.loads(json.dumps(protocol)) == protocol
+    assert differences(protocol, json.loads(json.dumps(protocol))) == []

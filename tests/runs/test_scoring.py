@@ -116,5 +116,46 @@ def test_mistakes_are_named(run: Path, tmp_path: Path) -> None:
             scores_of(*overrides)
 
 
+def test_a_number_of_the_run_stands_beside_with_what_was_otherwise(
+    run: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    scores_of(f"run={run}")
+    record = read_summary(run)["evaluations"][0]
+    otherwise = record["protocol"] | {"num_samples": 5000, "seed": 0}
+    best = {"scores": {"fd_digits": 1.5}, "protocol": otherwise}
+    write_summary(run, {"best": best, "report": {"best": record, "last": {"scores": {"fid": 1.0}, "protocol": {}}}})
+    capsys.readouterr()
+    scores_of(f"run={run}")
+    said = [line for line in capsys.readouterr().out.splitlines() if "of the run" in line]
+    assert said[0].startswith("best of the run: fd_digits 1.5 (measured otherwise, by ")
+    assert said[0].endswith("num_samples: 5000 and 60; seed: 0 and 1)")
+    assert said[1].startswith(f"report/best of the run: fd_digits {record['scores']['fd_digits']:.6g}")
+    assert said[1].endswith("(measured alike)")
+    assert len(said) == 2
+
+
+def test_real_images_may_come_from_anywhere(run: Path, tmp_path: Path) -> None:
+    train = Digits().load().train
+    np.savez(tmp_path / "real.npz", train.part(0, 500).x.permute(0, 2, 3, 1).numpy())
+    scores_of(f"run={run}", f"reference={tmp_path}/real.npz")
+    protocol = read_summary(run)["evaluations"][0]["protocol"]
+    assert (protocol["real"], protocol["real_split"], protocol["real_count"]) == ("real.npz", "folder", 500)
+    whole = evaluate(
+        composed(
+            f"samples={tmp_path}/real.npz", f"reference={tmp_path}/real.npz", "data=digits", config_name="evaluate"
+        )
+    )
+    assert whole["fd_digits"] == pytest.approx(0, abs=1e-6)
+    np.savez(tmp_path / "points.npz", np.zeros((12, 2), np.float32))
+    with pytest.raises(UserError, match=r"metrics\.reference must hold real images like \[1, 8, 8\], got \[2\]"):
+        scores_of(f"run={run}", f"reference={tmp_path}/points.npz")
+
+
+def test_batchnorm_is_a_choice(run: Path) -> None:
+    scores = [scores_of(f"run={run}", f"batchnorm={mode}")["fd_digits"] for mode in ("running", "standing", "batch")]
+    said = [entry["protocol"]["batchnorm"] for entry in read_summary(run)["evaluations"]]
+    assert len(set(said)) == len(set(scores)) == 3
+
+
 def test_digests_are_shortened_for_people() -> None:
     assert said({"a": "0" * 64, "b": None, "c": {}, "d": [1, 2]}) == "a 000000000000, b -, c, d [1, 2]"

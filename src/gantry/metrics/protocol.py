@@ -5,6 +5,7 @@ from dataclasses import asdict, dataclass, fields
 from importlib import metadata
 from typing import Any
 
+SCORES = "scores."  # before the names of scores, whose settings are compared one by one
 LIBRARIES = ("torch", "torch-fidelity", "numpy", "scipy")
 
 
@@ -44,14 +45,33 @@ class Protocol:
 
     def to_dict(self) -> dict[str, Any]:
         """Plain values, for JSON and loggers."""
-        return asdict(self) | {"shape": list(self.shape)}
+        return dict(_plain(asdict(self)))
 
 
 def differences(a: Mapping[str, Any], b: Mapping[str, Any]) -> list[str]:
-    """What two protocols, as dicts, disagree on: "seed: 0 and 1"; numbers are comparable if nothing."""
-    names = [field.name for field in fields(Protocol)]
-    names += sorted((a.keys() | b.keys()) - set(names))
+    """What two protocols, as dicts, disagree on: "seed: 0 and 1"; numbers are comparable if nothing.
+
+    A score that only one of them has does not make the others incomparable.
+    """
+    a, b = _spread(a), _spread(b)
+    facts = [field.name for field in fields(Protocol)]
+    other = sorted((a.keys() | b.keys()) - set(facts))
+    names = [name for name in (*facts, *other) if not name.startswith(SCORES) or (name in a and name in b)]
     return [f"{name}: {a.get(name)} and {b.get(name)}" for name in names if a.get(name) != b.get(name)]
+
+
+def _spread(protocol: Mapping[str, Any]) -> dict[str, Any]:
+    """The settings of each score as an entry of its own, `scores.kid`."""
+    plain = dict(_plain(protocol))
+    scores = plain.pop("scores", {})
+    return plain | {f"{SCORES}{name}": settings for name, settings in scores.items()}
+
+
+def _plain(value: Any) -> Any:
+    """Sequences as lists, as they come back from JSON."""
+    if isinstance(value, Mapping):
+        return {str(name): _plain(inner) for name, inner in value.items()}
+    return [_plain(inner) for inner in value] if isinstance(value, list | tuple) else value
 
 
 def versions() -> dict[str, str]:

@@ -2,16 +2,18 @@
 
 import json
 import logging
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
 from omegaconf import DictConfig, OmegaConf, open_dict
 
+from gantry.metrics.protocol import differences
 from gantry.runs.entry import CONFIGS
 from gantry.runs.errors import mistakes
 from gantry.runs.run_folder import read_config, replace
 from gantry.runs.summary import read_summary, write_summary
+from gantry.runs.validate import check_real
 
 log = logging.getLogger(__name__)
 
@@ -25,6 +27,8 @@ def evaluate(cfg: DictConfig) -> dict[str, float]:
 
         record = scoring_jobs.score(cfg)
     print(table(record["scores"], record["protocol"]))
+    for line in beside(record, Path(cfg.run)) if cfg.run is not None else ():
+        print(line)
     path = Path(cfg.output) / "scores.json"
     replace(path, json.dumps(record, indent=2) + "\n")
     if cfg.run is not None:
@@ -36,7 +40,7 @@ def evaluate(cfg: DictConfig) -> dict[str, float]:
 
 def complete(cfg: DictConfig) -> None:
     """Fill in what the run says; raises ValueError for a request that cannot be met. Imports nothing slow."""
-    check_reference("reference", cfg.reference)
+    check_real("reference", cfg.reference)
     with open_dict(cfg):
         cfg.run = cfg.run or run_of(cfg.checkpoint)
         if (cfg.run is None) == (cfg.samples is None):
@@ -56,12 +60,6 @@ def complete(cfg: DictConfig) -> None:
         raise ValueError("metrics must be a choice with scores (metrics=small, metrics=inception), got none")
 
 
-def check_reference(key: str, where: str | None) -> None:
-    """Raise ValueError unless real images can be there: the name of a split, or a path that exists."""
-    if where not in (None, "train", "test") and not Path(str(where)).expanduser().exists():
-        raise ValueError(f"{key} must be train, test, or a folder, .zip or .npz of real images, got {where}")
-
-
 def run_of(checkpoint: str | None) -> str | None:
     """The run that a checkpoint file lies in: RUN/checkpoints/last.ckpt."""
     if checkpoint is None or not Path(checkpoint).is_file():
@@ -74,6 +72,24 @@ def table(scores: Mapping[str, float], protocol: Mapping[str, Any]) -> str:
     numbers = [f"{name:<24}{value:.6g}" for name, value in scores.items()]
     facts = [f"  {name:<22}{said(value)}" for name, value in protocol.items()]
     return "\n".join([*numbers, "measured with", *facts])
+
+
+def beside(record: Mapping[str, Any], run: Path) -> Iterator[str]:
+    """The numbers that the run has already under the same names, and why they may not be compared with these."""
+    summary = read_summary(run)
+    report = summary.get("report", {})
+    earlier = {"best": summary.get("best"), "report/best": report.get("best"), "report/last": report.get("last")}
+    for title, entry in earlier.items():
+        scores = (entry or {}).get("scores", {})
+        shared = ", ".join(f"{name} {number(scores[name])}" for name in record["scores"] if name in scores)
+        if entry and shared:
+            unlike = "; ".join(differences(entry["protocol"], record["protocol"]))
+            yield f"{title} of the run: {shared} (measured {f'otherwise, by {unlike}' if unlike else 'alike'})"
+
+
+def number(value: float | None) -> str:
+    """A score, which is null in JSON when it was not finite."""
+    return "nan" if value is None else f"{value:.6g}"
 
 
 def said(value: Any) -> str:

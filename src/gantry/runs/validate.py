@@ -4,6 +4,7 @@ import ctypes
 import importlib
 import re
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 from omegaconf import DictConfig, ListConfig, OmegaConf
@@ -26,6 +27,7 @@ def validate(cfg: DictConfig) -> None:
             obey(cfg, key, value, RULES[name])
     for check in (check_side, check_devices, check_batch, check_critic_norm, check_folder):
         check(cfg)
+    check_real("metrics.reference", OmegaConf.select(cfg, "metrics.reference"))
 
 
 def nodes_with_target(node: Any, key: str = "") -> Iterator[tuple[str, DictConfig]]:
@@ -151,3 +153,9 @@ def check_folder(cfg: DictConfig) -> None:
     source = OmegaConf.select(cfg, "data.source")
     if source and "min_images" in source:
         files.check_folder(source.root)
+
+
+def check_real(key: str, where: str | None) -> None:
+    """Real images to compare with can be there: the name of a split, or a path that exists."""
+    if where not in (None, "train", "test") and not Path(str(where)).expanduser().exists():
+        raise ValueError(f"{key} must be train, test, or a folder, .zip or .npz of real images, got {where}")
