@@ -7,6 +7,7 @@ from pathlib import Path
 from urllib.error import URLError
 
 import torch
+from safetensors.torch import load_file
 from torch import Tensor
 
 from gantry import world
@@ -58,7 +59,7 @@ class Published:
             path.parent.mkdir(parents=True, exist_ok=True)
             torch.hub.download_url_to_file(self.url, str(path), hash_prefix=self.sha256, progress=False)
         except (URLError, OSError, RuntimeError) as error:
-            return " ".join(str(error).split())
+            return one_line(error)
         return ""
 
 
@@ -68,6 +69,8 @@ def read_tensors(path: Path, whose: str) -> dict[str, Tensor]:
     Raises ValueError, naming what the weights should be those of.
     """
     try:
+        if path.suffix == ".safetensors":
+            return load_file(path)
         tensors = torch.load(path, map_location="cpu", weights_only=True)
         if not isinstance(tensors, dict):
             raise TypeError(f"it holds a {type(tensors).__name__}")
@@ -78,5 +81,9 @@ def read_tensors(path: Path, whose: str) -> dict[str, Tensor]:
 
 def refusal(path: Path, whose: str, error: Exception) -> ValueError:
     """One line that says what is wrong with a file of weights."""
-    reason = str(error).partition("\n")[0]
-    return ValueError(f"metrics.weights must be those of {whose}, got {path}: {reason}")
+    return ValueError(f"metrics.weights must be those of {whose}, got {path}: {one_line(error)}")
+
+
+def one_line(thing: object) -> str:
+    """How it reads, at most 200 characters."""
+    return " ".join(str(thing).split())[:200]
