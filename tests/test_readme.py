@@ -17,7 +17,13 @@ ROOT = Path(__file__).parents[1]
 LINES = [line.strip() for line in (ROOT / "README.md").read_text().splitlines() if line.startswith("    ")]
 PYTHON = [line for line in LINES if line.startswith("python src/")]
 TINY = {
-    "train": ["turns=2", "data.batch_size=8", "metrics.num_samples=20", "callbacks.samples.every=1"],
+    "train": [
+        "turns=2",
+        "data.batch_size=8",
+        "metrics.num_samples=20",
+        "metrics.report.num_samples=20",
+        "callbacks.samples.every=1",
+    ],
     "evaluate": ["num_samples=20"],
     "sample": [],
 }

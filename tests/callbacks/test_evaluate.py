@@ -2,80 +2,19 @@ import json
 import logging
 import math
 from pathlib import Path
-from types import SimpleNamespace
 from typing import Any
 
 import pytest
 import torch
-from torch import Tensor, nn
+from points_run import Run, evaluation
 
 from gantry.callbacks.evaluate import Evaluate
-from gantry.data.images import Images
 from gantry.metrics.evaluation import Evaluation
-from gantry.metrics.modes import PointModes
 from gantry.runs.errors import UserError
 
-PERFECT = [(0.5, 0.0), (-0.5, 0.0)]  # points on both modes
 
-
-class Constant(nn.Module):
-    """Sample i is point i mod 2, whatever z is; BatchNorm counts how often it was trained."""
-
-    z_dim, num_classes, shape = 3, 2, (2,)
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.points = nn.Parameter(torch.tensor(PERFECT))
-        self.norm = nn.BatchNorm1d(3)
-
-    def forward(self, z: Tensor, c: Tensor) -> Tensor:
-        self.norm(z)
-        return self.points[c]
-
-
-class Logger:
-    def __init__(self) -> None:
-        self.rows: list[tuple[int | None, dict[str, float]]] = []
-        self.config: dict[str, Any] = {}
-        self.summary: dict[str, float] = {}
-
-    def log_metrics(self, metrics: dict[str, float], step: int | None = None) -> None:
-        self.rows.append((step, metrics))
-
-    def log_hyperparams(self, config: dict[str, Any]) -> None:
-        self.config |= config
-
-    def log_summary(self, numbers: dict[str, float]) -> None:
-        self.summary |= numbers
-
-
-class Run:
-    """A trainer and a GAN that only count turns."""
-
-    def __init__(self, folder: Path, callback: Evaluate | None = None, **wanted: Any) -> None:
-        real = Images(torch.tensor(PERFECT).repeat(10, 1), torch.zeros(20, dtype=torch.int64))
-        splits = {"train": real, "test": real}
-        data = SimpleNamespace(name="two", shape=(2,), num_classes=0, reference=splits.__getitem__)
-        data.data = SimpleNamespace(test=real)
-        self.logger = Logger()
-        self.trainer: Any = SimpleNamespace(loggers=[self.logger], datamodule=data, is_global_zero=True)
-        self.gan: Any = SimpleNamespace(G_ema=Constant().train(), device=torch.device("cpu"))
-        self.gan.turn, self.gan.turns, self.gan.kimg = 0, 5, 0.0
-        self.gan.scores, self.gan.scored_at, self.gan.interrupted = {}, -1, False
-        self.callback = callback or Evaluate(evaluation(), every=2, path=str(folder), **wanted)
-        self.callback.setup(self.trainer, self.gan, "fit")
-        self.callback.on_train_start(self.trainer, self.gan)
-
-    def turn(self, spread: float = 1.0) -> None:
-        self.gan.turn += 1
-        self.gan.kimg += 0.064
-        self.gan.G_ema.points.data = spread * torch.tensor(PERFECT)
-        self.callback.on_train_batch_end(self.trainer, self.gan)
-
-
-def evaluation(monitor: str = "high_quality", mode: Any = "max", seed: int = 0) -> Evaluation:
-    modes = PointModes(centres=tuple(PERFECT), sigma=0.01)
-    return Evaluation({"modes": modes}, 8, monitor, mode, seed=seed, batch_size=3)
+def started(folder: Path, callback: Evaluate | None = None, **wanted: Any) -> Run:
+    return Run(callback or Evaluate(evaluation(), every=2, path=str(folder), **wanted))
 
 
 def summary(folder: Path) -> dict[str, Any]:
@@ -83,7 +22,7 @@ def summary(folder: Path) -> dict[str, Any]:
 
 
 def test_it_scores_at_the_start_every_few_turns_and_at_the_end(tmp_path: Path) -> None:
-    run = Run(tmp_path)
+    run = started(tmp_path)
     for spread in (1.0, 1.0, 2.0, 2.0, 1.0):
         run.turn(spread)
     assert [step for step, _ in run.logger.rows] == [0, 2, 4, 5]
@@ -95,7 +34,7 @@ def test_it_scores_at_the_start_every_few_turns_and_at_the_end(tmp_path: Path) -
 
 
 def test_the_generator_is_left_as_it_was(tmp_path: Path) -> None:
-    run = Run(tmp_path)
+    run = started(tmp_path)
     state = torch.get_rng_state()
     run.turn()
     run.turn()
@@ -105,7 +44,7 @@ def test_the_generator_is_left_as_it_was(tmp_path: Path) -> None:
 
 
 def test_best_and_last_are_kept_with_their_protocol(tmp_path: Path) -> None:
-    run = Run(tmp_path)
+    run = started(tmp_path)
     for spread in (1.0, 1.5, 1.5, 1.0, 1.5):  # scored at turns 2, 4 and 5: bad, good, bad
         run.turn(spread)
     stored = summary(tmp_path)
@@ -123,7 +62,7 @@ def test_best_and_last_are_kept_with_their_protocol(tmp_path: Path) -> None:
 
 
 def test_an_equal_score_is_no_better(tmp_path: Path) -> None:
-    run = Run(tmp_path)
+    run = started(tmp_path)
     for _ in range(5):
         run.turn()
     assert summary(tmp_path)["best"]["turn"] == 2
@@ -144,13 +83,13 @@ def test_less_or_more_is_better_and_nan_never_is(mode: str, best: float, tmp_pat
 def test_a_resumed_run_remembers_the_best_and_says_what_changed(
     tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
-    before = Run(tmp_path)
+    before = started(tmp_path)
     before.turn()
     before.turn()
     callback = Evaluate(evaluation(seed=3), every=2, path=str(tmp_path))
     callback.load_state_dict(before.callback.state_dict())
     with caplog.at_level(logging.WARNING):
-        after = Run(tmp_path, callback)
+        after = started(tmp_path, callback)
     assert "the best score so far was measured otherwise, seed: 0 and 3" in caplog.text
     assert "num_samples" not in caplog.text
     after.turn(1.5)
@@ -159,7 +98,7 @@ def test_a_resumed_run_remembers_the_best_and_says_what_changed(
 
 
 def test_a_run_that_stops_early_is_scored_unless_it_will_go_on(tmp_path: Path) -> None:
-    run = Run(tmp_path, at_start=False)
+    run = started(tmp_path, at_start=False)
     run.turn()
     run.gan.interrupted = True
     run.callback.on_train_end(run.trainer, run.gan)
@@ -171,7 +110,7 @@ def test_a_run_that_stops_early_is_scored_unless_it_will_go_on(tmp_path: Path) -
 
 
 def test_without_scores_nothing_happens(tmp_path: Path) -> None:
-    run = Run(tmp_path, Evaluate(Evaluation({}, 2, None, "min"), every=1, path=str(tmp_path)))
+    run = started(tmp_path, Evaluate(Evaluation({}, 2, None, "min"), every=1, path=str(tmp_path)))
     run.turn()
     run.callback.on_train_end(run.trainer, run.gan)
     assert run.gan.scores == {}
@@ -180,8 +119,8 @@ def test_without_scores_nothing_happens(tmp_path: Path) -> None:
 
 def test_mistakes_and_diverged_generators_end_in_one_line(tmp_path: Path) -> None:
     with pytest.raises(UserError, match=r"metrics\.monitor must be one of overlap, .*, got fid"):
-        Run(tmp_path, Evaluate(evaluation(monitor="fid"), every=1, path=str(tmp_path)))
-    run = Run(tmp_path)
+        started(tmp_path, Evaluate(evaluation(monitor="fid"), every=1, path=str(tmp_path)))
+    run = started(tmp_path)
     run.turn()
     with pytest.raises(UserError, match=r"samples must be finite .* got 8 of 8"):
         run.turn(math.nan)

@@ -13,7 +13,13 @@ import torch
 from torch import Tensor
 
 ROOT = Path(__file__).parents[2]
-SMALL = ["model=mlp", "logger=csv", "metrics.num_samples=50", "data.batch_size=8", "callbacks.samples=null"]
+SMALL = [
+    "model=mlp",
+    "logger=csv",
+    "metrics.num_samples=50",
+    "data.batch_size=8",
+    "callbacks.samples=null",
+]
 
 
 def command(*overrides: str, folder: Path) -> list[str]:

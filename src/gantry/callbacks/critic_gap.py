@@ -58,8 +58,8 @@ class CriticGap(Callback):
         D: nn.Module = gan.D
         training = D.training
         D.eval()
-        parts = zip(torch.split(x, self.batch_size), torch.split(c, self.batch_size))
-        logits = torch.cat([D(x_part.to(gan.device), c_part.to(gan.device)) for x_part, c_part in parts])
+        x, c = x.to(gan.device, next(D.parameters()).dtype), c.to(gan.device)
+        logits = torch.cat([D(*part) for part in zip(torch.split(x, self.batch_size), torch.split(c, self.batch_size))])
         D.train(training)
         return float(logits.double().mean())
 

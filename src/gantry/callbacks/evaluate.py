@@ -47,7 +47,8 @@ class Evaluate(Callback):
                 data: DataModule = trainer.datamodule  # type: ignore[attr-defined]
                 self.reference = reference_of(data, self.evaluation.reference)
                 self.evaluation.check(self.reference)
-                self.evaluation.full.check(self.reference)  # now, and not at the end of a long run
+                if self.evaluation.report is not None:  # now, and not at the end of a long run
+                    self.evaluation.full.check(self.reference, "metrics.report.num_samples")
                 check_classes(self.evaluation.full, gan.G_ema)
 
     def on_train_start(self, trainer: Trainer, gan: GAN) -> None:  # type: ignore[override]

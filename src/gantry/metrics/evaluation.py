@@ -91,8 +91,11 @@ class Evaluation:
         """All that the scores look at."""
         return reduce(or_, (score.needs for score in self.scores.values()), Needs.SUMS)
 
-    def check(self, reference: Reference) -> None:
-        """Raise ValueError unless all scores can be made of these real images, the monitored one among them."""
+    def check(self, reference: Reference, key: str = "metrics.num_samples") -> None:
+        """Raise ValueError unless all scores can be made of these real images, the monitored one among them.
+
+        `key` is where the number of samples was set.
+        """
         points = len(reference.shape) == 1
         if points != (self.extractor is None):
             rule = "modes for points" if points else "an extractor's for images (small, inception)"
@@ -101,9 +104,7 @@ class Evaluation:
             raise ValueError(f"metrics.monitor must be one of {', '.join(self.names)}, got {self.monitor}")
         for name, score in self.scores.items():
             if self.num_samples < score.fewest:
-                raise ValueError(
-                    f"metrics.num_samples must be at least {score.fewest} for the score {name}, got {self.num_samples}"
-                )
+                raise ValueError(f"{key} must be at least {score.fewest} for the score {name}, got {self.num_samples}")
             check_real(reference, name, score)
 
     def read_real(self, reference: Reference, device: torch.device) -> Collected:

@@ -34,7 +34,7 @@ def score(cfg: DictConfig) -> dict[str, Any]:
     files = files_of(cfg, reference)
     evaluation = replace(evaluation, num_samples=number(cfg, files, evaluation))
     evaluation = replace(evaluation, monitor=evaluation.names[0])  # nothing is selected here
-    evaluation.check(reference)
+    evaluation.check(reference, "num_samples")
     subject = of_files(files, evaluation) if files else drawn_for(evaluation, *generator_of(cfg), device)
     real = evaluation.read_real(reference, device)
     return {

@@ -41,9 +41,9 @@ def samples(G: Net, seed: int, start: int, stop: int, batch_size: int, device: t
 
 @torch.no_grad()
 def generate(G: Net, z: Tensor, c: Tensor | None) -> Tensor:
-    """G(z, c) in evaluation mode; G is left in the mode it was in."""
+    """G(z, c) in evaluation mode, float32 whatever G's weights are; G is left in the mode it was in."""
     training = G.training
     G.eval()
-    x: Tensor = G(z, c)
+    x: Tensor = G(z.to(next(G.parameters()).dtype), c)
     G.train(training)
-    return x
+    return x.float()

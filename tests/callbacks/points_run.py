@@ -1,0 +1,75 @@
+"""A run without training: points of the plane, a generator that puts samples on both modes or beside them."""
+
+from types import SimpleNamespace
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from gantry.data.images import Images
+from gantry.metrics.evaluation import Evaluation, Report
+from gantry.metrics.modes import PointModes
+
+PERFECT = [(0.5, 0.0), (-0.5, 0.0)]  # points on both modes
+
+
+class Constant(nn.Module):
+    """Sample i is point i mod 2, whatever z is; BatchNorm counts how often it was trained."""
+
+    z_dim, num_classes, shape = 3, 2, (2,)
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.points = nn.Parameter(torch.tensor(PERFECT))
+        self.norm = nn.BatchNorm1d(3)
+
+    def forward(self, z: Tensor, c: Tensor) -> Tensor:
+        self.norm(z)
+        return self.points[c]
+
+
+class Logger:
+    def __init__(self) -> None:
+        self.rows: list[tuple[int | None, dict[str, float]]] = []
+        self.config: dict[str, Any] = {}
+        self.summary: dict[str, float] = {}
+
+    def log_metrics(self, metrics: dict[str, float], step: int | None = None) -> None:
+        self.rows.append((step, metrics))
+
+    def log_hyperparams(self, config: dict[str, Any]) -> None:
+        self.config |= config
+
+    def log_summary(self, numbers: dict[str, float]) -> None:
+        self.summary |= numbers
+
+
+class Run:
+    """A trainer and a GAN that only count turns."""
+
+    def __init__(self, callback: Any) -> None:
+        real = Images(torch.tensor(PERFECT).repeat(10, 1), torch.zeros(20, dtype=torch.int64))
+        splits = {"train": real, "test": real}
+        data = SimpleNamespace(name="two", shape=(2,), num_classes=0, reference=splits.__getitem__)
+        data.data = SimpleNamespace(test=real)
+        self.logger = Logger()
+        self.trainer: Any = SimpleNamespace(loggers=[self.logger], datamodule=data, is_global_zero=True)
+        self.gan: Any = SimpleNamespace(G_ema=Constant().train(), device=torch.device("cpu"))
+        self.gan.turn, self.gan.turns, self.gan.kimg = 0, 5, 0.0
+        self.gan.scores, self.gan.scored_at, self.gan.interrupted = {}, -1, False
+        self.callback = callback
+        self.callback.setup(self.trainer, self.gan, "fit")
+        self.callback.on_train_start(self.trainer, self.gan)
+
+    def turn(self, spread: float = 1.0) -> None:
+        self.gan.turn += 1
+        self.gan.kimg += 0.064
+        self.gan.G_ema.points.data = spread * torch.tensor(PERFECT)
+        self.callback.on_train_batch_end(self.trainer, self.gan)
+
+
+def evaluation(
+    monitor: str = "high_quality", mode: Any = "max", seed: int = 0, report: Report | None = None
+) -> Evaluation:
+    modes = PointModes(centres=tuple(PERFECT), sigma=0.01)
+    return Evaluation({"modes": modes}, 8, monitor, mode, seed=seed, batch_size=3, report=report)

@@ -1,0 +1,73 @@
+"""What a run is judged by."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from points_run import PERFECT, Constant, Run, evaluation
+
+from gantry.callbacks import report as module
+from gantry.callbacks.evaluate import Evaluate
+from gantry.callbacks.report import Report as ReportCallback
+from gantry.metrics.evaluation import Evaluation, Report
+from gantry.runs.description import Description
+from gantry.runs.errors import UserError
+
+FULL = evaluation(report=Report(num_samples=12, seed=4))
+RULE = "best high_quality (max) on 8 samples of seed 0, every 2 turns"
+
+
+def summary(folder: Path) -> dict[str, Any]:
+    return dict(json.loads((folder / "summary.json").read_text()))
+
+
+def ended(folder: Path, made: Evaluation, interrupted: int = 0) -> Run:
+    """A run whose last generator is bad, and whose best one is good."""
+    run = Run(Evaluate(made, every=2, path=str(folder)))
+    for spread in (1.0, 1.0, 1.5, 1.5, 1.5):
+        run.turn(spread)
+    best = Description({}, [2], 3, 2, "", {"turn": 2, "kimg": 0.128})
+    (folder / "generator" / "best").mkdir(parents=True)
+    best.write(folder / "generator" / "best")
+    run.gan.interrupted = interrupted
+    ReportCallback(made, str(folder)).on_train_end(run.trainer, run.gan)
+    return run
+
+
+@pytest.fixture(autouse=True)
+def _the_best_generator_is_on_disk(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(module, "load_generator", lambda *_, **__: Constant().eval())
+
+
+def test_best_and_last_are_scored_by_the_full_protocol(tmp_path: Path) -> None:
+    run = ended(tmp_path, FULL)
+    report = summary(tmp_path)["report"]
+    assert report["seconds"] > 0
+    best, last = report["best"], report["last"]
+    assert (best["turn"], last["turn"]) == (2, 5)
+    assert (best["scores"]["high_quality"], last["scores"]["high_quality"]) == (1.0, 0.0)
+    for entry in (best, last):
+        assert (entry["protocol"]["num_samples"], entry["protocol"]["seed"]) == (12, 4)
+    assert (best["protocol"]["checkpoint"], last["protocol"]["checkpoint"]) == (RULE, "last")
+    assert run.logger.summary["report/best/high_quality"] == 1.0
+    assert run.logger.summary["report/last/high_quality"] == 0.0
+    assert summary(tmp_path)["last"]["protocol"]["num_samples"] == 8  # what selected stands as it was
+    torch.testing.assert_close(run.gan.G_ema.points.data, 1.5 * torch.tensor(PERFECT))
+
+
+@pytest.mark.parametrize(("made", "interrupted"), [(evaluation(), 0), (FULL, 15)])
+def test_without_a_report_and_when_interrupted_it_is_left_out(
+    tmp_path: Path, made: Evaluation, interrupted: int
+) -> None:
+    ended(tmp_path, made, interrupted)
+    assert "report" not in summary(tmp_path)
+
+
+def test_the_report_is_checked_before_the_run_begins(tmp_path: Path) -> None:
+    made = evaluation(report=Report(num_samples=0, seed=4))
+    with pytest.raises(UserError, match=r"metrics\.report\.num_samples must be at least 1 for the score modes, got 0"):
+        Run(Evaluate(made, every=2, path=str(tmp_path)))
+    with pytest.raises(ValueError, match=r"metrics\.report\.seed must be another than metrics\.seed.*, got 0"):
+        evaluation(report=Report(num_samples=12, seed=0))
