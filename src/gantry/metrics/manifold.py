@@ -62,7 +62,7 @@ def manifold_scores(real: Tensor, fake: Tensor, k: int, density_k: int) -> tuple
     of balls of real images that a sample is in, with density_k, over density_k (eq. 6 of Naeem et al.). Coverage:
     the share of real images whose ball has a sample in it (eq. 7).
 
-    Beside the features it needs at most about 200 MB, whatever N and M.
+    Beside the features it needs at most about 250 MB, whatever N and M: where all samples are in all balls.
     """
     neighbours = nearest_others(real, max(k, density_k))[0]
     real_reach, dense_reach = neighbours[:, k - 1], neighbours[:, density_k - 1]

@@ -22,7 +22,8 @@ class Statistics:
         device = float64_device(device)
         self.n = 0
         self.mean = torch.zeros(dim, dtype=torch.float64, device=device)
-        self._lower = torch.zeros(dim, dim, dtype=torch.float64, device=device)  # above the diagonal: anything
+        self._scatter = torch.zeros(dim, dim, dtype=torch.float64, device=device)
+        self._symmetric = True  # or only the lower triangle of it counts
 
     def update(self, features: Tensor) -> None:
         """Take in features [N, F]; N may be 0."""
@@ -33,18 +34,23 @@ class Statistics:
         mean = x.mean(0)
         shift = mean - self.mean
         between = shift * (self.n * len(x) / total) ** 0.5
-        _add_products(self._lower, torch.cat([x - mean, between[None]]))
+        _add_products(self._scatter, torch.cat([x - mean, between[None]]))
+        self._symmetric = False
         self.mean += shift * (len(x) / total)
         self.n = total
 
     @property
     def scatter(self) -> Tensor:
         """The whole symmetric matrix [F, F]."""
-        return self._lower.tril() + self._lower.tril(-1).T
+        if not self._symmetric:
+            self._scatter.tril_().add_(self._scatter.tril(-1).T)
+            self._symmetric = True
+        return self._scatter
 
     @scatter.setter
     def scatter(self, matrix: Tensor) -> None:
-        self._lower = matrix.clone(memory_format=torch.contiguous_format)
+        self._scatter = matrix.clone(memory_format=torch.contiguous_format)
+        self._symmetric = True
 
     def over_ranks(self) -> "Statistics":
         """The statistics of all processes together; every process must call it, also one that saw nothing."""
