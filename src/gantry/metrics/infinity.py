@@ -31,7 +31,7 @@ class FrechetInfinity:
     samples of the same generator. For equal distributions the value is about 0, so it can be negative.
 
     It costs `blocks` + 3 distances and needs 8 samples for each feature: with fewer the bias is no line in 1 / N. On
-    Gaussians of 8 to 256 features, their variances equal or falling, 2 % of the bias at most was left at that
+    Gaussians of 8 to 256 features, their variances equal or falling, 3 % of the bias at most was left at that
     number, and the interval held the truth in 92 to 100 % of trials.
     """
 
