@@ -40,7 +40,7 @@ def test_dimensions_without_variance_change_nothing(ranks: tuple[int, int], dim:
     small = [covariance(6, rank, seed=rank) for rank in ranks]
     axes = rotation(dim, seed=3)[:, :6]
     large = [gaussian(torch.zeros(dim), axes @ S @ axes.T) for S in small]
-    assert [factor(statistics).shape[1] for statistics in large] == list(ranks)
+    assert [factor(statistics).matrix.shape[1] for statistics in large] == list(ranks)
     expected = frechet_distance(*[gaussian(torch.zeros(6), S) for S in small])
     assert frechet_distance(*large) == pytest.approx(expected, rel=1e-9)
 

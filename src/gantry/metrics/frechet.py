@@ -2,12 +2,12 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import ClassVar
+from typing import ClassVar, NamedTuple
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from scipy.linalg import lapack
+from scipy.linalg import blas, lapack
 
 from gantry.metrics.collected import Collected
 from gantry.metrics.score import Needs, metric_name
@@ -42,30 +42,55 @@ def frechet_distance(real: Statistics, fake: Statistics) -> float:
 
 def distance_from(real: Statistics) -> Callable[[Statistics], float]:
     """fake -> `frechet_distance(real, fake)`: the real covariance is factored once, for any number of fakes."""
-    mean, trace, L = real.mean.cpu(), float(real.covariance.trace()), factor(real)
+    mean, L = real.mean.cpu(), factor(real)
 
     def distance(fake: Statistics) -> float:
+        M = factor(fake)
         means = float((mean - fake.mean.cpu()).square().sum())
-        return means + trace + float(fake.covariance.trace()) - 2 * _trace_of_root(L, factor(fake))
+        return means + L.trace + M.trace - 2 * _trace_of_root(L, M)
 
     return distance
 
 
-def factor(statistics: Statistics) -> Matrix:
-    """L [F, r] with L L^T = the covariance; r is its rank, at most n - 1.
+class Factor(NamedTuple):
+    """`matrix` [F, r] times its transpose is a covariance of rank r and of this trace; lower triangular if r = F and
+    nothing was exchanged."""
 
-    Cholesky with pivoting stops where what is left is rounding. A square root of the full matrix would take
-    the root of that rounding, 1e-16 -> 1e-8, in every direction that the samples do not span.
+    matrix: Matrix
+    trace: float
+    triangular: bool
+
+
+def factor(statistics: Statistics) -> Factor:
+    """The Cholesky factor of the covariance; its rank is at most n - 1.
+
+    Where the samples do not span all directions, pivoting stops at what is rounding. A square root of the full
+    matrix would take the root of that rounding, 1e-16 -> 1e-8, in every direction that they do not span.
     """
-    lower, pivots, rank, _ = lapack.dpstrf(statistics.covariance.cpu().numpy(), lower=1)
+    covariance = statistics.covariance.cpu().numpy()
+    trace, largest, F = float(covariance.trace()), float(covariance.diagonal().max()), len(covariance)
+    if statistics.n > F:
+        lower, failed = lapack.dpotrf(covariance.T, lower=1, overwrite_a=1)
+        if not failed and lower.diagonal().min() ** 2 > F * np.finfo(np.float64).eps * largest:
+            return Factor(lower, trace, triangular=True)
+        covariance = statistics.covariance.cpu().numpy()  # again, for it was written over
+    lower, pivots, rank, _ = lapack.dpstrf(covariance, lower=1)
     rank = min(int(rank), statistics.n - 1)
     L = np.zeros((len(lower), rank))
     L[pivots - 1] = np.tril(lower)[:, :rank]
-    return L
+    return Factor(L, trace, triangular=False)
 
 
-def _trace_of_root(L: Matrix, M: Matrix) -> float:
+def _trace_of_root(L: Factor, M: Factor) -> float:
     """tr((L L^T M M^T)^(1/2)): the sum of the singular values of L^T M, from its smaller Gram matrix."""
-    A = L.T @ M if L.shape[1] <= M.shape[1] else M.T @ L
-    squares = torch.linalg.eigvalsh(torch.from_numpy(A @ A.T))
+    A = _product(L, M) if L.matrix.shape[1] <= M.matrix.shape[1] else _product(M, L)
+    gram = blas.dsyrk(1.0, A, lower=1)  # A A^T, half of it
+    squares = torch.linalg.eigvalsh(torch.from_numpy(gram))
     return float(squares.clamp(min=0).sqrt().sum())
+
+
+def _product(L: Factor, M: Factor) -> Matrix:
+    """L^T M."""
+    if L.triangular:
+        return np.asarray(blas.dtrmm(1.0, L.matrix, M.matrix, trans_a=1, lower=1))  # half a product
+    return L.matrix.T @ M.matrix

@@ -26,7 +26,7 @@ class Predictions:
         split = torch.arange(start, start + len(p), device=p.device) % SPLITS
         self.n.index_add_(0, split, torch.ones_like(p[:, 0]))
         self.p.index_add_(0, split, p)
-        self.p_log_p.index_add_(0, split, torch.xlogy(p, p).sum(1))
+        self.p_log_p.index_add_(0, split, -torch.special.entr(p).sum(1))  # faster than xlogy(p, p)
         self.winners += p.argmax(1).bincount(minlength=p.shape[1])
 
     def over_ranks(self) -> "Predictions":
