@@ -5,7 +5,7 @@ from hydra.core.hydra_config import HydraConfig
 from omegaconf import DictConfig, open_dict
 
 from gantry.runs import resolvers
-from gantry.runs.entry import CONFIGS, spell_out_terms
+from gantry.runs.shorthand import CONFIGS, spell_out
 from gantry.runs.validate import validate
 
 
@@ -22,6 +22,6 @@ def composed(*overrides: str, config_name: str = "train") -> DictConfig:
     HydraConfig.instance().set_config(cfg)
     with open_dict(cfg):
         del cfg["hydra"]
-    spell_out_terms(cfg)
+    spell_out(cfg)
     validate(cfg)
     return cfg

@@ -79,7 +79,7 @@ def test_the_checkpoint_is_a_choice(run: Path) -> None:
 
 
 def test_metrics_are_a_choice(run: Path) -> None:
-    assert scores_of(f"run={run}", "metrics=small", "~metrics.scores.cs").keys() == {"fd_digits"}
+    assert scores_of(f"run={run}", "metrics=small", "~metrics.scores.inception_score").keys() == {"fd_digits"}
 
 
 def test_the_real_images_as_samples_are_perfect(tmp_path: Path) -> None:

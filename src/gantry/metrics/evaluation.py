@@ -98,14 +98,16 @@ class Evaluation:
         """
         points = len(reference.shape) == 1
         if points != (self.extractor is None):
-            rule = "modes for points" if points else "an extractor's for images (small, inception)"
+            rule = "modes for points" if points else "an extractor's for images (small, inception, dinov2)"
             raise ValueError(f"metrics must be {rule}, got one that cannot score {reference.name}")
         if self.monitor not in self.names:
             raise ValueError(f"metrics.monitor must be one of {', '.join(self.names)}, got {self.monitor}")
         for name, score in self.scores.items():
-            if self.num_samples < score.fewest:
-                raise ValueError(f"{key} must be at least {score.fewest} for the score {name}, got {self.num_samples}")
-            check_real(reference, name, score)
+            fewest = score.fewest(self.features.dim)
+            if self.num_samples < fewest.samples:
+                rule = f"at least {fewest.samples} for the score {name} of {self.features.dim} features"
+                raise ValueError(f"{key} must be {rule}, got {self.num_samples}")
+            check_real(reference, name, score.needs, fewest)
 
     def read_real(self, reference: Reference, device: torch.device) -> Collected:
         """What the scores need to know of the real images; every process must call it."""

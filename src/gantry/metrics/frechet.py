@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from scipy.linalg import blas, lapack
 
 from gantry.metrics.collected import Collected
-from gantry.metrics.score import Needs, metric_name
+from gantry.metrics.score import Fewest, Needs, metric_name
 from gantry.metrics.statistics import Statistics
 
 Matrix = NDArray[np.float64]
@@ -22,10 +22,9 @@ class Frechet:
 
     needs: ClassVar[Needs] = Needs.SUMS
 
-    @property
-    def fewest(self) -> int:
-        """Two, for a covariance."""
-        return 2
+    def fewest(self, dim: int) -> Fewest:  # noqa: ARG002
+        """Two of each, for a covariance."""
+        return Fewest(2, 2)
 
     def names(self, extractor: str) -> tuple[str, ...]:
         """One name."""

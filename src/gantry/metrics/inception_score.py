@@ -8,7 +8,7 @@ from torch import Tensor
 
 from gantry.metrics.collected import Collected
 from gantry.metrics.predictions import SPLITS, Predictions
-from gantry.metrics.score import Needs, metric_name
+from gantry.metrics.score import Fewest, Needs, metric_name
 
 
 @dataclass(frozen=True)
@@ -17,10 +17,9 @@ class InceptionScore:
 
     needs: ClassVar[Needs] = Needs.SUMS
 
-    @property
-    def fewest(self) -> int:
-        """One for each split."""
-        return SPLITS
+    def fewest(self, dim: int) -> Fewest:  # noqa: ARG002
+        """One sample for each split."""
+        return Fewest(SPLITS)
 
     def names(self, extractor: str) -> tuple[str, ...]:
         """The mean over the splits and the standard deviation."""

@@ -15,7 +15,7 @@ from torch import Tensor
 
 from gantry.metrics.collected import Collected
 from gantry.metrics.frechet import distance_from
-from gantry.metrics.score import Needs, metric_name
+from gantry.metrics.score import Fewest, Needs, metric_name
 from gantry.metrics.statistics import Statistics
 
 COVERAGE = 0.95
@@ -44,10 +44,9 @@ class FrechetInfinity:
             rule = f"{BLOCKS[0]} to {BLOCKS[-1]}"
             raise ValueError(f"blocks of the Frechet distance at infinity must be {rule}, got {self.blocks}")
 
-    @property
-    def fewest(self) -> int:
-        """One for each block; 8 for each feature are asked for when it is known how many those are."""
-        return self.blocks
+    def fewest(self, dim: int) -> Fewest:
+        """Enough samples for the bias to be a line in 1 / N."""
+        return Fewest(max(FEWEST * dim, self.blocks), 2)
 
     def names(self, extractor: str) -> tuple[str, ...]:
         """The value at infinity and the ends of its interval."""
@@ -56,8 +55,8 @@ class FrechetInfinity:
     def __call__(self, real: Collected, fake: Collected) -> tuple[float, ...]:
         assert fake.features is not None
         N, F = fake.features.shape
-        if max(FEWEST * F, self.blocks) > N:
-            rule = f"at least {max(FEWEST * F, self.blocks)} to extrapolate the distance between {F} features"
+        if self.fewest(F).samples > N:
+            rule = f"at least {self.fewest(F).samples} to extrapolate the distance between {F} features"
             raise ValueError(f"metrics.num_samples must be {rule}, got {N}")
         distance = distance_from(real.statistics)
         D = distance(fake.statistics)

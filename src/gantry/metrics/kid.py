@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from gantry.metrics.collected import Collected
-from gantry.metrics.score import Needs, metric_name
+from gantry.metrics.score import Fewest, Needs, metric_name
 
 BLOCK = 1024  # rows of a kernel matrix that are held at a time
 Rows = NDArray[np.float32]
@@ -25,10 +25,9 @@ class KernelDistance:
     seed: int = 2020
     needs: ClassVar[Needs] = Needs.FEATURES
 
-    @property
-    def fewest(self) -> int:
-        """One subset."""
-        return self.subset_size
+    def fewest(self, dim: int) -> Fewest:  # noqa: ARG002
+        """One subset of each."""
+        return Fewest(self.subset_size, self.subset_size)
 
     def names(self, extractor: str) -> tuple[str, ...]:
         """The mean over the subsets and the standard deviation."""

@@ -13,7 +13,7 @@ from torch import Tensor
 
 from gantry.metrics.collected import Collected
 from gantry.metrics.distances import Pairs, exact_squared_distances, nearest_others, pairs_within
-from gantry.metrics.score import Needs, metric_name
+from gantry.metrics.score import Fewest, Needs, metric_name
 
 
 @dataclass(frozen=True)
@@ -33,6 +33,10 @@ class Manifold:
         for key, k in (("k of precision", self.k), ("density_k of density", self.density_k)):
             if k < 1:
                 raise ValueError(f"{key} must be at least 1, got {k}")
+
+    def fewest(self, dim: int) -> Fewest:  # noqa: ARG002
+        """One more than the neighbours that are looked for."""
+        return Fewest(self.k + 1, max(self.k, self.density_k) + 1)
 
     def names(self, extractor: str) -> tuple[str, ...]:
         """Four names."""

@@ -1,6 +1,7 @@
 """Does the generator repeat its training images? Samples are compared with real images that it never saw:
 these are as near to the training images as chance brings them (Meehan, Chaudhuri and Dasgupta 2020)."""
 
+import math
 from dataclasses import dataclass
 from typing import ClassVar
 
@@ -9,7 +10,7 @@ from torch import Tensor
 
 from gantry.metrics.collected import Collected
 from gantry.metrics.distances import neighbours
-from gantry.metrics.score import Needs, metric_name
+from gantry.metrics.score import Fewest, Needs, metric_name
 
 
 @dataclass(frozen=True)
@@ -21,6 +22,10 @@ class Memorisation:
 
     quantile: float = 0.01
     needs: ClassVar[Needs] = Needs.FEATURES | Needs.HELD_OUT
+
+    def fewest(self, dim: int) -> Fewest:  # noqa: ARG002
+        """Held-out images among which the quantile is one image at least."""
+        return Fewest(1, held_out=math.ceil(1 / self.quantile) - 1)
 
     def names(self, extractor: str) -> tuple[str, ...]:
         """Two names."""

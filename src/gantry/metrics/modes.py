@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from gantry.metrics.collected import Collected
-from gantry.metrics.score import Needs
+from gantry.metrics.score import Fewest, Needs
 
 WITHIN = 3.0  # standard deviations from a mode in which a sample is of high quality
 
@@ -36,10 +36,9 @@ class PointModes:
     sigma: float
     needs: ClassVar[Needs] = Needs.FEATURES
 
-    @property
-    def fewest(self) -> int:
+    def fewest(self, dim: int) -> Fewest:  # noqa: ARG002
         """One."""
-        return 1
+        return Fewest(1)
 
     def names(self, extractor: str) -> tuple[str, ...]:  # noqa: ARG002
         """The first is the one to select by: it alone sees both what is missing and what is off."""
@@ -70,10 +69,9 @@ class ClassModes:
 
     needs: ClassVar[Needs] = Needs.SUMS
 
-    @property
-    def fewest(self) -> int:
+    def fewest(self, dim: int) -> Fewest:  # noqa: ARG002
         """One."""
-        return 1
+        return Fewest(1)
 
     def names(self, extractor: str) -> tuple[str, ...]:  # noqa: ARG002
         """The first is the one to select by."""

@@ -8,7 +8,7 @@ from torch import Tensor
 
 from gantry.metrics.collected import Collected
 from gantry.metrics.frechet import frechet_distance
-from gantry.metrics.score import Needs, metric_name
+from gantry.metrics.score import Fewest, Needs, metric_name
 from gantry.metrics.statistics import Statistics
 
 BLOCK = 4096  # images whose features are held in float64 at a time
@@ -31,10 +31,9 @@ class FrechetPerClass:
                 f"data.num_classes must be at least 1 for a distance within each class, got {self.num_classes}"
             )
 
-    @property
-    def fewest(self) -> int:
-        """Two for each class."""
-        return 2 * self.num_classes
+    def fewest(self, dim: int) -> Fewest:  # noqa: ARG002
+        """Two of each in each class."""
+        return Fewest(2 * self.num_classes, 2 * self.num_classes)
 
     def names(self, extractor: str) -> tuple[str, ...]:
         """The mean over the classes, the largest, then that of each."""

@@ -10,7 +10,7 @@ from torch import Tensor
 from gantry.metrics.cache import remembered
 from gantry.metrics.collected import Collected, Images, Reader
 from gantry.metrics.features import resizer_of
-from gantry.metrics.score import Needs, Score
+from gantry.metrics.score import Fewest, Needs
 from gantry.metrics.statistics import Statistics
 
 log = logging.getLogger(__name__)
@@ -34,19 +34,26 @@ class Reference:
     held_out: "Reference | None" = None
 
 
-def check_real(reference: Reference, name: str, score: Score) -> None:
+def check_real(reference: Reference, name: str, needs: Needs, fewest: Fewest) -> None:
     """Raise ValueError unless a score, called `name` in metrics.scores, can be made of these real images."""
-    if reference.count < score.fewest:
-        raise ValueError(
-            f"metrics.scores.{name} must be left out or set for {reference.count} real images of {reference.name}, "
-            f"got one that needs {score.fewest}"
-        )
-    if Needs.LABELS in score.needs and reference.labels is None:
+    _check_count(reference, name, fewest.real)
+    if Needs.LABELS in needs and reference.labels is None:
         raise ValueError(f"metrics.scores.{name} must be left out for images without classes, got {reference.name}")
-    if Needs.HELD_OUT in score.needs and reference.held_out is None:
+    if Needs.HELD_OUT not in needs:
+        return
+    if reference.held_out is None:
         raise ValueError(
             f"metrics.reference must be train, beside which images are held out, for the score {name}, "
             f"got {reference.split} of {reference.name}"
+        )
+    _check_count(reference.held_out, name, fewest.held_out)
+
+
+def _check_count(reference: Reference, name: str, fewest: int) -> None:
+    if reference.count < fewest:
+        raise ValueError(
+            f"metrics.scores.{name} must be left out or set for {reference.count} images of {reference.name} "
+            f"({reference.split}), got one that needs {fewest}"
         )
 
 

@@ -1,7 +1,7 @@
 """What a score is, and what it is called: "FID", "IS" and "KID" belong to the features of Inception-v3."""
 
 from enum import Flag, auto
-from typing import ClassVar, Protocol
+from typing import ClassVar, NamedTuple, Protocol
 
 from gantry.metrics.collected import Collected
 
@@ -18,14 +18,21 @@ class Needs(Flag):
     HELD_OUT = auto()
 
 
+class Fewest(NamedTuple):
+    """Images that a score needs at least."""
+
+    samples: int
+    real: int = 1
+    held_out: int = 0
+
+
 class Score(Protocol):
     """(real, fake) -> a number for each of the names; a frozen dataclass whose fields enter the protocol."""
 
     needs: ClassVar[Needs]
 
-    @property
-    def fewest(self) -> int:
-        """The smallest number of real images, and of samples, that it can be made of."""
+    def fewest(self, dim: int) -> Fewest:
+        """The smallest sets that it can be made of, with features [N, dim]."""
         ...
 
     def names(self, extractor: str) -> tuple[str, ...]:

@@ -10,15 +10,15 @@ import hydra
 from hydra.core.hydra_config import HydraConfig
 from hydra.errors import HydraException
 from hydra.types import RunMode
-from omegaconf import DictConfig, OmegaConf, open_dict
+from omegaconf import DictConfig, open_dict
 from omegaconf.errors import OmegaConfBaseException
 
 from gantry.runs import resolvers
-from gantry.runs.errors import UserError, mistakes, one_line, unknown_key
+from gantry.runs.errors import UserError, mistakes, one_line
 from gantry.runs.run_folder import check_new, check_same, read_config
+from gantry.runs.shorthand import CONFIGS, spell_out
 from gantry.runs.validate import validate
 
-CONFIGS = Path(__file__).parents[3] / "configs"
 Task = Callable[[DictConfig], Any]
 
 
@@ -58,7 +58,7 @@ def job(task: Task) -> Task:
                 cfg.run.overrides = [word for word in HydraConfig.get().overrides.task if not_of_one_start(word)]
         try:
             with mistakes():
-                spell_out_terms(cfg)
+                spell_out(cfg)
                 validate(cfg)
             return task(cfg)
         except UserError as error:
@@ -83,22 +83,10 @@ def refuse_early(config_name: str, argv: list[str]) -> None:
         HydraConfig.instance().set_config(cfg)
         with open_dict(cfg):
             del cfg["hydra"]
-        spell_out_terms(cfg)
+        spell_out(cfg)
         validate(cfg)
         if isinstance(cfg.get("run"), DictConfig):
             check_same(cfg, Path(cfg.resume)) if cfg.resume else check_new(Path(cfg.run.dir))
-
-
-def spell_out_terms(cfg: DictConfig) -> None:
-    """`+loss.d_terms.r1=5` stands for the term of configs/loss/term/r1.yaml with the weight 5."""
-    terms = OmegaConf.select(cfg, "loss.d_terms") or {}
-    known = {path.stem: path for path in (CONFIGS / "loss" / "term").glob("*.yaml")}
-    for name, weight in list(terms.items()):
-        if isinstance(weight, int | float):
-            if name not in known:
-                raise ValueError(unknown_key(f"loss.d_terms.{name}", known))
-            with open_dict(cfg):
-                terms[name] = OmegaConf.merge(OmegaConf.load(known[name]), {"weight": weight})
 
 
 def resumed(argv: list[str]) -> list[str]:

@@ -9,9 +9,9 @@ from typing import Any
 from omegaconf import DictConfig, OmegaConf, open_dict
 
 from gantry.metrics.protocol import differences
-from gantry.runs.entry import CONFIGS
 from gantry.runs.errors import mistakes
 from gantry.runs.run_folder import read_config, replace
+from gantry.runs.shorthand import CONFIGS, spell_out
 from gantry.runs.summary import read_summary, write_summary
 from gantry.runs.validate import check_real
 
@@ -54,6 +54,11 @@ def complete(cfg: DictConfig) -> None:
                 cfg.metrics = stored.metrics
         elif cfg.get("metrics") is None:
             cfg.metrics = OmegaConf.load(CONFIGS / "metrics" / "small.yaml")  # as in train.yaml
+        if cfg.scores is not None and cfg.metrics is not None:
+            cfg.metrics.scores = dict.fromkeys(cfg.scores, True)
+            if cfg.metrics.get("report") is not None:
+                cfg.metrics.report.scores = {}
+        spell_out(cfg)
     if "_target_" not in cfg.data:
         raise ValueError("data must be the data set to compare the samples with (data=cifar10, say), got none")
     if not OmegaConf.select(cfg, "metrics.scores"):
