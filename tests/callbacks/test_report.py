@@ -67,9 +67,7 @@ def test_without_a_report_and_when_interrupted_it_is_left_out(
 
 def test_the_report_is_checked_before_the_run_begins(tmp_path: Path) -> None:
     made = evaluation(report=Report(num_samples=0, seed=4))
-    with pytest.raises(
-        UserError, match=r"metrics\.report\.num_samples must be at least 1 for the score modes"
-    ):
+    with pytest.raises(UserError, match=r"metrics\.report\.num_samples must be at least 1 for the score modes"):
         Run(Evaluate(made, every=2, path=str(tmp_path)))
     with pytest.raises(ValueError, match=r"metrics\.report\.seed must be another than metrics\.seed.*, got 0"):
         evaluation(report=Report(num_samples=12, seed=0))

@@ -2,21 +2,23 @@
 
 import logging
 import time
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 from lightning import Callback, Trainer
 
 from gantry.metrics.evaluation import Evaluation
+from gantry.metrics.score import Needs
 from gantry.runs.description import JSON, read_description
 from gantry.runs.errors import mistakes
 from gantry.runs.generator import load_generator
 from gantry.runs.loggers import log_summary
+from gantry.runs.neighbours import FILE, write_neighbours
 from gantry.runs.references import reference_of
 from gantry.runs.summary import checkpoint_rule, write_summary
 from gantry.training.drawing import drawn_for
 from gantry.training.gan import GAN
-from gantry.training.sampling import Net
 
 log = logging.getLogger(__name__)
 
@@ -51,18 +53,22 @@ class Report(Callback):
         full = self.evaluation.full
         reference = reference_of(trainer.datamodule, full.reference)  # type: ignore[attr-defined]
         real = full.read_real(reference, gan.device)
-
-        def entry(G: Net, turn: int, kimg: float, rule: str) -> dict[str, Any]:
-            drawn = drawn_for(full, G, rule, gan.device)
-            scores = full(drawn.images, real, gan.device, drawn.labels)
-            protocol = full.protocol(reference, drawn.about).to_dict()
-            return {"turn": turn, "kimg": kimg, "scores": scores, "protocol": protocol}
-
-        entries = {"last": entry(gan.G_ema, gan.turn, gan.kimg, "last")}
-        best = self.folder / "generator" / "best"  # process 0 has written it before the scores of last were agreed on
-        if (best / JSON).is_file():
-            extra, rule = read_description(best).extra, checkpoint_rule(self.folder, "best")
-            entries["best"] = entry(load_generator(best, trust=True), extra["turn"], extra["kimg"], rule)
+        drawn = drawn_for(full, gan.G_ema, "last", gan.device)
+        fake = full.read_samples(drawn.images, gan.device, drawn.labels)
+        last = {"turn": gan.turn, "kimg": gan.kimg, "scores": full.compare(real, fake)}
+        if Needs.HELD_OUT in full.needs and trainer.is_global_zero:
+            write_neighbours(self.folder / "plots" / FILE, drawn, fake, reference, real)
+        entries = {"last": last | {"protocol": full.protocol(reference, drawn.about).to_dict()}}
+        folder = self.folder / "generator" / "best"  # process 0 has written it before the scores of last were agreed on
+        if (folder / JSON).is_file():
+            extra, rule = read_description(folder).extra, checkpoint_rule(self.folder, "best")
+            best = last
+            if extra["turn"] != gan.turn:
+                drawn = drawn_for(full, load_generator(folder, trust=True), rule, gan.device)
+                scores = full(drawn.images, real, gan.device, drawn.labels)
+                best = {"turn": extra["turn"], "kimg": extra["kimg"], "scores": scores}
+            about = replace(drawn.about, checkpoint=rule)
+            entries["best"] = best | {"protocol": full.protocol(reference, about).to_dict()}
         return entries
 
 

@@ -17,7 +17,6 @@ from gantry.metrics.features import Extractor, Points, resizer_of
 from gantry.metrics.protocol import Protocol, Samples, versions
 from gantry.metrics.reference import Reference, check_real, read
 from gantry.metrics.score import Needs, Score
-from gantry.metrics.statistics import float64_device
 
 
 @dataclass(frozen=True)
@@ -117,18 +116,25 @@ class Evaluation:
     def __call__(
         self, samples: Images, real: Collected, device: torch.device, labels: Tensor | None = None
     ) -> dict[str, float]:
-        """The scores of samples(start, stop), see `Reader.collect`, of the classes `labels` [num_samples].
+        """The scores of samples(start, stop) of the classes `labels` [num_samples]; every process must call it."""
+        return self.compare(real, self.read_samples(samples, device, labels))
 
-        Every process must call it. Batches are dealt out to the processes; all get the numbers of process 0.
+    def read_samples(self, samples: Images, device: torch.device, labels: Tensor | None = None) -> Collected:
+        """What the scores look at of samples(start, stop), see `Reader.collect`, of the classes `labels` [num_samples].
+
+        Batches are dealt out to the processes, all of which must call it; all get the same.
         """
         if Needs.LABELS in self.needs and labels is None:
             raise ValueError(
                 "metrics must be without scores per class for samples without classes (model.conditional=true has "
                 "them, as have folders by class and arr_1 of an .npz), got one"
             )
-        fake = replace(self._reader(device).collect(samples, self.num_samples), labels=labels)
+        return replace(self._reader(device).collect(samples, self.num_samples), labels=labels)
+
+    def compare(self, real: Collected, fake: Collected) -> dict[str, float]:
+        """The scores; every process must call it, and gets the numbers of process 0."""
         values = [value for score in self.scores.values() for value in score(real, fake)]
-        agreed = torch.tensor(values, dtype=torch.float64, device=float64_device(device))
+        agreed = torch.tensor(values, dtype=torch.float64, device=fake.statistics.mean.device)
         world.sum_(agreed if world.rank() == 0 else agreed.zero_())
         return dict(zip(self.names, agreed.tolist()))
 

@@ -11,9 +11,11 @@ from torch import nn
 from gantry.metrics.evaluation import Evaluation
 from gantry.metrics.protocol import Samples
 from gantry.metrics.reference import Reference
+from gantry.metrics.score import Needs
 from gantry.runs.build import build
 from gantry.runs.description import find_generator
 from gantry.runs.generator import load_generator, rebuild
+from gantry.runs.neighbours import FILE, write_neighbours
 from gantry.runs.references import reference_of
 from gantry.runs.run_folder import whole_checkpoint
 from gantry.runs.sample_files import SampleFiles, open_samples
@@ -37,9 +39,12 @@ def score(cfg: DictConfig) -> dict[str, Any]:
     evaluation.check(reference, "num_samples")
     subject = of_files(files, evaluation) if files else drawn_for(evaluation, *generator_of(cfg), device)
     real = evaluation.read_real(reference, device)
+    fake = evaluation.read_samples(subject.images, device, subject.labels)
+    if Needs.HELD_OUT in evaluation.needs:
+        write_neighbours(Path(cfg.output) / FILE, subject, fake, reference, real)
     return {
         "of": str(cfg.samples or cfg.run),
-        "scores": evaluation(subject.images, real, device, subject.labels),
+        "scores": evaluation.compare(real, fake),
         "protocol": evaluation.protocol(reference, subject.about).to_dict(),
     }
 

@@ -1,0 +1,37 @@
+"""Samples beside the training images that they are nearest to: what a share of copies cannot show."""
+
+from pathlib import Path
+
+import torch
+from torch import Tensor
+
+from gantry.metrics.collected import Collected
+from gantry.metrics.distances import neighbours
+from gantry.metrics.reference import Reference
+from gantry.pixels import to_uint8
+from gantry.runs.grids import grid, write_png
+from gantry.training.drawing import Drawn
+
+COLUMNS, ROWS = 10, 3  # pairs: the samples of a row stand above the training images that they are nearest to
+FILE = "neighbours.png"
+
+
+def write_neighbours(path: Path, drawn: Drawn, fake: Collected, reference: Reference, real: Collected) -> None:
+    """A picture of the samples that are nearest to a training image, the nearest first, in the features' distance.
+
+    Where samples have another shape than the real images, or are points, there is no picture.
+    """
+    if drawn.about.shape != reference.shape or len(reference.shape) != 3:
+        return
+    assert fake.features is not None
+    assert real.features is not None
+    distance, index = neighbours(fake.features, real.features)
+    suspects = distance.argsort()[: COLUMNS * ROWS]
+    samples = torch.cat([_bytes(drawn.images(i, i + 1)) for i in suspects.tolist()])
+    trained = torch.cat([_bytes(reference.images(i, i + 1)) for i in index[suspects].tolist()])
+    rows = zip(torch.split(samples, COLUMNS), torch.split(trained, COLUMNS))
+    write_png(grid(torch.cat([image for pair in rows for image in pair]), columns=COLUMNS), path)
+
+
+def _bytes(x: Tensor) -> Tensor:
+    return (x if x.dtype == torch.uint8 else to_uint8(x)).cpu()
