@@ -53,8 +53,19 @@ def test_best_and_last_are_scored_by_the_full_protocol(tmp_path: Path) -> None:
     assert (best["protocol"]["checkpoint"], last["protocol"]["checkpoint"]) == (RULE, "last")
     assert run.logger.summary["report/best/high_quality"] == 1.0
     assert run.logger.summary["report/last/high_quality"] == 0.0
+    assert run.logger.config["report/protocol/num_samples"] == 12
     assert summary(tmp_path)["last"]["protocol"]["num_samples"] == 8  # what selected stands as it was
     torch.testing.assert_close(run.gan.G_ema.points.data, 1.5 * torch.tensor(PERFECT))
+
+
+def test_a_best_that_is_the_last_is_scored_once(tmp_path: Path) -> None:
+    run = ended(tmp_path, FULL, interrupted=15)
+    run.gan.interrupted, run.gan.turn = 0, 2
+    ReportCallback(FULL, str(tmp_path)).on_train_end(run.trainer, run.gan)
+    report = summary(tmp_path)["report"]
+    assert report["best"]["scores"] == report["last"]["scores"]
+    assert report["best"]["scores"]["high_quality"] == 0.0  # of the generator at hand, not of the file
+    assert (report["best"]["protocol"]["checkpoint"], report["last"]["protocol"]["checkpoint"]) == (RULE, "last")
 
 
 @pytest.mark.parametrize(("made", "interrupted"), [(evaluation(), 0), (FULL, 15)])

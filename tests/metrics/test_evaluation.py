@@ -1,4 +1,6 @@
+from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
@@ -7,8 +9,14 @@ from toy_extractor import Toy, cut, evaluation, images, reference
 
 from gantry import world
 from gantry.metrics.collected import Reader
-from gantry.metrics.evaluation import Evaluation
+from gantry.metrics.evaluation import Evaluation, Report
+from gantry.metrics.frechet import Frechet
+from gantry.metrics.infinity import FrechetInfinity
+from gantry.metrics.kid import KernelDistance
+from gantry.metrics.manifold import Manifold
+from gantry.metrics.memorisation import Memorisation
 from gantry.metrics.modes import PointModes
+from gantry.metrics.per_class import FrechetPerClass
 from gantry.metrics.reference import Reference
 from gantry.metrics.score import Needs
 from gantry.pixels import from_uint8
@@ -63,7 +71,9 @@ def test_any_batch_size_gives_the_same_numbers() -> None:
 
 def test_names_and_values() -> None:
     itself = scores(images(31, seed=0), 31)
-    assert list(itself) == ["fd_toy", "cs_toy", "cs_toy_std", "kl", "modes", "kd_toy", "kd_toy_std"]
+    assert list(itself)[:7] == ["fd_toy", "cs_toy", "cs_toy_std", "kl", "modes", "kd_toy", "kd_toy_std"]
+    assert list(itself)[7:] == ["precision_toy", "recall_toy", "density_toy", "coverage_toy"]
+    assert (itself["precision_toy"], itself["recall_toy"], itself["coverage_toy"]) == (1, 1, 1)
     assert itself["fd_toy"] == pytest.approx(0, abs=1e-9)
     assert 1 < itself["cs_toy"] < 4
 
@@ -132,3 +142,47 @@ def test_mistakes_are_named() -> None:
         Evaluation({}, 20, None, "min").check(real)
     with pytest.raises(ValueError, match=r"metrics\.weights must be null .* got w\.pth"):
         Evaluation(evaluation().scores, 20, "fd_toy", "min", extractor=Toy, weights="w.pth")
+
+
+def test_scores_that_need_more_than_there_is_are_refused_before_anything_is_read() -> None:
+    x = images(31, seed=0)
+    labelled = replace(reference(x), labels=torch.arange(31) % 3, held_out=reference(images(20, seed=1)))
+
+    def refused(score: Any, match: str, real: Reference = labelled, num_samples: int = 40) -> None:
+        made = Evaluation({"it": score}, num_samples, score.names("toy")[0], "min", extractor=Toy)
+        with pytest.raises(ValueError, match=match):
+            made.check(real)
+        assert made.features.seen == 0  # type: ignore[attr-defined]
+
+    refused(KernelDistance(subset_size=50), r"metrics\.num_samples must be at least 50 for the score it .* got 40")
+    refused(KernelDistance(subset_size=35), r"metrics\.scores\.it must be .* 31 images of noise \(train\), .* needs 35")
+    refused(FrechetInfinity(), r"at least 40 for the score it of 5 features, got 39", num_samples=39)
+    refused(FrechetPerClass(3), r"metrics\.scores\.it must be left out for images without classes", reference(x))
+    refused(Memorisation(), r"metrics\.reference must be train, .* for the score it, got train of noise", reference(x))
+    refused(Memorisation(quantile=0.01), r"must be left out or set for 20 images .* needs 99")
+
+
+def test_labels_and_held_out_images_reach_the_scores() -> None:
+    real, fake = images(60, seed=0), images(60, seed=1)
+    labelled = replace(reference(real), labels=torch.arange(60) % 2, held_out=reference(images(20, seed=2)))
+    scores = {"per_class": FrechetPerClass(2), "memorisation": Memorisation(quantile=0.1)}
+    made = Evaluation(scores, 60, None, "min", extractor=Toy, batch_size=7)
+    known = made.read_real(labelled, CPU)
+    result = made(cut(fake), known, CPU, labels=torch.arange(60) % 2)
+    assert 0.2 < result["nearer_toy"] < 0.8
+    assert result["fd_toy_class_mean"] > 0
+    copied = made(cut(real), known, CPU, labels=torch.arange(60) % 2)
+    assert (copied["nearer_toy"], copied["copies_toy"]) == (1, 1)
+    assert copied["fd_toy_class_mean"] == pytest.approx(0, abs=1e-9)
+    with pytest.raises(ValueError, match="metrics must be without scores per class for samples without classes"):
+        made(cut(fake), known, CPU)
+
+
+def test_the_report_is_the_same_evaluation_with_other_latents_and_more_scores() -> None:
+    report = Report(num_samples=30, seed=5, scores={"manifold": Manifold()})
+    made = Evaluation({"fd": Frechet()}, 20, "fd_toy", "min", extractor=Toy, batchnorm="batch", report=report)
+    extractor = made.features
+    assert made.full.features is extractor  # a large one is built once
+    assert (made.full.num_samples, made.full.seed, made.full.batchnorm) == (30, 5, "batch")
+    assert list(made.full.scores) == ["fd", "manifold"]
+    assert made.full.full == made.full

@@ -9,6 +9,7 @@ from gantry.metrics.features import Features
 from gantry.metrics.frechet import Frechet
 from gantry.metrics.inception_score import InceptionScore
 from gantry.metrics.kid import KernelDistance
+from gantry.metrics.manifold import Manifold
 from gantry.metrics.modes import ClassModes
 from gantry.metrics.reference import Reference
 
@@ -34,9 +35,9 @@ class Toy(nn.Module):
 def evaluation(
     num_samples: int = 20, seed: int = 0, batch_size: int = 7, cache: str | None = None, kernel: bool = True
 ) -> Evaluation:
-    """FD, CS, classes and KD of what the toy sees."""
+    """FD, CS, classes, KD, precision and its like of what the toy sees."""
     scores = {"fd": Frechet(), "cs": InceptionScore(), "modes": ClassModes()}
-    kd = {"kd": KernelDistance(subsets=4, subset_size=8)} if kernel else {}
+    kd = {"kd": KernelDistance(subsets=4, subset_size=8), "manifold": Manifold()} if kernel else {}
     return Evaluation(
         scores | kd,
         num_samples,

@@ -13,7 +13,7 @@ from gantry.metrics.score import Needs
 from gantry.runs.description import JSON, read_description
 from gantry.runs.errors import mistakes
 from gantry.runs.generator import load_generator
-from gantry.runs.loggers import log_summary
+from gantry.runs.loggers import log_config, log_summary
 from gantry.runs.neighbours import FILE, write_neighbours
 from gantry.runs.references import reference_of
 from gantry.runs.summary import checkpoint_rule, write_summary
@@ -42,6 +42,7 @@ class Report(Callback):
         with mistakes():
             entries = self.report(trainer, gan)
         if trainer.is_global_zero:
+            log_config(trainer.loggers, {"report": {"protocol": entries["last"]["protocol"]}}, {})
             for place, entry in entries.items():
                 log.info("%s, turn %d: %s", place, entry["turn"], in_words(entry["scores"]))
                 scores = entry["scores"].items()
