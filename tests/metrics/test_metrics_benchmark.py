@@ -66,6 +66,7 @@ def test_statistics_and_inception_scores_are_the_same(cases) -> None:  # type: i
         assert numbers(other)[0] == pytest.approx(float(ours.mean()), rel=0.01)
 
 
+@pytest.mark.slow
 def test_the_command_prints_a_row_for_each_measurement() -> None:
     command = [sys.executable, str(FOLDER / "metrics.py"), "--metrics", "IS", "precision, recall", *SIZES]
     environment = os.environ | {"OMP_NUM_THREADS": "1"}

@@ -1,5 +1,6 @@
 """The Frechet distance between Gaussians fitted to features (Heusel et al. 2017): FID with Inception-v3."""
 
+import math
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import ClassVar, NamedTuple
@@ -52,10 +53,11 @@ def distance_from(real: Statistics) -> Callable[[Statistics], float]:
 
 
 class Factor(NamedTuple):
-    """`matrix` [F, r] times its transpose is a covariance of rank r and of this trace; lower triangular if r = F and
-    nothing was exchanged."""
+    """A covariance of this trace is L L^T, L [F, r] being `matrix` times `scale`; r is its rank. `triangular`: r = F,
+    and L is lower triangular."""
 
     matrix: Matrix
+    scale: float
     trace: float
     triangular: bool
 
@@ -66,30 +68,28 @@ def factor(statistics: Statistics) -> Factor:
     Where the samples do not span all directions, pivoting stops at what is rounding. A square root of the full
     matrix would take the root of that rounding, 1e-16 -> 1e-8, in every direction that they do not span.
     """
-    covariance = statistics.covariance.cpu().numpy()
-    trace, largest, F = float(covariance.trace()), float(covariance.diagonal().max()), len(covariance)
-    if statistics.n > F:
-        lower, failed = lapack.dpotrf(covariance.T, lower=1, overwrite_a=1)
-        if not failed and lower.diagonal().min() ** 2 > F * np.finfo(np.float64).eps * largest:
-            return Factor(lower, trace, triangular=True)
-        covariance = statistics.covariance.cpu().numpy()  # again, for it was written over
-    lower, pivots, rank, _ = lapack.dpstrf(covariance, lower=1)
+    if statistics.n < 2:
+        raise ValueError(f"metrics.num_samples must be at least 2 for a covariance, got {statistics.n}")
+    scatter = statistics.lower.cpu().numpy()
+    F, scale = len(scatter), 1 / math.sqrt(statistics.n - 1)
+    trace, largest = float(scatter.trace()) * scale**2, scatter.diagonal().max()
+    if statistics.n > F:  # BLAS counts columns first: to it, the lower triangle of rows is the upper one of columns
+        upper, failed = lapack.dpotrf(scatter.copy().T, lower=0, overwrite_a=1)
+        if not failed and upper.diagonal().min() ** 2 > F * np.finfo(np.float64).eps * largest:
+            return Factor(upper.T, scale, trace, triangular=True)
+    upper, pivots, rank, _ = lapack.dpstrf(scatter.T, lower=0)
     rank = min(int(rank), statistics.n - 1)
-    L = np.zeros((len(lower), rank))
-    L[pivots - 1] = np.tril(lower)[:, :rank]
-    return Factor(L, trace, triangular=False)
+    L = np.zeros((F, rank))
+    L[pivots - 1] = np.tril(upper.T)[:, :rank]
+    return Factor(L, scale, trace, triangular=False)
 
 
 def _trace_of_root(L: Factor, M: Factor) -> float:
     """tr((L L^T M M^T)^(1/2)): the sum of the singular values of L^T M, from its smaller Gram matrix."""
-    A = _product(L, M) if L.matrix.shape[1] <= M.matrix.shape[1] else _product(M, L)
+    if L.triangular and M.triangular:
+        A = blas.dtrmm(1.0, L.matrix.T, M.matrix.T, side=1, trans_a=1, lower=0)  # M^T L, half a product
+    else:
+        A = L.matrix.T @ M.matrix if L.matrix.shape[1] <= M.matrix.shape[1] else M.matrix.T @ L.matrix
     gram = blas.dsyrk(1.0, A, lower=1)  # A A^T, half of it
     squares = torch.linalg.eigvalsh(torch.from_numpy(gram))
-    return float(squares.clamp(min=0).sqrt().sum())
-
-
-def _product(L: Factor, M: Factor) -> Matrix:
-    """L^T M."""
-    if L.triangular:
-        return np.asarray(blas.dtrmm(1.0, L.matrix, M.matrix, trans_a=1, lower=1))  # half a product
-    return L.matrix.T @ M.matrix
+    return float(squares.clamp(min=0).sqrt().sum()) * L.scale * M.scale
