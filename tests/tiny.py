@@ -35,6 +35,7 @@ class TinyGan:
     kimg_of_turn: float = 0.064
     scores: dict[str, float] = field(default_factory=dict)
     scored_at: int = -1
+    improved_at: int = -1
     device: str = "cpu"
 
     @property

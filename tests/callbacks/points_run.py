@@ -50,13 +50,15 @@ class Run:
     def __init__(self, callback: Any) -> None:
         real = Images(torch.tensor(PERFECT).repeat(10, 1), torch.zeros(20, dtype=torch.int64))
         splits = {"train": real, "test": real}
-        data = SimpleNamespace(name="two", shape=(2,), num_classes=0, reference=splits.__getitem__)
+        data = SimpleNamespace(name="two", shape=(2,), num_classes=0, flip=False, reference=splits.__getitem__)
         data.data = SimpleNamespace(test=real)
         self.logger = Logger()
-        self.trainer: Any = SimpleNamespace(loggers=[self.logger], datamodule=data, is_global_zero=True)
+        self.trainer: Any = SimpleNamespace(
+            loggers=[self.logger], datamodule=data, is_global_zero=True, callbacks=[callback]
+        )
         self.gan: Any = SimpleNamespace(G_ema=Constant().train(), device=torch.device("cpu"))
         self.gan.turn, self.gan.turns, self.gan.kimg = 0, 5, 0.0
-        self.gan.scores, self.gan.scored_at, self.gan.interrupted = {}, -1, False
+        self.gan.scores, self.gan.scored_at, self.gan.improved_at, self.gan.interrupted = {}, -1, -1, False
         self.callback = callback
         self.callback.setup(self.trainer, self.gan, "fit")
         self.callback.on_train_start(self.trainer, self.gan)

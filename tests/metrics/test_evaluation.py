@@ -90,7 +90,7 @@ def test_features_are_kept_in_the_order_of_the_samples_and_only_if_asked_for() -
     assert kept is not None
     torch.testing.assert_close(kept, Toy()(x).features)
     assert Reader(Toy(), 3, False, CPU).collect(cut(x), 10).features is None
-    assert evaluation(kernel=False).needs == Needs.SUMS
+    assert evaluation(kernel=False).needs == Needs.CLASSIFIER
 
 
 @pytest.mark.parametrize("wrong", [float("nan"), float("inf"), 255.0])

@@ -1,6 +1,5 @@
 """Whole training states on disk: the last two, and the best by the monitored score."""
 
-import math
 import os
 from pathlib import Path
 from typing import Any
@@ -14,28 +13,33 @@ class Checkpoints(Callback):
     """`last.ckpt` every `every` turns and at the end, `before.ckpt` its predecessor, `best.ckpt` when a score improves.
 
     A checkpoint is written to a temporary file, synced and renamed: whenever the program dies, what `last.ckpt`
-    names is whole. `best.ckpt` follows `monitor` among the scores of the Evaluate callback, which must come first.
+    names is whole. Comes after the Evaluate callback, which says what the best turn is.
     """
 
-    def __init__(self, folder: str, every: int, monitor: str | None = None, mode: str = "min") -> None:
-        self.folder, self.every, self.monitor, self.mode = Path(folder), every, monitor, mode
-        self.best: float | None = None
+    def __init__(self, folder: str, every: int) -> None:
+        self.folder, self.every = Path(folder), every
+        self.last_at, self.best_at = -1, -1  # turns that were written
 
     def on_train_batch_end(self, trainer: Trainer, gan: GAN, *_: Any) -> None:  # type: ignore[override]
-        improved = gan.scored_at == gan.turn and self.improves(gan.scores)
-        if improved:
-            assert self.monitor is not None
-            self.best = gan.scores[self.monitor]
-            self.write(trainer, "best.ckpt")
+        self.write_best(trainer, gan)
         if gan.turn % self.every == 0 or gan.turn == gan.turns or gan.interrupted:
-            self.write(trainer, "last.ckpt", before="before.ckpt")
+            self.write_last(trainer, gan)
 
-    def improves(self, scores: dict[str, float]) -> bool:
-        """Whether the monitored score is better than the best so far."""
-        if self.monitor is None or not math.isfinite(scores.get(self.monitor, math.nan)):
-            return False
-        score = scores[self.monitor]
-        return self.best is None or (score < self.best if self.mode == "min" else score > self.best)
+    def on_train_end(self, trainer: Trainer, gan: GAN) -> None:  # type: ignore[override]
+        self.write_best(trainer, gan)
+        self.write_last(trainer, gan)
+
+    def write_best(self, trainer: Trainer, gan: GAN) -> None:
+        """Write this turn as the best one, if it is and has not been written."""
+        if gan.improved_at == gan.turn != self.best_at:
+            self.best_at = gan.turn
+            self.write(trainer, "best.ckpt")
+
+    def write_last(self, trainer: Trainer, gan: GAN) -> None:
+        """Write this turn as the last one, if it has not been written."""
+        if gan.turn != self.last_at:
+            self.last_at = gan.turn
+            self.write(trainer, "last.ckpt", before="before.ckpt")
 
     def write(self, trainer: Trainer, name: str, before: str | None = None) -> None:
         """Write a checkpoint under its name; the one that bore the name is kept as `before`."""
@@ -48,12 +52,6 @@ class Checkpoints(Callback):
             part.replace(path)
             sync(self.folder)
         trainer.strategy.barrier()
-
-    def state_dict(self) -> dict[str, Any]:
-        return {"best": self.best}
-
-    def load_state_dict(self, state: dict[str, Any]) -> None:
-        self.best = state["best"]
 
 
 def sync(path: Path) -> None:

@@ -61,7 +61,7 @@ class CriticGap(Callback):
         x, c = x.to(gan.device, next(D.parameters()).dtype), c.to(gan.device)
         logits = torch.cat([D(*part) for part in zip(torch.split(x, self.batch_size), torch.split(c, self.batch_size))])
         D.train(training)
-        return float(logits.double().mean())
+        return float(logits.cpu().double().mean())
 
 
 def spread(split: Split, count: int) -> Images:

@@ -28,10 +28,10 @@ log = logging.getLogger(__name__)
 class Evaluate(Callback):
     """Scores of G_ema every `every` turns and at the end, computed by all processes together.
 
-    They are left in `gan.scores` with their turn in `gan.scored_at`, logged as `score/<name>`, and written to
-    summary.json in the run's folder `path` with their protocol: `last`, `best` by the evaluation's monitored
-    score, and with `at_start` those of the untrained generator as `start`. Comes before the callbacks that
-    look at scores. An evaluation without scores is never made.
+    They are left in `gan.scores` with their turn in `gan.scored_at`, and in `gan.improved_at` if they are the best so
+    far; logged as `score/<name>`, and written to summary.json in the run's folder `path` with their protocol: `last`,
+    `best` by the evaluation's monitored score, and with `at_start` those of the untrained generator as `start`. Comes
+    before the callbacks that look at scores. An evaluation without scores is never made.
     """
 
     reference: Reference
@@ -55,9 +55,10 @@ class Evaluate(Callback):
         if not self.evaluation.scores:
             return
         log_config(trainer.loggers, {"protocol": self.protocol(gan, "last")}, {})
-        if self.best:
-            for difference in differences(self.best["protocol"], self.protocol(gan, self.rule)):
-                log.warning("the best score so far was measured otherwise, %s", difference)
+        unlike = differences(self.best["protocol"], self.protocol(gan, self.rule)) if self.best else []
+        if unlike:
+            log.warning("the best score so far is forgotten, it was measured otherwise: %s", "; ".join(unlike))
+            self.best = {}
         if gan.turn == 0 and self.at_start:
             self.evaluate(trainer, gan)
 
@@ -82,6 +83,7 @@ class Evaluate(Callback):
         place = "last" if gan.turn else "start"
         entries = {place: record | {"protocol": self.protocol(gan, place)}}
         if gan.turn and self.improves(gan.scores):
+            gan.improved_at = gan.turn
             entries["best"] = self.best = record | {"protocol": self.protocol(gan, self.rule)}
         if trainer.is_global_zero:
             self.tell(trainer, gan, entries)

@@ -44,7 +44,14 @@ class Interrupts(Callback):
             gan.interrupted = self.signal
             trainer.should_stop = True
 
+    def on_train_end(self, trainer: Trainer, gan: GAN) -> None:  # type: ignore[override]  # noqa: ARG002
+        self.let_go()  # no turn follows at whose end a signal would be heeded
+
     def teardown(self, trainer: Trainer, gan: GAN, stage: str) -> None:  # type: ignore[override]  # noqa: ARG002
+        self.let_go()
+
+    def let_go(self) -> None:
+        """Give the signals their usual effect again."""
         for number, handler in self.before.items():
             signal.signal(number, handler)
         self.before = {}

@@ -8,6 +8,7 @@ from typing import Any
 
 from lightning import Callback, Trainer
 
+from gantry.callbacks.evaluate import Evaluate
 from gantry.metrics.evaluation import Evaluation
 from gantry.metrics.score import Needs
 from gantry.runs.description import JSON, read_description
@@ -16,7 +17,7 @@ from gantry.runs.generator import load_generator
 from gantry.runs.loggers import log_config, log_summary
 from gantry.runs.neighbours import FILE, write_neighbours
 from gantry.runs.references import reference_of
-from gantry.runs.summary import checkpoint_rule, write_summary
+from gantry.runs.summary import checkpoint_rule, read_summary, write_summary
 from gantry.training.drawing import drawn_for
 from gantry.training.gan import GAN
 
@@ -28,19 +29,21 @@ class Report(Callback):
 
     The checkpoint that looked best on the selecting samples was lucky with them; only fresh ones say how good it is.
     `report` in summary.json has both with their protocol, the loggers' summaries have `report/best/<name>` and
-    `report/last/<name>`. Comes after the Export callback, whose generators in `folder` it reads. An evaluation
-    without a report, and a run that was interrupted, leave it out.
+    `report/last/<name>`. Takes what is to be scored from the Evaluate callback, and the best generator from `folder`,
+    where the Export callback put it. A run that was interrupted makes its report when it is resumed.
     """
 
-    def __init__(self, evaluation: Evaluation, folder: str) -> None:
-        self.evaluation, self.folder = evaluation, Path(folder)
+    def __init__(self, folder: str) -> None:
+        self.folder = Path(folder)
 
-    def on_train_end(self, trainer: Trainer, gan: GAN) -> None:  # type: ignore[override]
-        if gan.interrupted or self.evaluation.report is None:
+    def on_fit_end(self, trainer: Trainer, gan: GAN) -> None:  # type: ignore[override]
+        evaluation = evaluation_of(trainer)
+        finished = gan.turn >= gan.turns and not gan.interrupted
+        if evaluation is None or evaluation.report is None or not finished or self.is_there(gan):
             return
         started = time.monotonic()
         with mistakes():
-            entries = self.report(trainer, gan)
+            entries = self.report(trainer, gan, evaluation.full)
         if trainer.is_global_zero:
             log_config(trainer.loggers, {"report": {"protocol": entries["last"]["protocol"]}}, {})
             for place, entry in entries.items():
@@ -49,9 +52,13 @@ class Report(Callback):
                 log_summary(trainer.loggers, {f"report/{place}/{name}": value for name, value in scores})
             write_summary(self.folder, {"report": entries | {"seconds": time.monotonic() - started}})
 
-    def report(self, trainer: Trainer, gan: GAN) -> dict[str, dict[str, Any]]:
+    def is_there(self, gan: GAN) -> bool:
+        """Whether a finished run, resumed, has its report already."""
+        last = read_summary(self.folder).get("report", {}).get("last", {})
+        return bool(last.get("turn") == gan.turn)
+
+    def report(self, trainer: Trainer, gan: GAN, full: Evaluation) -> dict[str, dict[str, Any]]:
         """The entries `last` and `best`; every process must call it."""
-        full = self.evaluation.full
         reference = reference_of(trainer.datamodule, full.reference)  # type: ignore[attr-defined]
         real = full.read_real(reference, gan.device)
         drawn = drawn_for(full, gan.G_ema, "last", gan.device)
@@ -71,6 +78,12 @@ class Report(Callback):
             about = replace(drawn.about, checkpoint=rule)
             entries["best"] = best | {"protocol": full.protocol(reference, about).to_dict()}
         return entries
+
+
+def evaluation_of(trainer: Trainer) -> Evaluation | None:
+    """What the Evaluate callback of a run evaluates by; None for a run without."""
+    callbacks: list[Any] = trainer.callbacks  # type: ignore[attr-defined]
+    return next((callback.evaluation for callback in callbacks if isinstance(callback, Evaluate)), None)
 
 
 def in_words(scores: dict[str, float]) -> str:

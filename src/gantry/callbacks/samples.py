@@ -44,7 +44,7 @@ class Samples(Callback):
             self.show(trainer, gan)
 
     def on_train_end(self, trainer: Trainer, gan: GAN) -> None:  # type: ignore[override]
-        if trainer.is_global_zero and any(self.folder.glob("*.png")):
+        if trainer.is_global_zero and any(path.stem.isdigit() for path in self.folder.glob("*.png")):
             path, grey = self.folder / "samples.webp", shape_of(gan)[0] == 1
             write_animation(frames(self.folder), path, MILLISECONDS, HOLD, lossless=grey)
 
@@ -71,7 +71,7 @@ def real_points(trainer: Trainer, gan: GAN) -> Tensor | None:
 
 def frames(folder: Path) -> Iterator[Image.Image]:
     """The pictures in a folder by turn, each with its turn below; evenly spaced ones of very many."""
-    pictures = sorted((int(path.stem), path) for path in folder.glob("*.png"))
+    pictures = sorted((int(path.stem), path) for path in folder.glob("*.png") if path.stem.isdigit())
     last = len(pictures) - 1
     for i in range(min(len(pictures), FRAMES)):
         turn, path = pictures[round(i * last / max(min(last, FRAMES - 1), 1))]

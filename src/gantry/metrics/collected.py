@@ -22,7 +22,8 @@ class Collected:
     float32 [N, F] on the CPU.
 
     `labels` int64 [N] are the classes that the images have or were drawn for, where they are known. `held_out`
-    has the features [M, F] of real images that were kept apart from the training, beside those that were not.
+    has the features [M, F] of real images that were kept apart from the training, beside those that were not, and
+    `mirrored` [N, F] those of the training images seen in a mirror, if the training mirrors them.
     """
 
     statistics: Statistics
@@ -30,6 +31,7 @@ class Collected:
     features: Tensor | None = None
     labels: Tensor | None = None
     held_out: Tensor | None = None
+    mirrored: Tensor | None = None
 
 
 @dataclass(frozen=True)

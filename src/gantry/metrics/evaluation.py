@@ -18,6 +18,8 @@ from gantry.metrics.protocol import Protocol, Samples, versions
 from gantry.metrics.reference import Reference, check_real, read
 from gantry.metrics.score import Needs, Score
 
+BATCHNORM = ("running", "standing", "batch")
+
 
 @dataclass(frozen=True)
 class Report:
@@ -58,6 +60,8 @@ class Evaluation:
         takes_file = self.extractor is not None and "weights" in inspect.signature(self.extractor).parameters
         if self.weights is not None and not takes_file:
             raise ValueError(f"metrics.weights must be null for this choice of metrics, got {self.weights}")
+        if self.batchnorm not in BATCHNORM:
+            raise ValueError(f"metrics.batchnorm must be one of {', '.join(BATCHNORM)}, got {self.batchnorm}")
         if self.report is not None and self.report.seed == self.seed:
             raise ValueError(f"metrics.report.seed must be another than metrics.seed, which selects, got {self.seed}")
 
@@ -106,6 +110,8 @@ class Evaluation:
             if self.num_samples < fewest.samples:
                 rule = f"at least {fewest.samples} for the score {name} of {self.features.dim} features"
                 raise ValueError(f"{key} must be {rule}, got {self.num_samples}")
+            if Needs.CLASSIFIER in score.needs and not self.features.num_classes:
+                raise ValueError(f"metrics.scores.{name} must be left out: {self.features.name} classifies nothing")
             check_real(reference, name, score.needs, fewest)
 
     def read_real(self, reference: Reference, device: torch.device) -> Collected:

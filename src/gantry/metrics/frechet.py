@@ -90,6 +90,8 @@ def _trace_of_root(L: Factor, M: Factor) -> float:
         A = blas.dtrmm(1.0, L.matrix.T, M.matrix.T, side=1, trans_a=1, lower=0)  # M^T L, half a product
     else:
         A = L.matrix.T @ M.matrix if L.matrix.shape[1] <= M.matrix.shape[1] else M.matrix.T @ L.matrix
+    if 0 in A.shape:  # a set without any spread
+        return 0.0
     gram = blas.dsyrk(1.0, A, lower=1)  # A A^T, half of it
     squares = torch.linalg.eigvalsh(torch.from_numpy(gram))
     return float(squares.clamp(min=0).sqrt().sum()) * L.scale * M.scale

@@ -15,7 +15,7 @@ from gantry.metrics.score import Fewest, Needs, metric_name
 class InceptionScore:
     """`is` or `cs_<extractor>`, and `..._std` over the splits: 1 to the number of classes, more is better."""
 
-    needs: ClassVar[Needs] = Needs.SUMS
+    needs: ClassVar[Needs] = Needs.CLASSIFIER
 
     def fewest(self, dim: int) -> Fewest:  # noqa: ARG002
         """One sample for each split."""

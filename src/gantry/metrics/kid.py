@@ -25,6 +25,11 @@ class KernelDistance:
     seed: int = 2020
     needs: ClassVar[Needs] = Needs.FEATURES
 
+    def __post_init__(self) -> None:
+        if self.subsets < 1 or self.subset_size < 2:
+            got = f"{self.subsets} and {self.subset_size}"
+            raise ValueError(f"subsets and subset_size of kid must be at least 1 and 2, got {got}")
+
     def fewest(self, dim: int) -> Fewest:  # noqa: ARG002
         """One subset of each."""
         return Fewest(self.subset_size, self.subset_size)

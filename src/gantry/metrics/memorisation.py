@@ -17,11 +17,16 @@ from gantry.metrics.score import Fewest, Needs, metric_name
 class Memorisation:
     """`nearer` and `copies`, or `..._<extractor>`: about 0.5 and `quantile` for a generator that is as near to
     its training images as held-out images are, 1 and 1 for one that copies; less than that is no merit in
-    itself, samples far from all images have 0 and 0. The real features must be those of the training images.
+    itself, samples far from all images have 0 and 0. The real features must be those of the training images; where
+    the training mirrors images, a copy of a mirrored one is a copy.
     """
 
     quantile: float = 0.01
     needs: ClassVar[Needs] = Needs.FEATURES | Needs.HELD_OUT
+
+    def __post_init__(self) -> None:
+        if not 0 < self.quantile < 1:
+            raise ValueError(f"quantile of memorisation must be between 0 and 1, got {self.quantile}")
 
     def fewest(self, dim: int) -> Fewest:  # noqa: ARG002
         """Held-out images among which the quantile is one image at least."""
@@ -36,8 +41,9 @@ class Memorisation:
         assert real.held_out is not None
         assert fake.features is not None
         self._check(len(real.held_out))
-        held_out, _ = neighbours(real.held_out, real.features)
-        samples, _ = neighbours(fake.features, real.features)
+        training = training_features(real)
+        held_out, _ = neighbours(real.held_out, training)
+        samples, _ = neighbours(fake.features, training)
         return share_nearer(samples, held_out), share_of_copies(samples, held_out, self.quantile)
 
     def _check(self, held_out: int) -> None:
@@ -46,6 +52,12 @@ class Memorisation:
                 f"quantile of memorisation must be at least 1 / {held_out + 1}, with {held_out} held-out images, "
                 f"and less than 1, got {self.quantile}"
             )
+
+
+def training_features(real: Collected) -> Tensor:
+    """Those of all images that D is trained on [N, F], or [2 N, F] with the mirrored ones behind."""
+    assert real.features is not None
+    return real.features if real.mirrored is None else torch.cat([real.features, real.mirrored])
 
 
 def share_nearer(samples: Tensor, held_out: Tensor) -> float:

@@ -67,7 +67,7 @@ class ClassModes:
     the even distribution, in nats (Metz et al. 2017, section 3.3.1; Srivastava et al. 2017, section 5.2).
     """
 
-    needs: ClassVar[Needs] = Needs.SUMS
+    needs: ClassVar[Needs] = Needs.CLASSIFIER
 
     def fewest(self, dim: int) -> Fewest:  # noqa: ARG002
         """One."""

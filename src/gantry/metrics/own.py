@@ -12,7 +12,10 @@ from gantry.metrics.features import Features
 from gantry.metrics.precision import full_precision
 from gantry.metrics.prepare import standardised
 from gantry.metrics.score import INCEPTION
+from gantry.metrics.small_net import SIZES
 from gantry.metrics.weights_file import one_line, read_tensors, refusal
+
+TAKEN = (INCEPTION, "dinov2", "stacked", *SIZES)  # how the names of other extractors begin
 
 
 class Own(nn.Module):
@@ -63,7 +66,7 @@ class Own(nn.Module):
 def _check(net: nn.Module, name: str, size: Sequence[int], mean: Sequence[float], std: Sequence[float]) -> None:
     if not isinstance(net, nn.Module):
         raise ValueError(f"metrics.extractor.net must be a torch.nn.Module, got {one_line(net)}")
-    if name == INCEPTION or not re.fullmatch(r"[A-Za-z]\w*", name):
+    if name.startswith(TAKEN) or not re.fullmatch(r"[A-Za-z]\w*", name):
         raise ValueError(f"metrics.extractor.name must be a word of your own, got {name}")
     if len(size) != 3 or size[0] not in (1, 3) or min(size) < 1:
         raise ValueError(f"metrics.extractor.size must be [1 or 3, H, W], got {list(size)}")

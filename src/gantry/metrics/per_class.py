@@ -33,7 +33,7 @@ class FrechetPerClass:
 
     def fewest(self, dim: int) -> Fewest:  # noqa: ARG002
         """Two of each in each class."""
-        return Fewest(2 * self.num_classes, 2 * self.num_classes)
+        return Fewest(2 * self.num_classes, 2 * self.num_classes, of_class=2)
 
     def names(self, extractor: str) -> tuple[str, ...]:
         """The mean over the classes, the largest, then that of each."""

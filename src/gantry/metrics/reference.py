@@ -7,6 +7,7 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
+from gantry import world
 from gantry.metrics.cache import remembered
 from gantry.metrics.collected import Collected, Images, Reader
 from gantry.metrics.features import resizer_of
@@ -21,7 +22,8 @@ class Reference:
     """`count` real images; `digest` is a hash of what they are, `name` and `split` are for people.
 
     images(start, stop) gives uint8 [n, *shape], or float for points. `labels` int64 [count] are their classes,
-    where there are any; `held_out` the real images that were kept apart, where these are what D is trained on.
+    where there are any; `held_out` the real images that were kept apart, where these are what D is trained on, and
+    `mirrored` says that D sees them in a mirror as well.
     """
 
     name: str
@@ -32,13 +34,20 @@ class Reference:
     images: Images = field(repr=False)
     labels: Tensor | None = field(default=None, repr=False)
     held_out: "Reference | None" = None
+    mirrored: bool = False
+
+    @property
+    def in_mirror(self) -> "Reference":
+        """The same images, left and right exchanged."""
+        images = self.images
+        return replace(self, digest=f"{self.digest} mirrored", images=lambda start, stop: images(start, stop).flip(-1))
 
 
 def check_real(reference: Reference, name: str, needs: Needs, fewest: Fewest) -> None:
     """Raise ValueError unless a score, called `name` in metrics.scores, can be made of these real images."""
     _check_count(reference, name, fewest.real)
-    if Needs.LABELS in needs and reference.labels is None:
-        raise ValueError(f"metrics.scores.{name} must be left out for images without classes, got {reference.name}")
+    if Needs.LABELS in needs:
+        _check_classes(reference, name, fewest.of_class)
     if Needs.HELD_OUT not in needs:
         return
     if reference.held_out is None:
@@ -47,6 +56,15 @@ def check_real(reference: Reference, name: str, needs: Needs, fewest: Fewest) ->
             f"got {reference.split} of {reference.name}"
         )
     _check_count(reference.held_out, name, fewest.held_out)
+
+
+def _check_classes(reference: Reference, name: str, fewest: int) -> None:
+    if reference.labels is None:
+        raise ValueError(f"metrics.scores.{name} must be left out for images without classes, got {reference.name}")
+    count, k = reference.labels.bincount().min(0)
+    if count < fewest:
+        rule = f"metrics.scores.{name} must be left out where a class has fewer than {fewest} images"
+        raise ValueError(f"{rule}, got {int(count)} of class {int(k)} of {reference.name}")
 
 
 def _check_count(reference: Reference, name: str, fewest: int) -> None:
@@ -63,7 +81,8 @@ def read(reference: Reference, needs: Needs, reader: Reader, cache: Path | None)
     if Needs.HELD_OUT not in needs:
         return real
     assert reference.held_out is not None
-    return replace(real, held_out=_read_set(reference.held_out, reader, cache).features)
+    mirrored = _read_set(reference.in_mirror, reader, cache).features if reference.mirrored else None
+    return replace(real, held_out=_read_set(reference.held_out, reader, cache).features, mirrored=mirrored)
 
 
 def _read_set(reference: Reference, reader: Reader, cache: Path | None) -> Collected:
@@ -80,7 +99,8 @@ def _read_set(reference: Reference, reader: Reader, cache: Path | None) -> Colle
 
     def make() -> dict[str, Tensor]:
         count, name = reference.count, reference.name
-        log.info("reading %d real images of %s with the extractor %s", count, name, extractor.name)
+        if world.rank() == 0:
+            log.info("reading %d real images of %s with the extractor %s", count, name, extractor.name)
         found = reader.collect(reference.images, count)
         return found.statistics.tensors() | ({} if found.features is None else {"features": found.features})
 

@@ -10,20 +10,23 @@ PUBLISHED = {"fd": "fid", "cs": "is", "kd": "kid"}
 
 
 class Needs(Flag):
-    """What a score looks at beside sums: the features of every image, their labels, held-out real images."""
+    """What a score looks at beside sums: a classifier's probabilities, the features of every image, the classes
+    that they have or were drawn for, held-out real images."""
 
     SUMS = 0
+    CLASSIFIER = auto()
     FEATURES = auto()
     LABELS = auto()
     HELD_OUT = auto()
 
 
 class Fewest(NamedTuple):
-    """Images that a score needs at least."""
+    """Images that a score needs at least, `of_class` of them real ones of each class."""
 
     samples: int
     real: int = 1
     held_out: int = 0
+    of_class: int = 0
 
 
 class Score(Protocol):

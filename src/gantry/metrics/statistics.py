@@ -47,15 +47,15 @@ class Statistics:
             self._symmetric = True
         return self._scatter
 
-    @property
-    def lower(self) -> Tensor:
-        """The scatter [F, F] where only the lower triangle and the diagonal count: what is above may be anything."""
-        return self._scatter
-
     @scatter.setter
     def scatter(self, matrix: Tensor) -> None:
         self._scatter = matrix.clone(memory_format=torch.contiguous_format)
         self._symmetric = True
+
+    @property
+    def lower(self) -> Tensor:
+        """The scatter [F, F] where only the lower triangle and the diagonal count: what is above may be anything."""
+        return self._scatter
 
     def over_ranks(self) -> "Statistics":
         """The statistics of all processes together; every process must call it, also one that saw nothing."""

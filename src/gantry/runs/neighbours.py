@@ -7,6 +7,7 @@ from torch import Tensor
 
 from gantry.metrics.collected import Collected
 from gantry.metrics.distances import neighbours
+from gantry.metrics.memorisation import training_features
 from gantry.metrics.reference import Reference
 from gantry.pixels import to_uint8
 from gantry.runs.grids import grid, write_png
@@ -24,13 +25,19 @@ def write_neighbours(path: Path, drawn: Drawn, fake: Collected, reference: Refer
     if drawn.about.shape != reference.shape or len(reference.shape) != 3:
         return
     assert fake.features is not None
-    assert real.features is not None
-    distance, index = neighbours(fake.features, real.features)
-    suspects = distance.argsort()[: COLUMNS * ROWS]
+    distance, index = neighbours(fake.features, training_features(real))
+    columns = min(COLUMNS, len(distance))
+    suspects = distance.argsort()[: min(ROWS, len(distance) // columns) * columns]
     samples = torch.cat([_bytes(drawn.images(i, i + 1)) for i in suspects.tolist()])
-    trained = torch.cat([_bytes(reference.images(i, i + 1)) for i in index[suspects].tolist()])
-    rows = zip(torch.split(samples, COLUMNS), torch.split(trained, COLUMNS))
-    write_png(grid(torch.cat([image for pair in rows for image in pair]), columns=COLUMNS), path)
+    trained = torch.cat([trained_on(reference, i) for i in index[suspects].tolist()])
+    rows = zip(torch.split(samples, columns), torch.split(trained, columns))
+    write_png(grid(torch.cat([image for pair in rows for image in pair]), columns=columns), path)
+
+
+def trained_on(reference: Reference, i: int) -> Tensor:
+    """The i-th of the training images and, behind them, the mirrored ones: uint8 [1, C, H, W]."""
+    shown = reference if i < reference.count else reference.in_mirror
+    return _bytes(shown.images(i % reference.count, i % reference.count + 1))
 
 
 def _bytes(x: Tensor) -> Tensor:

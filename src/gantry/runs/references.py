@@ -1,6 +1,7 @@
 """The real images that an evaluation compares with: a split of the data set, or images from anywhere."""
 
 import hashlib
+from dataclasses import replace
 from pathlib import Path
 
 from torch import Tensor
@@ -18,7 +19,7 @@ def reference_of(data: DataModule, where: str) -> Reference:
     if where not in ("train", "test"):
         return _of_path(Path(where).expanduser(), data.shape)
     held_out = _of_split(data, "test") if where == "train" and len(data.data.test) else None
-    return _of_split(data, where, held_out)
+    return replace(_of_split(data, where, held_out), mirrored=data.flip and where == "train")
 
 
 def _of_split(data: DataModule, split: str, held_out: Reference | None = None) -> Reference:

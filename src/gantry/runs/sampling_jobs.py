@@ -1,6 +1,7 @@
 """The kinds of output of sample.py. Memory is bounded by the batch, whatever the number of samples."""
 
 import math
+import re
 import zipfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -42,7 +43,7 @@ def available(device: str) -> str:
     """The device of that name, for "auto" the best there is. Raises ValueError for one that is not there."""
     accelerator = torch.accelerator.current_accelerator(check_available=True)
     devices = [accelerator.type, "cpu"] if accelerator else ["cpu"]
-    if device != "auto" and device.partition(":")[0] not in devices:
+    if not re.fullmatch(rf"auto|({'|'.join(devices)})(:\d+)?", device):
         raise ValueError(f"device must be auto or {' or '.join(devices)} on this machine, got {device}")
     return devices[0] if device == "auto" else device
 

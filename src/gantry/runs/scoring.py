@@ -12,7 +12,7 @@ from gantry.metrics.protocol import differences
 from gantry.runs.errors import mistakes
 from gantry.runs.run_folder import read_config, replace
 from gantry.runs.shorthand import CONFIGS, spell_out
-from gantry.runs.summary import read_summary, write_summary
+from gantry.runs.summary import finite, read_summary, write_summary
 from gantry.runs.validate import check_real
 
 log = logging.getLogger(__name__)
@@ -30,7 +30,7 @@ def evaluate(cfg: DictConfig) -> dict[str, float]:
     for line in beside(record, Path(cfg.run)) if cfg.run is not None else ():
         print(line)
     path = Path(cfg.output) / "scores.json"
-    replace(path, json.dumps(record, indent=2) + "\n")
+    replace(path, json.dumps(finite(record), indent=2, allow_nan=False) + "\n")
     if cfg.run is not None:
         earlier = read_summary(Path(cfg.run)).get("evaluations", [])
         write_summary(Path(cfg.run), {"evaluations": [*earlier, record]})
@@ -55,7 +55,7 @@ def complete(cfg: DictConfig) -> None:
         elif cfg.get("metrics") is None:
             cfg.metrics = OmegaConf.load(CONFIGS / "metrics" / "small.yaml")  # as in train.yaml
         if cfg.scores is not None and cfg.metrics is not None:
-            cfg.metrics.scores = dict.fromkeys(cfg.scores, True)
+            cfg.metrics.scores = dict.fromkeys([cfg.scores] if isinstance(cfg.scores, str) else cfg.scores, True)
             if cfg.metrics.get("report") is not None:
                 cfg.metrics.report.scores = {}
         spell_out(cfg)
@@ -66,8 +66,8 @@ def complete(cfg: DictConfig) -> None:
 
 
 def run_of(checkpoint: str | None) -> str | None:
-    """The run that a checkpoint file lies in: RUN/checkpoints/last.ckpt."""
-    if checkpoint is None or not Path(checkpoint).is_file():
+    """The run that a checkpoint or a generator lies in: RUN/checkpoints/last.ckpt, RUN/generator/best."""
+    if checkpoint is None or not Path(checkpoint).exists():
         return None
     return str(Path(checkpoint).resolve().parents[1])
 

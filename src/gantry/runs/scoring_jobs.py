@@ -6,7 +6,7 @@ from typing import Any
 
 import torch
 from omegaconf import DictConfig, OmegaConf
-from torch import nn
+from torch import Tensor, nn
 
 from gantry.metrics.evaluation import Evaluation
 from gantry.metrics.protocol import Samples
@@ -80,9 +80,15 @@ def files_of(cfg: DictConfig, reference: Reference) -> SampleFiles | None:
 
 
 def of_files(files: SampleFiles, evaluation: Evaluation) -> Drawn:
-    """The first samples of files, as an evaluation looks at them."""
-    labels = None if files.labels is None else files.labels[: evaluation.num_samples]
-    return Drawn(files.images, labels, Samples(files.shape, "files"))
+    """As many samples of files as an evaluation looks at, spread evenly over them: they may be sorted by class."""
+    index = torch.linspace(0, files.count - 1, evaluation.num_samples, dtype=torch.float64).round().long()
+    labels = None if files.labels is None else files.labels[index]
+
+    def images(start: int, stop: int) -> Tensor:
+        return torch.cat([files.images(i, i + 1) for i in index[start:stop].tolist()])
+
+    everything = evaluation.num_samples == files.count
+    return Drawn(files.images if everything else images, labels, Samples(files.shape, "files"))
 
 
 def generator_of(cfg: DictConfig) -> tuple[Net, str]:

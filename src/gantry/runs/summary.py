@@ -16,7 +16,7 @@ def write_summary(folder: Path, entries: Mapping[str, Any]) -> None:
 
     An entry is replaced as a whole, for its scores and their protocol belong together.
     """
-    merged = read_summary(folder) | {name: _plain(entry) for name, entry in entries.items()}
+    merged = read_summary(folder) | {name: finite(entry) for name, entry in entries.items()}
     replace(folder / FILE, json.dumps(merged, indent=2, allow_nan=False) + "\n")
 
 
@@ -37,10 +37,10 @@ def checkpoint_rule(folder: Path, name: str) -> str:
     return str(protocol.get("checkpoint", name))
 
 
-def _plain(value: Any) -> Any:
+def finite(value: Any) -> Any:
     """JSON has no NaN and no infinity: they are written as null."""
     if isinstance(value, Mapping):
-        return {str(name): _plain(inner) for name, inner in value.items()}
+        return {str(name): finite(inner) for name, inner in value.items()}
     if isinstance(value, list | tuple):
-        return [_plain(inner) for inner in value]
+        return [finite(inner) for inner in value]
     return None if isinstance(value, float) and not math.isfinite(value) else value

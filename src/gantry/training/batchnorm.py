@@ -46,7 +46,7 @@ def norms(G: nn.Module) -> list[nn.modules.batchnorm._BatchNorm]:
 @torch.no_grad()
 def _stand(G: Net, seed: int) -> None:
     """Every process draws the same batches, and so has the same statistics."""
-    device = next(G.parameters()).device
+    weight = next(G.parameters())
     G.eval()
     for norm in norms(G):
         norm.reset_running_stats()
@@ -54,4 +54,4 @@ def _stand(G: Net, seed: int) -> None:
         norm.train()
     for start in range(0, BATCHES * BATCH, BATCH):
         z = latents(mix(seed, APART), start, start + BATCH, G.z_dim)
-        G(z.to(device), labels(start, start + BATCH, G.num_classes).to(device))
+        G(z.to(weight), labels(start, start + BATCH, G.num_classes).to(weight.device))

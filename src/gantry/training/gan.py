@@ -24,7 +24,8 @@ class GAN(LightningModule):
     """G and D, what they minimise and how they descend.
 
     `turns` is the budget, `batch_size` the number of real images of one update of D over all processes. After each
-    turn `turn` counts the finished ones; `scores` holds the latest metrics of G_ema and `scored_at` their turn.
+    turn `turn` counts the finished ones; `scores` holds the latest metrics of G_ema, `scored_at` their turn and
+    `improved_at` the turn of the best.
     `interrupted` is the number of the signal that ends the run, 0 while it goes on.
     """
 
@@ -47,7 +48,7 @@ class GAN(LightningModule):
         self.G_ema: Net = copy.deepcopy(G).eval().requires_grad_(False)
         self.loss, self.optim, self.ema, self.augment = loss, optim, ema, augment
         self.turns, self.batch_size, self.seed = turns, batch_size, seed
-        self.turn, self.scores, self.scored_at, self.interrupted = 0, dict[str, float](), -1, 0
+        self.turn, self.scores, self.scored_at, self.improved_at, self.interrupted = 0, dict[str, float](), -1, -1, 0
 
     @property
     def kimg(self) -> float:
