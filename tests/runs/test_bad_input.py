@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from composing import choices
+from composing import choices, composed
 from gantry.runs import resolvers
 from gantry.runs.entry import refuse_early, resumed
 from gantry.runs.errors import UserError, mistakes
@@ -34,6 +34,18 @@ MISTAKES = {
     "data.shape=[1,27,27]": "data.shape must have a side of 8, 10, 12",
     "data=ring": "data.shape must have a side of",
     "trainer=ddp_cpu data.batch_size=7": "data.batch_size must be a multiple of 2 (2 devices), got 7",
+    "trainer=ddp_cpu trainer.devices=0": "trainer.devices must be an integer of at least 1, -1 or auto for all, or",
+    "trainer=ddp_cpu trainer.devices=-2": "of different device numbers, got -2",
+    "trainer=ddp_cpu trainer.devices=-1": "trainer.devices must be an integer of at least 1 on the CPU, got -1",
+    "trainer=ddp_cpu trainer.devices=[0,1]": "trainer.devices must be an integer of at least 1 on the CPU, got [0, 1]",
+    "trainer=ddp trainer.devices=[1,1]": "of different device numbers, got [1, 1]",
+    "trainer=ddp trainer.devices=all": "of different device numbers, got all",
+    "trainer.devices=2": "trainer.devices must be 1 for this trainer (trainer=ddp or ddp_cpu for more), got 2",
+    "trainer=gpu trainer.devices=auto": "trainer.devices must be 1 for this trainer (trainer=ddp or ddp_cpu for more)",
+    "trainer=gpu trainer.devices=[0,1]": "for more), got [0, 1]",
+    "trainer.precision=16-mixed": "must be one of 32-true, bf16-mixed, bf16-true, 64-true, got 16-mixed",
+    "trainer.precision=16": "trainer.precision must be one of 32-true, bf16-mixed, bf16-true, 64-true, got 16",
+    "data=ring model=mlp augment=diffaugment": "augment must be none for points, got DiffAugment",
     "optim.accumulate=3": "data.batch_size must be a multiple of 3 (1 devices times 3 parts), got 64",
     "loss=wgan_gp model.D.norm=batch": "model.D.norm must not be batch with the penalties gp",
     "+loss.d_terms.r3=1": "loss.d_terms.r3 must be one of the known keys",
@@ -109,3 +121,15 @@ def test_a_damaged_checkpoint_is_noticed_and_the_one_before_is_used(tmp_path: Pa
 def test_a_run_without_a_checkpoint(tmp_path: Path) -> None:
     with pytest.raises(ValueError, match="resume must be the folder of a run with a checkpoint"):
         newest_checkpoint(tmp_path)
+    with pytest.raises(ValueError, match=r"checkpoint must be a \.ckpt file, got nope, which does not exist"):
+        whole_checkpoint(Path("nope"), "checkpoint", "a .ckpt file")
+
+
+@pytest.mark.parametrize("precision", ["32-true", "bf16-mixed", "bf16-true", "64-true", "32", "bf16", "64", "'32'"])
+def test_precisions_without_a_scaled_loss_are_taken(precision: str) -> None:
+    assert composed(f"trainer.precision={precision}").trainer.precision is not None
+
+
+def test_an_augmentation_of_images_and_none_of_points_are_taken() -> None:
+    assert composed("augment=diffaugment").augment.cutout > 0
+    assert list(composed("data=ring", "model=mlp").data.shape) == [2]

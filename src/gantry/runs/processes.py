@@ -20,6 +20,7 @@ from torch import distributed as dist
 
 VARIABLES = ("MASTER_ADDR", "MASTER_PORT", "WORLD_SIZE", "NODE_RANK", "LOCAL_RANK", "OMP_NUM_THREADS")
 PARENT = "GANTRY_PARENT"
+POLL = 0.5  # seconds between two looks at the children
 WELL = (0, 128 + signal.SIGINT, 128 + signal.SIGTERM)  # exit statuses of a run that ended as asked
 
 
@@ -35,14 +36,15 @@ def processes(count: int) -> Iterator[None]:
     os.environ |= shared_variables(count)
     torch.set_num_threads(int(os.environ["OMP_NUM_THREADS"]))
     children = [start(rank) for rank in range(1, count)]
-    threading.Thread(target=end_with, args=(children,), daemon=True).start()
+    over = threading.Event()
+    threading.Thread(target=end_with, args=(children, over), daemon=True).start()
     try:
         yield
         for child in children:
             if child.wait(timeout=60) not in WELL:
                 raise RuntimeError(f"a process of this run ended with exit status {child.returncode}")
     finally:
-        end(children)
+        end(children, over)
         restore(before)
 
 
@@ -66,11 +68,15 @@ def start(rank: int) -> subprocess.Popen[bytes]:
     return subprocess.Popen(command, env=os.environ | own, stdin=subprocess.DEVNULL)
 
 
-def end_with(children: list[subprocess.Popen[bytes]]) -> None:
-    """End this process when a child fails: the ranks that are left would wait for it for ever."""
-    for child in children:
-        if child.wait() not in WELL and child.returncode > 0:
-            print(f"error: a process of this run ended with exit status {child.returncode}", file=sys.stderr)
+def end_with(children: list[subprocess.Popen[bytes]], over: threading.Event) -> None:
+    """End this process when any child fails: the ranks that are left would wait for it for ever.
+
+    A signal that kills a child is a failure too (its status is negative), but for ours, which follows on `over`.
+    """
+    while not over.wait(POLL):
+        failed = [child.returncode for child in children if child.poll() not in (None, *WELL)]
+        if failed and not over.is_set():
+            print(f"error: a process of this run ended with exit status {failed[0]}", file=sys.stderr, flush=True)
             os._exit(1)
 
 
@@ -81,8 +87,9 @@ def end_without(parent: int) -> None:
     os._exit(1)
 
 
-def end(children: list[subprocess.Popen[bytes]]) -> None:
-    """Leave no process behind, and no process group."""
+def end(children: list[subprocess.Popen[bytes]], over: threading.Event) -> None:
+    """Leave no process behind, and no process group; who watches the children is told first that it is `over`."""
+    over.set()
     for child in children:
         child.terminate()
     if dist.is_available() and dist.is_initialized():

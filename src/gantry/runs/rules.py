@@ -1,7 +1,7 @@
 """What a value in the configuration may be: by the name of its key, and by the type of the argument it becomes."""
 
 import ast
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 Rule = tuple[str, Callable[[Any], bool]]
@@ -15,6 +15,16 @@ def whole(least: int) -> Rule:
 def real(least: float) -> Rule:
     """A number from `least` on."""
     return f"a number of at least {least:g}", lambda v: type(v) in (int, float) and v >= least
+
+
+PRECISIONS = ("32-true", "bf16-mixed", "bf16-true", "64-true")  # those that need no scaled loss
+SPELLINGS = (*PRECISIONS, "32", "bf16", "64", 32, 64)
+
+
+def _devices(value: Any) -> bool:
+    if isinstance(value, list):
+        return len(value) > 0 and all(type(v) is int and v >= 0 for v in value) and len(set(value)) == len(value)
+    return value == "auto" or (type(value) is int and (value == -1 or value >= 1))
 
 
 RULES: dict[str, Rule] = {
@@ -31,6 +41,8 @@ RULES: dict[str, Rule] = {
     "weight": real(0),
     "weight_decay": real(0),
     "half_life": real(0),
+    "precision": (f"one of {', '.join(PRECISIONS)}", lambda v: v in SPELLINGS),
+    "devices": ("an integer of at least 1, -1 or auto for all, or a list of different device numbers", _devices),
     "betas": ("two numbers in [0, 1)", lambda v: len(v) == 2 and all(0 <= b < 1 for b in v)),
 }
 
@@ -41,6 +53,13 @@ TYPES: dict[str, Rule] = {
     "bool": ("true or false", lambda v: type(v) is bool),
     "str": ("a text", lambda v: type(v) is str),
 }
+
+
+def count_of(devices: Any) -> int | None:
+    """How many processes a value of trainer.devices asks for; None for all that there are, which torch knows."""
+    if isinstance(devices, Sequence) and not isinstance(devices, str):
+        return len(devices)
+    return devices if isinstance(devices, int) and devices > 0 else None
 
 
 def rule_of(annotation: ast.expr | None) -> Rule | None:

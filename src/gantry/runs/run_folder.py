@@ -52,10 +52,13 @@ def check_same(cfg: DictConfig, folder: Path) -> None:
             raise ValueError(f"{key} must be {before.get(key)} as in the run to resume, got {now.get(key)}")
 
 
-def whole_checkpoint(path: Path) -> Path:
-    """The path, once every byte of the checkpoint has been checked against its checksums."""
+def whole_checkpoint(path: Path, key: str = "resume", wanted: str = "the folder of a run with a checkpoint") -> Path:
+    """The path, once every byte of the checkpoint has been checked against its checksums.
+
+    `key` is what the user named it by, and `wanted` what that must be. Raises ValueError.
+    """
     if not path.is_file():
-        raise ValueError(f"resume must be the folder of a run with a checkpoint, got {path}, which does not exist")
+        raise ValueError(f"{key} must be {wanted}, got {path}, which does not exist")
     try:
         with zipfile.ZipFile(path) as archive:
             damaged = archive.testzip()

@@ -20,7 +20,9 @@ from gantry.runs.build import build, build_all
 from gantry.runs.errors import mistakes
 from gantry.runs.loggers import close, log_config
 from gantry.runs.processes import processes
+from gantry.runs.rules import count_of
 from gantry.runs.summary import write_summary
+from gantry.runs.validate import check_batch
 from gantry.training.gan import GAN
 
 log = logging.getLogger(__name__)
@@ -31,13 +33,15 @@ def train(cfg: DictConfig) -> float | None:
     folder = Path(cfg.run.dir)
     quieten()
     with mistakes():
+        count = number_of_processes(cfg)
+        check_batch(cfg, count)
         checkpoint = starting_point(cfg, folder)
         gan = build_gan(cfg)
         data = build(cfg.data, batches_per_turn=gan.loss.batches_per_turn, seed=cfg.seed)
         data.setup("fit")
     if rank_of_this() == 0:
         run_folder.write_config(cfg, folder)
-    with processes(number_of_processes(cfg)):
+    with processes(count):
         with mistakes():
             trainer = build_trainer(cfg)
         fit(trainer, gan, data, checkpoint, cfg)
@@ -104,7 +108,8 @@ def number_of_processes(cfg: DictConfig) -> int:
     """Processes that the trainer wants on this machine."""
     if cfg.trainer.strategy == "auto":
         return 1
-    return cfg.trainer.devices if cfg.trainer.devices > 0 else torch.cuda.device_count()
+    every = 1 if cfg.trainer.accelerator == "cpu" else max(1, torch.cuda.device_count())
+    return count_of(cfg.trainer.devices) or every
 
 
 def quieten() -> None:

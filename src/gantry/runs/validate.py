@@ -3,7 +3,7 @@
 import ctypes
 import importlib
 import re
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +11,7 @@ from omegaconf import DictConfig, ListConfig, OmegaConf
 
 from gantry.data import files
 from gantry.runs.errors import unknown_key
-from gantry.runs.rules import RULES, Rule, rule_of
+from gantry.runs.rules import RULES, Rule, count_of, rule_of
 from gantry.runs.signatures import arguments
 
 
@@ -25,7 +25,7 @@ def validate(cfg: DictConfig) -> None:
     for key, name, value in leaves(cfg):
         if name in RULES and value is not None:
             obey(cfg, key, value, RULES[name])
-    for check in (check_side, check_devices, check_batch, check_critic_norm, check_folder):
+    for check in CHECKS:
         check(cfg)
     check_real("metrics.reference", OmegaConf.select(cfg, "metrics.reference"))
 
@@ -107,6 +107,17 @@ def check_side(cfg: DictConfig) -> None:
         getattr(importlib.import_module(module), function)(list(cfg.data.shape))
 
 
+def check_processes(cfg: DictConfig) -> None:
+    """One process, unless the strategy is made for more; processes on the CPU are counted, not listed."""
+    if OmegaConf.select(cfg, "trainer") is None:
+        return
+    devices = OmegaConf.select(cfg, "trainer.devices")
+    if OmegaConf.select(cfg, "trainer.accelerator") == "cpu" and (devices == -1 or isinstance(devices, ListConfig)):
+        raise ValueError(f"trainer.devices must be an integer of at least 1 on the CPU, got {devices}")
+    if OmegaConf.select(cfg, "trainer.strategy") == "auto" and count_of(devices) != 1:
+        raise ValueError(f"trainer.devices must be 1 for this trainer (trainer=ddp or ddp_cpu for more), got {devices}")
+
+
 def check_devices(cfg: DictConfig) -> None:
     """A GPU is there when one is asked for; asked of the driver, since importing torch takes seconds."""
     if OmegaConf.select(cfg, "trainer.accelerator") == "cuda" and not _cuda_works():
@@ -125,13 +136,16 @@ def _cuda_works() -> bool:
     return False
 
 
-def check_batch(cfg: DictConfig) -> None:
-    """Every process and every accumulation part gets the same number of images."""
-    devices = OmegaConf.select(cfg, "trainer.devices", default=1)
+def check_batch(cfg: DictConfig, devices: int | None = None) -> None:
+    """Every process and every accumulation part gets the same number of images.
+
+    `devices` of each machine where they have been counted; without, those of the configuration, if it says how many.
+    """
+    devices = devices or count_of(OmegaConf.select(cfg, "trainer.devices", default=1))
     nodes = OmegaConf.select(cfg, "trainer.num_nodes", default=1)
     parts = OmegaConf.select(cfg, "optim.accumulate", default=1)
     batch_size = OmegaConf.select(cfg, "data.batch_size")
-    if not isinstance(devices, int) or batch_size is None:
+    if devices is None or batch_size is None:
         return
     if batch_size % (devices * nodes * parts):
         what = f"{devices * nodes} devices" + (f" times {parts} parts" if parts > 1 else "")
@@ -148,6 +162,14 @@ def check_critic_norm(cfg: DictConfig) -> None:
         )
 
 
+def check_augment(cfg: DictConfig) -> None:
+    """DiffAugment moves pixels: there are none in points."""
+    shape, augment = (OmegaConf.select(cfg, key) for key in ("data.shape", "augment._target_"))
+    module, _, name = str(augment).rpartition(".")
+    if shape is not None and len(shape) != 3 and module == "gantry.augment.diffaugment":
+        raise ValueError(f"augment must be none for points, got {name}")
+
+
 def check_folder(cfg: DictConfig) -> None:
     """A source that wants at least so many images finds a folder with something in it."""
     source = OmegaConf.select(cfg, "data.source")
@@ -159,3 +181,14 @@ def check_real(key: str, where: str | None) -> None:
     """Real images to compare with can be there: the name of a split, or a path that exists."""
     if where not in (None, "train", "test") and not Path(str(where)).expanduser().exists():
         raise ValueError(f"{key} must be train, test, or a folder, .zip or .npz of real images, got {where}")
+
+
+CHECKS: tuple[Callable[[DictConfig], None], ...] = (
+    check_side,
+    check_processes,
+    check_devices,
+    check_batch,
+    check_critic_norm,
+    check_augment,
+    check_folder,
+)

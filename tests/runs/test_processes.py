@@ -1,0 +1,107 @@
+"""How many processes a run wants, and that a rank that dies ends the others."""
+
+import os
+import subprocess
+import threading
+import time
+from collections.abc import Iterator
+
+import pytest
+
+from composing import composed
+from gantry.runs import processes
+from gantry.runs.errors import UserError
+from gantry.runs.processes import end, end_with
+from gantry.runs.train import number_of_processes, train
+
+Children = list[subprocess.Popen[bytes]]
+
+
+class Ended(BaseException):
+    """In place of os._exit, which would end the tests."""
+
+
+@pytest.fixture
+def children(monkeypatch: pytest.MonkeyPatch) -> Iterator[Children]:
+    def exit_(status: int) -> None:
+        raise Ended(status)
+
+    monkeypatch.setattr(os, "_exit", exit_)
+    monkeypatch.setattr(processes, "POLL", 0.05)
+    started: Children = []
+    yield started
+    for child in started:
+        child.kill()
+        child.wait()
+
+
+def shell(command: str) -> subprocess.Popen[bytes]:
+    return subprocess.Popen(["sh", "-c", command])
+
+
+@pytest.mark.parametrize(("death", "status"), [("exit 3", 3), ("kill -9 $$", -9)])
+def test_any_child_that_fails_ends_this_process(
+    death: str, status: int, children: Children, capsys: pytest.CaptureFixture[str]
+) -> None:
+    children += [shell("exec sleep 20"), shell(death)]
+    started = time.monotonic()
+    with pytest.raises(Ended, match="1"):
+        end_with(children, threading.Event())
+    assert time.monotonic() - started < 10
+    assert capsys.readouterr().err == f"error: a process of this run ended with exit status {status}\n"
+
+
+def test_children_that_end_well_or_are_ended_by_us_are_no_failure(children: Children) -> None:
+    children += [shell("exec sleep 20"), shell("exit 0"), shell("exit 143")]
+    over = threading.Event()
+    failures: list[BaseException] = []
+
+    def watch() -> None:
+        try:
+            end_with(children, over)
+        except Ended as failure:
+            failures.append(failure)
+
+    watching = threading.Thread(target=watch)
+    watching.start()
+    children[1].wait()
+    children[2].wait()
+    time.sleep(0.2)
+    assert watching.is_alive()
+    end(children, over)
+    watching.join(timeout=10)
+    assert children[0].wait() < 0
+    assert (watching.is_alive(), failures) == (False, [])
+
+
+@pytest.fixture
+def three_gpus(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("gantry.runs.validate._cuda_works", lambda: True)
+    monkeypatch.setattr("torch.cuda.device_count", lambda: 3)
+
+
+@pytest.mark.usefixtures("three_gpus")
+@pytest.mark.parametrize(("devices", "count"), [("-1", 3), ("auto", 3), ("[0,2]", 2), ("[1]", 1), ("4", 4), ("1", 1)])
+def test_all_ways_to_say_how_many(devices: str, count: int) -> None:
+    cfg = composed("trainer=ddp", f"trainer.devices={devices}", "data.batch_size=96")
+    assert number_of_processes(cfg) == count
+
+
+def test_one_process_where_the_trainer_makes_no_more() -> None:
+    assert number_of_processes(composed()) == 1
+    assert number_of_processes(composed("trainer=ddp_cpu", "trainer.devices=auto")) == 1
+
+
+@pytest.mark.usefixtures("three_gpus")
+@pytest.mark.parametrize("devices", ["-1", "auto"])
+def test_a_batch_that_the_processes_cannot_share_is_refused_once_they_are_counted(
+    devices: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("gantry.runs.train.quieten", lambda: None)
+    cfg = composed("trainer=ddp", f"trainer.devices={devices}", "optim.accumulate=2", "run.dir=nowhere")
+    with pytest.raises(
+        UserError, match=r"^data\.batch_size must be a multiple of 6 \(3 devices times 2 parts\), got 64"
+    ):
+        train(cfg)
+    with pytest.raises(ValueError, match=r"data\.batch_size must be a multiple of 2 \(2 devices\), got 65"):
+        composed("trainer=ddp", "trainer.devices=[0,1]", "data.batch_size=65")
