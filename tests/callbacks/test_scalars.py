@@ -50,6 +50,15 @@ def test_a_run_interrupted_between_two_rows_goes_on_to_the_same_row() -> None:
     assert [without_speed(row) for row in recorder.rows] == [without_speed(row) for row in whole]
 
 
+def test_restored_sums_come_to_the_device_of_training_whether_or_not_they_are_seen_again() -> None:
+    before, after = Scalars(4), Scalars(4)
+    before.add(losses(3))  # with a lazy term
+    after.load_state_dict(before.state_dict())
+    after.on_train_start(trainer(), TinyGan(turns=10, turn=3, device="meta"))
+    after.add({name: value.to("meta") for name, value in losses(4).items()})  # without
+    assert {name: total.device.type for name, total in after.sums.items()} == dict.fromkeys(losses(3), "meta")
+
+
 def without_speed(row: tuple[int, dict[str, Any]]) -> tuple[int, dict[str, Any]]:
     return row[0], {name: value for name, value in row[1].items() if not name.startswith("speed/")}
 

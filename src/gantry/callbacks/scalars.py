@@ -28,6 +28,7 @@ class Scalars(Callback):
 
     def on_train_start(self, trainer: Trainer, gan: GAN) -> None:  # type: ignore[override]
         forget_after(trainer.loggers, gan.turn)
+        self.sums = {name: total.to(gan.device) for name, total in self.sums.items()}  # a checkpoint's lie on the CPU
 
     def on_train_batch_start(self, trainer: Trainer, gan: GAN, *_: Any) -> None:  # type: ignore[override]  # noqa: ARG002
         if self.since is None:
@@ -53,7 +54,7 @@ class Scalars(Callback):
         """Take in the scalars of a turn; a lazy term is not in every turn."""
         for name, value in scalars.items():
             value = value.detach().float()
-            self.sums[name] = self.sums[name].to(value.device) + value if name in self.sums else value
+            self.sums[name] = self.sums[name] + value if name in self.sums else value
             self.counts[name] = self.counts.get(name, 0) + 1
 
     def means(self) -> dict[str, float]:
