@@ -1,4 +1,6 @@
 import pickle
+import shutil
+import struct
 import zipfile
 from pathlib import Path
 
@@ -90,3 +92,76 @@ def test_an_npz_that_is_none_is_refused(tmp_path: Path) -> None:
     for name in ("named", "pickle", "text"):
         with pytest.raises(ValueError, match=r"samples must be an \.npz with arr_0"):
             open_samples(tmp_path / f"{name}.npz", 3)
+    np.save(tmp_path / "one.npy", pixels(2, 3))
+    (tmp_path / "one.npy").rename(tmp_path / "one.npz")
+    with pytest.raises(ValueError, match=r"with arr_0, got .*one\.npz: this is a single array"):
+        open_samples(tmp_path / "one.npz", 3)
+
+
+def zipped(path: Path, x: NDArray[np.uint8]) -> Path:
+    """An archive of pngs, stored as they are."""
+    write_pngs(path.with_suffix(""), x)
+    with zipfile.ZipFile(path, "w") as archive:
+        for file in sorted(path.with_suffix("").iterdir()):
+            archive.write(file, file.name)
+    return path
+
+
+def test_a_zip_that_is_none_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "bad.zip").write_bytes(b"text")
+    with pytest.raises(ValueError, match=r"samples must be a whole \.zip, got .*bad\.zip: File is not a zip file"):
+        open_samples(tmp_path / "bad.zip", 3)
+
+
+def test_a_damaged_or_locked_member_of_a_zip_is_named(tmp_path: Path) -> None:
+    path = zipped(tmp_path / "all.zip", pixels(2, 1))
+    whole = path.read_bytes()
+    image = (tmp_path / "all" / "001.png").read_bytes()
+    path.write_bytes(whole.replace(image, image[:-1] + b"x", 1))
+    samples = open_samples(path, 1)
+    with pytest.raises(ValueError, match=r"samples must be images, got 001\.png: BadZipFile: Bad CRC-32"):
+        samples.images(0, 2)
+    locked = bytearray(whole)
+    for signature, flags in ((b"PK\3\4", 6), (b"PK\1\2", 8)):
+        struct.pack_into("<H", locked, locked.index(signature) + flags, 1)
+    path.write_bytes(locked)
+    with pytest.raises(ValueError, match=r"samples must be images, got 000\.png: RuntimeError: .* encrypted"):
+        open_samples(path, 1)
+
+
+def test_hidden_files_are_passed_over(tmp_path: Path) -> None:
+    write_pngs(tmp_path / "all", pixels(3, 1))
+    for folder in ("", "__MACOSX", ".thumbnails"):
+        (tmp_path / "all" / folder).mkdir(exist_ok=True)
+        (tmp_path / "all" / folder / "._000.png").write_bytes(b"not an image")
+    shutil.copy(tmp_path / "all" / "000.png", tmp_path / "all" / "__MACOSX" / "000.png")
+    shutil.make_archive(str(tmp_path / "packed"), "zip", tmp_path / "all")
+    assert open_samples(tmp_path / "all", 1).count == 3
+    assert open_samples(tmp_path / "packed.zip", 1).count == 3
+
+
+@pytest.mark.parametrize(
+    ("folders", "classes"),
+    [
+        ([str(k) for k in range(12)], [0, 1, 10, 11, *range(2, 10)]),  # in the order of the files
+        (["007", "3"], [7, 3]),
+        (["cat", "ant", "10"], [0, 1, 2]),
+    ],
+)
+def test_folders_called_by_whole_numbers_are_those_classes(
+    folders: list[str], classes: list[int], tmp_path: Path
+) -> None:
+    for folder in folders:
+        write_pngs(tmp_path / folder, pixels(1, 1))
+    labels = open_samples(tmp_path, 1).labels
+    assert labels is not None
+    assert labels.tolist() == classes
+
+
+def test_transparent_pixels_are_white(tmp_path: Path) -> None:
+    clear = np.zeros((4, 4, 4), np.uint8)
+    clear[0] = [10, 20, 30, 255]
+    Image.fromarray(clear).save(tmp_path / "clear.png")
+    x = open_samples(tmp_path, 3).images(0, 1)[0]
+    assert x[:, 0, 0].tolist() == [10, 20, 30]
+    assert x[:, 1:].unique().tolist() == [255]
