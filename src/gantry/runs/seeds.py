@@ -1,14 +1,15 @@
 """What the jobs of a sweep that differ in nothing but the seed say together: a mean and how far it can be trusted."""
 
 import json
-import logging
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from statistics import fmean, stdev
 from typing import Any
 
+from hydra.core.utils import JobReturn
 from hydra.experimental.callback import Callback
+from hydra.types import RunMode
 from omegaconf import DictConfig
 
 from gantry.metrics.protocol import differences
@@ -16,7 +17,6 @@ from gantry.runs.run_folder import read_config, replace
 from gantry.runs.summary import read_summary
 
 FILE = "seeds"
-log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
@@ -58,24 +58,25 @@ def read_jobs(sweep: Path) -> list[Job]:
     jobs = []
     for folder in folders:
         cfg, summary = read_config(folder), read_summary(folder)
-        if "turns" in summary:  # written at the end
+        if summary.get("turns") == cfg.turns:  # an interrupted run has done fewer
             places = summary.get("report", summary)
-            told = tuple(sorted(word for word in cfg.run.overrides if word.partition("=")[0] != "seed"))
-            jobs.append(Job(told, cfg.seed, {name: places[name] for name in ("best", "last") if name in places}))
+            what = tuple(sorted(word for word in cfg.run.overrides if word.partition("=")[0] != "seed"))
+            jobs.append(Job(what, cfg.seed, {name: places[name] for name in ("best", "last") if name in places}))
     return jobs
 
 
 def across_seeds(jobs: Iterable[Job]) -> list[dict[str, Any]]:
     """A row for each set of jobs that differ in the seed alone, each seed once: what, seeds and, by place, intervals.
 
-    Jobs whose numbers were measured otherwise than those of the first are left out, with a warning.
+    Jobs whose numbers were measured otherwise than those of the first are left out; `left_out` says which and why.
     """
     groups: dict[tuple[str, ...], dict[int, Job]] = {}
     for job in jobs:
         groups.setdefault(job.what, {})[job.seed] = job
     return [
-        {"what": list(what), "seeds": sorted(group), "places": together(list(group.values()))}
+        {"what": list(what), "seeds": sorted(group), "places": together(jobs), "left_out": left_out(jobs)}
         for what, group in groups.items()
+        for jobs in [list(group.values())]
     ]
 
 
@@ -83,20 +84,22 @@ def together(group: list[Job]) -> dict[str, dict[str, Interval]]:
     """Intervals of all scores, for best and for last."""
     places: dict[str, dict[str, Interval]] = {}
     for place, first in group[0].places.items():
-        alike = [job.places[place] for job in group if comparable(first, job.places.get(place), job)]
+        entries = [job.places[place] for job in group if place in job.places]
+        alike = [entry for entry in entries if not differences(first["protocol"], entry["protocol"])]
         names = [name for name in first["scores"] if all(entry["scores"].get(name) is not None for entry in alike)]
         places[place] = {name: interval([entry["scores"][name] for entry in alike]) for name in names}
     return places
 
 
-def comparable(first: Mapping[str, Any], entry: Mapping[str, Any] | None, job: Job) -> bool:
-    """Whether both were measured in the same way; says so if not."""
-    if entry is None:
-        return False
-    unlike = differences(first["protocol"], entry["protocol"])
-    if unlike:
-        log.warning("seed %d is left out of the mean, measured otherwise: %s", job.seed, "; ".join(unlike))
-    return not unlike
+def left_out(group: list[Job]) -> list[str]:
+    """The jobs that were measured otherwise than the first, with the differences."""
+    lines = []
+    for place, first in group[0].places.items():
+        for job in (job for job in group if place in job.places):
+            unlike = differences(first["protocol"], job.places[place]["protocol"])
+            if unlike:
+                lines.append(f"seed {job.seed} is left out of {place}, measured otherwise: {'; '.join(unlike)}")
+    return lines
 
 
 def write_seeds(sweep: Path) -> str | None:
@@ -113,19 +116,33 @@ def write_seeds(sweep: Path) -> str | None:
 
 
 def table(rows: Sequence[Mapping[str, Any]]) -> str:
-    """Markdown: a line for each group and score, mean ± half of the 95 % interval over the seeds."""
+    """Markdown: a line for each group and score, mean ± half of the 95 % interval over the seeds, and what is left out.
+
+    The column "seeds" counts those in the mean: two numbers where best and last have not the same.
+    """
     lines = ["| jobs | seeds | score | best | last |", "|---|---|---|---|---|"]
     for row in rows:
         places = row["places"]
         names = dict.fromkeys(name for scores in places.values() for name in scores)
         for name in names:
             best, last = (places.get(place, {}).get(name, "") for place in ("best", "last"))
-            lines.append(f"| {' '.join(row['what']) or 'default'} | {len(row['seeds'])} | {name} | {best} | {last} |")
-    return "\n".join(lines) + "\n"
+            count = " / ".join(dict.fromkeys(str(mean.n) for mean in (best, last) if mean))
+            lines.append(f"| {told(row)} | {count} | {name} | {best} | {last} |")
+    notes = [f"- {told(row)}: {note}" for row in rows for note in row["left_out"]]
+    return "\n".join([*lines, *([""] if notes else []), *notes]) + "\n"
+
+
+def told(row: Mapping[str, Any]) -> str:
+    """What the jobs of a row were told."""
+    return " ".join(row["what"]) or "default"
 
 
 class AfterSweep(Callback):
-    """Hydra calls it once all jobs of a sweep are done."""
+    """Hydra calls it after every job, and once all jobs of a sweep are done, which it skips when one has failed."""
+
+    def on_job_end(self, config: DictConfig, job_return: JobReturn, **_: Any) -> None:  # noqa: ARG002
+        if config.hydra.mode == RunMode.MULTIRUN:
+            write_seeds(Path(config.hydra.sweep.dir))
 
     def on_multirun_end(self, config: DictConfig, **_: Any) -> None:
         sweep = Path(config.hydra.sweep.dir)
