@@ -11,6 +11,7 @@ from gantry import world
 from gantry.metrics.collected import Reader
 from gantry.metrics.evaluation import Evaluation, Report
 from gantry.metrics.frechet import Frechet
+from gantry.metrics.inception_score import InceptionScore
 from gantry.metrics.infinity import FrechetInfinity
 from gantry.metrics.kid import KernelDistance
 from gantry.metrics.manifold import Manifold
@@ -160,6 +161,27 @@ def test_scores_that_need_more_than_there_is_are_refused_before_anything_is_read
     refused(FrechetPerClass(3), r"metrics\.scores\.it must be left out for images without classes", reference(x))
     refused(Memorisation(), r"metrics\.reference must be train, .* for the score it, got train of noise", reference(x))
     refused(Memorisation(quantile=0.01), r"must be left out or set for 20 images .* needs 99")
+    rare = replace(labelled, labels=torch.tensor([0] * 15 + [1] * 15 + [2]))
+    refused(FrechetPerClass(3), r"a class has fewer than 2 images, got 1 of class 2 of noise", rare)
+    blind = Evaluation({"cs": InceptionScore()}, 20, "cs_toy", "max", extractor=Blind)
+    with pytest.raises(ValueError, match=r"metrics\.scores\.cs must be left out: toy classifies nothing"):
+        blind.check(labelled)
+    with pytest.raises(ValueError, match=r"metrics\.batchnorm must be one of running, standing, batch, got stading"):
+        Evaluation({}, 20, None, "min", batchnorm="stading")  # type: ignore[arg-type]
+
+
+class Blind(Toy):
+    num_classes = 0
+
+
+def test_the_mirrored_training_images_are_read_where_d_sees_them_too() -> None:
+    real = images(30, seed=0)
+    made = Evaluation({"m": Memorisation(quantile=0.1)}, 30, None, "min", extractor=Toy, batch_size=7)
+    plain = replace(reference(real), held_out=reference(images(20, seed=2)))
+    assert made.read_real(plain, CPU).mirrored is None
+    mirrored = made.read_real(replace(plain, mirrored=True), CPU).mirrored
+    assert mirrored is not None
+    torch.testing.assert_close(mirrored, Toy()(real.flip(-1)).features)
 
 
 def test_labels_and_held_out_images_reach_the_scores() -> None:

@@ -1,3 +1,5 @@
+import dataclasses
+
 import pytest
 import torch
 from gaussians import randn, statistics_of
@@ -70,3 +72,11 @@ def test_a_quantile_that_no_sample_could_be_below_is_refused() -> None:
     scores(TRAINING[:5], held_out=HELD_OUT[:99])
     with pytest.raises(ValueError, match=r"quantile of memorisation must be at least 1 / 99, .* got 0\.01"):
         scores(TRAINING[:5], held_out=HELD_OUT[:98])
+
+
+def test_a_copy_of_a_mirrored_training_image_is_a_copy_where_they_are_mirrored() -> None:
+    mirrored = randn(1500, DIM, seed=6).float()
+    fake = Collected(statistics_of(mirrored), features=mirrored[:300] + 1e-5)
+    real = Collected(statistics_of(TRAINING), features=TRAINING, held_out=HELD_OUT)
+    assert Memorisation()(real, fake) == pytest.approx((0.5, 0.01), abs=0.05)
+    assert Memorisation()(dataclasses.replace(real, mirrored=mirrored), fake) == pytest.approx((1, 1), abs=1e-3)

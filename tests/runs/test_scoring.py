@@ -9,11 +9,14 @@ from omegaconf import OmegaConf
 
 from composing import composed
 from gantry.data.digits import Digits
+from gantry.metrics.evaluation import Evaluation
 from gantry.runs.build import build
 from gantry.runs.errors import UserError
 from gantry.runs.generator import save_generator
 from gantry.runs.run_folder import write_config
+from gantry.runs.sample_files import SampleFiles
 from gantry.runs.scoring import evaluate, said
+from gantry.runs.scoring_jobs import of_files
 from gantry.runs.summary import read_summary, write_summary
 
 RULE = "best fd_digits (min) on 5000 samples of seed 0, every 20 turns"
@@ -78,7 +81,20 @@ def test_the_checkpoint_is_a_choice(run: Path) -> None:
     assert read_summary(run)["evaluations"][-2]["protocol"]["checkpoint"] == "last.ckpt"
 
 
+def test_some_of_the_samples_of_a_folder_are_spread_over_it() -> None:
+    files = SampleFiles(6, (1, 1, 1), lambda start, stop: torch.arange(start, stop).view(-1, 1, 1, 1), torch.arange(6))
+    drawn = of_files(files, Evaluation({}, 3, None, "min"))
+    assert drawn.images(0, 3).flatten().tolist() == [0, 2, 5]
+    assert drawn.labels is not None
+    assert drawn.labels.tolist() == [0, 2, 5]
+    assert drawn.images(1, 2).flatten().tolist() == [2]
+
+
 def test_metrics_are_a_choice(run: Path) -> None:
+    assert scores_of(f"run={run}", "metrics=small", "scores=kid", "num_samples=1000").keys() == {
+        "kd_digits",
+        "kd_digits_std",
+    }
     assert scores_of(f"run={run}", "metrics=small", "~metrics.scores.inception_score").keys() == {"fd_digits"}
 
 
@@ -101,7 +117,12 @@ def test_mistakes_are_named(run: Path, tmp_path: Path) -> None:
         ([f"run={run}", files], "run or samples must be given, and not both"),
         ([f"run={tmp_path}/none"], "run must be the folder of a run"),
         ([f"run={run}", f"checkpoint={tmp_path}/other.ckpt"], "checkpoint must be whole"),
-        ([f"run={run}", "checkpoint=first"], "which does not exist"),
+        (
+            [f"run={run}", "checkpoint=first"],
+            "checkpoint must be best, last, .* got first, which does not exist",
+        ),
+        ([f"run={run}", "device=cpu:foo"], "device must be"),
+        ([f"run={run}", "batchnorm=stading"], "metrics.batchnorm must be one of running, standing, batch"),
         (
             [f"run={run}", "reference=all"],
             "reference must be train, test, or a folder, .* got all",

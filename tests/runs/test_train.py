@@ -54,6 +54,11 @@ def rows(folder: Path) -> list[str]:
     return [",".join(line[i] for i in kept) for line in lines]
 
 
+def report(folder: Path) -> list[dict[str, float]]:
+    entries = json.loads((folder / "summary.json").read_text())["report"]
+    return [entries[place]["scores"] for place in ("best", "last")]
+
+
 def test_an_interrupted_run_resumes_bit_for_bit(tmp_path: Path) -> None:
     unbroken, broken = tmp_path / "unbroken", tmp_path / "broken"
     every = ["callbacks.scalars.every=5", "callbacks.checkpoints.every=4", "callbacks.evaluate.every=4"]
@@ -75,6 +80,7 @@ def test_an_interrupted_run_resumes_bit_for_bit(tmp_path: Path) -> None:
     for name, value in state(unbroken).items():
         assert torch.equal(state(broken)[name], value), name
     assert rows(broken) == rows(unbroken)
+    assert report(broken) == report(unbroken)
     scores = [json.loads((folder / "summary.json").read_text())["last"]["scores"] for folder in (broken, unbroken)]
     assert scores[0] == scores[1]
     again = train("turns=10", folder=broken, status=2)

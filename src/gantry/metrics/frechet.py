@@ -85,9 +85,9 @@ def factor(statistics: Statistics) -> Factor:
 
 
 def _trace_of_root(L: Factor, M: Factor) -> float:
-    """tr((L L^T M M^T)^(1/2)): the sum of the singular values of L^T M, from its smaller Gram matrix."""
+    """tr((L L^T M M^T)^(1/2)): the sum of the singular values of L^T M, from its smaller Gram matrix. M is used up."""
     if L.triangular and M.triangular:
-        A = blas.dtrmm(1.0, L.matrix.T, M.matrix.T, side=1, trans_a=1, lower=0)  # M^T L, half a product
+        A = blas.dtrmm(1.0, L.matrix.T, M.matrix.T, side=1, trans_a=1, lower=0, overwrite_b=1)  # M^T L
     else:
         A = L.matrix.T @ M.matrix if L.matrix.shape[1] <= M.matrix.shape[1] else M.matrix.T @ L.matrix
     if 0 in A.shape:  # a set without any spread

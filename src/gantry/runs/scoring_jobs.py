@@ -24,6 +24,7 @@ from gantry.runs.summary import checkpoint_rule
 from gantry.training.drawing import Drawn, drawn_for
 from gantry.training.sampling import Net
 
+CHECKPOINT = ("checkpoint", "best, last, a .ckpt file or a folder with a generator")  # the key and what it takes
 EMA = "G_ema."  # how the averaged generator's weights are called in a checkpoint
 
 
@@ -104,7 +105,7 @@ def generator_of(cfg: DictConfig) -> tuple[Net, str]:
 
 def from_checkpoint(path: Path, cfg: DictConfig) -> nn.Module:
     """The averaged generator of a training state, in evaluation mode."""
-    state = torch.load(whole_checkpoint(path), map_location="cpu", weights_only=True)["state_dict"]
+    state = torch.load(whole_checkpoint(path, *CHECKPOINT), map_location="cpu", weights_only=True)["state_dict"]
     config: Any = OmegaConf.to_container(cfg.model.G, resolve=True)
     G = rebuild(config, trust=False)
     weights = {name.removeprefix(EMA): value for name, value in state.items() if name.startswith(EMA)}
