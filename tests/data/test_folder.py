@@ -11,7 +11,7 @@ import torch
 from PIL import Image
 
 from gantry.data.decoding import decode
-from gantry.data.files import held_out, image_names
+from gantry.data.files import class_names, held_out, image_names
 from gantry.data.folder import Folder
 
 RED, WHITE, BLACK = (255, 0, 0), (255, 255, 255), (0, 0, 0)
@@ -256,3 +256,8 @@ def test_wrong_settings_are_refused_by_name(key: str, changed: dict[str, Any], t
     picture(tmp_path / "a.png")
     with pytest.raises(ValueError, match=f"^{key} must"):
         folder(tmp_path, **changed)
+
+
+def test_folders_that_are_numbers_are_classes_in_the_order_of_their_values() -> None:
+    assert class_names([f"{k}/a.png" for k in (10, 2, 0)]) == ("0", "2", "10")
+    assert class_names(["b/a.png", "10/a.png", "9/a.png"]) == ("10", "9", "b")

@@ -19,7 +19,7 @@ def decode(path: Path, shape: Sequence[int]) -> np.ndarray:
     """
     channels, height, width = shape
     with Image.open(path) as file:
-        image = _on_white(_eight_bits(ImageOps.exif_transpose(file)))
+        image = on_white(_eight_bits(ImageOps.exif_transpose(file)))
         image = image.convert("L" if channels == 1 else "RGB")
     pixels = np.asarray(ImageOps.fit(image, (width, height), Image.Resampling.LANCZOS))
     return pixels.reshape(height, width, channels).transpose(2, 0, 1)
@@ -63,7 +63,7 @@ def _eight_bits(image: Image.Image) -> Image.Image:
     return image
 
 
-def _on_white(image: Image.Image) -> Image.Image:
+def on_white(image: Image.Image) -> Image.Image:
     if not image.has_transparency_data:
         return image
     white = Image.new("RGBA", image.size, "white")

@@ -33,9 +33,11 @@ def _images(folder: Path) -> Iterator[str]:
 
 
 def class_names(names: Sequence[str]) -> tuple[str, ...]:
-    """The top folders, sorted; () where an image lies in none of them: such a set has no classes."""
+    """The top folders, by value where all are numbers, else by name; () where an image lies in none of them: such a
+    set has no classes."""
     tops = {name.partition("/")[0] if "/" in name else "" for name in names}
-    return () if "" in tops else tuple(sorted(tops, key=_composed))
+    numbers = all(top.isdecimal() for top in tops)
+    return () if "" in tops else tuple(sorted(tops, key=int if numbers else _composed))
 
 
 def class_ids(names: Sequence[str], classes: Sequence[str]) -> list[int]:

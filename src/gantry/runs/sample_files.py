@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from PIL import Image
 from torch import Tensor
 
-from gantry.data.decoding import _on_white, reason
+from gantry.data.decoding import on_white, reason
 from gantry.metrics.collected import Images
 
 SUFFIXES = {".png", ".jpg", ".jpeg", ".bmp", ".webp", ".tif", ".tiff"}
@@ -136,7 +136,7 @@ def decoded(read: Callable[[str], bytes], name: str, channels: int) -> NDArray[n
         raise ValueError(f"samples must be images, got {name}: {reason(error)}") from None
     if image.mode not in KNOWN:
         raise ValueError(f"samples must have 8 bits a channel, got {name} of mode {image.mode}")
-    pixels = np.asarray(_on_white(image).convert(MODES[channels]))
+    pixels = np.asarray(on_white(image).convert(MODES[channels]))
     return pixels[:, :, None] if pixels.ndim == 2 else pixels
 
 

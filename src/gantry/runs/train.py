@@ -21,7 +21,7 @@ from gantry.runs.errors import mistakes
 from gantry.runs.loggers import close, log_config
 from gantry.runs.processes import processes
 from gantry.runs.rules import count_of
-from gantry.runs.summary import write_summary
+from gantry.runs.summary import read_summary, write_summary
 from gantry.runs.validate import check_batch
 from gantry.training.gan import GAN
 
@@ -64,7 +64,8 @@ def fit(trainer: Trainer, gan: GAN, data: DataModule, checkpoint: Path | None, c
         trainer.fit(gan, datamodule=data, ckpt_path=checkpoint, weights_only=True)
         success = not gan.interrupted
         if trainer.is_global_zero:
-            seconds = time.monotonic() - started
+            before = read_summary(Path(cfg.run.dir)).get("seconds", 0.0) if cfg.resume else 0.0
+            seconds = before + time.monotonic() - started
             write_summary(Path(cfg.run.dir), {"turns": gan.turn, "kimg": gan.kimg, "seconds": seconds})
     finally:
         close(trainer.loggers, success)
