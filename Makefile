@@ -8,11 +8,14 @@ ARGS   ?=
 train: .venv/ready
 	$(BIN)/python src/train.py $(ARGS)
 
+# Two workers of one thread each: more threads than cores make every one of them wait.
+PYTEST := OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2 --dist loadfile --no-loadscope-reorder
+
 test: .venv/ready
-	$(BIN)/python -m pytest $(ARGS)
+	$(PYTEST) $(ARGS)
 
 test-all: .venv/ready
-	$(BIN)/python -m pytest -m "not gpu and not network" $(ARGS)
+	$(PYTEST) -m "not gpu and not network" $(ARGS)
 
 lint: .venv/ready
 	$(BIN)/ruff check .
