@@ -22,12 +22,13 @@ class Predictions:
 
     def update(self, start: int, probabilities: Tensor) -> None:
         """Take in the probabilities [N, K] of the samples start .. start + N - 1."""
-        p = probabilities.to(self.p.device, torch.float64)
+        probabilities = probabilities.to(self.p.device)
+        p = probabilities.double()
         split = torch.arange(start, start + len(p), device=p.device) % SPLITS
         self.n.index_add_(0, split, torch.ones_like(p[:, 0]))
         self.p.index_add_(0, split, p)
-        self.p_log_p.index_add_(0, split, -torch.special.entr(p).sum(1))  # faster than xlogy(p, p)
-        self.winners += p.argmax(1).bincount(minlength=p.shape[1])
+        self.p_log_p.index_add_(0, split, -torch.special.entr(probabilities).sum(1, dtype=p.dtype))
+        self.winners += probabilities.argmax(1).bincount(minlength=p.shape[1])
 
     def over_ranks(self) -> "Predictions":
         """The sums of all processes; every process must call it, also one that saw nothing."""
