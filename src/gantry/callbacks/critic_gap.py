@@ -8,6 +8,7 @@ from lightning import Callback, Trainer
 from torch import Tensor, nn
 
 from gantry.data.images import Images, Split, to_float
+from gantry.data.order import evenly
 from gantry.training.gan import GAN
 from gantry.training.sampling import labels, samples
 
@@ -66,8 +67,7 @@ class CriticGap(Callback):
 
 def spread(split: Split, count: int) -> Images:
     """At most `count` images, spread evenly over a split, which may be sorted by class."""
-    index = torch.linspace(0, len(split) - 1, min(count, len(split)), dtype=torch.float64).round().long()
-    parts = [split.part(i, i + 1) for i in index.tolist()]
+    parts = [split.part(i, i + 1) for i in evenly(min(count, len(split)), len(split)).tolist()]
     return Images(torch.cat([part.x for part in parts]), torch.cat([part.c for part in parts]))
 
 

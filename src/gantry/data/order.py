@@ -80,3 +80,8 @@ class Order:
         ]
         whole = torch.cat(parts).view(self.batches_per_turn, self.batch_size)
         return whole.chunk(self.world_size, dim=1)[self.rank]
+
+
+def evenly(count: int, total: int) -> Tensor:
+    """`count` of the numbers 0 .. total - 1, spread evenly from first to last: int64 [count]."""
+    return torch.linspace(0, total - 1, count, dtype=torch.float64).round().long()

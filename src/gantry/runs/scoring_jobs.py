@@ -8,6 +8,7 @@ import torch
 from omegaconf import DictConfig, OmegaConf
 from torch import Tensor, nn
 
+from gantry.data.order import evenly
 from gantry.metrics.evaluation import Evaluation
 from gantry.metrics.protocol import Samples
 from gantry.metrics.reference import Reference
@@ -82,7 +83,7 @@ def files_of(cfg: DictConfig, reference: Reference) -> SampleFiles | None:
 
 def of_files(files: SampleFiles, evaluation: Evaluation) -> Drawn:
     """As many samples of files as an evaluation looks at, spread evenly over them: they may be sorted by class."""
-    index = torch.linspace(0, files.count - 1, evaluation.num_samples, dtype=torch.float64).round().long()
+    index = evenly(evaluation.num_samples, files.count)
     labels = None if files.labels is None else files.labels[index]
 
     def images(start: int, stop: int) -> Tensor:

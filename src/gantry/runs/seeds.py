@@ -107,10 +107,7 @@ def write_seeds(sweep: Path) -> str | None:
     rows = [row for row in across_seeds(read_jobs(sweep)) if len(row["seeds"]) > 1]
     if not rows:
         return None
-    plain = [
-        row | {"places": {p: {k: vars(v) for k, v in s.items()} for p, s in row["places"].items()}} for row in rows
-    ]
-    replace(sweep / f"{FILE}.json", json.dumps(plain, indent=2) + "\n")
+    replace(sweep / f"{FILE}.json", json.dumps(rows, indent=2, default=vars) + "\n")
     replace(sweep / f"{FILE}.md", text := table(rows))
     return text
 
