@@ -44,6 +44,13 @@ def test_the_command_line_wins_over_the_recipe() -> None:
     assert composed("loss=wgan", "optim=adam").optim.G["_target_"] == "torch.optim.Adam"
 
 
+def test_a_narrow_model_scales_the_rate_of_a_recipe() -> None:
+    narrow, wide = (composed(f"model={model}", "loss=wgan_gp").optim for model in ("dcgan_small", "dcgan"))
+    assert (narrow.G.lr, narrow.D.lr) == (2e-4, 2e-4)
+    assert (wide.G.lr, wide.D.lr) == (1e-4, 1e-4)
+    assert composed("model=dcgan_small", "model.lr_scale=1", "optim.D.lr=3").optim.D.lr == 3
+
+
 def test_the_parameter_counts_of_the_papers() -> None:
     from gantry.runs.build import build
 

@@ -117,7 +117,9 @@ def test_other_classes_are_built_for_those_who_trust_them(tmp_path: Path) -> Non
 def test_convolutions_and_integer_buffers(tmp_path: Path) -> None:
     arguments = {"shape": [3, 8, 8], "z_dim": 4, "width": 8, "max_width": 16}
     G = ConvGenerator(**arguments)
+    G.to(memory_format=torch.channels_last)
     save_generator(G, {"_target_": "gantry.nets.dcgan.Generator", **arguments}, tmp_path)
+    G.to(memory_format=torch.contiguous_format)
     z = torch.randn(3, 4)
     assert torch.equal(load_generator(tmp_path)(z), G.eval()(z))
 

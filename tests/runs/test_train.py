@@ -12,6 +12,9 @@ import pytest
 import torch
 from torch import Tensor
 
+from composing import composed
+from gantry.runs.train import build_gan
+
 ROOT = Path(__file__).parents[2]
 SMALL = [
     "model=mlp",
@@ -62,11 +65,10 @@ def report(folder: Path) -> list[dict[str, float]]:
 def test_an_interrupted_run_resumes_bit_for_bit(tmp_path: Path) -> None:
     unbroken, broken = tmp_path / "unbroken", tmp_path / "broken"
     every = ["callbacks.scalars.every=5", "callbacks.checkpoints.every=4", "callbacks.evaluate.every=4"]
-    train("turns=10", "loss=wgan_gp", *every, folder=unbroken)
+    turns = ["turns=10", "model=dcgan_small", "loss=wgan_gp", *every]
+    train(*turns, folder=unbroken)
     process = subprocess.Popen(
-        command(
-            "turns=10", "loss=wgan_gp", *every, "++callbacks.scalars._target_=pausing.PausingScalars", folder=broken
-        ),
+        command(*turns, "++callbacks.scalars._target_=pausing.PausingScalars", folder=broken),
         env=environment(broken),
         cwd=tmp_path,
         stderr=subprocess.DEVNULL,
@@ -76,7 +78,7 @@ def test_an_interrupted_run_resumes_bit_for_bit(tmp_path: Path) -> None:
     process.send_signal(signal.SIGTERM)
     assert process.wait() == 128 + signal.SIGTERM
     assert 0 < torch.load(broken / "checkpoints" / "last.ckpt", weights_only=True)["global_step"] < 10
-    train(f"resume={broken}", folder=broken)
+    train(f"resume={broken}", "model=dcgan_small", folder=broken)
     for name, value in state(unbroken).items():
         assert torch.equal(state(broken)[name], value), name
     assert rows(broken) == rows(unbroken)
@@ -85,6 +87,21 @@ def test_an_interrupted_run_resumes_bit_for_bit(tmp_path: Path) -> None:
     assert scores[0] == scores[1]
     again = train("turns=10", folder=broken, status=2)
     assert "run.name must be new" in again
+
+
+def test_channels_last_is_a_layout_alone(tmp_path: Path) -> None:
+    config = ["model=dcgan_small", f"run.dir={tmp_path}"]
+    last = build_gan(composed(*config))
+    first = build_gan(composed(*config, "trainer.channels_last=false"))
+    assert composed("trainer=cpu").trainer.channels_last
+    for net, other in ((last.G, first.G), (last.D, first.D), (last.G_ema, first.G_ema)):
+        for (name, weight), plain in zip(net.named_parameters(), other.parameters(), strict=True):
+            assert torch.equal(weight, plain)
+            if weight.ndim == 4:
+                assert weight.is_contiguous(memory_format=torch.channels_last), name
+                assert plain.is_contiguous(), name
+    with pytest.raises(ValueError, match=r"^trainer\.channels_last must be true or false, got 2$"):
+        composed("trainer.channels_last=2")
 
 
 def test_two_processes_equal_one(tmp_path: Path) -> None:

@@ -109,4 +109,4 @@ def load_small_net(name: str, folder: Traversable = WEIGHTS) -> SmallNet:
     data = folder.joinpath(f"{name}.safetensors").read_bytes()
     net = SmallNet(name, hashlib.sha256(data).hexdigest())
     net.load_state_dict({key: value.float() for key, value in load(data).items()})
-    return net.eval().requires_grad_(False)
+    return net.eval().requires_grad_(False).to(memory_format=torch.channels_last)  # half the time on a CPU

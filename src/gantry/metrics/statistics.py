@@ -1,11 +1,13 @@
 """Count, mean and covariance of features, streamed in float64: features are never all held."""
 
+from functools import cache
 from pathlib import Path
 from typing import Self
 
 import torch
 from safetensors.torch import load_file, save_file
 from scipy.linalg import blas
+from threadpoolctl import ThreadpoolController
 from torch import Tensor
 
 from gantry import world
@@ -107,9 +109,16 @@ class Statistics:
 def _add_products(lower: Tensor, rows: Tensor) -> None:
     """Add rows^T rows for rows [N, F] to a matrix [F, F] of which the lower triangle counts: half a product."""
     if lower.device.type == "cpu":  # BLAS counts columns first, so that this upper triangle is the lower one
-        blas.dsyrk(1.0, rows.numpy().T, beta=1.0, c=lower.numpy().T, lower=0, overwrite_c=1)
+        with _blas().limit(limits=1):
+            blas.dsyrk(1.0, rows.numpy().T, beta=1.0, c=lower.numpy().T, lower=0, overwrite_c=1)
     else:
         lower.addmm_(rows.T, rows)
+
+
+@cache
+def _blas() -> ThreadpoolController:
+    """SciPy's and NumPy's BLAS, whose threads go on spinning after a call, against those of torch's next one."""
+    return ThreadpoolController().select(user_api="blas")
 
 
 def float64_device(device: torch.device | str) -> torch.device:

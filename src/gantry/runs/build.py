@@ -11,6 +11,8 @@ from typing import Any
 import hydra
 from omegaconf import DictConfig, ListConfig, OmegaConf
 
+from gantry.runs.rules import is_argument
+
 
 def build(node: DictConfig, **extra: Any) -> Any:
     """The object that a node with `_target_` describes; `extra` are arguments that only the program knows.
@@ -20,7 +22,7 @@ def build(node: DictConfig, **extra: Any) -> Any:
     """
     key = node._get_full_key(None)
     target = _located(f"{key}._target_", str(node["_target_"]))
-    arguments = {str(name): _value(node, name) for name in node if not str(name).startswith("_")} | extra
+    arguments = {str(name): _value(node, name) for name in node if is_argument(f"{key}.{name!s}")} | extra
     bind = inspect.signature(target).bind_partial if node.get("_partial_") else inspect.signature(target).bind
     try:
         bind(**arguments)

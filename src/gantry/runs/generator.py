@@ -26,7 +26,7 @@ def save_generator(
     folder = Path(folder)
     folder.mkdir(parents=True, exist_ok=True)
     part = folder / f"{WEIGHTS}.part"
-    save_file({name: tensor.detach().cpu().clone() for name, tensor in G.state_dict().items()}, part)
+    save_file({name: tensor.detach().cpu().contiguous().clone() for name, tensor in G.state_dict().items()}, part)
     what = Description(plain(config), list(G.shape), G.z_dim, G.num_classes, digest(part), plain(extra or {}))
     part.replace(folder / WEIGHTS)  # the two files change within an instant of one another
     what.write(folder)

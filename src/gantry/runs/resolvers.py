@@ -10,6 +10,11 @@ def share(turns: int, parts: int) -> int:
     return max(1, turns // parts)
 
 
+def times(a: float, b: float) -> float:
+    """The product."""
+    return a * b
+
+
 def when(condition: bool, value: Any, otherwise: Any) -> Any:
     """One value or the other."""
     return value if condition else otherwise
@@ -28,5 +33,5 @@ def critic_norm(norm: str, *, _root_: DictConfig) -> str:
 
 def register() -> None:
     """Make the resolvers known to OmegaConf; harmless when repeated."""
-    for resolver in (share, when, critic_norm):
+    for resolver in (share, times, when, critic_norm):
         OmegaConf.register_new_resolver(resolver.__name__, resolver, replace=True)

@@ -17,6 +17,8 @@ def real(least: float) -> Rule:
     return f"a number of at least {least:g}", lambda v: type(v) in (int, float) and v >= least
 
 
+OURS = {"trainer.channels_last"}  # keys that Gantry obeys itself, beside the arguments of a `_target_`
+
 PRECISIONS = ("32-true", "bf16-mixed", "bf16-true", "64-true")  # those that need no scaled loss
 SPELLINGS = (*PRECISIONS, "32", "bf16", "64", 32, 64)
 
@@ -38,10 +40,12 @@ RULES: dict[str, Rule] = {
     "num_classes": whole(0),
     "num_samples": whole(2),
     "lr": real(0),
+    "lr_scale": real(0),
     "weight": real(0),
     "weight_decay": real(0),
     "half_life": real(0),
     "precision": (f"one of {', '.join(PRECISIONS)}", lambda v: v in SPELLINGS),
+    "channels_last": ("true or false", lambda v: type(v) is bool),
     "devices": ("an integer of at least 1, -1 or auto for all, or a list of different device numbers", _devices),
     "betas": ("two numbers in [0, 1)", lambda v: len(v) == 2 and all(0 <= b < 1 for b in v)),
 }
@@ -53,6 +57,11 @@ TYPES: dict[str, Rule] = {
     "bool": ("true or false", lambda v: type(v) is bool),
     "str": ("a text", lambda v: type(v) is str),
 }
+
+
+def is_argument(key: str) -> bool:
+    """Whether a key of a node with `_target_` is an argument of it."""
+    return key not in OURS and not key.rpartition(".")[2].startswith("_")
 
 
 def count_of(devices: Any) -> int | None:

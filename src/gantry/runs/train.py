@@ -84,7 +84,7 @@ def starting_point(cfg: DictConfig, folder: Path) -> Path | None:
 def build_gan(cfg: DictConfig) -> GAN:
     """G and D with the initial weights that the seed gives, and all that trains them."""
     torch.manual_seed(noise.mix(cfg.seed))
-    return GAN(
+    gan = GAN(
         G=build(cfg.model.G),
         D=build(cfg.model.D),
         loss=build(cfg.loss),
@@ -95,6 +95,7 @@ def build_gan(cfg: DictConfig) -> GAN:
         batch_size=cfg.data.batch_size,
         seed=cfg.seed,
     )
+    return gan.to(memory_format=torch.channels_last) if cfg.trainer.channels_last else gan
 
 
 def build_trainer(cfg: DictConfig) -> Trainer:

@@ -11,15 +11,14 @@ from omegaconf import DictConfig, ListConfig, OmegaConf
 
 from gantry.data import files
 from gantry.runs.errors import unknown_key
-from gantry.runs.rules import RULES, Rule, count_of, rule_of
+from gantry.runs.rules import RULES, Rule, count_of, is_argument, rule_of
 from gantry.runs.signatures import arguments
 
 
 def validate(cfg: DictConfig) -> None:
     """Raise ValueError `<key> must be <rule>, got <value>` for the first mistake found."""
-    for name in ("turns", "seed"):  # others are computed from these
-        if name in cfg:
-            obey(cfg, name, cfg[name], RULES[name])
+    for key in ("turns", "seed", "recipe.lr"):  # others are computed from these
+        obey(cfg, key, OmegaConf.select(cfg, key, default=1), RULES[key.rpartition(".")[2]])
     for key, node in nodes_with_target(cfg):
         check_arguments(cfg, key, node)
     for key, name, value in leaves(cfg):
@@ -66,7 +65,7 @@ def check_arguments(cfg: DictConfig, key: str, node: DictConfig) -> None:
     if known is None:
         return
     for name in node:
-        if str(name).startswith("_"):
+        if not is_argument(under(key, name)):
             continue
         if name not in known:
             raise ValueError(unknown_key(under(key, name), known))

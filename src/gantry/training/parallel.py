@@ -16,4 +16,6 @@ class Replicas(DDPStrategy):
         """Start from rank 0's weights."""
         assert self.model is not None
         for tensor in self.model.state_dict().values():
-            dist.broadcast(tensor, src=0)
+            plain = tensor.contiguous()  # as messages must be
+            dist.broadcast(plain, src=0)
+            tensor.copy_(plain)
