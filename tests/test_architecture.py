@@ -9,7 +9,16 @@ SRC = Path(__file__).parents[1] / "src"
 BASE = {"noise", "pixels", "world"}
 MATHEMATICS = {"nets", "losses", "augment", "metrics"}
 MACHINERY = {"training", "callbacks", "data", "runs"}
-PURE = {"torch", "numpy", "scipy", "torch_fidelity", "timm", "safetensors", "gantry"}  # what mathematics may import
+PURE = {
+    "torch",
+    "numpy",
+    "scipy",
+    "threadpoolctl",
+    "torch_fidelity",
+    "timm",
+    "safetensors",
+    "gantry",
+}  # what mathematics may import
 
 FILES = sorted((SRC / "gantry").rglob("*.py"))
 
