@@ -10,13 +10,13 @@ from lightning import Callback, Trainer
 
 from gantry.callbacks.evaluate import Evaluate
 from gantry.metrics.evaluation import Evaluation
+from gantry.metrics.reference import Reference
 from gantry.metrics.score import Needs
 from gantry.runs.description import JSON, read_description
 from gantry.runs.errors import mistakes
 from gantry.runs.generator import load_generator
 from gantry.runs.loggers import log_config, log_summary
 from gantry.runs.neighbours import FILE, write_neighbours
-from gantry.runs.references import reference_of
 from gantry.runs.summary import checkpoint_rule, read_summary, write_summary
 from gantry.training.drawing import drawn_for
 from gantry.training.gan import GAN
@@ -37,13 +37,13 @@ class Report(Callback):
         self.folder = Path(folder)
 
     def on_fit_end(self, trainer: Trainer, gan: GAN) -> None:  # type: ignore[override]
-        evaluation = evaluation_of(trainer)
+        evaluate = evaluate_of(trainer)
         finished = gan.turn >= gan.turns and not gan.interrupted
-        if evaluation is None or evaluation.report is None or not finished or self.is_there(gan):
+        if evaluate is None or evaluate.evaluation.report is None or not finished or self.is_there(gan):
             return
         started = time.monotonic()
         with mistakes():
-            entries = self.report(trainer, gan, evaluation.full)
+            entries = self.report(trainer, gan, evaluate.evaluation.full, evaluate.reference)
         if trainer.is_global_zero:
             log_config(trainer.loggers, {"report": {"protocol": entries["last"]["protocol"]}}, {})
             for place, entry in entries.items():
@@ -57,9 +57,8 @@ class Report(Callback):
         last = read_summary(self.folder).get("report", {}).get("last", {})
         return bool(last.get("turn") == gan.turn)
 
-    def report(self, trainer: Trainer, gan: GAN, full: Evaluation) -> dict[str, dict[str, Any]]:
+    def report(self, trainer: Trainer, gan: GAN, full: Evaluation, reference: Reference) -> dict[str, dict[str, Any]]:
         """The entries `last` and `best`; every process must call it."""
-        reference = reference_of(trainer.datamodule, full.reference)  # type: ignore[attr-defined]
         real = full.read_real(reference, gan.device)
         drawn = drawn_for(full, gan.G_ema, "last", gan.device)
         fake = full.read_samples(drawn.images, gan.device, drawn.labels)
@@ -80,10 +79,10 @@ class Report(Callback):
         return entries
 
 
-def evaluation_of(trainer: Trainer) -> Evaluation | None:
-    """What the Evaluate callback of a run evaluates by; None for a run without."""
+def evaluate_of(trainer: Trainer) -> Evaluate | None:
+    """The Evaluate callback of a run that makes scores; None for a run without."""
     callbacks: list[Any] = trainer.callbacks  # type: ignore[attr-defined]
-    return next((callback.evaluation for callback in callbacks if isinstance(callback, Evaluate)), None)
+    return next((one for one in callbacks if isinstance(one, Evaluate) and one.evaluation.scores), None)
 
 
 def in_words(scores: dict[str, float]) -> str:

@@ -6,9 +6,8 @@ from dataclasses import dataclass
 from typing import ClassVar, NamedTuple
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
-from scipy.linalg import blas, lapack
+from scipy.linalg import eigvalsh_tridiagonal, lapack
 
 from gantry.metrics.collected import Collected
 from gantry.metrics.score import Fewest, Needs, metric_name
@@ -46,8 +45,10 @@ def distance_from(real: Statistics) -> Callable[[Statistics], float]:
 
     def distance(fake: Statistics) -> float:
         M = factor(fake)
+        gram = _congruent(fake, L) if L.triangular and M.triangular else _gram(L, M)
+        root = _sum_of_roots(gram) * L.scale * M.scale
         means = float((mean - fake.mean.cpu()).square().sum())
-        return means + L.trace + M.trace - 2 * _trace_of_root(L, M)
+        return means + L.trace + M.trace - 2 * root
 
     return distance
 
@@ -84,14 +85,23 @@ def factor(statistics: Statistics) -> Factor:
     return Factor(L, scale, trace, triangular=False)
 
 
-def _trace_of_root(L: Factor, M: Factor) -> float:
-    """tr((L L^T M M^T)^(1/2)): the sum of the singular values of L^T M, from its smaller Gram matrix. M is used up."""
-    if L.triangular and M.triangular:
-        A = blas.dtrmm(1.0, L.matrix.T, M.matrix.T, side=1, trans_a=1, lower=0, overwrite_b=1)  # M^T L
-    else:
-        A = L.matrix.T @ M.matrix if L.matrix.shape[1] <= M.matrix.shape[1] else M.matrix.T @ L.matrix
-    if 0 in A.shape:  # a set without any spread
+def _congruent(statistics: Statistics, L: Factor) -> Matrix:
+    """L^T S' L [F, F] of the scatter S', whose eigenvalues are those of S S': only the lower triangle counts."""
+    upper, _ = lapack.dsygst(statistics.lower.cpu().numpy().copy().T, L.matrix.T, itype=2, lower=0, overwrite_a=1)
+    return upper.T
+
+
+def _gram(L: Factor, M: Factor) -> Matrix:
+    """The smaller Gram matrix of L^T M, whose squared singular values are the eigenvalues of S S' that are not 0."""
+    A = L.matrix.T @ M.matrix if L.matrix.shape[1] <= M.matrix.shape[1] else M.matrix.T @ L.matrix
+    return A @ A.T
+
+
+def _sum_of_roots(gram: Matrix) -> float:
+    """The sum of the square roots of the eigenvalues of a positive semidefinite matrix, given by its lower triangle."""
+    if len(gram) == 0:  # a set without any spread
         return 0.0
-    gram = blas.dsyrk(1.0, A, lower=1)  # A A^T, half of it
-    squares = torch.linalg.eigvalsh(torch.from_numpy(gram))
-    return float(squares.clamp(min=0).sqrt().sum()) * L.scale * M.scale
+    workspace, _ = lapack.dsytrd_lwork(len(gram), lower=0)
+    _, diagonal, beside, _, _ = lapack.dsytrd(gram.T, lower=0, lwork=int(workspace), overwrite_a=1)
+    squares = eigvalsh_tridiagonal(diagonal, beside, check_finite=False, lapack_driver="sterf")
+    return float(np.sqrt(squares.clip(min=0)).sum())

@@ -5,6 +5,8 @@ from dataclasses import asdict, dataclass, fields
 from importlib import metadata
 from typing import Any
 
+from gantry.plain import plain
+
 SCORES = "scores."  # before the names of scores, whose settings are compared one by one
 LIBRARIES = ("torch", "torch-fidelity", "numpy", "scipy")
 
@@ -45,7 +47,7 @@ class Protocol:
 
     def to_dict(self) -> dict[str, Any]:
         """Plain values, for JSON and loggers."""
-        return dict(_plain(asdict(self)))
+        return dict(plain(asdict(self)))
 
 
 def differences(a: Mapping[str, Any], b: Mapping[str, Any]) -> list[str]:
@@ -62,16 +64,9 @@ def differences(a: Mapping[str, Any], b: Mapping[str, Any]) -> list[str]:
 
 def _spread(protocol: Mapping[str, Any]) -> dict[str, Any]:
     """The settings of each score as an entry of its own, `scores.kid`."""
-    plain = dict(_plain(protocol))
-    scores = plain.pop("scores", {})
-    return plain | {f"{SCORES}{name}": settings for name, settings in scores.items()}
-
-
-def _plain(value: Any) -> Any:
-    """Sequences as lists, as they come back from JSON."""
-    if isinstance(value, Mapping):
-        return {str(name): _plain(inner) for name, inner in value.items()}
-    return [_plain(inner) for inner in value] if isinstance(value, list | tuple) else value
+    facts = dict(plain(protocol))
+    scores = facts.pop("scores", {})
+    return facts | {f"{SCORES}{name}": settings for name, settings in scores.items()}
 
 
 def versions() -> dict[str, str]:

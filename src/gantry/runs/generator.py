@@ -10,7 +10,8 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 from torch import nn
 
-from gantry.runs.description import WEIGHTS, Description, digest, plain, read_description
+from gantry.plain import plain
+from gantry.runs.description import WEIGHTS, Description, digest, read_description
 from gantry.training.sampling import Net
 
 TRUSTED = "gantry.nets."
