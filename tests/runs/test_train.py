@@ -104,15 +104,25 @@ def test_channels_last_is_a_layout_alone(tmp_path: Path) -> None:
         composed("trainer.channels_last=2")
 
 
-def test_two_processes_equal_one(tmp_path: Path) -> None:
-    """Norm-free nets: the same weights whether the batch is split over two processes or not.
+COUPLED = [  # what a loss may want of a batch: a mean over it, pairs in it, penalties, now and then
+    "loss=wgan_gp",
+    pytest.param("loss=nonsaturating", marks=pytest.mark.slow),
+    pytest.param("loss=relativistic_average", marks=pytest.mark.slow),
+    pytest.param("loss=r1 loss.d_terms.r1.every=4", marks=pytest.mark.slow),
+    pytest.param("loss=r3 optim.accumulate=2", marks=pytest.mark.slow),
+]
+
+
+@pytest.mark.parametrize("loss", COUPLED)
+def test_two_processes_equal_one(tmp_path: Path, loss: str) -> None:
+    """Norm-free nets: the same weights after 20 turns whether the batch is split over two processes or not.
 
     In float64, since Adam makes large of small: where a gradient is all rounding, so is the direction of its step.
     """
     one, two = tmp_path / "one", tmp_path / "two"
     exact = ["model.G.norm=none", "metrics=none", "trainer.precision=64-true"]
     for folder, trainer in ((one, "cpu"), (two, "ddp_cpu")):
-        train("turns=5", "loss=wgan_gp", *exact, f"trainer={trainer}", folder=folder)
+        train("turns=20", *loss.split(), *exact, f"trainer={trainer}", folder=folder)
     for name, value in state(one).items():
         torch.testing.assert_close(state(two)[name], value, rtol=1e-8, atol=1e-10)
     assert sorted(path.name for path in tmp_path.iterdir()) == ["one", "two"]

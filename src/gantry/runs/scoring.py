@@ -13,7 +13,7 @@ from gantry.runs.errors import mistakes
 from gantry.runs.run_folder import read_config, replace
 from gantry.runs.shorthand import CONFIGS, spell_out
 from gantry.runs.summary import finite, read_summary, write_summary
-from gantry.runs.validate import check_real
+from gantry.runs.validate import check_reference
 
 log = logging.getLogger(__name__)
 
@@ -40,7 +40,7 @@ def evaluate(cfg: DictConfig) -> dict[str, float]:
 
 def complete(cfg: DictConfig) -> None:
     """Fill in what the run says; raises ValueError for a request that cannot be met. Imports nothing slow."""
-    check_real("reference", cfg.reference)
+    check_reference("reference", cfg.reference)
     with open_dict(cfg):
         cfg.run = cfg.run or run_of(cfg.checkpoint)
         if (cfg.run is None) == (cfg.samples is None):

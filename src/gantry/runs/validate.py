@@ -26,7 +26,7 @@ def validate(cfg: DictConfig) -> None:
             obey(cfg, key, value, RULES[name])
     for check in CHECKS:
         check(cfg)
-    check_real("metrics.reference", OmegaConf.select(cfg, "metrics.reference"))
+    check_reference("metrics.reference", OmegaConf.select(cfg, "metrics.reference"))
 
 
 def nodes_with_target(node: Any, key: str = "") -> Iterator[tuple[str, DictConfig]]:
@@ -176,7 +176,7 @@ def check_folder(cfg: DictConfig) -> None:
         files.check_folder(source.root)
 
 
-def check_real(key: str, where: str | None) -> None:
+def check_reference(key: str, where: str | None) -> None:
     """Real images to compare with can be there: the name of a split, or a path that exists."""
     if where not in (None, "train", "test") and not Path(str(where)).expanduser().exists():
         raise ValueError(f"{key} must be train, test, or a folder, .zip or .npz of real images, got {where}")

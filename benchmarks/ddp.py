@@ -1,0 +1,106 @@
+"""Two ways to make one gradient of two processes: one message after each backward pass, or DistributedDataParallel.
+
+    python benchmarks/ddp.py
+
+Both train the same nets on the same batches with `trainer=ddp_cpu`, in turns; the table has the medians of milliseconds
+a turn. DistributedDataParallel needs `find_unused_parameters=True`, and nets that are switched on and off, since the
+gradients of D must not wait for those of G.
+"""
+
+import os
+import subprocess
+import sys
+import tempfile
+from collections.abc import Iterable
+from pathlib import Path
+from statistics import median
+from typing import Any
+
+sys.path.insert(0, str(Path(__file__).parents[1] / "src"))
+
+TURNS, REPEATS = 60, 3
+HOOKS = "GANTRY_BENCHMARK_HOOKS"  # set in processes that use DistributedDataParallel
+CASES = (
+    ["model=mlp", "loss=nonsaturating"],
+    ["model=dcgan_small", "loss=nonsaturating"],
+    ["model=dcgan_small", "loss=wgan_gp", "loss.n_critic=2"],
+)
+
+
+def hooked() -> type:
+    """A GAN whose gradients are reduced by the hooks of DistributedDataParallel, while they are computed."""
+    from gantry.training.gan import GAN, Scalars
+
+    class Hooked(GAN):
+        def descend(self, optimizer: Any, losses: Iterable[Any]) -> Scalars:
+            mine = {id(p) for group in optimizer.param_groups for p in group["params"]}
+            for net in (self.G, self.D):
+                for p in net.parameters():
+                    p.requires_grad_(id(p) in mine)
+            optimizer.zero_grad()
+            ((loss, scalars),) = losses
+            self.manual_backward(loss)
+            optimizer.step()
+            for net in (self.G, self.D):
+                net.requires_grad_(True)
+            return scalars
+
+    return Hooked
+
+
+def train() -> None:
+    """One process of a run, told by the command line what src/train.py would be."""
+    from gantry.runs.entry import entry
+
+    @entry("train")
+    def main(cfg: Any) -> None:
+        import gantry.runs.train as runs
+
+        if os.environ.get(HOOKS):
+            runs.GAN = hooked()  # type: ignore[misc,assignment]
+        runs.train(cfg)
+
+    main()
+
+
+def milliseconds(overrides: list[str], hooks: bool) -> float:
+    """The median time of a turn, the first third left out."""
+    quiet = [
+        "logger=csv",
+        "callbacks.samples=null",
+        "metrics=none",
+        "callbacks.scalars.every=1",
+        "callbacks.export=null",
+    ]
+    lightnings = [
+        "trainer.strategy._target_=lightning.pytorch.strategies.DDPStrategy",
+        "+trainer.strategy.find_unused_parameters=true",
+    ]
+    with tempfile.TemporaryDirectory() as folder:
+        words = ["trainer=ddp_cpu", f"turns={TURNS}", *overrides, *quiet, f"run.dir={folder}/run"]
+        words += lightnings if hooks else []
+        environment = os.environ | {"OMP_NUM_THREADS": "1", HOOKS: "1" if hooks else ""}
+        subprocess.run([sys.executable, __file__, *words], check=True, stderr=subprocess.DEVNULL, env=environment)
+        return time_of_turn(Path(folder) / "run")
+
+
+def time_of_turn(run: Path) -> float:
+    """From the speeds in metrics.csv, in milliseconds."""
+    from gantry.runs.csv_logger import read_metrics
+
+    metrics = read_metrics(run)
+    images = 1000 * metrics["kimg"][-1] / metrics["turn"][-1]
+    speeds = metrics["speed/images_per_second"]
+    return float(median(1000 * images / speed for speed in speeds[TURNS // 3 :] if speed == speed))
+
+
+def main() -> None:
+    print("| | one message | hooks | hooks / one message |\n|---|---|---|---|")
+    for overrides in CASES:
+        pairs = [(milliseconds(overrides, hooks=False), milliseconds(overrides, hooks=True)) for _ in range(REPEATS)]
+        ours, theirs = (median(values) for values in zip(*pairs))
+        print(f"| `{' '.join(overrides)}` | {ours:.1f} ms | {theirs:.1f} ms | {theirs / ours:.2f} |", flush=True)
+
+
+if __name__ == "__main__":
+    train() if len(sys.argv) > 1 else main()
