@@ -1,6 +1,7 @@
 """Faults to order: a callback that kills its process at a chosen moment, a loss that is poisoned at a chosen turn."""
 
 import os
+import resource
 import signal
 import time
 from collections.abc import Callable
@@ -20,7 +21,7 @@ CHECKPOINTS, REPLACE = "gantry.callbacks.checkpoints", Path.replace
 
 
 class Fault(Callback):
-    """SIGKILL for the process of rank `rank`, at a moment of turn `turn` or the next such moment: one of MOMENTS."""
+    """What one of MOMENTS names happens to rank `rank` in turn `turn`, or at the next such moment."""
 
     def __init__(self, turn: int, moment: str = "turn", rank: int = 0) -> None:
         self.turn, self.arm, self.rank = turn, MOMENTS[moment], rank
@@ -80,6 +81,17 @@ def half_a_row() -> None:
     mock.patch("gantry.runs.csv_logger.CsvLogger.log_metrics", log_metrics).start()
 
 
+def terminate() -> None:
+    """Be asked to end, as by a cluster whose time is up."""
+    os.kill(os.getpid(), signal.SIGTERM)
+
+
+def full_disk() -> None:
+    """From now on no file can grow beyond 100 kB: numbers can be written, weights cannot."""
+    _, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (100_000, hard))
+
+
 MOMENTS: dict[str, Callable[[], Any]] = {
     "turn": die,
     "half a checkpoint": half_a_checkpoint,
@@ -87,6 +99,8 @@ MOMENTS: dict[str, Callable[[], Any]] = {
     "between the names": between_the_names,
     "evaluation": evaluation,
     "half a row": half_a_row,
+    "SIGTERM": terminate,
+    "full disk": full_disk,
 }
 
 

@@ -9,6 +9,7 @@ import torch
 from lightning import Callback, Trainer
 from lightning.fabric.plugins import TorchCheckpointIO
 
+from gantry.runs.seal import sealed
 from gantry.runs.writing import sync, whole
 from gantry.training.finite import is_healthy
 from gantry.training.gan import GAN
@@ -19,9 +20,9 @@ log = logging.getLogger(__name__)
 class Checkpoints(Callback):
     """`last.ckpt` every `every` turns and at the end, `before.ckpt` its predecessor, `best.ckpt` when a score improves.
 
-    A checkpoint is written to a temporary file, synced and renamed: whenever the program dies, what `last.ckpt`
-    names is whole. A state that is not finite is never written. Comes after the Evaluate callback, which says what
-    the best turn is. Raises RunError when the disk takes no more; the earlier checkpoints are then as they were.
+    A checkpoint is written to a temporary file, with a checksum, synced and renamed: whenever the program dies, what
+    `last.ckpt` names is whole. A state that is not finite is never written. Comes after the Evaluate callback, which
+    says what the best turn is. Raises RunError when the disk takes no more; the earlier checkpoints are as they were.
     """
 
     def __init__(self, folder: str, every: int) -> None:
@@ -77,4 +78,5 @@ class InPlace(TorchCheckpointIO):
         assert storage_options is None
         buffer = io.BytesIO()  # torch says of a full disk only that it wrote at an unexpected position
         torch.save(checkpoint, buffer)
-        Path(path).write_bytes(buffer.getbuffer())
+        with Path(path).open("wb") as file:
+            file.writelines(sealed(buffer.getbuffer()))

@@ -1,13 +1,13 @@
 """The folder that a run leaves, and what a later one reads back."""
 
 import logging
-import zipfile
 from pathlib import Path
 from typing import Any
 
 import yaml
 from omegaconf import DictConfig, OmegaConf
 
+from gantry.runs.seal import damage
 from gantry.runs.writing import replace
 
 log = logging.getLogger(__name__)
@@ -54,13 +54,8 @@ def whole_checkpoint(path: Path, key: str = "resume", wanted: str = "the folder 
     """
     if not path.is_file():
         raise ValueError(f"{key} must be {wanted}, got {path}, which does not exist")
-    try:
-        with zipfile.ZipFile(path) as archive:
-            damaged = archive.testzip()
-    except (zipfile.BadZipFile, OSError) as error:
-        raise ValueError(f"checkpoint must be whole, got {path}: {error}") from None
-    if damaged is not None:
-        raise ValueError(f"checkpoint must be whole, got {path}: {damaged} is damaged")
+    if why := damage(path):
+        raise ValueError(f"checkpoint must be whole, got {path}: {why}")
     return path
 
 
@@ -72,15 +67,10 @@ def newest_checkpoint(folder: Path) -> Path:
     except ValueError as error:
         if not before.is_file():
             raise
-        damage = error
-    try:
-        whole_checkpoint(before)
-    except ValueError as error:
-        raise ValueError(
-            f"{damage}; nor is the one before, {before}: {str(error).partition(f'{before}: ')[2]}"
-        ) from None
-    log.warning("%s; going on from the one before, %s", damage, before)
-    return before
+        if why := damage(before):
+            raise ValueError(f"{error}, and the one before, {before}: {why}") from None
+        log.warning("%s; going on from the one before, %s", error, before)
+        return before
 
 
 def _plain(cfg: DictConfig) -> dict[str, Any]:
