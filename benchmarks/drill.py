@@ -29,6 +29,7 @@ import gantry.runs.train  # noqa: E402  what takes seconds to import, before any
 from gantry.runs.entry import entry  # noqa: E402
 
 KILLS = ("turn", "half a checkpoint", "unnamed checkpoint", "between the names", "evaluation", "half a row")
+LIMIT = 60  # seconds from a fault to the end of all processes
 TURNS, EVERY = 40, {"checkpoints": 6, "evaluate": 8, "scalars": 4, "critic_gap": 8}
 GP = "loss.d_terms.gp.penalty"
 WORDS = [
@@ -42,7 +43,7 @@ POISONED = [f"{GP}._target_=faults.Poisoned", f"{GP}._partial_=false", f"+{GP}.a
 
 @dataclass(frozen=True)
 class Ended:
-    """A run that has ended: its folder, exit status, what it said on stderr and how long it took."""
+    """A run that has ended: folder, exit status, stderr, and the seconds from its fault, if any, to its end."""
 
     folder: Path
     status: int
@@ -52,14 +53,15 @@ class Ended:
 
 def train(folder: Path, *words: str) -> Ended:
     """Run the train command with these words and wait for it."""
-    log, started = folder.with_suffix(".log"), time.monotonic()
+    log = folder.with_suffix(".log")
     child = os.fork()
     if child == 0:
         os.dup2(os.open(log, os.O_WRONLY | os.O_CREAT | os.O_TRUNC), 2)
         os.dup2(2, 1)
         os._exit(status_of([str(ROOT / "src" / "train.py"), *words]))
     status = os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
-    return Ended(folder, status, log.read_text(), time.monotonic() - started)
+    seconds = time.time() - (folder / "fault").stat().st_mtime if (folder / "fault").exists() else 0.0
+    return Ended(folder, status, log.read_text(), seconds)
 
 
 def status_of(argv: list[str]) -> int:
@@ -117,8 +119,9 @@ class Drill:
         """A fault, which must end the run with a status and these words; then the run is resumed and compared."""
         self.count += 1
         ended = start(self.folder / f"run{self.count}", *how, *words)
-        fine = ended.status == status and said in ended.said and "Traceback" not in ended.said and ended.seconds < 60
-        outcome = f"exit status {ended.status} after {ended.seconds:.0f} s" + (f", `{said}`" if said else "")
+        fine = ended.status == status and said in ended.said and ended.seconds < LIMIT
+        fine = fine and "Traceback" not in ended.said
+        outcome = f"exit status {ended.status} in {ended.seconds:.0f} s" + (f", `{said}`" if said else "")
         self.row(what, outcome, *self.after(ended.folder, unbroken, *how), fine)
         return ended.folder
 

@@ -26,8 +26,9 @@ class Fault(Callback):
     def __init__(self, turn: int, moment: str = "turn", rank: int = 0) -> None:
         self.turn, self.arm, self.rank = turn, MOMENTS[moment], rank
 
-    def on_train_batch_start(self, trainer: Trainer, gan: Any, *_: Any) -> None:  # noqa: ARG002
+    def on_train_batch_start(self, trainer: Trainer, gan: Any, *_: Any) -> None:
         if gan.turn + 1 == self.turn and world.rank() == self.rank:
+            (Path(trainer.default_root_dir) / "fault").touch()  # says when
             self.arm()
 
 

@@ -16,7 +16,7 @@ log = logging.getLogger(__name__)
 class Health(Callback):
     """Ends a run in which a loss, a weight or a moment of an optimiser is NaN or infinite.
 
-    It looks every `patience` turns, and at each turn at which another callback acts, so that no broken generator is
+    It looks every `patience` turns, and at each turn at which a later callback acts, so that no broken generator is
     scored, shown or kept; in between the losses stay on the device and nothing waits for it. All processes end
     together. Comes before all callbacks that write anything of the nets.
 
@@ -35,7 +35,8 @@ class Health(Callback):
     def on_train_start(self, trainer: Trainer, gan: GAN) -> None:  # type: ignore[override]
         gan.skip_broken = self.skip
         callbacks: list[Any] = trainer.callbacks  # type: ignore[attr-defined]
-        self.others = {callback.every for callback in callbacks if hasattr(callback, "every")}
+        later = callbacks[callbacks.index(self) + 1 :]
+        self.others = {callback.every for callback in later if hasattr(callback, "every")}
 
     def on_train_batch_end(  # type: ignore[override]
         self, trainer: Trainer, gan: GAN, outputs: dict[str, Any], *_: Any
