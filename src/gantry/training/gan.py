@@ -188,4 +188,4 @@ class GAN(LightningModule):
     def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         state = checkpoint["gan"]
         self.turn, self.scores, self.scored_at = state["turn"], state["scores"], state["scored_at"]
-        self.skipped = state["skipped"]
+        self.skipped = state.get("skipped", 0)  # of runs begun before updates could be skipped
