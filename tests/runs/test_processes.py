@@ -54,9 +54,9 @@ def test_any_child_that_fails_ends_this_process(
 def test_a_connection_that_breaks_since_a_child_is_gone_is_told_as_its_end(children: Children) -> None:
     children += [shell("exit 0"), shell("kill -9 $$")]
     children[1].wait()
-    with pytest.raises(RunError, match="^a process of this run ended with exit status -9$"), blamed(children):
+    with pytest.raises(RunError, match=r"^a process of this run ended with exit status -9$"), blamed(children):
         raise RuntimeError("Connection closed by peer")
-    with pytest.raises(RuntimeError, match="^mine$"), blamed(children[:1]):
+    with pytest.raises(RuntimeError, match=r"^mine$"), blamed(children[:1]):
         raise RuntimeError("mine")
     with pytest.raises(RunError, match=r"loss/D is nan"), blamed(children):
         raise RunError("loss/D is nan")
