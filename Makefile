@@ -1,9 +1,9 @@
-# make train | test | lint | bench: each sets up .venv by itself, from python3 and the package index alone.
+# make train | test | lint | bench | drill: each sets up .venv by itself, from python3 and the package index alone.
 PYTHON ?= python3
 BIN    := .venv/bin
 ARGS   ?=
 
-.PHONY: train test test-all lint format bench lock clean
+.PHONY: train test test-all lint format bench drill lock clean
 
 train: .venv/ready
 	$(BIN)/python src/train.py $(ARGS)
@@ -16,6 +16,10 @@ test: .venv/ready
 
 test-all: .venv/ready
 	$(PYTEST) -m "not gpu and not network" $(ARGS)
+
+# Runs are killed, starved of disk and poisoned; resumed, each must equal the unbroken one.
+drill: .venv/ready
+	$(BIN)/python benchmarks/drill.py $(ARGS)
 
 lint: .venv/ready
 	$(BIN)/ruff check .

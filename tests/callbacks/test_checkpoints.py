@@ -12,7 +12,7 @@ class Saving:
     """A trainer whose checkpoints hold the number of the turn."""
 
     def __init__(self, gan: TinyGan) -> None:
-        self.gan, self.is_global_zero = gan, True
+        self.gan, self.is_global_zero, self.optimizers = gan, True, list[Any]()
         self.strategy = SimpleNamespace(barrier=lambda: None)
 
     def save_checkpoint(self, path: Path, weights_only: bool) -> None:
@@ -27,7 +27,7 @@ def turns_in(folder: Path) -> dict[str, int]:
 
 def gan_of(**more: Any) -> Any:
     gan: Any = TinyGan(**more)
-    gan.interrupted = 0
+    gan.interrupted, gan.G, gan.D = 0, gan.G_ema, gan.G_ema
     return gan
 
 

@@ -104,7 +104,9 @@ def checkpoint(path: Path) -> Path:
     return path
 
 
-def test_a_damaged_checkpoint_is_noticed_and_the_one_before_is_used(tmp_path: Path) -> None:
+def test_a_damaged_checkpoint_is_noticed_and_the_one_before_is_used(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
     last = checkpoint(tmp_path / "checkpoints" / "last.ckpt")
     assert newest_checkpoint(tmp_path) == last
     whole = last.read_bytes()
@@ -115,7 +117,13 @@ def test_a_damaged_checkpoint_is_noticed_and_the_one_before_is_used(tmp_path: Pa
     with pytest.raises(ValueError, match=r"damaged|CRC"):
         whole_checkpoint(last)
     before = checkpoint(tmp_path / "checkpoints" / "before.ckpt")
+    assert not caplog.records
     assert newest_checkpoint(tmp_path) == before
+    (warning,) = caplog.messages
+    assert f"got {last}: data is damaged; going on from the one before, {before}" in warning
+    before.write_bytes(b"")
+    with pytest.raises(ValueError, match=rf"got {last}: data is damaged, and the one before, {before}: .*not a zip"):
+        newest_checkpoint(tmp_path)
 
 
 def test_a_run_without_a_checkpoint(tmp_path: Path) -> None:

@@ -7,10 +7,13 @@ import pytest
 from lightning.pytorch.loggers import CSVLogger
 from tensorboard.backend.event_processing.event_accumulator import IMAGES, EventAccumulator
 
+from full_disk import full_disk
 from gantry.runs.csv_logger import CsvLogger
-from gantry.runs.loggers import close, flatten, forget_after, log_config, log_picture, log_summary
+from gantry.runs.errors import RunError
+from gantry.runs.loggers import close, flatten, forget_after, log_config, log_numbers, log_picture, log_summary
 from gantry.runs.mlflow_logger import MlflowLogger
 from gantry.runs.tensorboard_logger import TensorBoardLogger
+from tiny import Recorder
 
 PICTURE = np.arange(12 * 16, dtype=np.uint8).reshape(12, 16, 1)
 
@@ -29,6 +32,47 @@ def test_a_logger_that_cannot_is_passed_over(tmp_path: Path) -> None:
     forget_after(loggers, 2)
     close(loggers, success=True)
     assert loggers[1].experiment.hparams == {"a/b": 1, "model": "mlp"}
+
+
+class Lost(Recorder):
+    """A logger whose server goes away."""
+
+    def log_metrics(self, metrics: dict[str, float], step: int) -> None:
+        super().log_metrics(metrics, step)
+        if step > 1:
+            raise ConnectionError("no route to\nhost")
+
+
+def test_a_logger_that_fails_is_told_no_more(caplog: pytest.LogCaptureFixture) -> None:
+    lost, kept = Lost(), Recorder()
+    loggers = [lost, kept]
+    for turn in (1, 2, 3):
+        log_numbers(loggers, {"a": 0.5}, turn, kimg=0.1)
+        log_picture(loggers, "samples", PICTURE, turn)
+    assert [turn for turn, _ in kept.rows] == [turn for _, turn, _ in kept.pictures] == [1, 2, 3]
+    assert [turn for turn, _ in lost.rows] == [1, 2]
+    assert [turn for _, turn, _ in lost.pictures] == [1]
+    assert caplog.messages == ["Lost fails and is told no more: ConnectionError: no route to host"]
+
+
+def test_a_run_whose_numbers_cannot_be_written_fails(tmp_path: Path) -> None:
+    with pytest.raises(RunError, match=r"metrics\.csv cannot be written"), full_disk():
+        log_numbers([CsvLogger(str(tmp_path))], {"a": 0.5}, 1, kimg=0.1)
+
+
+@pytest.mark.filterwarnings("ignore::pytest.PytestUnhandledThreadExceptionWarning")  # of TensorBoard's own thread
+def test_tensorboard_on_a_full_disk_is_told_no_more(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    logger = TensorBoardLogger(str(tmp_path))
+    loggers = [logger]
+    log_numbers(loggers, {"a": 0.5}, 1, kimg=0.1)
+    logger.experiment.flush()
+    with full_disk(300):
+        for turn in range(2, 40):
+            log_numbers(loggers, {f"name{turn}": 0.5}, turn, kimg=0.1)
+            logger.save()
+        logger.finalize("success")
+    assert loggers == []
+    assert caplog.messages[-1] == f"TensorBoard cannot write to {logger.log_dir}: File too large"
 
 
 def read_tensorboard(folder: Path) -> EventAccumulator:

@@ -10,8 +10,8 @@ import pytest
 
 from composing import composed
 from gantry.runs import processes
-from gantry.runs.errors import UserError
-from gantry.runs.processes import end, end_with
+from gantry.runs.errors import RunError, UserError
+from gantry.runs.processes import blamed, end, end_with
 from gantry.runs.train import number_of_processes, train
 
 Children = list[subprocess.Popen[bytes]]
@@ -49,6 +49,17 @@ def test_any_child_that_fails_ends_this_process(
         end_with(children, threading.Event())
     assert time.monotonic() - started < 10
     assert capsys.readouterr().err == f"error: a process of this run ended with exit status {status}\n"
+
+
+def test_a_connection_that_breaks_since_a_child_is_gone_is_told_as_its_end(children: Children) -> None:
+    children += [shell("exit 0"), shell("kill -9 $$")]
+    children[1].wait()
+    with pytest.raises(RunError, match=r"^a process of this run ended with exit status -9$"), blamed(children):
+        raise RuntimeError("Connection closed by peer")
+    with pytest.raises(RuntimeError, match=r"^mine$"), blamed(children[:1]):
+        raise RuntimeError("mine")
+    with pytest.raises(RunError, match=r"loss/D is nan"), blamed(children):
+        raise RunError("loss/D is nan")
 
 
 def test_children_that_end_well_or_are_ended_by_us_are_no_failure(children: Children) -> None:

@@ -1,24 +1,36 @@
 """Whole training states on disk: the last two, and the best by the monitored score."""
 
-import os
+import io
+import logging
 from pathlib import Path
 from typing import Any
 
+import torch
 from lightning import Callback, Trainer
+from lightning.fabric.plugins import TorchCheckpointIO
 
+from gantry.runs.seal import sealed
+from gantry.runs.writing import sync, whole
+from gantry.training.finite import is_healthy
 from gantry.training.gan import GAN
+
+log = logging.getLogger(__name__)
 
 
 class Checkpoints(Callback):
     """`last.ckpt` every `every` turns and at the end, `before.ckpt` its predecessor, `best.ckpt` when a score improves.
 
-    A checkpoint is written to a temporary file, synced and renamed: whenever the program dies, what `last.ckpt`
-    names is whole. Comes after the Evaluate callback, which says what the best turn is.
+    A checkpoint is written to a temporary file, with a checksum, synced and renamed: whenever the program dies, what
+    `last.ckpt` names is whole. A state that is not finite is never written. Comes after the Evaluate callback, which
+    says what the best turn is. Raises RunError when the disk takes no more; the earlier checkpoints are as they were.
     """
 
     def __init__(self, folder: str, every: int) -> None:
         self.folder, self.every = Path(folder), every
         self.last_at, self.best_at = -1, -1  # turns that were written
+
+    def setup(self, trainer: Trainer, gan: GAN, stage: str) -> None:  # type: ignore[override]  # noqa: ARG002
+        trainer.strategy.checkpoint_io = InPlace()
 
     def on_train_batch_end(self, trainer: Trainer, gan: GAN, *_: Any) -> None:  # type: ignore[override]
         self.write_best(trainer, gan)
@@ -33,31 +45,38 @@ class Checkpoints(Callback):
         """Write this turn as the best one, if it is and has not been written."""
         if gan.improved_at == gan.turn != self.best_at:
             self.best_at = gan.turn
-            self.write(trainer, "best.ckpt")
+            self.write(trainer, gan, "best.ckpt")
 
     def write_last(self, trainer: Trainer, gan: GAN) -> None:
         """Write this turn as the last one, if it has not been written."""
         if gan.turn != self.last_at:
             self.last_at = gan.turn
-            self.write(trainer, "last.ckpt", before="before.ckpt")
+            self.write(trainer, gan, "last.ckpt", before="before.ckpt")
 
-    def write(self, trainer: Trainer, name: str, before: str | None = None) -> None:
+    def write(self, trainer: Trainer, gan: GAN, name: str, before: str | None = None) -> None:
         """Write a checkpoint under its name; the one that bore the name is kept as `before`."""
-        part, path = self.folder / f"{name}.part", self.folder / name
-        trainer.save_checkpoint(part, weights_only=False)
-        if trainer.is_global_zero:
-            sync(part)
-            if before is not None and path.exists():
-                path.replace(self.folder / before)
-            part.replace(path)
+        path = self.folder / name
+        if not is_healthy(gan, trainer.optimizers):
+            log.warning("%s is left as it is: the state of turn %d is not finite", path, gan.turn)
+        elif trainer.is_global_zero:
+            with whole(path) as part:
+                trainer.save_checkpoint(part, weights_only=False)
+                sync(part)
+                if before is not None and path.exists():
+                    path.replace(self.folder / before)
             sync(self.folder)
+        else:
+            trainer.save_checkpoint(path, weights_only=False)  # writes nothing, but waits for the one that does
         trainer.strategy.barrier()
 
 
-def sync(path: Path) -> None:
-    """Have the operating system put a file, or the names in a folder, on the disk."""
-    descriptor = os.open(path, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
+class InPlace(TorchCheckpointIO):
+    """Writes a checkpoint where it is told. Lightning's own goes through the system's folder for temporary files,
+    from where a file is copied if that is on another disk."""
+
+    def save_checkpoint(self, checkpoint: dict[str, Any], path: str | Path, storage_options: Any | None = None) -> None:
+        assert storage_options is None
+        buffer = io.BytesIO()  # torch says of a full disk only that it wrote at an unexpected position
+        torch.save(checkpoint, buffer)
+        with Path(path).open("wb") as file:
+            file.writelines(sealed(buffer.getbuffer()))

@@ -9,6 +9,7 @@ from torch import Tensor, nn
 
 from gantry.data.images import Images, Split, to_float
 from gantry.data.order import evenly
+from gantry.runs.loggers import log_numbers
 from gantry.training.gan import GAN
 from gantry.training.sampling import labels, samples
 
@@ -41,8 +42,7 @@ class CriticGap(Callback):
     def on_train_batch_end(self, trainer: Trainer, gan: GAN, *_: Any) -> None:  # type: ignore[override]
         if self.train and self.held_out and (gan.turn % self.every == 0 or gan.turn == gan.turns):
             numbers = gap(self.on_real(gan, self.train), self.on_real(gan, self.held_out), self.on_fakes(gan))
-            for logger in trainer.loggers:
-                logger.log_metrics({**numbers, "turn": gan.turn, "kimg": gan.kimg}, step=gan.turn)
+            log_numbers(trainer.loggers, numbers, gan.turn, gan.kimg)
 
     def on_real(self, gan: GAN, real: Images) -> float:
         """The mean logit of real images."""

@@ -7,6 +7,7 @@ from typing import Any
 from lightning import Callback, Trainer
 
 from gantry.runs.csv_logger import read_metrics
+from gantry.runs.writing import dispensable
 from gantry.training.gan import GAN
 
 SHARE = 0.02  # of the time of a run may go into pictures that the next one replaces
@@ -34,5 +35,6 @@ class Curves(Callback):
 
         metrics = read_metrics(self.folder)
         if metrics:
-            write_curves(metrics, self.folder / "plots" / "curves.png")
+            with dispensable():
+                write_curves(metrics, self.folder / "plots" / "curves.png")
         self.not_before = time.monotonic() + (time.monotonic() - started) / SHARE

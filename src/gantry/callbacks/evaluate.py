@@ -14,7 +14,7 @@ from gantry.metrics.protocol import Samples, differences
 from gantry.metrics.reference import Reference
 from gantry.metrics.score import Needs
 from gantry.runs.errors import mistakes
-from gantry.runs.loggers import log_config, log_summary
+from gantry.runs.loggers import log_config, log_numbers, log_summary
 from gantry.runs.references import reference_of
 from gantry.runs.summary import write_summary
 from gantry.training import batchnorm
@@ -113,8 +113,7 @@ class Evaluate(Callback):
         said = ", ".join(f"{name} {value:.4g}" for name, value in gan.scores.items())
         log.info("turn %d: %s", gan.turn, said)
         numbers = {f"score/{name}": value for name, value in gan.scores.items()}
-        for logger in trainer.loggers:
-            logger.log_metrics({**numbers, "turn": gan.turn, "kimg": gan.kimg}, step=gan.turn)
+        log_numbers(trainer.loggers, numbers, gan.turn, gan.kimg)
         for place, entry in entries.items():
             log_summary(trainer.loggers, {f"{place}/{name}": v for name, v in entry["scores"].items()})
         write_summary(self.path, entries)

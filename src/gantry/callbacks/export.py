@@ -1,18 +1,23 @@
 """The generator on its own, ready to be used without the rest of the run."""
 
+import logging
 from pathlib import Path
 from typing import Any
 
 from lightning import Callback, Trainer
 
 from gantry.runs.generator import save_generator
+from gantry.training.finite import finite
 from gantry.training.gan import GAN
+
+log = logging.getLogger(__name__)
 
 
 class Export(Callback):
     """G_ema in `folder`/generator/last at each evaluation and at the end; in `best` when a score improves.
 
-    `generator` is the node of the configuration that G was built from. Comes after the Evaluate callback.
+    `generator` is the node of the configuration that G was built from. A generator that is not finite is never
+    written. Comes after the Evaluate callback.
     """
 
     def __init__(self, folder: str, generator: dict[str, Any]) -> None:
@@ -31,7 +36,9 @@ class Export(Callback):
 
     def save(self, trainer: Trainer, gan: GAN, name: str) -> None:
         """Write G_ema as it is now, on one process."""
-        if trainer.is_global_zero:
+        if not finite(gan.G_ema.state_dict().values()):
+            log.warning("generator/%s is left as it is: G_ema of turn %d is not finite", name, gan.turn)
+        elif trainer.is_global_zero:
             scores = gan.scores if gan.scored_at == gan.turn else {}
             classes = getattr(getattr(trainer, "datamodule", None), "classes", ())
             extra = {"turn": gan.turn, "kimg": gan.kimg, "scores": scores, "classes": classes, "ema": True}

@@ -18,6 +18,7 @@ from gantry.runs.generator import load_generator
 from gantry.runs.loggers import log_config, log_summary
 from gantry.runs.neighbours import FILE, write_neighbours
 from gantry.runs.summary import checkpoint_rule, read_summary, write_summary
+from gantry.runs.writing import dispensable
 from gantry.training.drawing import drawn_for
 from gantry.training.gan import GAN
 
@@ -64,7 +65,8 @@ class Report(Callback):
         fake = full.read_samples(drawn.images, gan.device, drawn.labels)
         last = {"turn": gan.turn, "kimg": gan.kimg, "scores": full.compare(real, fake)}
         if Needs.HELD_OUT in full.needs and trainer.is_global_zero:
-            write_neighbours(self.folder / "plots" / FILE, drawn, fake, reference, real)
+            with dispensable():
+                write_neighbours(self.folder / "plots" / FILE, drawn, fake, reference, real)
         entries = {"last": last | {"protocol": full.protocol(reference, drawn.about).to_dict()}}
         folder = self.folder / "generator" / "best"  # process 0 has written it before the scores of last were agreed on
         if (folder / JSON).is_file():

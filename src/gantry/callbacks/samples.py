@@ -12,6 +12,7 @@ from gantry.runs.animation import captioned, write_animation
 from gantry.runs.grids import write_png
 from gantry.runs.loggers import log_picture
 from gantry.runs.sheet import POINTS, Sheet, fixed_sheet
+from gantry.runs.writing import dispensable
 from gantry.training.gan import GAN
 from gantry.training.sampling import Net
 
@@ -46,14 +47,16 @@ class Samples(Callback):
     def on_train_end(self, trainer: Trainer, gan: GAN) -> None:  # type: ignore[override]
         if trainer.is_global_zero and any(path.stem.isdigit() for path in self.folder.glob("*.png")):
             path, grey = self.folder / "samples.webp", shape_of(gan)[0] == 1
-            write_animation(frames(self.folder), path, MILLISECONDS, HOLD, lossless=grey)
+            with dispensable():
+                write_animation(frames(self.folder), path, MILLISECONDS, HOLD, lossless=grey)
 
     def show(self, trainer: Trainer, gan: GAN) -> None:
         """Write and log the picture of this turn, on one process."""
         if trainer.is_global_zero:
             assert self.sheet is not None
             pixels = self.sheet.picture(gan.G_ema, gan.device, self.real)
-            write_png(pixels, self.folder / f"{gan.turn:06d}.png")
+            with dispensable():
+                write_png(pixels, self.folder / f"{gan.turn:06d}.png")
             log_picture(trainer.loggers, "samples", pixels, gan.turn)
 
 

@@ -8,7 +8,7 @@ from lightning import Callback, Trainer
 from torch import Tensor
 
 from gantry import world
-from gantry.runs.loggers import forget_after
+from gantry.runs.loggers import forget_after, log_numbers
 from gantry.training.gan import GAN
 
 
@@ -41,8 +41,7 @@ class Scalars(Callback):
         if gan.turn % self.every == 0 or gan.turn == gan.turns:
             numbers = self.means() | {"speed/images_per_second": self.speed(gan.kimg)}
             self.since, self.sums, self.counts = None, {}, {}
-            for logger in trainer.loggers:
-                logger.log_metrics({**numbers, "turn": gan.turn, "kimg": gan.kimg}, step=gan.turn)
+            log_numbers(trainer.loggers, numbers, gan.turn, gan.kimg)
 
     def state_dict(self) -> dict[str, Any]:
         return {"sums": {name: total.cpu() for name, total in self.sums.items()}, "counts": self.counts}

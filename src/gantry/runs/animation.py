@@ -5,6 +5,8 @@ from pathlib import Path
 
 from PIL import Image, ImageDraw, ImageFont
 
+from gantry.runs.writing import whole
+
 STRIP = 28  # height of the line of text below the picture, in pixels,
 NARROWEST = 130  # and the width that it needs
 INK, PAPER, BAR = "#202428", "#ffffff", "#1f5fd0"
@@ -30,8 +32,6 @@ def write_animation(
     """
     first, *others = frames
     durations = [milliseconds] * len(others) + [milliseconds + hold]
-    part = path.with_name(f"{path.name}.part")
-    path.parent.mkdir(parents=True, exist_ok=True)
     how = {"lossless": lossless, "quality": 20 if lossless else 80, "method": 2}
-    first.save(part, "WEBP", save_all=True, append_images=others, duration=durations, loop=0, **how)
-    part.replace(path)
+    with whole(path) as part:
+        first.save(part, "WEBP", save_all=True, append_images=others, duration=durations, loop=0, **how)

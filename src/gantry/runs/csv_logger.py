@@ -11,7 +11,7 @@ from lightning.pytorch.loggers.logger import Logger
 from lightning.pytorch.utilities import rank_zero_only
 from numpy.typing import NDArray
 
-from gantry.runs.run_folder import replace
+from gantry.runs.writing import on_disk, replace
 
 Row = dict[str, float]
 FIRST = ("turn", "kimg")
@@ -61,7 +61,7 @@ class CsvLogger(Logger):
         row = self.rows.setdefault(turn, {"turn": turn})
         row |= {name: _number(value) for name, value in metrics.items()} | {"turn": turn}
         if follows and row.keys() <= set(self._columns):
-            with self.path.open("a", encoding="utf-8", newline="") as file:
+            with on_disk(self.path), self.path.open("a", encoding="utf-8", newline="") as file:
                 file.write(_line(row.get(name) for name in self._columns))
         else:
             self._rewrite()

@@ -6,7 +6,7 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
-from gantry.runs.run_folder import replace
+from gantry.runs.writing import replace
 
 JSON, WEIGHTS = "generator.json", "model.safetensors"
 

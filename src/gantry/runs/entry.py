@@ -1,6 +1,7 @@
 """How a command starts: compose, validate, and only then import what is heavy."""
 
 import os
+import signal
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -14,7 +15,7 @@ from omegaconf import DictConfig, open_dict
 from omegaconf.errors import OmegaConfBaseException
 
 from gantry.runs import resolvers
-from gantry.runs.errors import UserError, mistakes, one_line
+from gantry.runs.errors import RunError, UserError, failures, mistakes, one_line
 from gantry.runs.run_folder import check_new, check_same, read_config
 from gantry.runs.shorthand import CONFIGS, spell_out
 from gantry.runs.validate import validate
@@ -33,9 +34,12 @@ def entry(config_name: str) -> Callable[[Task], Callable[[], None]]:
                 with mistakes():
                     sys.argv[1:] = resumed(sys.argv[1:])
                     refuse_early(config_name, sys.argv[1:])
-                hydra.main(version_base="1.3", config_path=str(CONFIGS), config_name=config_name)(job(task))()
+                with failures():
+                    hydra.main(version_base="1.3", config_path=str(CONFIGS), config_name=config_name)(job(task))()
             except (UserError, HydraException, OmegaConfBaseException) as error:
                 refuse(error)
+            except RunError as error:
+                fail(error)
 
         return main
 
@@ -46,6 +50,14 @@ def refuse(error: Exception) -> NoReturn:
     """Say what is wrong and end."""
     print(f"error: {one_line(error)}", file=sys.stderr)
     sys.exit(2)
+
+
+def fail(error: RunError) -> NoReturn:
+    """Say why a run ends; of its processes, the first one does."""
+    if int(os.environ.get("RANK", os.environ.get("LOCAL_RANK", 0))):
+        sys.exit(128 + signal.SIGTERM)  # as if it had been told to end, for the first one's reason is the one to hear
+    print(f"error: {error}", file=sys.stderr)
+    sys.exit(1)
 
 
 def job(task: Task) -> Task:
@@ -60,11 +72,12 @@ def job(task: Task) -> Task:
             with mistakes():
                 spell_out(cfg)
                 validate(cfg)
-            return task(cfg)
-        except UserError as error:
+            with failures():
+                return task(cfg)
+        except (UserError, RunError) as error:
             if HydraConfig.get().mode == RunMode.MULTIRUN:
                 raise
-            refuse(error)  # here, since Hydra would put a line of its own before ours
+            fail(error) if isinstance(error, RunError) else refuse(error)  # here: Hydra's own line would precede ours
 
     return run
 

@@ -1,6 +1,10 @@
-"""A mistake of the user: one line, no traceback, exit status 2. Nothing here is slow to import."""
+"""What ends in one line without a traceback: a mistake of the user, with exit status 2, and a run that fails, with 1.
+
+Nothing here is slow to import.
+"""
 
 import difflib
+import errno
 import os
 import re
 from collections.abc import Iterable, Iterator
@@ -12,6 +16,24 @@ from omegaconf.errors import ConfigAttributeError, ConfigKeyError, OmegaConfBase
 
 class UserError(ValueError):
     """What the user asked for cannot be done; the message is one line that says why."""
+
+
+class RunError(RuntimeError):
+    """A run cannot go on, and neither its configuration nor the program is wrong; the message is one line."""
+
+
+DISK = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EROFS, errno.EIO}
+
+
+@contextmanager
+def failures() -> Iterator[None]:
+    """Inside, where a run goes on, a disk that takes no more makes it fail, whoever wrote to it."""
+    try:
+        yield
+    except OSError as error:
+        if error.errno not in DISK or os.environ.get("GANTRY_DEBUG"):
+            raise
+        raise RunError(f"{error.filename or 'a file of the run'} cannot be written: {error.strerror}") from error
 
 
 @contextmanager

@@ -7,11 +7,12 @@ from typing import Any
 
 import torch
 from safetensors import SafetensorError
-from safetensors.torch import load_file, save_file
+from safetensors.torch import load_file, save
 from torch import nn
 
 from gantry.plain import plain
 from gantry.runs.description import WEIGHTS, Description, digest, read_description
+from gantry.runs.writing import whole
 from gantry.training.sampling import Net
 
 TRUSTED = "gantry.nets."
@@ -22,15 +23,15 @@ def save_generator(
 ) -> None:
     """Write `folder`/model.safetensors and `folder`/generator.json, replacing those that are there.
 
+    Raises RunError when the disk takes no more; the earlier ones are then as they were.
     `config` holds the `_target_` and the plain arguments of G, `extra` what else JSON can say of it.
     """
-    folder = Path(folder)
-    folder.mkdir(parents=True, exist_ok=True)
-    part = folder / f"{WEIGHTS}.part"
-    save_file({name: tensor.detach().cpu().contiguous().clone() for name, tensor in G.state_dict().items()}, part)
-    what = Description(plain(config), list(G.shape), G.z_dim, G.num_classes, digest(part), plain(extra or {}))
-    part.replace(folder / WEIGHTS)  # the two files change within an instant of one another
-    what.write(folder)
+    weights = {name: tensor.detach().cpu().contiguous().clone() for name, tensor in G.state_dict().items()}
+    with whole(Path(folder) / WEIGHTS) as part:
+        part.write_bytes(save(weights))
+        sha256 = digest(part)
+        what = Description(plain(config), list(G.shape), G.z_dim, G.num_classes, sha256, plain(extra or {}))
+    what.write(Path(folder))  # the two files change within an instant of one another
 
 
 def load_generator(folder: Path | str, trust: bool = False) -> nn.Module:

@@ -8,6 +8,8 @@ from numpy.typing import NDArray
 from PIL import Image
 from torch import Tensor
 
+from gantry.runs.writing import whole
+
 Pixels = NDArray[np.uint8]
 
 CELL = 48  # pixels that the side of a cell has at least: an 8 x 8 digit is enlarged six times
@@ -68,5 +70,5 @@ def as_image(pixels: Pixels) -> Image.Image:
 
 def write_png(pixels: Pixels, path: Path) -> None:
     """Write pixels uint8 [H, W, C] as a PNG, making its folder where needed."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    as_image(pixels).save(path)
+    with whole(path) as part:
+        as_image(pixels).save(part, "PNG")

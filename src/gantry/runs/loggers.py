@@ -1,12 +1,16 @@
 """What Gantry asks of a logger beyond numbers. One that cannot do it is passed over."""
 
-from collections.abc import Iterable, Mapping
+import logging
+from collections.abc import Callable, Mapping
 from typing import Any, Protocol, runtime_checkable
 
 import numpy as np
 from lightning.pytorch.loggers.logger import Logger
 from numpy.typing import NDArray
 
+from gantry.runs.errors import RunError, one_line
+
+log = logging.getLogger(__name__)
 Pixels = NDArray[np.uint8]  # [H, W, 1 or 3], 0..255
 
 
@@ -38,38 +42,48 @@ class Closes(Protocol):
     def close(self, success: bool) -> None: ...
 
 
-def log_picture(loggers: Iterable[Logger], name: str, pixels: Pixels, turn: int) -> None:
+def log_numbers(loggers: list[Logger], numbers: Mapping[str, float], turn: int, kimg: float) -> None:
+    """Add numbers to what is known of a turn."""
+    for_each(loggers, object, lambda logger: logger.log_metrics({**numbers, "turn": turn, "kimg": kimg}, step=turn))
+
+
+def log_picture(loggers: list[Logger], name: str, pixels: Pixels, turn: int) -> None:
     """Show a picture, uint8 [H, W, 1 or 3], wherever that is possible."""
-    for logger in loggers:
-        if isinstance(logger, Pictures):
-            logger.log_picture(name, pixels, turn)
+    for_each(loggers, Pictures, lambda logger: logger.log_picture(name, pixels, turn))
 
 
-def log_config(loggers: Iterable[Logger], config: Mapping[str, Any], choices: Mapping[str, str]) -> None:
+def log_config(loggers: list[Logger], config: Mapping[str, Any], choices: Mapping[str, str]) -> None:
     """Tell every logger the whole configuration, flat, with the names of the choices: `model: dcgan`."""
-    for logger in loggers:
-        logger.log_hyperparams({**flatten(config), **choices})
+    for_each(loggers, object, lambda logger: logger.log_hyperparams({**flatten(config), **choices}))
 
 
-def log_summary(loggers: Iterable[Logger], numbers: Mapping[str, float]) -> None:
+def log_summary(loggers: list[Logger], numbers: Mapping[str, float]) -> None:
     """Leave the numbers that a run is judged by, under flat names: `best/fd_digits`."""
-    for logger in loggers:
-        if isinstance(logger, Summaries):
-            logger.log_summary(numbers)
+    for_each(loggers, Summaries, lambda logger: logger.log_summary(numbers))
 
 
-def forget_after(loggers: Iterable[Logger], turn: int) -> None:
+def forget_after(loggers: list[Logger], turn: int) -> None:
     """Drop what was logged beyond a turn."""
-    for logger in loggers:
-        if isinstance(logger, Rewinds):
-            logger.forget_after(turn)
+    for_each(loggers, Rewinds, lambda logger: logger.forget_after(turn))
 
 
-def close(loggers: Iterable[Logger], success: bool) -> None:
+def close(loggers: list[Logger], success: bool) -> None:
     """End what the loggers hold open; nothing can be logged afterwards."""
-    for logger in loggers:
-        if isinstance(logger, Closes):
-            logger.close(success)
+    for_each(loggers, Closes, lambda logger: logger.close(success))
+
+
+def for_each(loggers: list[Logger], kind: type, tell: Callable[[Any], None]) -> None:
+    """Tell something to all loggers of a kind. One that fails is taken off the list, with a warning: whatever became
+    of its server or its disk, training does not need it. Raises RunError when metrics.csv cannot be written."""
+    for logger in [logger for logger in loggers if isinstance(logger, kind)]:
+        try:
+            tell(logger)
+        except RunError:
+            raise
+        except Exception as error:  # of any library, and of whatever it talks to
+            loggers.remove(logger)
+            why = f"{type(error).__name__}: {one_line(error)}"
+            log.warning("%s fails and is told no more: %s", type(logger).__name__, why)
 
 
 def flatten(config: Mapping[str, Any], above: str = "") -> dict[str, Any]:

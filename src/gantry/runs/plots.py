@@ -11,6 +11,8 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import LogLocator, MaxNLocator, NullFormatter, StrMethodFormatter
 from numpy.typing import NDArray
 
+from gantry.runs.writing import whole
+
 Column = NDArray[np.float64]
 WIDE = 20.0  # a positive curve whose largest value is so many times its smallest is drawn on a log scale,
 MANY = 1000.0  # and with fewer ticks from here on
@@ -41,10 +43,8 @@ def write_curves(metrics: Mapping[str, Column], path: Path) -> None:
         draw(axes, title, metrics["turn"], curves)
         if i < columns:
             add_kimg(axes, metrics)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    part = path.with_name(f"{path.name}.part")
-    figure.savefig(part, format="png")
-    part.replace(path)
+    with whole(path) as part:
+        figure.savefig(part, format="png")
 
 
 def arrange(metrics: Mapping[str, Column]) -> dict[str, list[Curve]]:

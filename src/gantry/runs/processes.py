@@ -18,6 +18,8 @@ import torch
 from hydra.core.hydra_config import HydraConfig
 from torch import distributed as dist
 
+from gantry.runs.errors import RunError
+
 VARIABLES = ("MASTER_ADDR", "MASTER_PORT", "WORLD_SIZE", "NODE_RANK", "LOCAL_RANK", "OMP_NUM_THREADS")
 PARENT = "GANTRY_PARENT"
 POLL = 0.5  # seconds between two looks at the children
@@ -39,13 +41,26 @@ def processes(count: int) -> Iterator[None]:
     over = threading.Event()
     threading.Thread(target=end_with, args=(children, over), daemon=True).start()
     try:
-        yield
+        with blamed(children):
+            yield
         for child in children:
             if child.wait(timeout=60) not in WELL:
                 raise RuntimeError(f"a process of this run ended with exit status {child.returncode}")
     finally:
         end(children, over)
         restore(before)
+
+
+@contextmanager
+def blamed(children: list[subprocess.Popen[bytes]]) -> Iterator[None]:
+    """Inside, an error that comes of a child's end, such as a lost connection, is told as what it is."""
+    try:
+        yield
+    except RuntimeError as error:
+        failed = [child.returncode for child in children if child.poll() not in (None, *WELL)]
+        if not failed or isinstance(error, RunError):
+            raise
+        raise RunError(f"a process of this run ended with exit status {failed[0]}") from error
 
 
 def shared_variables(count: int) -> dict[str, str]:

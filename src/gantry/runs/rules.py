@@ -35,6 +35,7 @@ RULES: dict[str, Rule] = {
     "batch_size": whole(1),
     "n_critic": whole(1),
     "every": whole(1),
+    "patience": whole(1),
     "accumulate": whole(1),
     "z_dim": whole(1),
     "num_classes": whole(0),

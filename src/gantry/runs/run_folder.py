@@ -1,13 +1,16 @@
 """The folder that a run leaves, and what a later one reads back."""
 
-import os
-import zipfile
+import logging
 from pathlib import Path
 from typing import Any
 
 import yaml
 from omegaconf import DictConfig, OmegaConf
 
+from gantry.runs.seal import damage
+from gantry.runs.writing import replace
+
+log = logging.getLogger(__name__)
 FREE = ("turns", "resume", "run", "trainer", "logger", "callbacks", "hydra", "tags", "metrics")
 
 
@@ -26,14 +29,6 @@ def read_config(folder: Path) -> DictConfig:
     cfg = OmegaConf.create(yaml.safe_load(path.read_text(encoding="utf-8")))
     assert isinstance(cfg, DictConfig)
     return cfg
-
-
-def replace(path: Path, text: str) -> None:
-    """Write a whole file or nothing."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    part = path.with_name(f"{path.name}.{os.getpid()}.part")
-    part.write_text(text, encoding="utf-8")
-    part.replace(path)
 
 
 def check_new(folder: Path) -> None:
@@ -59,25 +54,23 @@ def whole_checkpoint(path: Path, key: str = "resume", wanted: str = "the folder 
     """
     if not path.is_file():
         raise ValueError(f"{key} must be {wanted}, got {path}, which does not exist")
-    try:
-        with zipfile.ZipFile(path) as archive:
-            damaged = archive.testzip()
-    except (zipfile.BadZipFile, OSError) as error:
-        raise ValueError(f"checkpoint must be whole, got {path}: {error}") from None
-    if damaged is not None:
-        raise ValueError(f"checkpoint must be whole, got {path}: {damaged} is damaged")
+    if why := damage(path):
+        raise ValueError(f"checkpoint must be whole, got {path}: {why}")
     return path
 
 
 def newest_checkpoint(folder: Path) -> Path:
-    """The last checkpoint of a run or, should that be damaged, the one before."""
+    """The last checkpoint of a run or, with a warning, the one before, should that be damaged. Raises ValueError."""
     last, before = (folder / "checkpoints" / name for name in ("last.ckpt", "before.ckpt"))
     try:
         return whole_checkpoint(last)
-    except ValueError:
+    except ValueError as error:
         if not before.is_file():
             raise
-        return whole_checkpoint(before)
+        if why := damage(before):
+            raise ValueError(f"{error}, and the one before, {before}: {why}") from None
+        log.warning("%s; going on from the one before, %s", error, before)
+        return before
 
 
 def _plain(cfg: DictConfig) -> dict[str, Any]:

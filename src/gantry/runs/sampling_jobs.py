@@ -20,6 +20,7 @@ from gantry.runs.generator import load_generator
 from gantry.runs.grids import as_image, write_png
 from gantry.runs.sample import Request, names
 from gantry.runs.sheet import BATCH, Sheet, draw
+from gantry.runs.writing import whole
 from gantry.training.sampling import Net, labels, latents
 
 MOST_ROWS = 20
@@ -103,10 +104,9 @@ def write_pngs(G: Net, request: Request, out: Path, device: str) -> None:
 
 def write_npz(G: Net, request: Request, out: Path, device: str) -> None:
     """`arr_0` uint8 [N, H, W, C] (points: float32 [N, 2]) and, where there are classes, `arr_1` int64 [N]."""
-    part = out.with_name(f"{out.name}.part")
     shape = (request.n, *G.shape) if len(G.shape) == 1 else (request.n, *G.shape[1:], G.shape[0])
     classes = []
-    with zipfile.ZipFile(part, "w") as archive:
+    with whole(out) as part, zipfile.ZipFile(part, "w") as archive:
         with archive.open("arr_0.npy", "w", force_zip64=True) as file:
             write_header(file, shape, np.dtype("float32" if len(shape) == 2 else "uint8"))
             for x, c in batches(G, request, device):
@@ -116,7 +116,6 @@ def write_npz(G: Net, request: Request, out: Path, device: str) -> None:
         if G.num_classes:
             with archive.open("arr_1.npy", "w") as file:
                 np.lib.format.write_array(file, torch.cat(classes).numpy())
-    part.replace(out)
 
 
 def write_header(file: IO[bytes], shape: tuple[int, ...], dtype: np.dtype) -> None:

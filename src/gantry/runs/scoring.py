@@ -10,10 +10,11 @@ from omegaconf import DictConfig, OmegaConf, open_dict
 
 from gantry.metrics.protocol import differences
 from gantry.runs.errors import mistakes
-from gantry.runs.run_folder import read_config, replace
+from gantry.runs.run_folder import read_config
 from gantry.runs.shorthand import CONFIGS, spell_out
 from gantry.runs.summary import finite, read_summary, write_summary
 from gantry.runs.validate import check_reference
+from gantry.runs.writing import replace
 
 log = logging.getLogger(__name__)
 

@@ -13,8 +13,9 @@ from hydra.types import RunMode
 from omegaconf import DictConfig
 
 from gantry.metrics.protocol import differences
-from gantry.runs.run_folder import read_config, replace
+from gantry.runs.run_folder import read_config
 from gantry.runs.summary import read_summary
+from gantry.runs.writing import replace
 
 FILE = "seeds"
 

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from gantry.runs.run_folder import replace
+from gantry.runs.writing import replace
 
 FILE = "summary.json"
 

@@ -1,11 +1,14 @@
 """TensorBoard, in the run's own folder."""
 
-from collections.abc import Mapping
+import logging
+from collections.abc import Callable, Mapping
 
 from lightning.pytorch import loggers
 from lightning.pytorch.utilities import rank_zero_only
 
 from gantry.runs.loggers import Pixels
+
+log = logging.getLogger(__name__)
 
 
 class TensorBoardLogger(loggers.TensorBoardLogger):
@@ -33,7 +36,18 @@ class TensorBoardLogger(loggers.TensorBoardLogger):
             self._experiment, self._kwargs["purge_step"] = None, turn + 1
 
     @rank_zero_only
+    def save(self) -> None:
+        self.try_(super().save)
+
+    @rank_zero_only
     def finalize(self, status: str) -> None:
         if self.summary:
-            self.log_hyperparams(self.hparams, self.summary)
-        super().finalize(status)
+            self.try_(lambda: self.log_hyperparams(self.hparams, self.summary))
+        self.try_(lambda: super(TensorBoardLogger, self).finalize(status))
+
+    def try_(self, write: Callable[[], None]) -> None:
+        """Write what Lightning asks for, if the disk takes it: training does not need it."""
+        try:
+            write()
+        except OSError as error:
+            log.warning("TensorBoard cannot write to %s: %s", self.log_dir, error.strerror)

@@ -23,6 +23,7 @@ from gantry.runs.processes import processes
 from gantry.runs.rules import count_of
 from gantry.runs.summary import read_summary, write_summary
 from gantry.runs.validate import check_batch
+from gantry.runs.writing import remove_parts
 from gantry.training.gan import GAN
 
 log = logging.getLogger(__name__)
@@ -75,6 +76,8 @@ def starting_point(cfg: DictConfig, folder: Path) -> Path | None:
     """The checkpoint of the run to resume; None for a new run, whose folder must be new too."""
     if cfg.resume:
         run_folder.check_same(cfg, folder)
+        if rank_of_this() == 0:
+            remove_parts(folder)
         return run_folder.newest_checkpoint(folder)
     if rank_of_this() == 0:
         run_folder.check_new(folder)

@@ -14,6 +14,7 @@ from gantry import noise, world
 from gantry.augment.none import identity
 from gantry.losses.objective import Objective
 from gantry.training.ema import Ema, lerp_
+from gantry.training.finite import finite
 from gantry.training.optim import Optim
 from gantry.training.sampling import Net
 
@@ -26,7 +27,8 @@ class GAN(LightningModule):
     `turns` is the budget, `batch_size` the number of real images of one update of D over all processes. After each
     turn `turn` counts the finished ones; `scores` holds the latest metrics of G_ema, `scored_at` their turn and
     `improved_at` the turn of the best.
-    `interrupted` is the number of the signal that ends the run, 0 while it goes on.
+    `interrupted` is the number of the signal that ends the run, 0 while it goes on. With `skip_broken`, updates whose
+    losses or gradients are not finite are left out; `skipped` counts them.
     """
 
     def __init__(
@@ -49,6 +51,7 @@ class GAN(LightningModule):
         self.loss, self.optim, self.ema, self.augment = loss, optim, ema, augment
         self.turns, self.batch_size, self.seed = turns, batch_size, seed
         self.turn, self.scores, self.scored_at, self.improved_at, self.interrupted = 0, dict[str, float](), -1, -1, 0
+        self.skip_broken, self.skipped = False, 0
 
     @property
     def kimg(self) -> float:
@@ -65,21 +68,22 @@ class GAN(LightningModule):
         """Share of the budget that is spent: in [0, 1]."""
         return min(self.turn / self.turns, 1.0)
 
-    def training_step(self, batch: tuple[Tensor, Tensor], batch_idx: int) -> dict[str, Scalars]:  # noqa: ARG002
+    def training_step(self, batch: tuple[Tensor, Tensor], batch_idx: int) -> dict[str, Any]:  # noqa: ARG002
         """One turn: x [batches_per_turn, N, *shape] in [-1, 1], c int64 [batches_per_turn, N]."""
         noise.seed_turn(self.seed, self.turn)
         opt_g, opt_d = self.optimizers()  # type: ignore[attr-defined]
         self.schedule(opt_g, opt_d)
         x, c = batch
+        updates: list[Scalars] = []
         for k in range(self.loss.n_critic):
             update = self.turn * self.loss.n_critic + k
-            d_scalars = self.descend(opt_d.optimizer, self.parts(partial(self.d_loss, update), x[k], c[k]))
+            updates.append(self.descend(opt_d.optimizer, self.parts(partial(self.d_loss, update), x[k], c[k])))
             self.clip_weights()
-        g_scalars = self.descend(opt_g, self.parts(self.g_loss, x[-1], c[-1]))
+        updates.append(self.descend(opt_g, self.parts(self.g_loss, x[-1], c[-1])))
         world.mean_([buffer for buffer in self.buffers() if buffer.is_floating_point()])
         lerp_(self.G_ema, self.G, self.ema.decay(self.kimg, self.kimg_of_turn))
         self.turn += 1
-        return {"losses": d_scalars | g_scalars}
+        return {"losses": {k: v for scalars in updates for k, v in scalars.items()}, "updates": updates}
 
     def d_loss(self, update: int, x: Tensor, c: Tensor) -> tuple[Tensor, Scalars]:
         """What D minimises on real images x of the classes c and as many fakes."""
@@ -123,10 +127,19 @@ class GAN(LightningModule):
             for name, value in scalars.items():
                 total[name] = total.get(name, 0) + value.detach() / self.optim.accumulate
         world.mean_([p.grad for p in parameters if p.grad is not None])
-        if self.optim.clip is not None:
+        if self.skip_broken and not self.can_descend(parameters, total):
+            optimizer.zero_grad()  # a step without gradients moves nothing, but the trainer counts it
+            total = {}
+        elif self.optim.clip is not None:
             nn.utils.clip_grad_norm_(parameters, self.optim.clip)
         optimizer.step()
         return total
+
+    def can_descend(self, parameters: list[nn.Parameter], scalars: Scalars) -> bool:
+        """Whether an update is finite, which all processes see alike; counts those that are not."""
+        fine = bool(finite([*(p.grad for p in parameters if p.grad is not None), *scalars.values()]))
+        self.skipped += not fine
+        return fine
 
     def parts(
         self, loss: Callable[[Tensor, Tensor], tuple[Tensor, Scalars]], x: Tensor, c: Tensor
@@ -169,8 +182,10 @@ class GAN(LightningModule):
         return optimizers
 
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
-        checkpoint["gan"] = {"turn": self.turn, "scores": self.scores, "scored_at": self.scored_at}
+        names = ("turn", "scores", "scored_at", "skipped")
+        checkpoint["gan"] = {name: getattr(self, name) for name in names}
 
     def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         state = checkpoint["gan"]
         self.turn, self.scores, self.scored_at = state["turn"], state["scores"], state["scored_at"]
+        self.skipped = state.get("skipped", 0)  # of runs begun before updates could be skipped

@@ -1,0 +1,202 @@
+"""The fault drill: runs are killed, damaged, starved of disk and poisoned; resumed, each must equal the unbroken one.
+
+make drill                                 # everything: 20 runs that are killed, and the other faults
+python benchmarks/drill.py --kills 3 --ranks 1
+
+Each run is a process of its own, forked from this one, which has imported torch already. What equal means: the same
+weights and moments of the optimisers bit for bit, the same metrics.csv but for speeds, the same scores in summary.json.
+"""
+
+import argparse
+import os
+import random
+import shutil
+import sys
+import tempfile
+import time
+import traceback
+from dataclasses import dataclass
+from pathlib import Path
+
+ROOT = Path(__file__).parents[1]
+PATHS = [str(ROOT / "src"), str(ROOT / "benchmarks")]
+sys.path[:0] = PATHS
+os.environ |= {"OMP_NUM_THREADS": "1", "PYTHONPATH": os.pathsep.join(PATHS)}  # of further ranks, too
+
+from finished import differences  # noqa: E402
+
+import gantry.runs.train  # noqa: E402  what takes seconds to import, before any run is forked
+from gantry.runs.entry import entry  # noqa: E402
+
+KILLS = ("turn", "half a checkpoint", "unnamed checkpoint", "between the names", "evaluation", "half a row")
+LIMIT = 60  # seconds from a fault to the end of all processes
+TURNS, EVERY = 40, {"checkpoints": 6, "evaluate": 8, "scalars": 4, "critic_gap": 8}
+GP = "loss.d_terms.gp.penalty"
+WORDS = [
+    *("model=mlp", "loss=wgan_gp", "loss.n_critic=2", f"turns={TURNS}", "data.batch_size=8", "logger=csv"),
+    *("metrics.num_samples=50", "metrics.report.num_samples=60", "+callbacks.critic_gap.num_samples=50"),
+    *("callbacks.samples=null", "callbacks.curves=null"),
+    *(f"callbacks.{name}.every={every}" for name, every in EVERY.items()),
+]
+POISONED = [f"{GP}._target_=faults.Poisoned", f"{GP}._partial_=false", f"+{GP}.at=45"]  # the first update of turn 23
+
+
+@dataclass(frozen=True)
+class Ended:
+    """A run that has ended: folder, exit status, stderr, and the seconds from its fault, if any, to its end."""
+
+    folder: Path
+    status: int
+    said: str
+    seconds: float
+
+
+def train(folder: Path, *words: str) -> Ended:
+    """Run the train command with these words and wait for it."""
+    log = folder.with_suffix(".log")
+    child = os.fork()
+    if child == 0:
+        os.dup2(os.open(log, os.O_WRONLY | os.O_CREAT | os.O_TRUNC), 2)
+        os.dup2(2, 1)
+        os._exit(status_of([str(ROOT / "src" / "train.py"), *words]))
+    status = os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
+    seconds = time.time() - (folder / "fault").stat().st_mtime if (folder / "fault").exists() else 0.0
+    return Ended(folder, status, log.read_text(), seconds)
+
+
+def status_of(argv: list[str]) -> int:
+    """The exit status of a command in this process."""
+    sys.argv = argv
+    try:
+        entry("train")(gantry.runs.train.train)()
+    except SystemExit as end:
+        return int(end.code or 0)
+    except BaseException:
+        traceback.print_exc()
+        return 70
+    return 0
+
+
+def start(folder: Path, *words: str) -> Ended:
+    """Begin a run."""
+    return train(folder, *WORDS, *words, f"run.dir={folder}")
+
+
+def go_on(folder: Path, *words: str) -> Ended:
+    """Resume a run without its fault; one that had no checkpoint yet had nothing to lose, and begins anew."""
+    if not any((folder / "checkpoints").glob("*.ckpt")):
+        shutil.rmtree(folder)
+        return start(folder, *words)
+    return train(folder, f"resume={folder}", "++callbacks.fault=null")
+
+
+def fault(turn: int, moment: str, rank: int = 0) -> list[str]:
+    """The words that order a fault."""
+    values = {"_target_": "faults.Fault", "turn": turn, "moment": f"'{moment}'", "rank": rank}
+    return [f"+callbacks.fault.{name}={value}" for name, value in values.items()]
+
+
+def damage(path: Path) -> None:
+    """Change one byte in the middle of a file."""
+    data = bytearray(path.read_bytes())
+    data[len(data) // 2] ^= 1
+    path.write_bytes(data)
+
+
+class Drill:
+    """Runs one after another in a folder; prints a row of a table for each, and counts those that did not pass."""
+
+    def __init__(self, folder: Path, seed: int) -> None:
+        self.folder, self.random, self.count, self.failed = folder, random.Random(seed), 0, 0
+
+    def unbroken(self, name: str, *words: str) -> Path:
+        """The folder of a run to which nothing happens."""
+        ended = start(self.folder / name, *words)
+        assert ended.status == 0, ended.said
+        return ended.folder
+
+    def try_(self, what: str, unbroken: Path, status: int, said: str, words: list[str], *how: str) -> Path:
+        """A fault, which must end the run with a status and these words; then the run is resumed and compared."""
+        self.count += 1
+        ended = start(self.folder / f"run{self.count}", *how, *words)
+        fine = ended.status == status and said in ended.said and ended.seconds < LIMIT
+        fine = fine and "Traceback" not in ended.said
+        outcome = f"exit status {ended.status} in {ended.seconds:.0f} s" + (f", `{said}`" if said else "")
+        self.row(what, outcome, *self.after(ended.folder, unbroken, *how), fine)
+        return ended.folder
+
+    def after(self, folder: Path, unbroken: Path, *how: str) -> tuple[str, bool]:
+        """How a run that is resumed compares with the unbroken one, and whether that is well."""
+        again = go_on(folder, *how)
+        if again.status:
+            return f"exit status {again.status}: {again.said.strip()[-200:]}", False
+        unlike = differences(folder, unbroken) + [path.name for path in folder.rglob("*.part")]
+        return ("differs in " + ", ".join(unlike), False) if unlike else ("equal", True)
+
+    def row(self, what: str, outcome: str, resumed: str, *fine: bool) -> None:
+        """A row of the table."""
+        self.failed += not all(fine)
+        print(f"| {what} | {outcome} | {resumed} | {'yes' if all(fine) else 'NO'} |", flush=True)
+
+    def kill(self, unbroken: Path, *how: str) -> Path:
+        """SIGKILL at a random turn and moment."""
+        turn, moment = self.random.randint(1, TURNS), self.random.choice(KILLS)
+        what = f"SIGKILL, turn {turn}, {moment}" + (", two ranks" if how else "")
+        return self.try_(what, unbroken, -9, "", fault(turn, moment), *how)
+
+    def damaged(self, unbroken: Path) -> None:
+        """One damaged checkpoint costs turns, two the run."""
+        folder = start(self.folder / "damaged", *fault(21, "turn")).folder
+        last, before = (folder / "checkpoints" / name for name in ("last.ckpt", "before.ckpt"))
+        shutil.copytree(folder, both := folder.with_name("both"))
+        damage(last)
+        again, warning = go_on(folder), "going on from the one before"
+        unlike = differences(folder, unbroken)
+        fine = again.status == 0 and warning in again.said
+        self.row(
+            "last.ckpt damaged", f"`{warning}`", "equal" if not unlike else f"differs in {unlike}", fine, not unlike
+        )
+        for path in (last, before):
+            damage(both / "checkpoints" / path.name)
+        refused = go_on(both)
+        fine = refused.status == 2 and refused.said.count("\n") == 1
+        self.row("both checkpoints damaged", f"exit status {refused.status}", "refused in one line", fine)
+
+
+def run(folder: Path, kills: int, ranks: int, seed: int) -> int:
+    """The whole drill; -> how many rows did not pass."""
+    drill = Drill(folder, seed)
+    print("| fault | outcome | resumed | as it should be |\n|---|---|---|---|", flush=True)
+    one = drill.unbroken("one")
+    for _ in range(kills - ranks):
+        drill.kill(one)
+    drill.try_("SIGTERM, turn 27", one, 143, "interrupted at turn 27", fault(27, "SIGTERM"))
+    drill.try_("full disk from turn 14 on", one, 1, "cannot be written", fault(14, "full disk"))
+    drill.try_("NaN in a penalty, turn 23", one, 1, "error: loss/D/gp is nan at turn 23", POISONED)
+    drill.damaged(one)
+    if ranks:
+        how = "trainer=ddp_cpu"
+        two = drill.unbroken("two", how)
+        for _ in range(ranks):
+            drill.kill(two, how)
+        said = "a process of this run ended with exit status -9"
+        drill.try_("rank 1 dies, turn 20", two, 1, said, fault(20, "turn", rank=1), how)
+        drill.try_("NaN on two ranks", two, 1, "error: loss/D/gp is nan at turn 23", POISONED, how)
+        drill.try_("full disk, two ranks", two, 1, "cannot be written", fault(14, "full disk"), how)
+    return drill.failed
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description="the fault drill")
+    parser.add_argument("--kills", type=int, default=20, help="runs that are killed by SIGKILL")
+    parser.add_argument("--ranks", type=int, default=4, help="those of them on two ranks; 0 leaves two ranks out")
+    parser.add_argument("--seed", type=int, default=0)
+    arguments, started = parser.parse_args(), time.monotonic()
+    with tempfile.TemporaryDirectory() as folder:
+        failed = run(Path(folder), arguments.kills, arguments.ranks, arguments.seed)
+    print(f"\n{failed} not as they should be; {time.monotonic() - started:.0f} s")
+    sys.exit(min(failed, 1))
+
+
+if __name__ == "__main__":
+    main()

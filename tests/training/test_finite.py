@@ -1,0 +1,63 @@
+"""What counts as finite, and which name a break gets."""
+
+import math
+
+import pytest
+import torch
+from torch import nn
+
+from gantry.training.finite import finite, first_broken, is_healthy, state_of
+from ranks import on_ranks
+from tiny import TinyGan
+
+
+class Nets(TinyGan):
+    """Three linear nets, of which D has been trained for a step."""
+
+    def __init__(self) -> None:
+        super().__init__(G_ema=nn.Linear(2, 2))
+        self.G, self.D = nn.Linear(2, 2), nn.Sequential(nn.Linear(2, 1), nn.BatchNorm1d(1))
+        self.device = torch.device("cpu")  # type: ignore[assignment]
+        self.optimizer = torch.optim.Adam(self.D.parameters())
+        self.D(torch.randn(4, 2)).sum().backward()
+        self.optimizer.step()
+
+
+@pytest.mark.parametrize("bad", [math.nan, math.inf, -math.inf])
+def test_one_bad_number_among_many(bad: float) -> None:
+    many = [torch.full((50, 50), 3e38), torch.zeros(()), torch.zeros(0), torch.tensor([2**62])]
+    assert finite(many)
+    many[0][31, 7] = bad
+    assert not finite(many)
+    assert first_broken(zip("abcd", many)) == ("a", pytest.approx(bad, nan_ok=True))
+
+
+def test_low_precision_is_not_taken_for_infinite() -> None:
+    assert finite([torch.full((3,), 3e38, dtype=torch.bfloat16), torch.full((3,), 1e300, dtype=torch.float64)])
+
+
+@pytest.mark.parametrize(
+    "name", ["D.0.weight", "D.1.running_var", "G.bias", "G_ema.weight", "D.0.bias (exp_avg_sq of its optimiser)"]
+)
+def test_every_part_of_the_state_is_looked_at_and_named(name: str) -> None:
+    gan = Nets()
+    assert is_healthy(gan, [gan.optimizer])  # type: ignore[arg-type]
+    assert first_broken(state_of(gan, [gan.optimizer])) is None  # type: ignore[arg-type]
+    tensor = dict(state_of(gan, [gan.optimizer]))[name]  # type: ignore[arg-type]
+    tensor.data.view(-1)[-1] = math.inf
+    assert not is_healthy(gan, [gan.optimizer])  # type: ignore[arg-type]
+    assert first_broken(state_of(gan, [gan.optimizer])) == (name, math.inf)  # type: ignore[arg-type]
+
+
+def break_rank_1() -> torch.Tensor:
+    from gantry import world
+
+    gan = Nets()
+    before = is_healthy(gan, [])  # type: ignore[arg-type]
+    if world.rank() == 1:
+        gan.G.bias.data[0] = math.nan
+    return torch.tensor([before, is_healthy(gan, [])])  # type: ignore[arg-type]
+
+
+def test_all_processes_learn_of_a_break() -> None:
+    assert [verdict.tolist() for verdict in on_ranks(2, break_rank_1)] == [[True, False], [True, False]]
