@@ -97,9 +97,7 @@ def agreed(mine: str, environment: Mapping[str, str] = os.environ) -> str:
         raise ValueError("run.name must be given when neither torchrun nor srun starts the processes, got none")
     from torch.distributed import TCPStore  # type: ignore[attr-defined]
 
-    store = TCPStore(
-        environment["MASTER_ADDR"], int(environment["MASTER_PORT"]), is_master=False, timeout=PATIENCE
-    )
+    store = TCPStore(environment["MASTER_ADDR"], int(environment["MASTER_PORT"]), is_master=False, timeout=PATIENCE)
     return store.compare_set("gantry/run.name", "", mine).decode()
 
 
