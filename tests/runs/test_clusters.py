@@ -1,12 +1,12 @@
 """Processes that torchrun or srun starts train one model in one folder."""
 
 import signal
-import socket
 import sys
 from pathlib import Path
 
 import pytest
 
+from gantry.runs.ranks import free_port
 from recording import recorded
 from starting import EVERY_TURN, RECORDING, SCRIPT, finish, launch, left_behind, train
 
@@ -14,12 +14,6 @@ TORCHRUN = [sys.executable, "-m", "torch.distributed.run"]
 ON_CPU = ["trainer=ddp_multinode", "trainer.accelerator=cpu"]
 BOTH = [{"rank": rank, "size": 2, "seed": 0, "turn": 0} for rank in (0, 1)]
 pytestmark = pytest.mark.slow
-
-
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
 
 
 def only_run(folder: Path) -> Path:
@@ -33,15 +27,18 @@ def test_torchrun_makes_one_folder(tmp_path: Path) -> None:
     assert left_behind(tmp_path) == []
 
 
-def test_two_machines_make_one_folder_and_keep_it_when_torchrun_restarts_them(tmp_path: Path) -> None:
-    dying = [f"+callbacks.dying={{_target_:recording.Signalling,number:{signal.SIGKILL.value},rank:1}}", EVERY_TURN]
-    command = [*TORCHRUN, "--nnodes=2", "--nproc-per-node=1", "--max-restarts=2", f"--master-port={free_port()}"]
-    nodes = [
-        launch([*command, f"--node-rank={node}", "--master-addr=127.0.0.1", SCRIPT, *ON_CPU, *dying], tmp_path)
-        for node in (0, 1)
-    ]
+def test_two_machines_make_one_folder(tmp_path: Path) -> None:
+    command = [*TORCHRUN, "--nnodes=2", "--nproc-per-node=1", f"--master-port={free_port()}", "--master-addr=127.0.0.1"]
+    nodes = [launch([*command, f"--node-rank={n}", SCRIPT, *ON_CPU, RECORDING], tmp_path) for n in (0, 1)]
     for node in nodes:
         finish(node)
+    assert recorded(only_run(tmp_path)) == BOTH
+
+
+def test_what_torchrun_restarts_goes_on_in_its_folder(tmp_path: Path) -> None:
+    dying = [f"+callbacks.dying={{_target_:recording.Signalling,number:{signal.SIGKILL.value},rank:1}}", EVERY_TURN]
+    again = [*TORCHRUN, "--standalone", "--nproc-per-node=2", "--max-restarts=2"]
+    finish(launch([*again, SCRIPT, *ON_CPU, *dying], tmp_path))
     run = only_run(tmp_path)
     assert recorded(run) == [*BOTH, *(about | {"turn": 3} for about in BOTH)]
     turns = [line.split(",")[0] for line in (run / "metrics.csv").read_text().splitlines()[1:]]

@@ -6,7 +6,6 @@ sweep. Here each child runs the one job of its parent, in its parent's folder, a
 
 import os
 import signal
-import socket
 import subprocess
 import sys
 import threading
@@ -18,7 +17,7 @@ import torch
 from hydra.core.hydra_config import HydraConfig
 from torch import distributed as dist
 
-from gantry.runs.ranks import PARENT, started
+from gantry.runs.ranks import PARENT, free_port, meet_again, restarted, started
 from gantry.runs.shorthand import CONFIGS
 
 VARIABLES = ("MASTER_ADDR", "MASTER_PORT", "WORLD_SIZE", "NODE_RANK", "LOCAL_RANK", "OMP_NUM_THREADS")
@@ -40,6 +39,8 @@ def processes(count: int, resume: str | None = None) -> Iterator[None]:
     if PARENT in os.environ:
         threading.Thread(target=end_without, args=(int(os.environ[PARENT]),), daemon=True).start()
     if count == 1 or PARENT in os.environ or started():
+        if restarted():
+            meet_again()
         try:
             yield
         finally:
@@ -62,11 +63,8 @@ def processes(count: int, resume: str | None = None) -> Iterator[None]:
 
 def shared_variables(count: int) -> dict[str, str]:
     """What all ranks must agree on, and rank 0's own number."""
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
     threads = max(1, torch.get_num_threads() // count)  # together, as many as one process alone would take
-    values = ("127.0.0.1", str(port), str(count), "0", "0", str(threads))
+    values = ("127.0.0.1", str(free_port()), str(count), "0", "0", str(threads))
     return dict(zip(VARIABLES, values))
 
 

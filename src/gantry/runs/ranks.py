@@ -2,9 +2,11 @@
 
 import os
 import re
-from collections.abc import Mapping
+import socket
+from collections.abc import Mapping, MutableMapping
 from dataclasses import dataclass
 from datetime import timedelta
+from typing import Any
 
 PARENT = "GANTRY_PARENT"  # number of the process that started this one as a further rank of its job
 PATIENCE = timedelta(seconds=60)
@@ -41,7 +43,7 @@ def started(environment: Mapping[str, str] = os.environ) -> bool:
     return PARENT not in environment and {"RANK", "LOCAL_RANK", "WORLD_SIZE"} <= environment.keys()
 
 
-def adopt_srun(environment: dict[str, str] | os._Environ[str] = os.environ) -> None:
+def adopt_srun(environment: MutableMapping[str, str] = os.environ) -> None:
     """Say what srun says of this process in the words of torchrun; nothing for a step of one task.
 
     The variables of the step are those that srun alone sets: a batch script without srun is one process.
@@ -95,10 +97,34 @@ def agreed(mine: str, environment: Mapping[str, str] = os.environ) -> str:
         return lasting or mine
     if environment.get("TORCHELASTIC_USE_AGENT_STORE") != "True":
         raise ValueError("run.name must be given when neither torchrun nor srun starts the processes, got none")
+    return _agents_store(environment).compare_set("gantry/run.name", "", mine).decode()
+
+
+def meet_again(environment: MutableMapping[str, str] = os.environ) -> None:
+    """After a restart, have the processes meet at a store of their own.
+
+    That of torchrun's agent still holds the addresses of those that have died, and whoever reads one waits for them.
+    """
+    store = _agents_store(environment)
+    key = f"gantry/port/{environment['TORCHELASTIC_RESTART_COUNT']}"
+    if environment["RANK"] == "0":
+        store.set(key, str(free_port()))
+    environment["MASTER_PORT"] = store.get(key).decode()
+    environment["TORCHELASTIC_USE_AGENT_STORE"] = "False"
+
+
+def free_port() -> int:
+    """A port that nobody uses."""
+    with socket.socket() as probe:
+        probe.bind(("", 0))
+        return int(probe.getsockname()[1])
+
+
+def _agents_store(environment: Mapping[str, str]) -> Any:
     from torch.distributed import TCPStore  # type: ignore[attr-defined]
 
-    store = TCPStore(environment["MASTER_ADDR"], int(environment["MASTER_PORT"]), is_master=False, timeout=PATIENCE)
-    return store.compare_set("gantry/run.name", "", mine).decode()
+    port = int(environment["MASTER_PORT"])
+    return TCPStore(environment["MASTER_ADDR"], port, is_master=False, timeout=PATIENCE)
 
 
 def restarted(environment: Mapping[str, str] = os.environ) -> bool:
