@@ -32,9 +32,12 @@ def launch(command: list[str], folder: Path, more: Mapping[str, str] | None = No
     )
 
 
-def finish(process: subprocess.Popen[str], status: int = 0, seconds: float = 300) -> str:
+def finish(process: subprocess.Popen[str], status: int = 0, seconds: float = 900) -> str:
     """Wait for its end; -> what it said."""
-    said, _ = process.communicate(timeout=seconds)
+    try:
+        said, _ = process.communicate(timeout=seconds)
+    finally:
+        process.kill()
     assert process.returncode == status, said
     return said
 
