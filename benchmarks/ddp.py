@@ -55,7 +55,9 @@ def train() -> None:
     @entry("train")
     def main(cfg: Any) -> None:
         import gantry.runs.train as runs
+        from gantry.runs import processes
 
+        processes.SCRIPT = Path(__file__)  # further ranks train as this one does
         if os.environ.get(HOOKS):
             runs.GAN = hooked()  # type: ignore[misc,assignment]
         runs.train(cfg)

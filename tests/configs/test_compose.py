@@ -1,9 +1,15 @@
 """Every configuration composes, and what it names exists."""
 
+from importlib.util import find_spec
+
+import hydra
 import pytest
 from omegaconf import OmegaConf
 
 from composing import choices, composed
+from gantry.runs import resolvers
+from gantry.runs.ranks import cores
+from gantry.runs.shorthand import CONFIGS
 
 GROUPS = ("data", "model", "loss", "optim", "augment", "metrics", "callbacks", "logger", "experiment")
 NEEDS = {"folder": ["data.source.root=."], "ring": ["model=mlp"], "grid": ["model=mlp"]}
@@ -19,6 +25,22 @@ def test_every_choice_composes_and_resolves(group: str) -> None:
 def test_every_model_fits_every_set_of_images(data: str) -> None:
     for model in choices("model"):
         composed(f"data={data}", f"model={model}", *NEEDS.get(data, []))
+
+
+@pytest.mark.parametrize("launcher", choices("launcher"))
+def test_every_launcher_composes_and_resolves(launcher: str) -> None:
+    if launcher == "ray" and not find_spec("hydra_plugins.hydra_ray_launcher"):
+        pytest.skip("the extra ray is not installed")
+    resolvers.register()
+    with hydra.initialize_config_dir(str(CONFIGS), version_base="1.3"):
+        cfg = hydra.compose("train", [f"launcher={launcher}", "trainer=ddp_cpu"], return_hydra_config=True)
+    settings = cfg.hydra.launcher
+    assert cfg.hydra.runtime.choices["hydra/launcher"] == launcher
+    assert cfg.run.auto_resume == (launcher not in ("basic", "joblib"))  # schedulers that run a job again
+    if launcher.startswith("submitit"):
+        assert (settings.tasks_per_node, settings.gpus_per_node) == (1, 0)
+    elif launcher == "joblib":
+        assert settings.n_jobs == max(1, cores() // 2)
 
 
 def test_a_penalty_takes_batch_norm_out_of_the_critic() -> None:

@@ -7,12 +7,15 @@ import zipfile
 from pathlib import Path
 
 import pytest
+from hydra.errors import MissingConfigException
+from omegaconf import open_dict
 
 from composing import choices, composed
 from gantry.runs import resolvers
 from gantry.runs.entry import refuse_early, resumed
-from gantry.runs.errors import UserError, mistakes
-from gantry.runs.run_folder import newest_checkpoint, whole_checkpoint
+from gantry.runs.errors import EXTRAS, UserError, mistakes, one_line
+from gantry.runs.run_folder import changes, newest_checkpoint, whole_checkpoint, write_config
+from gantry.runs.shorthand import CONFIGS
 
 ROOT = Path(__file__).parents[2]
 
@@ -40,6 +43,11 @@ MISTAKES = {
     "trainer=ddp_cpu trainer.devices=[0,1]": "trainer.devices must be an integer of at least 1 on the CPU, got [0, 1]",
     "trainer=ddp trainer.devices=[1,1]": "of different device numbers, got [1, 1]",
     "trainer=ddp trainer.devices=all": "of different device numbers, got all",
+    "trainer=ddp_cpu trainer.devices=null": "of different device numbers, got null",
+    "trainer=ddp_cpu trainer.strategy=ddp": "trainer.strategy must be auto or a dict with _target_, as in trainer=ddp",
+    "trainer=ddp_multinode": "trainer must be ddp or ddp_cpu unless torchrun or srun starts it, got ddp_multinode",
+    "launcher=joblib": "launcher must be basic for a single run (-m makes a sweep, of one job too), got joblib",
+    "run.auto_resume=true": "run.name must be given with run.auto_resume=true",
     "trainer.devices=2": "trainer.devices must be 1 for this trainer (trainer=ddp or ddp_cpu for more), got 2",
     "trainer=gpu trainer.devices=auto": "trainer.devices must be 1 for this trainer (trainer=ddp or ddp_cpu for more)",
     "trainer=gpu trainer.devices=[0,1]": "for more), got [0, 1]",
@@ -95,6 +103,37 @@ def test_the_command_is_quick_and_says_no_more(tmp_path: Path) -> None:
 def test_nothing_heavy_is_imported_to_refuse() -> None:
     check = "import sys; import gantry.runs.entry; sys.exit('torch' in sys.modules or 'lightning' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", check], cwd=ROOT / "src", check=False).returncode == 0
+
+
+def test_a_launcher_that_is_not_installed_names_its_extra() -> None:
+    error = MissingConfigException("no such", "hydra/launcher/ray", ["basic"])
+    assert one_line(error) == 'launcher must be installed (pip install "gantry[ray]"), got ray'
+    installed = {path.stem for path in (CONFIGS / "launcher").glob("*.yaml")} - {"basic"}
+    assert installed == EXTRAS.keys()
+
+
+def folder_of_a_run(folder: Path, *overrides: str) -> Path:
+    cfg = composed(*overrides)
+    with open_dict(cfg):
+        cfg.run.overrides = list(overrides)
+    write_config(cfg, folder)
+    return folder
+
+
+def test_what_may_change_when_a_run_goes_on(tmp_path: Path) -> None:
+    folder = folder_of_a_run(tmp_path / "run", "model=mlp", "turns=10")
+    assert f"resume must be the folder of a run with a checkpoint, got {folder}" in refusal(f"resume={folder}")
+    checkpoint(folder / "checkpoints" / "before.ckpt")  # killed between the two renames
+    refuse_early("train", resumed([f"resume={folder}", "turns=20"]))
+    assert changes(composed("model=mlp", "turns=20"), folder) == ["turns 10 -> 20"]
+    assert changes(composed("model=mlp", "turns=10", "trainer.precision=bf16-mixed"), folder) == [
+        "trainer.precision 32-true -> bf16-mixed"
+    ]
+    assert refusal(f"resume={folder}", "model.z_dim=7") == "model.G.z_dim must be 100 as in the run to resume, got 7"
+    named = ["model=mlp", f"run.dir={folder}", "run.auto_resume=true"]
+    refuse_early("train", [*named, "turns=20"])
+    assert "model.G.z_dim must be 100 as in the run to resume" in refusal(*named, "turns=10", "model.z_dim=7")
+    assert "run.name must be new" in refusal(*named[:2])
 
 
 def checkpoint(path: Path) -> Path:

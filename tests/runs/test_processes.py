@@ -1,6 +1,7 @@
 """How many processes a run wants, and that a rank that dies ends the others."""
 
 import os
+import signal
 import subprocess
 import threading
 import time
@@ -11,7 +12,7 @@ import pytest
 from composing import composed
 from gantry.runs import processes
 from gantry.runs.errors import RunError, UserError
-from gantry.runs.processes import blamed, end, end_with
+from gantry.runs.processes import blamed, end, end_with, see_out, shared_variables
 from gantry.runs.train import number_of_processes, train
 
 Children = list[subprocess.Popen[bytes]]
@@ -87,15 +88,48 @@ def test_children_that_end_well_or_are_ended_by_us_are_no_failure(children: Chil
 
 @pytest.fixture
 def three_gpus(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("gantry.runs.validate._cuda_works", lambda: True)
+    monkeypatch.setattr("gantry.runs.validate.cuda_devices", lambda: 3)
     monkeypatch.setattr("torch.cuda.device_count", lambda: 3)
 
 
 @pytest.mark.usefixtures("three_gpus")
-@pytest.mark.parametrize(("devices", "count"), [("-1", 3), ("auto", 3), ("[0,2]", 2), ("[1]", 1), ("4", 4), ("1", 1)])
+@pytest.mark.parametrize(("devices", "count"), [("-1", 3), ("auto", 3), ("[0,2]", 2), ("[1]", 1), ("2", 2), ("1", 1)])
 def test_all_ways_to_say_how_many(devices: str, count: int) -> None:
     cfg = composed("trainer=ddp", f"trainer.devices={devices}", "data.batch_size=96")
     assert number_of_processes(cfg) == count
+
+
+@pytest.mark.usefixtures("three_gpus")
+@pytest.mark.parametrize(("devices", "said"), [("4", "at most 3"), ("[0,3]", "numbers below 3")])
+def test_more_gpus_than_there_are(devices: str, said: str) -> None:
+    with pytest.raises(ValueError, match=rf"^trainer\.devices must be {said}, the CUDA devices here, got "):
+        composed("trainer=ddp", f"trainer.devices={devices}", "data.batch_size=96")
+
+
+def test_a_child_that_hangs_is_killed(children: Children, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(processes, "GRACE", 0.3)
+    monkeypatch.setattr(processes, "LAST", 0.3)
+    ready = "trap '' TERM; echo; while :; do sleep 0.1; done"
+    deaf = subprocess.Popen(["sh", "-c", ready], stdout=subprocess.PIPE)
+    assert deaf.stdout is not None
+    deaf.stdout.readline()
+    children += [deaf, shell("exec sleep 20")]
+    with pytest.raises(RuntimeError, match=r"had not ended 0\.3 s after the others"):
+        see_out(children)
+    end(children, threading.Event())
+    assert [child.returncode for child in children] == [-signal.SIGKILL, -signal.SIGTERM]
+
+
+def test_a_child_that_ends_badly_at_the_end(children: Children) -> None:
+    children += [shell("exit 0"), shell("exit 138"), shell("exit 1")]
+    with pytest.raises(RuntimeError, match="exit status 1"):
+        see_out(children)
+
+
+def test_ranks_share_the_threads_that_one_process_would_take(monkeypatch: pytest.MonkeyPatch) -> None:
+    for alone, each in ((8, 4), (1, 1)):
+        monkeypatch.setattr("torch.get_num_threads", lambda alone=alone: alone)
+        assert shared_variables(2)["OMP_NUM_THREADS"] == str(each)
 
 
 def test_one_process_where_the_trainer_makes_no_more() -> None:

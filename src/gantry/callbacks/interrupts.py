@@ -1,4 +1,4 @@
-"""SIGTERM and SIGINT end a run at the end of a turn, with a checkpoint of it."""
+"""SIGTERM, SIGINT, SIGUSR1 and SIGUSR2 end a run at the end of a turn, with a checkpoint of it."""
 
 import logging
 import signal
@@ -11,12 +11,15 @@ from lightning import Callback, Trainer
 from gantry import world
 from gantry.training.gan import GAN
 
-SIGNALS = (signal.SIGTERM, signal.SIGINT)
+SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGUSR1, signal.SIGUSR2)  # the later counts when two have come
 log = logging.getLogger(__name__)
 
 
 class Interrupts(Callback):
     """The first signal asks for a stop that all processes make together, a second one kills. Comes before Checkpoints.
+
+    Clusters send SIGUSR1 or SIGUSR2 ahead of the end of a job's time: the exit status, 128 + the signal, tells a script
+    whether to queue the job again.
 
     Lightning's own handler would talk to the other processes from inside the signal, in the middle of whatever
     they are telling each other.
@@ -31,15 +34,15 @@ class Interrupts(Callback):
 
     def ask(self, number: int, frame: FrameType | None) -> None:  # noqa: ARG002
         """Remember the signal; the next one has its usual effect."""
-        self.signal = number
+        self.signal = max(self.signal, number, key=place_of)
         signal.signal(number, signal.SIG_DFL)
         log.warning("%s: stopping after this turn", signal.Signals(number).name)
 
     def on_train_batch_end(self, trainer: Trainer, gan: GAN, *_: Any) -> None:  # type: ignore[override]
         if world.size() > 1:
-            asked = torch.tensor(self.signal, device=gan.device)
+            asked = torch.tensor(place_of(self.signal), device=gan.device)
             torch.distributed.all_reduce(asked, torch.distributed.ReduceOp.MAX)
-            self.signal = int(asked)
+            self.signal = (0, *SIGNALS)[int(asked)]
         if self.signal:
             gan.interrupted = self.signal
             trainer.should_stop = True
@@ -55,3 +58,8 @@ class Interrupts(Callback):
         for number, handler in self.before.items():
             signal.signal(number, handler)
         self.before = {}
+
+
+def place_of(number: int) -> int:
+    """Of a signal among those that stop a run, from 1 on; 0 for none."""
+    return (0, *SIGNALS).index(number)

@@ -11,12 +11,13 @@ import hydra
 from hydra.core.hydra_config import HydraConfig
 from hydra.errors import HydraException
 from hydra.types import RunMode
-from omegaconf import DictConfig, open_dict
+from omegaconf import DictConfig, OmegaConf, open_dict
 from omegaconf.errors import OmegaConfBaseException
 
-from gantry.runs import resolvers
+from gantry.runs import ranks, resolvers
 from gantry.runs.errors import RunError, UserError, failures, mistakes, one_line
-from gantry.runs.run_folder import check_new, check_same, read_config
+from gantry.runs.lock import check_alone
+from gantry.runs.run_folder import check_new, check_resumable, has_checkpoint, read_config
 from gantry.runs.shorthand import CONFIGS, spell_out
 from gantry.runs.validate import validate
 
@@ -32,6 +33,7 @@ def entry(config_name: str) -> Callable[[Task], Callable[[], None]]:
             resolvers.register()
             try:
                 with mistakes():
+                    ranks.adopt_srun()
                     sys.argv[1:] = resumed(sys.argv[1:])
                     refuse_early(config_name, sys.argv[1:])
                 with failures():
@@ -64,12 +66,11 @@ def job(task: Task) -> Task:
     """The task, told the folder that Hydra made for it, after one more look at its configuration."""
 
     def run(cfg: DictConfig) -> Any:
-        if isinstance(cfg.get("run"), DictConfig):  # a command that makes a run, not one that reads one
-            with open_dict(cfg):
-                cfg.run.dir = HydraConfig.get().runtime.output_dir
-                cfg.run.overrides = [word for word in HydraConfig.get().overrides.task if not_of_one_start(word)]
         try:
             with mistakes():
+                if isinstance(cfg.get("run"), DictConfig):  # a command that makes a run, not one that reads one
+                    ranks.adopt_srun()  # a launcher may have brought this job here
+                    place_run(cfg)
                 spell_out(cfg)
                 validate(cfg)
             with failures():
@@ -82,24 +83,73 @@ def job(task: Task) -> Task:
     return run
 
 
+def place_run(cfg: DictConfig) -> None:
+    """Write into the configuration where the run is, what it was told and, if it is to go on by itself, from where."""
+    hydra_config = HydraConfig.get()
+    again = goes_on(cfg, sweep=hydra_config.mode == RunMode.MULTIRUN)
+    with open_dict(cfg):
+        cfg.run.dir = hydra_config.runtime.output_dir
+        cfg.run.overrides = [word for word in hydra_config.overrides.task if not_of_one_start(word)]
+        cfg.run.auto_resume = again
+        if again and not cfg.resume and has_checkpoint(Path(cfg.run.dir)):
+            cfg.resume = cfg.run.dir
+
+
+def goes_on(cfg: DictConfig, sweep: bool = False) -> bool:
+    """Whether a run that is there already goes on without being told its folder; so does what torchrun restarts.
+
+    With a name of one's own choice torchrun could as well have restarted what was refused for being there.
+    """
+    unnamed = all(OmegaConf.is_interpolation(cfg.run, key) for key in ("name", "dir"))
+    if cfg.run.auto_resume and unnamed and not sweep and ranks.lasting_name() is None:
+        raise ValueError("run.name must be given with run.auto_resume=true, or each start makes a new run, got none")
+    return bool(cfg.run.auto_resume) or (unnamed and ranks.restarted())
+
+
 def not_of_one_start(word: str) -> bool:
     """Whether an override belongs to the run, and not to where and how this process began."""
-    return word.partition("=")[0] not in ("resume", "run.name", "run.dir")
+    return word.partition("=")[0] not in ("resume", "run.name", "run.dir", "run.auto_resume", "launcher")
 
 
 def refuse_early(config_name: str, argv: list[str]) -> None:
     """Compose and validate before Hydra makes a folder; a sweep's jobs, and further ranks, do it when they begin."""
-    if "LOCAL_RANK" in os.environ or any(word.startswith("-") for word in argv):
+    sweep = bool({"-m", "--multirun"} & set(argv))
+    if sweep and ranks.place().size > 1:
+        raise ValueError(f"a sweep must start its processes itself (trainer=ddp), got {ranks.place().size} of them")
+    if sweep:
+        share_source()
+    if ranks.PARENT in os.environ or ranks.started() or any(word.startswith("-") for word in argv):
         return
     with hydra.initialize_config_dir(str(CONFIGS), version_base="1.3"):
         cfg = hydra.compose(config_name, argv, return_hydra_config=True)
         HydraConfig.instance().set_config(cfg)
+        launcher = cfg.hydra.runtime.choices.get("launcher", "basic")
+        if launcher != "basic":
+            raise ValueError(
+                f"launcher must be basic for a single run (-m makes a sweep, of one job too), got {launcher}"
+            )
         with open_dict(cfg):
             del cfg["hydra"]
         spell_out(cfg)
         validate(cfg)
         if isinstance(cfg.get("run"), DictConfig):
-            check_same(cfg, Path(cfg.resume)) if cfg.resume else check_new(Path(cfg.run.dir))
+            check_start(cfg)
+
+
+def check_start(cfg: DictConfig) -> None:
+    """The folder of the run is new, or holds what is to go on; and no other process is at it."""
+    folder = Path(cfg.resume or cfg.run.dir)
+    if cfg.resume or (goes_on(cfg) and has_checkpoint(folder)):
+        check_resumable(cfg, folder)
+    elif not goes_on(cfg):
+        check_new(folder)
+    check_alone(folder)
+
+
+def share_source() -> None:
+    """Let the processes that a launcher starts import what this one can."""
+    paths = [str(Path(__file__).parents[2]), *filter(None, [os.environ.get("PYTHONPATH")])]
+    os.environ["PYTHONPATH"] = os.pathsep.join(paths)
 
 
 def resumed(argv: list[str]) -> list[str]:

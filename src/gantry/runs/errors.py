@@ -13,6 +13,8 @@ from contextlib import contextmanager
 from hydra.errors import HydraException, MissingConfigException
 from omegaconf.errors import ConfigAttributeError, ConfigKeyError, OmegaConfBaseException
 
+EXTRAS = {"joblib": "joblib", "submitit_local": "slurm", "submitit_slurm": "slurm", "ray": "ray"}  # by launcher
+
 
 class UserError(ValueError):
     """What the user asked for cannot be done; the message is one line that says why."""
@@ -51,6 +53,8 @@ def one_line(error: BaseException) -> str:
     """What the user reads of an error in the configuration."""
     if isinstance(error, MissingConfigException) and error.options and error.missing_cfg_file:
         group, _, choice = error.missing_cfg_file.rpartition("/")
+        if group == "hydra/launcher" and choice in EXTRAS:
+            return f'launcher must be installed (pip install "gantry[{EXTRAS[choice]}]"), got {choice}'
         return f"{group} must be one of {', '.join(sorted(error.options))}, got {choice}"
     cause = error.__cause__ or error
     if isinstance(cause, ConfigAttributeError | ConfigKeyError) and cause.full_key:
@@ -72,6 +76,7 @@ def _keys_around(error: OmegaConfBaseException) -> list[str]:
 
 
 def _flatten(message: str) -> str:
+    message = re.sub(r"^\w+ raised while resolving interpolation: ", "", message)  # of one of our resolvers
     lines = [line.strip() for line in message.splitlines()]
     kept = [line for line in lines if line and not re.match(r"(full_key|object_type|reference_type)", line)]
     return " ".join(kept)

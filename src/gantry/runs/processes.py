@@ -6,7 +6,6 @@ sweep. Here each child runs the one job of its parent, in its parent's folder, a
 
 import os
 import signal
-import socket
 import subprocess
 import sys
 import threading
@@ -19,36 +18,49 @@ from hydra.core.hydra_config import HydraConfig
 from torch import distributed as dist
 
 from gantry.runs.errors import RunError
+from gantry.runs.ranks import PARENT, free_port, meet_again, restarted, started
+from gantry.runs.shorthand import CONFIGS
 
 VARIABLES = ("MASTER_ADDR", "MASTER_PORT", "WORLD_SIZE", "NODE_RANK", "LOCAL_RANK", "OMP_NUM_THREADS")
-PARENT = "GANTRY_PARENT"
+SCRIPT = CONFIGS.parent / "src" / "train.py"  # not sys.argv[0], which may be a launcher's
+OF_RANK_0 = ("hydra.", "hydra/", "launcher=", "resume=", "run.auto_resume=")  # how it was started, not what it does
 POLL = 0.5  # seconds between two looks at the children
-WELL = (0, 128 + signal.SIGINT, 128 + signal.SIGTERM)  # exit statuses of a run that ended as asked
+LAST = 60.0  # seconds that a child may take to end after this process
+GRACE = 10.0  # seconds between asking a child to end and killing it
+STOPS = (signal.SIGINT, signal.SIGTERM, signal.SIGUSR1, signal.SIGUSR2)
+WELL = (0, *(128 + number for number in STOPS))  # exit statuses of a run that ended as asked
 
 
 @contextmanager
-def processes(count: int) -> Iterator[None]:
-    """Inside, `count - 1` further processes run the job that this one runs; afterwards none is left."""
+def processes(count: int, resume: str | None = None) -> Iterator[None]:
+    """Inside, `count - 1` further processes run the job that this one runs; afterwards none is left.
+
+    `resume` is the run that this process goes on with: the others do as it does, and decide nothing themselves.
+    """
     if PARENT in os.environ:
         threading.Thread(target=end_without, args=(int(os.environ[PARENT]),), daemon=True).start()
-    if count == 1 or "LOCAL_RANK" in os.environ:  # alone, or started by torchrun, SLURM or a parent
-        yield
+    if count == 1 or PARENT in os.environ or started():
+        if restarted():
+            meet_again()
+        try:
+            yield
+        finally:
+            leave_group()
         return
-    before = {name: os.environ.get(name) for name in VARIABLES}
+    before, threads = {name: os.environ.get(name) for name in VARIABLES}, torch.get_num_threads()
     os.environ |= shared_variables(count)
     torch.set_num_threads(int(os.environ["OMP_NUM_THREADS"]))
-    children = [start(rank) for rank in range(1, count)]
+    children = [start(rank, resume) for rank in range(1, count)]
     over = threading.Event()
     threading.Thread(target=end_with, args=(children, over), daemon=True).start()
     try:
         with blamed(children):
             yield
-        for child in children:
-            if child.wait(timeout=60) not in WELL:
-                raise RuntimeError(f"a process of this run ended with exit status {child.returncode}")
+        see_out(children)
     finally:
         end(children, over)
         restore(before)
+        torch.set_num_threads(threads)
 
 
 @contextmanager
@@ -65,22 +77,32 @@ def blamed(children: list[subprocess.Popen[bytes]]) -> Iterator[None]:
 
 def shared_variables(count: int) -> dict[str, str]:
     """What all ranks must agree on, and rank 0's own number."""
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
-    threads = os.environ.get("OMP_NUM_THREADS") or str(max(1, (os.cpu_count() or 1) // count))
-    values = ("127.0.0.1", str(port), str(count), "0", "0", threads)
+    threads = max(1, torch.get_num_threads() // count)  # together, as many as one process alone would take
+    values = ("127.0.0.1", str(free_port()), str(count), "0", "0", str(threads))
     return dict(zip(VARIABLES, values))
 
 
-def start(rank: int) -> subprocess.Popen[bytes]:
+def start(rank: int, resume: str | None) -> subprocess.Popen[bytes]:
     """Another process for this job, as its rank `rank`."""
     config = HydraConfig.get()
-    job = [word for word in config.overrides.task if not word.startswith("hydra.")]
+    job = [word for word in config.overrides.task if not word.startswith(OF_RANK_0)]
     folder = f'hydra.run.dir="{config.runtime.output_dir}"'
-    command = [sys.executable, sys.argv[0], *job, folder, "hydra.mode=RUN"]
+    same = [f'++resume="{resume}"' if resume else "++resume=null", "++run.auto_resume=false"]
+    command = [sys.executable, str(SCRIPT), *job, *same, folder, "hydra.mode=RUN"]
     own = {"LOCAL_RANK": str(rank), PARENT: str(os.getpid())}
     return subprocess.Popen(command, env=os.environ | own, stdin=subprocess.DEVNULL)
+
+
+def see_out(children: list[subprocess.Popen[bytes]]) -> None:
+    """Wait until the children have ended; raises RunError for one that ends badly, or not at all."""
+    deadline = time.monotonic() + LAST
+    for child in children:
+        try:
+            status = child.wait(timeout=max(0.0, deadline - time.monotonic()))
+        except subprocess.TimeoutExpired:
+            raise RunError(f"a process of this run had not ended {LAST:g} s after the others") from None
+        if status not in WELL:
+            raise RunError(f"a process of this run ended with exit status {status}")
 
 
 def end_with(children: list[subprocess.Popen[bytes]], over: threading.Event) -> None:
@@ -107,6 +129,18 @@ def end(children: list[subprocess.Popen[bytes]], over: threading.Event) -> None:
     over.set()
     for child in children:
         child.terminate()
+    deadline = time.monotonic() + GRACE
+    for child in children:
+        try:
+            child.wait(timeout=max(0.0, deadline - time.monotonic()))
+        except subprocess.TimeoutExpired:
+            child.kill()
+            child.wait()
+    leave_group()
+
+
+def leave_group() -> None:
+    """Forget the other processes of the job, so that the next job can meet its own."""
     if dist.is_available() and dist.is_initialized():
         dist.destroy_process_group()
 

@@ -1,8 +1,12 @@
 """The few functions that the configuration may call: `${share:${turns},50}`."""
 
+import os
+from datetime import datetime
 from typing import Any
 
-from omegaconf import DictConfig, OmegaConf
+from omegaconf import DictConfig, ListConfig, OmegaConf
+
+from gantry.runs import ranks
 
 
 def share(turns: int, parts: int) -> int:
@@ -31,7 +35,45 @@ def critic_norm(norm: str, *, _root_: DictConfig) -> str:
     return "none" if norm == "batch" and (penalised or not allowed) else norm
 
 
+def run_name() -> str:
+    """Date and time, or what all processes of a job agree on."""
+    return ranks.agreed(f"{datetime.now():%Y-%m-%d_%H-%M-%S}")
+
+
+def started(what: str) -> int:
+    """`devices` of each machine, or `nodes`: what torchrun or srun has started."""
+    if not ranks.started():
+        raise ValueError("trainer must be ddp or ddp_cpu unless torchrun or srun starts it, got ddp_multinode")
+    here = ranks.place()
+    return {"devices": here.local_size, "nodes": here.nodes}[what]
+
+
+def jobs_at_once(accelerator: str, devices: Any) -> int:
+    """Jobs that fill the cores of this machine with one thread for each process; a GPU takes one after the other."""
+    count = devices if isinstance(devices, int) and devices > 0 else 1
+    return max(1, ranks.cores() // count) if accelerator == "cpu" else 1
+
+
+def gpus(accelerator: str, devices: Any) -> int:
+    """GPUs that a job needs on a machine; one where the trainer takes whatever there is."""
+    count = len(devices) if isinstance(devices, ListConfig) else devices
+    wanted = count if isinstance(count, int) and count > 0 else 1
+    return wanted if accelerator == "cuda" else 0
+
+
+def cpus(accelerator: str, devices: Any) -> int:
+    """Cores that a job needs: one for each process on the CPU, four to feed each GPU."""
+    count = devices if isinstance(devices, int) and devices > 0 else 1
+    return count if accelerator == "cpu" else 4 * gpus(accelerator, devices)
+
+
+def source() -> str:
+    """The folder that `import gantry` needs, for processes on other machines."""
+    return os.environ.get("PYTHONPATH", "")
+
+
 def register() -> None:
     """Make the resolvers known to OmegaConf; harmless when repeated."""
-    for resolver in (share, times, when, critic_norm):
+    for resolver in (share, times, when, critic_norm, started, jobs_at_once, gpus, cpus, source):
         OmegaConf.register_new_resolver(resolver.__name__, resolver, replace=True)
+    OmegaConf.register_new_resolver(run_name.__name__, run_name, replace=True, use_cache=True)  # the same in all jobs

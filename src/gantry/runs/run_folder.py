@@ -12,6 +12,7 @@ from gantry.runs.writing import replace
 
 log = logging.getLogger(__name__)
 FREE = ("turns", "resume", "run", "trainer", "logger", "callbacks", "hydra", "tags", "metrics")
+TOLD = ("turns", "trainer.precision")  # those of them that the numbers of the run may depend on
 
 
 def write_config(cfg: DictConfig, folder: Path) -> None:
@@ -37,6 +38,24 @@ def check_new(folder: Path) -> None:
         raise ValueError(
             f"run.name must be new (or use resume={folder} to go on), got the folder {folder} of an earlier run"
         )
+
+
+def has_checkpoint(folder: Path) -> bool:
+    """Whether there is a state to go on from."""
+    return any((folder / "checkpoints" / name).is_file() for name in ("last.ckpt", "before.ckpt"))
+
+
+def check_resumable(cfg: DictConfig, folder: Path) -> None:
+    """The folder holds a run of this configuration, and a state of it."""
+    check_same(cfg, folder)
+    if not has_checkpoint(folder):
+        raise ValueError(f"resume must be the folder of a run with a checkpoint, got {folder}, which has none yet")
+
+
+def changes(cfg: DictConfig, folder: Path) -> list[str]:
+    """What a resumed run does otherwise from now on, where numbers may depend on it: `turns 100 -> 200`."""
+    before, now = (_flat(_plain(c)) for c in (read_config(folder), cfg))
+    return [f"{key} {before.get(key)} -> {now.get(key)}" for key in TOLD if before.get(key) != now.get(key)]
 
 
 def check_same(cfg: DictConfig, folder: Path) -> None:

@@ -1,23 +1,28 @@
 """One training run, from a validated configuration to the numbers that it ends with."""
 
 import logging
-import os
+import signal
 import sys
 import time
 import warnings
+from contextlib import ExitStack
 from pathlib import Path
-from typing import Any
+from typing import Any, NoReturn
 
 import torch
 from hydra.core.hydra_config import HydraConfig
 from lightning import Trainer
+from lightning.fabric.plugins.environments.cluster_environment import ClusterEnvironment
+from lightning.fabric.plugins.environments.lightning import LightningEnvironment
+from lightning.fabric.plugins.environments.torchelastic import TorchElasticEnvironment
 from omegaconf import DictConfig, OmegaConf
 
 from gantry import noise
 from gantry.data.module import DataModule
-from gantry.runs import run_folder
+from gantry.runs import ranks, run_folder
 from gantry.runs.build import build, build_all
 from gantry.runs.errors import mistakes
+from gantry.runs.lock import alone_in
 from gantry.runs.loggers import close, log_config
 from gantry.runs.processes import processes
 from gantry.runs.rules import count_of
@@ -33,22 +38,26 @@ def train(cfg: DictConfig) -> float | None:
     """Train as configured; -> the last value of the monitored score, for sweeps that optimise it."""
     folder = Path(cfg.run.dir)
     quieten()
-    with mistakes():
-        count = number_of_processes(cfg)
-        check_batch(cfg, count)
-        checkpoint = starting_point(cfg, folder)
-        gan = build_gan(cfg)
-        data = build(cfg.data, batches_per_turn=gan.loss.batches_per_turn, seed=cfg.seed)
-        data.setup("fit")
-    if rank_of_this() == 0:
-        run_folder.write_config(cfg, folder)
-    with processes(count):
+    with ExitStack() as stack:
         with mistakes():
-            trainer = build_trainer(cfg)
-        fit(trainer, gan, data, checkpoint, cfg)
+            count = number_of_processes(cfg)
+            ranks.check_trainer(count, cfg.trainer.num_nodes, ranks.place())
+            check_batch(cfg, count)
+            if ranks.place().rank == 0:
+                stack.enter_context(alone_in(folder))
+            checkpoint = starting_point(cfg, folder)
+            gan = build_gan(cfg)
+            data = build(cfg.data, batches_per_turn=gan.loss.batches_per_turn, seed=cfg.seed)
+            data.setup("fit")
+        if ranks.place().rank == 0:
+            run_folder.write_config(cfg, folder)
+        with processes(count, cfg.resume):
+            with mistakes():
+                trainer = build_trainer(cfg)
+            fit(trainer, gan, data, checkpoint, cfg)
     if gan.interrupted:
         log.warning("interrupted at turn %d; go on with resume=%s", gan.turn, folder)
-        sys.exit(128 + gan.interrupted)
+        leave(gan.interrupted)
     return gan.scores.get(str(OmegaConf.select(cfg, "metrics.monitor")))
 
 
@@ -76,10 +85,12 @@ def starting_point(cfg: DictConfig, folder: Path) -> Path | None:
     """The checkpoint of the run to resume; None for a new run, whose folder must be new too."""
     if cfg.resume:
         run_folder.check_same(cfg, folder)
-        if rank_of_this() == 0:
+        if ranks.place().rank == 0:
             remove_parts(folder)
+            for change in run_folder.changes(cfg, folder):
+                log.warning("from here on the run has %s", change)
         return run_folder.newest_checkpoint(folder)
-    if rank_of_this() == 0:
+    if ranks.place().rank == 0 and not cfg.run.auto_resume:
         run_folder.check_new(folder)
     return None
 
@@ -105,8 +116,15 @@ def build_trainer(cfg: DictConfig) -> Trainer:
     """Lightning's trainer with the loggers and callbacks that are configured."""
     loggers = list(build_all(cfg.logger).values())
     callbacks = list(build_all(cfg.callbacks).values())
-    trainer: Trainer = build(cfg.trainer, logger=loggers, callbacks=callbacks)
+    own = {} if "plugins" in cfg.trainer else {"plugins": environment()}
+    trainer: Trainer = build(cfg.trainer, logger=loggers, callbacks=callbacks, **own)
     return trainer
+
+
+def environment() -> ClusterEnvironment:
+    """Where Lightning reads the ranks. Never what it finds itself under SLURM: that would requeue jobs on its own, with
+    a checkpoint beside ours that it would then prefer for ever."""
+    return TorchElasticEnvironment() if ranks.started() else LightningEnvironment()
 
 
 def number_of_processes(cfg: DictConfig) -> int:
@@ -126,6 +144,11 @@ def quieten() -> None:
         warnings.filterwarnings("ignore", message)
 
 
-def rank_of_this() -> int:
-    """Number of this process, before torch.distributed knows it."""
-    return int(os.environ.get("RANK", os.environ.get("LOCAL_RANK", 0)))
+def leave(number: int) -> NoReturn:
+    """End as the signal of this number ends a process; whoever started it and waits for that signal is given it again.
+
+    submitit is one that waits: it queues the job once more, and ends the process itself.
+    """
+    if number not in (signal.SIGINT, signal.SIGTERM) and callable(signal.getsignal(number)):
+        signal.raise_signal(number)
+    sys.exit(128 + number)

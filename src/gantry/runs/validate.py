@@ -110,29 +110,43 @@ def check_processes(cfg: DictConfig) -> None:
     """One process, unless the strategy is made for more; processes on the CPU are counted, not listed."""
     if OmegaConf.select(cfg, "trainer") is None:
         return
-    devices = OmegaConf.select(cfg, "trainer.devices")
+    devices, strategy = (OmegaConf.select(cfg, f"trainer.{name}") for name in ("devices", "strategy"))
+    if devices is None:
+        raise ValueError(f"trainer.devices must be {RULES['devices'][0]}, got null")
+    if strategy != "auto" and not isinstance(strategy, DictConfig):
+        raise ValueError(f"trainer.strategy must be auto or a dict with _target_, as in trainer=ddp, got {strategy}")
     if OmegaConf.select(cfg, "trainer.accelerator") == "cpu" and (devices == -1 or isinstance(devices, ListConfig)):
         raise ValueError(f"trainer.devices must be an integer of at least 1 on the CPU, got {devices}")
-    if OmegaConf.select(cfg, "trainer.strategy") == "auto" and count_of(devices) != 1:
+    if strategy == "auto" and count_of(devices) != 1:
         raise ValueError(f"trainer.devices must be 1 for this trainer (trainer=ddp or ddp_cpu for more), got {devices}")
 
 
 def check_devices(cfg: DictConfig) -> None:
-    """A GPU is there when one is asked for; asked of the driver, since importing torch takes seconds."""
-    if OmegaConf.select(cfg, "trainer.accelerator") == "cuda" and not _cuda_works():
+    """The GPUs that are asked for are there; asked of the driver, since importing torch takes seconds."""
+    if OmegaConf.select(cfg, "trainer.accelerator") != "cuda":
+        return
+    there, devices = cuda_devices(), OmegaConf.select(cfg, "trainer.devices")
+    if there == 0:
         raise ValueError("trainer must be cpu, ddp_cpu or mps on a machine without a CUDA device, got a GPU trainer")
+    if isinstance(devices, ListConfig) and max(devices) >= there:
+        raise ValueError(f"trainer.devices must be numbers below {there}, the CUDA devices here, got {devices}")
+    if isinstance(devices, int) and devices > there:
+        raise ValueError(f"trainer.devices must be at most {there}, the CUDA devices here, got {devices}")
 
 
-def _cuda_works() -> bool:
+def cuda_devices() -> int:
+    """CUDA devices that this process may use."""
     for library in ("libcuda.so.1", "nvcuda.dll", "libamdhip64.so"):
         try:
             driver = ctypes.CDLL(library)
         except OSError:
             continue
         initialise = driver.cuInit if hasattr(driver, "cuInit") else driver.hipInit
-        if initialise(0) == 0:
-            return True
-    return False
+        count = ctypes.c_int()
+        counts = driver.cuDeviceGetCount if hasattr(driver, "cuDeviceGetCount") else driver.hipGetDeviceCount
+        if initialise(0) == 0 and counts(ctypes.byref(count)) == 0:
+            return count.value
+    return 0
 
 
 def check_batch(cfg: DictConfig, devices: int | None = None) -> None:

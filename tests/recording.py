@@ -1,0 +1,39 @@
+"""Callbacks that leave behind what each process of a run saw, and that break a run on purpose."""
+
+import json
+import os
+import signal
+from pathlib import Path
+from typing import Any
+
+from lightning import Callback, Trainer
+
+from gantry import world
+
+
+class Recording(Callback):
+    """A line in `ranks` of the run's folder for every process that begins to train there."""
+
+    def on_train_start(self, trainer: Trainer, gan: Any) -> None:
+        about = {"rank": world.rank(), "size": world.size(), "seed": gan.seed, "turn": gan.turn}
+        with (Path(trainer.default_root_dir) / "ranks").open("a") as file:
+            file.write(json.dumps(about) + "\n")
+
+
+class Signalling(Recording):
+    """Sends a signal to its own process after turn `at`, on rank `rank`, once in a run's life."""
+
+    def __init__(self, number: int, at: int = 3, rank: int = 0) -> None:
+        self.number, self.at, self.rank = number, at, rank
+
+    def on_train_batch_start(self, trainer: Trainer, gan: Any, *args: Any) -> None:
+        done = Path(trainer.default_root_dir) / "signalled"
+        if gan.turn == self.at and world.rank() == self.rank and not done.exists():
+            done.touch()
+            signal.raise_signal(self.number) if self.number != signal.SIGKILL else os.kill(os.getpid(), self.number)
+
+
+def recorded(folder: Path) -> list[dict[str, int]]:
+    """What the processes wrote, by turn and rank."""
+    lines = (folder / "ranks").read_text().splitlines()
+    return sorted((json.loads(line) for line in lines), key=lambda about: (about["turn"], about["rank"]))

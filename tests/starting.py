@@ -1,0 +1,59 @@
+"""Small runs of the train command in processes of their own."""
+
+import os
+import subprocess
+import sys
+from collections.abc import Mapping
+from pathlib import Path
+
+ROOT = Path(__file__).parents[1]
+SCRIPT = str(ROOT / "src" / "train.py")
+SMALL = ["model=mlp", "logger=csv", "metrics=none", "data.batch_size=8", "callbacks.samples=null", "turns=6"]
+RECORDING = "+callbacks.recording._target_=recording.Recording"
+EVERY_TURN = "callbacks.checkpoints.every=1"
+MARK = "GANTRY_TEST"  # by which processes of a test are found
+
+
+def environment(folder: Path) -> dict[str, str]:
+    """A small environment whose runs lie in `folder`/train."""
+    own = {"GANTRY_LOGS": str(folder), "GANTRY_CACHE_DIR": str(folder / "cache"), "PYTHONPATH": str(ROOT / "tests")}
+    return os.environ | own | {"OMP_NUM_THREADS": "1", MARK: str(folder)}
+
+
+def launch(command: list[str], folder: Path, more: Mapping[str, str] | None = None) -> subprocess.Popen[str]:
+    """Begin a command of small runs."""
+    return subprocess.Popen(
+        [*command, *SMALL],
+        env=environment(folder) | (more or {}),
+        cwd=folder,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+    )
+
+
+def finish(process: subprocess.Popen[str], status: int = 0, seconds: float = 900) -> str:
+    """Wait for its end; -> what it said."""
+    try:
+        said, _ = process.communicate(timeout=seconds)
+    finally:
+        process.kill()
+    assert process.returncode == status, said
+    return said
+
+
+def train(*overrides: str, folder: Path, status: int = 0) -> str:
+    """A small run; -> what it said."""
+    return finish(launch([sys.executable, SCRIPT, *overrides], folder), status)
+
+
+def left_behind(folder: Path) -> list[str]:
+    """Commands of the processes that a test in this folder has started and that still run."""
+    mark, found = f"{MARK}={folder}".encode(), []
+    for path in Path("/proc").glob("[0-9]*"):
+        try:
+            if int(path.name) != os.getpid() and mark in (path / "environ").read_bytes().split(b"\0"):
+                found.append((path / "cmdline").read_text().replace("\0", " "))
+        except OSError:
+            continue
+    return found
