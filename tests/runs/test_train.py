@@ -109,7 +109,7 @@ COUPLED = [  # what a loss may want of a batch: a mean over it, pairs in it, pen
     pytest.param("loss=nonsaturating", marks=pytest.mark.slow),
     pytest.param("loss=relativistic_average", marks=pytest.mark.slow),
     pytest.param("loss=r1 loss.d_terms.r1.every=4", marks=pytest.mark.slow),
-    pytest.param("loss=r3", marks=pytest.mark.slow),
+    pytest.param("loss=r3 optim.accumulate=2", marks=pytest.mark.slow),
 ]
 
 

@@ -85,10 +85,10 @@ class GAN(LightningModule):
         self.turn += 1
         return {"losses": {k: v for scalars in updates for k, v in scalars.items()}, "updates": updates}
 
-    def d_loss(self, update: int, x: Tensor, c: Tensor) -> tuple[Tensor, Scalars]:
+    def d_loss(self, update: int, x: Tensor, c: Tensor, z: Tensor) -> tuple[Tensor, Scalars]:
         """What D minimises on real images x of the classes c and as many fakes."""
         with torch.no_grad():
-            x_fake = self.G(self.draw_z(x), c)
+            x_fake = self.G(z, c)
         critic = self.critic(c)
         real_logits, fake_logits = self.gather(critic(x), critic(x_fake))
         loss = self.loss.d(real_logits, fake_logits).mean()
@@ -100,9 +100,9 @@ class GAN(LightningModule):
                 scalars[f"loss/D/{name}"] = penalty
         return loss, scalars
 
-    def g_loss(self, x: Tensor, c: Tensor) -> tuple[Tensor, Scalars]:
+    def g_loss(self, x: Tensor, c: Tensor, z: Tensor) -> tuple[Tensor, Scalars]:
         """What G minimises; the real images x are looked at by relativistic losses alone."""
-        z, critic = self.draw_z(x), self.critic(c)
+        critic = self.critic(c)
         fake_logits = critic(self.G(z, c))
         if self.loss.relativistic:
             real_logits, fake_logits = self.gather(critic(x), fake_logits)
@@ -142,11 +142,14 @@ class GAN(LightningModule):
         return fine
 
     def parts(
-        self, loss: Callable[[Tensor, Tensor], tuple[Tensor, Scalars]], x: Tensor, c: Tensor
+        self, loss: Callable[[Tensor, Tensor, Tensor], tuple[Tensor, Scalars]], x: Tensor, c: Tensor
     ) -> Iterator[tuple[Tensor, Scalars]]:
-        """The loss of each part of the batch in turn; the graph of one is freed before the next is built."""
-        count = self.optim.accumulate
-        return (loss(x_part, c_part) for x_part, c_part in zip(x.chunk(count), c.chunk(count)))
+        """The loss of each part of the batch in turn; the graph of one is freed before the next is built.
+
+        Latents are drawn for the whole batch: they belong to its samples, however many parts and processes share it.
+        """
+        batch = (x, c, self.draw_z(x))
+        return (loss(*part) for part in zip(*(tensor.chunk(self.optim.accumulate) for tensor in batch)))
 
     def critic(self, c: Tensor) -> Callable[[Tensor], Tensor]:
         """D as a function of images alone: x -> logits [N]."""
