@@ -53,13 +53,18 @@ def test_any_child_that_fails_ends_this_process(
 
 
 def test_a_connection_that_breaks_since_a_child_is_gone_is_told_as_its_end(children: Children) -> None:
-    children += [shell("exit 0"), shell("kill -9 $$")]
+    over = threading.Event()
+    children += [shell("exec sleep 20"), shell("kill -9 $$")]
     children[1].wait()
-    with pytest.raises(RunError, match=r"^a process of this run ended with exit status -9$"), blamed(children):
+    with pytest.raises(RunError, match=r"^a process of this run ended with exit status -9$"), blamed(children, over):
         raise RuntimeError("Connection closed by peer")
-    with pytest.raises(RuntimeError, match=r"^mine$"), blamed(children[:1]):
+    assert over.is_set()
+    assert children.pop(0).wait(timeout=5) == -9
+    children.insert(0, shell("exit 0"))
+    children[0].wait()
+    with pytest.raises(RuntimeError, match=r"^mine$"), blamed(children[:1], over):
         raise RuntimeError("mine")
-    with pytest.raises(RunError, match=r"loss/D is nan"), blamed(children):
+    with pytest.raises(RunError, match=r"loss/D is nan"), blamed(children, over):
         raise RunError("loss/D is nan")
 
 

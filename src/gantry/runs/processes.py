@@ -54,7 +54,7 @@ def processes(count: int, resume: str | None = None) -> Iterator[None]:
     over = threading.Event()
     threading.Thread(target=end_with, args=(children, over), daemon=True).start()
     try:
-        with blamed(children):
+        with blamed(children, over):
             yield
         see_out(children)
     finally:
@@ -64,12 +64,18 @@ def processes(count: int, resume: str | None = None) -> Iterator[None]:
 
 
 @contextmanager
-def blamed(children: list[subprocess.Popen[bytes]]) -> Iterator[None]:
-    """Inside, an error that comes of a child's end, such as a lost connection, is told as what it is."""
+def blamed(children: list[subprocess.Popen[bytes]], over: threading.Event) -> Iterator[None]:
+    """Inside, an error that comes of a child's end, such as a lost connection, is told as what it is.
+
+    Whatever the error, the other children are killed at once: they would only tell of the connection to this process.
+    """
     try:
         yield
     except RuntimeError as error:
         failed = [child.returncode for child in children if child.poll() not in (None, *WELL)]
+        over.set()
+        for child in children:
+            child.kill()
         if not failed or isinstance(error, RunError):
             raise
         raise RunError(f"a process of this run ended with exit status {failed[0]}") from error
