@@ -21,9 +21,10 @@ def environment(folder: Path) -> dict[str, str]:
 
 
 def launch(command: list[str], folder: Path, more: Mapping[str, str] | None = None) -> subprocess.Popen[str]:
-    """Begin a command of small runs."""
+    """Begin a command of small runs; what it says itself wins."""
+    said = {word.partition("=")[0] for word in command}
     return subprocess.Popen(
-        [*command, *SMALL],
+        [*command, *(word for word in SMALL if word.partition("=")[0] not in said)],
         env=environment(folder) | (more or {}),
         cwd=folder,
         stdout=subprocess.PIPE,
