@@ -12,7 +12,7 @@ from pathlib import Path
 
 ROOT = Path(__file__).parents[1]
 R1 = "+loss.d_terms.r1=0.01"
-FEW = ["loss.n_critic=2", "turns=2500"]
+FEW = ["loss.n_critic=2", "turns=1800"]
 OVERRIDES: dict[str, list[str]] = {
     "minimax": [],
     "nonsaturating": [R1],

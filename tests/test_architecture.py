@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 SRC = Path(__file__).parents[1] / "src"
-BASE = {"noise", "pixels", "world"}
+BASE = {"noise", "pixels", "plain", "world"}
 MATHEMATICS = {"nets", "losses", "augment", "metrics"}
 MACHINERY = {"training", "callbacks", "data", "runs"}
 PURE = {

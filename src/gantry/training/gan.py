@@ -80,7 +80,8 @@ class GAN(LightningModule):
             updates.append(self.descend(opt_d.optimizer, self.parts(partial(self.d_loss, update), x[k], c[k])))
             self.clip_weights()
         updates.append(self.descend(opt_g, self.parts(self.g_loss, x[-1], c[-1])))
-        world.mean_([buffer for buffer in self.buffers() if buffer.is_floating_point()])
+        if world.size() > 1:  # looking for buffers takes time
+            world.mean_([buffer for buffer in self.buffers() if buffer.is_floating_point()])
         lerp_(self.G_ema, self.G, self.ema.decay(self.kimg, self.kimg_of_turn))
         self.turn += 1
         return {"losses": {k: v for scalars in updates for k, v in scalars.items()}, "updates": updates}
