@@ -88,7 +88,7 @@ def milliseconds(overrides: list[str], hooks: bool) -> float:
 
 def time_of_turn(run: Path) -> float:
     """From the speeds in metrics.csv, in milliseconds."""
-    from gantry.runs.csv_logger import read_metrics
+    from gantry.runs.metrics_file import read_metrics
 
     metrics = read_metrics(run)
     images = 1000 * metrics["kimg"][-1] / metrics["turn"][-1]

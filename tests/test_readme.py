@@ -27,6 +27,7 @@ TINY = {
     ],
     "evaluate": ["num_samples=20"],
     "sample": [],
+    "compare": [],
 }
 
 
@@ -37,7 +38,7 @@ def parts(line: str) -> tuple[str, list[str]]:
 
 
 def test_the_readme_was_read() -> None:
-    assert {parts(line)[0] for line in PYTHON} == {"train", "evaluate", "sample"}
+    assert {parts(line)[0] for line in PYTHON} == {"train", "evaluate", "sample", "compare"}
     assert {"make train", "make test"} <= set(LINES)
 
 

@@ -28,6 +28,7 @@ def test_related_columns_share_a_panel() -> None:
         "turn",
         "kimg",
         "speed/x",
+        "speed/seconds",
         "score/is",
         "score/is_std",
         "loss/D/r1",

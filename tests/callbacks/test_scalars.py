@@ -78,6 +78,24 @@ def test_speed_leaves_out_what_others_do_at_the_same_turn(monkeypatch: pytest.Mo
     assert [row["speed/images_per_second"] for _, row in recorder.rows] == pytest.approx([128.0, 128.0])
 
 
+def test_seconds_add_up_over_a_run_and_the_one_that_goes_on(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    now = [100.0]
+    monkeypatch.setattr(scalars.time, "perf_counter", lambda: now[0])
+    recorder, before, after = Recorder(), Scalars(2), Scalars(2)
+
+    def takes_a_second(_: TinyGan) -> None:
+        now[0] += 1.0
+
+    play(before, trainer(recorder), TinyGan(turns=6), 3, losses, between=takes_a_second)
+    state = before.state_dict()
+    now[0] += 1000.0  # until somebody resumes it
+    after.load_state_dict(state)
+    play(after, trainer(recorder), TinyGan(turns=6, turn=3), 6, losses, between=takes_a_second)
+    assert [(step, row["speed/seconds"]) for step, row in recorder.rows] == [(2, 2.0), (4, 4.0), (6, 6.0)]
+
+
 def test_values_stay_on_the_device_until_they_are_due(monkeypatch: pytest.MonkeyPatch) -> None:
     fetched = []
     monkeypatch.setattr(Tensor, "tolist", lambda self: fetched.append(len(self)) or [0.0] * len(self))

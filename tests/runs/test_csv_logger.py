@@ -7,7 +7,8 @@ import numpy as np
 import pytest
 import torch
 
-from gantry.runs.csv_logger import CsvLogger, read_metrics
+from gantry.runs.csv_logger import CsvLogger
+from gantry.runs.metrics_file import read_metrics
 
 
 def lines(folder: Path) -> list[str]:

@@ -9,8 +9,9 @@ from hydra.core.utils import JobReturn
 from hydra.types import RunMode
 from omegaconf import OmegaConf
 
+from gantry.runs.after_sweep import AfterSweep
 from gantry.runs.run_folder import write_config
-from gantry.runs.seeds import AfterSweep, Interval, interval, table, write_seeds
+from gantry.runs.seeds import Interval, interval, table, write_seeds
 from gantry.runs.summary import write_summary
 
 

@@ -1,11 +1,8 @@
 """W&B runs, written offline and read back from their files."""
 
-import json
-import struct
 import time
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pytest
@@ -15,6 +12,7 @@ from wandb.proto.wandb_internal_pb2 import Record
 
 from gantry.runs import wandb_logger
 from gantry.runs.loggers import close, log_config, log_picture, log_summary
+from gantry.runs.wandb_files import find_logs, named, of, read_records, read_wandb
 from gantry.runs.wandb_logger import WandbLogger, logged_in, mode
 
 PICTURE = np.linspace(40, 200, 20 * 30, dtype=np.uint8).reshape(20, 30, 1)
@@ -55,41 +53,16 @@ def records(folder: Path) -> list[Record]:
 def ended(path: Path) -> list[Record]:
     """The records of a run that has been ended, whose file W&B completes a little later."""
     for _ in range(200):
-        found = list(read(path.read_bytes()))
+        found = list(read_records(path))
         if of("exit", found):
             return found
         time.sleep(0.05)
     pytest.fail(f"{path} is not complete")
 
 
-def read(data: bytes) -> Iterator[Record]:
-    """Records of a LevelDB log: blocks of 32 KiB, records in one piece (1) or from a first (2) to a last (4)."""
-    record, at = b"", 7
-    while at + 7 <= len(data):
-        if 32768 - at % 32768 < 7:
-            at += 32768 - at % 32768
-        length, kind = struct.unpack("<4xHB", data[at : at + 7])
-        record, at = record + data[at + 7 : at + 7 + length], at + 7 + length
-        if at > len(data):
-            return  # still being written
-        if kind in (1, 4):
-            yield Record.FromString(record)
-            record = b""
-
-
-def of(kind: str, all_records: list[Record]) -> list[Any]:
-    """The records of one kind."""
-    return [getattr(record, kind) for record in all_records if record.WhichOneof("record_type") == kind]
-
-
-def plain(items: Any) -> dict[str, Any]:
-    """Items of a configuration, a row or a summary as a dict."""
-    return {".".join(item.nested_key) or item.key: json.loads(item.value_json) for item in items}
-
-
 def turns(all_records: list[Record]) -> list[int]:
     """The turns of the history."""
-    return [plain(row.item)["turn"] for row in of("history", all_records)]
+    return [named(row.item)["turn"] for row in of("history", all_records)]
 
 
 def test_all_arrives_in_the_offline_run(tmp_path: Path) -> None:
@@ -100,10 +73,10 @@ def test_all_arrives_in_the_offline_run(tmp_path: Path) -> None:
     assert (run.display_name, run.project) == ("first", "gantry")
     assert (run.run_group, run.job_type, list(run.tags)) == ("sweep", "train", ["a", "b"])
 
-    config = {key: value for record in of("config", got) for key, value in plain(record.update).items()}
+    config = {key: value for record in of("config", got) for key, value in named(record.update).items()}
     assert config == {"seed": 3, "optim/lr": 2e-4, "model": "dcgan"}
 
-    rows = [plain(row.item) for row in of("history", got)]
+    rows = [named(row.item) for row in of("history", got)]
     assert [row["_step"] for row in rows] == list(range(25))  # one row a turn, and a step is a turn
     for turn, row in enumerate(rows):
         assert row["loss/D"] == turn / 3
@@ -115,11 +88,39 @@ def test_all_arrives_in_the_offline_run(tmp_path: Path) -> None:
         pixels = np.asarray(Image.open(files / row["samples.path"]))
         np.testing.assert_array_equal(pixels, PICTURE[..., 0])
 
-    summary = {key: value for record in of("summary", got) for key, value in plain(record.update).items()}
+    summary = {key: value for record in of("summary", got) for key, value in named(record.update).items()}
     assert (summary["best/fid"], summary["last/fid"], summary["turn"]) == (12.5, 14.5, 24)
     axes = {metric.name or metric.glob_name: metric.step_metric for metric in of("metric", got)}
     assert axes == {"turn": "", "kimg": "", "*": "turn"}
     assert [exited.exit_code for exited in of("exit", got)] == [0]
+
+
+def test_a_run_is_read_back_whole_without_a_server(tmp_path: Path) -> None:
+    train(tmp_path, "first", range(3), success=False)
+    records(tmp_path)  # W&B has written all
+    time.sleep(1)  # W&B names its folders by the second
+    train(tmp_path, "first", range(3, 25))
+    records(tmp_path)
+    run = read_wandb(find_logs(tmp_path))
+    assert (run.name, run.group, run.job_type, run.tags) == ("first", "sweep", "train", ("a", "b"))
+    assert run.config == {"seed": 3, "optim/lr": 2e-4, "model": "dcgan"}
+    assert (run.summary["best/fid"], run.summary["last/fid"]) == (12.5, 14.5)
+    np.testing.assert_array_equal(run.metrics["turn"], np.arange(25))
+    np.testing.assert_array_equal(run.metrics["loss/D"], np.arange(25) / 3)
+    assert set(run.metrics) == {"turn", "kimg", "loss/D", "score/fid"}
+    assert sorted(run.pictures) == list(range(25))
+    np.testing.assert_array_equal(np.asarray(Image.open(run.pictures[0])), PICTURE[..., 0])
+    assert run.exit_code == 0
+
+
+def test_a_run_that_is_going_on_is_read_as_far_as_it_is_written(tmp_path: Path) -> None:
+    train(tmp_path, "first", range(40))
+    records(tmp_path)
+    (path,) = find_logs(tmp_path)
+    path.write_bytes(path.read_bytes()[: path.stat().st_size // 2])
+    run = read_wandb([path])
+    assert run.exit_code is None
+    assert 0 < len(run.rows) < 40
 
 
 def test_two_jobs_of_one_process_are_two_runs_and_a_resumed_one_goes_on(tmp_path: Path) -> None:

@@ -6,7 +6,7 @@ from typing import Any
 
 from lightning import Callback, Trainer
 
-from gantry.runs.csv_logger import read_metrics
+from gantry.runs.metrics_file import read_metrics
 from gantry.runs.writing import dispensable
 from gantry.training.gan import GAN
 

@@ -16,8 +16,9 @@ class Scalars(Callback):
     """Every `every` turns, and at the end, the means of all scalars since the last time, and the speed.
 
     They stay on the device in between, so that nothing waits for it, and go into checkpoints. Means are over
-    the processes, too. The clock stands still from here to the start of the next turn: placed first among the
-    callbacks, it leaves their time out when they act at the same turns.
+    the processes, too. The clock of the speed stands still from here to the start of the next turn: placed first
+    among the callbacks, it leaves their time out when they act at the same turns. `speed/seconds` is the time since
+    training began, evaluations and all, without the time between a checkpoint and the run that goes on from it.
     """
 
     def __init__(self, every: int) -> None:
@@ -25,9 +26,12 @@ class Scalars(Callback):
         self.since: tuple[float, float] | None = None  # time and kimg at the start of this stretch
         self.sums: dict[str, Tensor] = {}
         self.counts: dict[str, int] = {}
+        self.spent = 0.0  # seconds, before this process went on
+        self.began = time.perf_counter()
 
     def on_train_start(self, trainer: Trainer, gan: GAN) -> None:  # type: ignore[override]
         forget_after(trainer.loggers, gan.turn)
+        self.began = time.perf_counter()
         self.sums = {name: total.to(gan.device) for name, total in self.sums.items()}  # a checkpoint's lie on the CPU
 
     def on_train_batch_start(self, trainer: Trainer, gan: GAN, *_: Any) -> None:  # type: ignore[override]  # noqa: ARG002
@@ -39,15 +43,22 @@ class Scalars(Callback):
     ) -> None:
         self.add(outputs["losses"])
         if gan.turn % self.every == 0 or gan.turn == gan.turns:
-            numbers = self.means() | {"speed/images_per_second": self.speed(gan.kimg)}
+            speed = {"speed/images_per_second": self.speed(gan.kimg), "speed/seconds": self.seconds}
+            numbers = self.means() | speed
             self.since, self.sums, self.counts = None, {}, {}
             log_numbers(trainer.loggers, numbers, gan.turn, gan.kimg)
 
     def state_dict(self) -> dict[str, Any]:
-        return {"sums": {name: total.cpu() for name, total in self.sums.items()}, "counts": self.counts}
+        sums = {name: total.cpu() for name, total in self.sums.items()}
+        return {"sums": sums, "counts": self.counts, "seconds": self.seconds}
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
-        self.sums, self.counts = state["sums"], state["counts"]
+        self.sums, self.counts, self.spent = state["sums"], state["counts"], state.get("seconds", 0.0)
+
+    @property
+    def seconds(self) -> float:
+        """Of training so far, by this process and those that it goes on from."""
+        return self.spent + time.perf_counter() - self.began
 
     def add(self, scalars: dict[str, Tensor]) -> None:
         """Take in the scalars of a turn; a lazy term is not in every turn."""

@@ -6,15 +6,11 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 from lightning.pytorch.loggers.logger import Logger
 from lightning.pytorch.utilities import rank_zero_only
-from numpy.typing import NDArray
 
+from gantry.runs.metrics_file import FILE, Row, in_order, read_rows
 from gantry.runs.writing import on_disk, replace
-
-Row = dict[str, float]
-FIRST = ("turn", "kimg")
 
 
 class CsvLogger(Logger):
@@ -26,7 +22,7 @@ class CsvLogger(Logger):
 
     def __init__(self, folder: str) -> None:
         super().__init__()
-        self.path = Path(folder) / "metrics.csv"
+        self.path = Path(folder) / FILE
         self._rows: dict[int, Row] | None = None
         self._columns: list[str] = []  # as this process wrote them; none yet, so its first row rewrites the file
 
@@ -46,7 +42,7 @@ class CsvLogger(Logger):
     def rows(self) -> dict[int, Row]:
         """Turn -> its numbers; what an earlier process left is read when first asked for."""
         if self._rows is None:
-            self._rows = {int(row["turn"]): row for row in _read_rows(self.path)}
+            self._rows = {int(row["turn"]): row for row in read_rows(self.path)}
         return self._rows
 
     @rank_zero_only
@@ -77,31 +73,9 @@ class CsvLogger(Logger):
 
     def _rewrite(self) -> None:
         self._rows = dict(sorted(self.rows.items()))
-        self._columns = _columns(self._rows.values())
+        self._columns = in_order(self._rows.values())
         lines = [_line(row.get(name) for name in self._columns) for row in self._rows.values()]
         replace(self.path, "".join([_line(self._columns), *lines]))
-
-
-def read_metrics(run: Path | str) -> dict[str, NDArray[np.float64]]:
-    """Columns of a run's metrics.csv by name, in ascending turns: float64 [rows], NaN where there is none."""
-    rows = sorted(_read_rows(Path(run) / "metrics.csv"), key=lambda row: row["turn"])
-    return {name: np.array([row.get(name, np.nan) for row in rows]) for name in _columns(rows)}
-
-
-def _read_rows(path: Path) -> list[Row]:
-    """The complete rows of a file; a last line that a crash cut short is left out."""
-    if not path.is_file():
-        return []
-    lines = path.read_text(encoding="utf-8").splitlines(keepends=True)
-    header, *rows = csv.reader(line for line in lines if line.endswith("\n")) if lines else [[]]
-    whole = [dict(zip(header, row)) for row in rows if len(row) == len(header)]
-    return [{name: float(cell) for name, cell in row.items() if cell} for row in whole]
-
-
-def _columns(rows: Any) -> list[str]:
-    """Names in the order in which they appeared, turn and kimg before all others."""
-    names = dict.fromkeys(name for row in rows for name in row)
-    return sorted(names, key=lambda name: FIRST.index(name) if name in FIRST else len(FIRST))
 
 
 def _number(value: Any) -> float:

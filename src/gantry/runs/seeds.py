@@ -7,11 +7,6 @@ from pathlib import Path
 from statistics import fmean, stdev
 from typing import Any
 
-from hydra.core.utils import JobReturn
-from hydra.experimental.callback import Callback
-from hydra.types import RunMode
-from omegaconf import DictConfig
-
 from gantry.metrics.protocol import differences
 from gantry.runs.run_folder import read_config
 from gantry.runs.summary import read_summary
@@ -133,17 +128,3 @@ def table(rows: Sequence[Mapping[str, Any]]) -> str:
 def told(row: Mapping[str, Any]) -> str:
     """What the jobs of a row were told."""
     return " ".join(row["what"]) or "default"
-
-
-class AfterSweep(Callback):
-    """Hydra calls it after every job, and once all jobs of a sweep are done, which it skips when one has failed."""
-
-    def on_job_end(self, config: DictConfig, job_return: JobReturn, **_: Any) -> None:  # noqa: ARG002
-        if config.hydra.mode == RunMode.MULTIRUN:
-            write_seeds(Path(config.hydra.sweep.dir))
-
-    def on_multirun_end(self, config: DictConfig, **_: Any) -> None:
-        sweep = Path(config.hydra.sweep.dir)
-        said = write_seeds(sweep)
-        if said is not None:
-            print(f"mean ± half of the 95 % interval over seeds ({sweep / FILE}.md):\n{said}")

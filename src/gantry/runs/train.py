@@ -22,6 +22,7 @@ from gantry.data.module import DataModule
 from gantry.runs import ranks, run_folder
 from gantry.runs.build import build, build_all
 from gantry.runs.errors import mistakes
+from gantry.runs.job import write_began, write_ended
 from gantry.runs.lock import alone_in
 from gantry.runs.loggers import close, log_config
 from gantry.runs.processes import processes
@@ -51,11 +52,14 @@ def train(cfg: DictConfig) -> float | None:
             data.setup("fit")
         if ranks.place().rank == 0:
             run_folder.write_config(cfg, folder)
+            write_began(folder, choices())
         with processes(count, cfg.resume):
             with mistakes():
                 trainer = build_trainer(cfg)
             fit(trainer, gan, data, checkpoint, cfg)
     if gan.interrupted:
+        if ranks.place().rank == 0:
+            write_ended(folder)
         log.warning("interrupted at turn %d; go on with resume=%s", gan.turn, folder)
         leave(gan.interrupted)
     return gan.scores.get(str(OmegaConf.select(cfg, "metrics.monitor")))
@@ -65,9 +69,7 @@ def fit(trainer: Trainer, gan: GAN, data: DataModule, checkpoint: Path | None, c
     """Train, with what the loggers must be told before and after."""
     if trainer.is_global_zero:
         plain: Any = OmegaConf.to_container(cfg, resolve=True)
-        chosen = HydraConfig.get().runtime.choices.items()
-        choices = {k: v for k, v in chosen if isinstance(v, str) and not k.startswith("hydra")}
-        log_config(trainer.loggers, plain, choices)
+        log_config(trainer.loggers, plain, choices())
     started = time.monotonic()
     success = False
     try:
@@ -79,6 +81,12 @@ def fit(trainer: Trainer, gan: GAN, data: DataModule, checkpoint: Path | None, c
             write_summary(Path(cfg.run.dir), {"turns": gan.turn, "kimg": gan.kimg, "seconds": seconds})
     finally:
         close(trainer.loggers, success)
+
+
+def choices() -> dict[str, str]:
+    """The name chosen in each group: {"model": "dcgan"}."""
+    chosen = HydraConfig.get().runtime.choices.items()
+    return {k: v for k, v in chosen if isinstance(v, str) and not k.startswith("hydra")}
 
 
 def starting_point(cfg: DictConfig, folder: Path) -> Path | None:

@@ -1,0 +1,16 @@
+"""Compare runs: python src/compare.py runs=[logs/train/RUN,logs/train/sweeps/NAME]"""
+
+from omegaconf import DictConfig
+
+from gantry.runs.entry import entry
+
+
+@entry("compare")
+def main(cfg: DictConfig) -> None:
+    from gantry.runs.compare import compare  # numpy and scipy
+
+    compare(cfg)
+
+
+if __name__ == "__main__":
+    main()

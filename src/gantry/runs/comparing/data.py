@@ -1,0 +1,103 @@
+"""A comparison as plain values, which is what the scripts of the page draw."""
+
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+
+from gantry.runs.comparing.comparison import Comparison
+from gantry.runs.comparing.differing import written
+from gantry.runs.comparing.groups import Group
+from gantry.runs.comparing.pictures import at, embedded, shared_turns
+from gantry.runs.comparing.run import SECONDS, Run
+from gantry.runs.metrics_file import Column
+
+POINTS = 400  # of a curve at most
+AXES = {"turn": "turn", "kimg": "kimg", "seconds": SECONDS}
+SHOWN = ("score/", "loss/", "logits/", "critic/", "grad", "norm", "speed/images_per_second")
+
+
+def plain(comparison: Comparison, pictures: int) -> dict[str, Any]:
+    """All that the page shows; `pictures` turns of samples at most."""
+    ranks = {id(one): i + 1 for i, one in enumerate(comparison.ranking)}
+    turns = shared_turns((run.pictures for run in comparison.runs), pictures)
+    of = {id(run): i for i, one in enumerate(comparison.groups) for run in one.runs}
+    return {
+        "score": comparison.score,
+        "less": comparison.sign > 0,
+        "scores": comparison.scores,
+        "columns": list(comparison.columns),
+        "groups": [group(one, ranks.get(id(one))) for one in comparison.groups],
+        "runs": [run(one, of[id(one)], mark) for one, mark in zip(comparison.runs, comparison.letters)],
+        "curves": [curves(one.metrics) for one in comparison.runs],
+        "turns": turns,
+        "pictures": [samples(one, turns) for one in comparison.runs],
+    }
+
+
+def group(one: Group, rank: int | None) -> dict[str, Any]:
+    """A row of the table of settings."""
+    finished = sum(run.finished for run in one.runs)
+    seconds = [run.seconds for run in one.runs if run.seconds is not None and run.finished]
+    return {
+        "label": one.label,
+        "values": one.values,
+        "protocol": one.protocol,
+        "rank": rank,
+        "seeds": sorted({written(run.seed) for run in one.runs}),
+        "status": "finished" if finished == len(one.runs) else f"{finished} of {len(one.runs)} finished",
+        "numbers": {key: [mean.mean, mean.half, mean.n] for key, mean in one.numbers.items()},
+        "seconds": float(np.mean(seconds)) if seconds else None,
+    }
+
+
+def run(one: Run, group: int, protocol: str) -> dict[str, Any]:
+    """A row of the table of runs."""
+    places = {place: entry["scores"] for place, entry in one.places.items()}
+    numbers = {f"{place}/{name}": one.number(place, name) for place, scores in places.items() for name in scores}
+    return {
+        "name": one.name,
+        "group": group,
+        "seed": written(one.seed),
+        "protocol": protocol,
+        "status": str(one.status),
+        "numbers": {key: [value, None, 1] for key, value in numbers.items() if value is not None},
+        "seconds": one.seconds,
+    }
+
+
+def curves(metrics: Mapping[str, Column]) -> dict[str, Any]:
+    """Columns of metrics.csv as lists of points, without the rows that have none; times by name in `axes`."""
+    if not metrics:
+        return {}
+    times = {axis: metrics[name] for axis, name in AXES.items() if name in metrics}
+    times = {axis: filled(column, metrics["turn"]) for axis, column in times.items()}
+    found = {}
+    for name, column in metrics.items():
+        there = np.flatnonzero(np.isfinite(column))
+        if name.startswith(SHOWN) and not name.endswith("_std") and there.size:
+            kept = there[np.unique(np.linspace(0, len(there) - 1, min(len(there), POINTS)).round().astype(int))]
+            found[name] = {axis: digits(time[kept]) for axis, time in times.items()} | {"y": digits(column[kept])}
+    return found
+
+
+def filled(times: Column, turn: Column) -> Column:
+    """A time at every row: those without one lie between their neighbours, and turn 0 is at 0."""
+    known = np.isfinite(times) & (turn > 0)
+    return np.interp(turn, [0.0, *turn[known]], [0.0, *times[known]])
+
+
+def digits(column: Column) -> list[float]:
+    """Five significant digits say enough to draw."""
+    return [float(f"{value:.5g}") for value in column]
+
+
+def samples(one: Run, turns: list[int]) -> dict[str, Any]:
+    """The pictures of a run: the index in `data` for each turn of the slider (`shown`), and the `turns` of these."""
+    shown = at(turns, one.pictures)
+    own = sorted({turn for turn in shown if turn is not None})
+    return {
+        "shown": [None if turn is None else own.index(turn) for turn in shown],
+        "turns": own,
+        "data": [embedded(one.pictures[turn]) for turn in own],
+    }

@@ -1,0 +1,35 @@
+"""metrics.csv read back, without Lightning."""
+
+import csv
+from collections.abc import Iterable
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+Row = dict[str, float]
+Column = NDArray[np.float64]
+FILE = "metrics.csv"
+FIRST = ("turn", "kimg")
+
+
+def read_metrics(run: Path | str) -> dict[str, Column]:
+    """Columns of a run's metrics.csv by name, in ascending turns: float64 [rows], NaN where there is none."""
+    rows = sorted(read_rows(Path(run) / FILE), key=lambda row: row["turn"])
+    return {name: np.array([row.get(name, np.nan) for row in rows]) for name in in_order(rows)}
+
+
+def read_rows(path: Path) -> list[Row]:
+    """The complete rows of a file; a last line that a crash cut short is left out."""
+    if not path.is_file():
+        return []
+    lines = path.read_text(encoding="utf-8").splitlines(keepends=True)
+    header, *rows = csv.reader(line for line in lines if line.endswith("\n")) if lines else [[]]
+    whole = [dict(zip(header, row)) for row in rows if len(row) == len(header)]
+    return [{name: float(cell) for name, cell in row.items() if cell} for row in whole]
+
+
+def in_order(rows: Iterable[Row]) -> list[str]:
+    """Names in the order in which they appeared, turn and kimg before all others."""
+    names = dict.fromkeys(name for row in rows for name in row)
+    return sorted(names, key=lambda name: FIRST.index(name) if name in FIRST else len(FIRST))

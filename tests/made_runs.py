@@ -1,0 +1,90 @@
+"""Folders as runs leave them, made without any training."""
+
+import json
+import platform
+import subprocess
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from omegaconf import OmegaConf
+from PIL import Image
+
+from gantry.runs.job import FILE
+from gantry.runs.run_folder import write_config
+from gantry.runs.summary import write_summary
+
+LEVELS = {0: 10, 50: 120, 100: 240}  # of the grey in the picture of a turn
+
+
+def protocol(**other: Any) -> dict[str, Any]:
+    """How the numbers of a made run were measured."""
+    facts = {"extractor": "digits", "num_samples": 500, "seed": 1, "real": "digits", "real_split": "train"}
+    return facts | {"real_count": 1437, "batchnorm": "running", "checkpoint": "best", "scores": {}} | other
+
+
+def make_run(
+    folder: Path,
+    *told: str,
+    fd: float = 10.0,
+    seed: int = 1,
+    done: int | None = 100,
+    config: dict[str, Any] | None = None,
+    measured: dict[str, Any] | None = None,
+    pictures: Sequence[int] = (0, 50, 100),
+) -> Path:
+    """A run of 100 turns whose best fd_digits is `fd` and whose last is one more; `done` None leaves it unended.
+
+    What it was told is its configuration: `model=mlp` is the name of the model, `recipe.lr=1` a value.
+    """
+    values = [word.split("=") for word in told]
+    chosen = {key: value for key, value in values if "." not in key}
+    dotted = OmegaConf.from_dotlist([word for word in told if "." in word])
+    rest: Any = {"turns": 100, "seed": seed, "run": {"dir": str(folder), "overrides": [*told, f"seed={seed}"]}}
+    rest["metrics"] = {"monitor": "fd_digits", "mode": "min"}
+    named = {group: {"name": name} for group, name in {"data": "digits", **chosen}.items()}
+    write_config(OmegaConf.merge(rest, named, dotted, config or {}), folder)
+    process = {"host": platform.node(), "pid": dead_process()}
+    (folder / FILE).write_text(json.dumps({**process, "choices": {"data": "digits", **chosen}}))
+    if done is not None:
+        entry = {"turn": 100, "kimg": 6.4, "protocol": protocol(**(measured or {}))}
+        places = {"best": entry | {"scores": {"fd_digits": fd}}, "last": entry | {"scores": {"fd_digits": fd + 1}}}
+        write_summary(folder, {"report": places, "turns": done, "seconds": 20.0} if done == 100 else {"turns": done})
+    write_metrics(folder, fd)
+    for turn in pictures:
+        (folder / "samples").mkdir(exist_ok=True)
+        Image.new("L", (40, 40), LEVELS.get(turn, 100)).save(folder / "samples" / f"{turn:06d}.png")
+    return folder
+
+
+def write_metrics(folder: Path, fd: float) -> None:
+    """Three rows that go down to the number; the seconds of the first are not known, as in a real run."""
+    lines = [f"{t},{t * 0.064},{fd + 100 - t},{2 - t / 100},{t / 5 if t else ''}" for t in (0, 50, 100)]
+    text = "\n".join(["turn,kimg,score/fd_digits,loss/D,speed/seconds", *lines])
+    (folder / "metrics.csv").write_text(f"{text}\n")
+
+
+def dead_process() -> int:
+    """The number of a process that has ended."""
+    process = subprocess.Popen([sys.executable, "-c", ""])
+    process.wait()
+    return process.pid
+
+
+def make_sweep(folder: Path) -> Path:
+    """Two models by two losses by two seeds; dcgan with hinge is best, the model matters most."""
+    number = 0
+    for model, base in (("mlp", 40.0), ("dcgan", 20.0)):
+        for loss, more in (("hinge", 0.0), ("nonsaturating", 4.0)):
+            for seed in (1, 2):
+                told = (f"model={model}", f"loss={loss}")
+                make_run(folder / str(number), *told, fd=base + more + seed / 10, seed=seed)
+                number += 1
+    return folder
+
+
+def picture_of(path: Path) -> np.ndarray:
+    """The pixels of a picture."""
+    return np.asarray(Image.open(path))
