@@ -110,6 +110,7 @@ def write(folder: Path, *folders: Path) -> Path:
     return path
 
 
+@pytest.mark.slow  # a busy machine keeps a browser waiting
 @browser
 def test_a_reader_sorts_filters_and_slides(tmp_path: Path) -> None:
     path = write(tmp_path, make_sweep(tmp_path / "sweep"))
@@ -138,6 +139,7 @@ def test_a_reader_sorts_filters_and_slides(tmp_path: Path) -> None:
     assert got["told_by"] < 900  # the best, why, and the table begin on the first screen
 
 
+@pytest.mark.slow  # a busy machine keeps a browser waiting
 @browser
 def test_a_page_of_whatever_there_is_has_no_errors(tmp_path: Path) -> None:
     make_run(tmp_path / "a", "model=<b>&amp;</script>", fd=3.0, pictures=())
@@ -148,6 +150,7 @@ def test_a_page_of_whatever_there_is_has_no_errors(tmp_path: Path) -> None:
     assert "$x{{data}}" in got["text"]
 
 
+@pytest.mark.slow  # a busy machine keeps a browser waiting
 @browser
 def test_a_phone_shows_all_of_it_without_scrolling_sideways(tmp_path: Path) -> None:
     write(tmp_path, make_sweep(tmp_path / "sweep"))
