@@ -19,7 +19,7 @@ OVERRIDES: dict[str, list[str]] = {
     "bce": [R1],
     "lsgan": [R1],
     "hinge": [R1, "loss.n_critic=1"],
-    "wgan": [],
+    "wgan": ["turns=4000", "recipe.lr=1e-3"],
     "wgan_gp": ["loss.d_terms.gp.weight=0.1", *FEW],
     "wgan_lp": ["loss.d_terms.lp.weight=0.1", *FEW],
     "dragan": ["loss.d_terms.dragan.weight=0.01"],

@@ -11,10 +11,11 @@ from torch import nn
 
 from full_disk import full_disk
 from gantry.callbacks.checkpoints import Checkpoints, InPlace
-from gantry.runs.csv_logger import CsvLogger, read_metrics
+from gantry.runs.csv_logger import CsvLogger
 from gantry.runs.errors import RunError, failures
 from gantry.runs.generator import load_generator, save_generator
 from gantry.runs.grids import write_png
+from gantry.runs.metrics_file import read_metrics
 from gantry.runs.summary import read_summary, write_summary
 from gantry.runs.writing import LogFile, dispensable, remove_parts, replace, whole
 from tiny import TinyGan

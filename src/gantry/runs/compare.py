@@ -9,7 +9,7 @@ from gantry.runs.comparing.comparison import Comparison, compare_runs, remarks, 
 from gantry.runs.comparing.finding import read_all
 from gantry.runs.comparing.markdown import markdown
 from gantry.runs.comparing.page import page
-from gantry.runs.errors import mistakes
+from gantry.runs.errors import RunError, mistakes
 from gantry.runs.writing import replace
 
 
@@ -45,8 +45,8 @@ def write(path: Path, text: str) -> None:
     """Write a file. Raises ValueError where that cannot be."""
     try:
         replace(path, text)
-    except OSError as error:
-        raise ValueError(f"out must be where a file can be written, got {path}: {error.strerror}") from None
+    except RunError as error:
+        raise ValueError(f"out must be where a file can be written, got {error}") from None
 
 
 def title(comparison: Comparison) -> str:
