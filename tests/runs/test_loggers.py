@@ -10,7 +10,8 @@ from tensorboard.backend.event_processing.event_accumulator import IMAGES, Event
 from full_disk import full_disk
 from gantry.runs.csv_logger import CsvLogger
 from gantry.runs.errors import RunError
-from gantry.runs.loggers import close, flatten, forget_after, log_config, log_numbers, log_picture, log_summary
+from gantry.runs.flat_names import flat
+from gantry.runs.loggers import close, forget_after, log_config, log_numbers, log_picture, log_summary
 from gantry.runs.mlflow_logger import MlflowLogger
 from gantry.runs.tensorboard_logger import TensorBoardLogger
 from tiny import Recorder
@@ -20,8 +21,8 @@ PICTURE = np.arange(12 * 16, dtype=np.uint8).reshape(12, 16, 1)
 
 def test_flat_names() -> None:
     config = {"seed": 1, "optim": {"G": {"lr": 2e-4}, "betas": [0, 0.9]}, "loss": {"d_terms": {}}}
-    flat = {"seed": 1, "optim/G/lr": 2e-4, "optim/betas": [0, 0.9], "loss/d_terms": {}}
-    assert flatten(config) == flat
+    named = {"seed": 1, "optim/G/lr": 2e-4, "optim/betas": [0, 0.9], "loss/d_terms": {}}
+    assert flat(config, "/") == named
 
 
 def test_a_logger_that_cannot_is_passed_over(tmp_path: Path) -> None:

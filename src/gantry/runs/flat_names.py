@@ -4,11 +4,12 @@ from collections.abc import Mapping
 from typing import Any
 
 
-def flat(value: Any, key: str = "") -> dict[str, Any]:
+def flat(value: Any, separator: str = ".", key: str = "") -> dict[str, Any]:
     """{"optim": {"lr": 1}} -> {"optim.lr": 1}; an empty mapping is a value."""
     if not isinstance(value, Mapping) or not value:
         return {key: value}
-    return {k: v for name, inner in value.items() for k, v in flat(inner, f"{key}.{name}".lstrip(".")).items()}
+    inner = ((f"{key}{separator}{name}".lstrip(separator), item) for name, item in value.items())
+    return {k: v for above, item in inner for k, v in flat(item, separator, above).items()}
 
 
 def nested(pairs: Mapping[str, Any], separator: str = ".") -> dict[str, Any]:

@@ -9,6 +9,7 @@ from lightning.pytorch.loggers.logger import Logger
 from numpy.typing import NDArray
 
 from gantry.runs.errors import RunError, one_line
+from gantry.runs.flat_names import flat
 
 log = logging.getLogger(__name__)
 Pixels = NDArray[np.uint8]  # [H, W, 1 or 3], 0..255
@@ -54,7 +55,7 @@ def log_picture(loggers: list[Logger], name: str, pixels: Pixels, turn: int) -> 
 
 def log_config(loggers: list[Logger], config: Mapping[str, Any], choices: Mapping[str, str]) -> None:
     """Tell every logger the whole configuration, flat, with the names of the choices: `model: dcgan`."""
-    for_each(loggers, object, lambda logger: logger.log_hyperparams({**flatten(config), **choices}))
+    for_each(loggers, object, lambda logger: logger.log_hyperparams({**flat(config, "/"), **choices}))
 
 
 def log_summary(loggers: list[Logger], numbers: Mapping[str, float]) -> None:
@@ -84,14 +85,3 @@ def for_each(loggers: list[Logger], kind: type, tell: Callable[[Any], None]) -> 
             loggers.remove(logger)
             why = f"{type(error).__name__}: {one_line(error)}"
             log.warning("%s fails and is told no more: %s", type(logger).__name__, why)
-
-
-def flatten(config: Mapping[str, Any], above: str = "") -> dict[str, Any]:
-    """{"optim": {"lr": 1}} -> {"optim/lr": 1}, so that a table of runs can filter by every key."""
-    flat: dict[str, Any] = {}
-    for key, value in config.items():
-        if isinstance(value, Mapping) and value:
-            flat |= flatten(value, f"{above}{key}/")
-        else:
-            flat[f"{above}{key}"] = value
-    return flat

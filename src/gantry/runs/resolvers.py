@@ -4,9 +4,10 @@ import os
 from datetime import datetime
 from typing import Any
 
-from omegaconf import DictConfig, ListConfig, OmegaConf
+from omegaconf import DictConfig, OmegaConf
 
 from gantry.runs import ranks
+from gantry.runs.rules import count_of
 
 
 def share(turns: int, parts: int) -> int:
@@ -50,21 +51,17 @@ def started(what: str) -> int:
 
 def jobs_at_once(accelerator: str, devices: Any) -> int:
     """Jobs that fill the cores of this machine with one thread for each process; a GPU takes one after the other."""
-    count = devices if isinstance(devices, int) and devices > 0 else 1
-    return max(1, ranks.cores() // count) if accelerator == "cpu" else 1
+    return max(1, ranks.cores() // (count_of(devices) or 1)) if accelerator == "cpu" else 1
 
 
 def gpus(accelerator: str, devices: Any) -> int:
     """GPUs that a job needs on a machine; one where the trainer takes whatever there is."""
-    count = len(devices) if isinstance(devices, ListConfig) else devices
-    wanted = count if isinstance(count, int) and count > 0 else 1
-    return wanted if accelerator == "cuda" else 0
+    return (count_of(devices) or 1) if accelerator == "cuda" else 0
 
 
 def cpus(accelerator: str, devices: Any) -> int:
     """Cores that a job needs: one for each process on the CPU, four to feed each GPU."""
-    count = devices if isinstance(devices, int) and devices > 0 else 1
-    return count if accelerator == "cpu" else 4 * gpus(accelerator, devices)
+    return (count_of(devices) or 1) if accelerator == "cpu" else 4 * gpus(accelerator, devices)
 
 
 def source() -> str:

@@ -2,11 +2,11 @@
 
 import logging
 from pathlib import Path
-from typing import Any
 
 import yaml
 from omegaconf import DictConfig, OmegaConf
 
+from gantry.runs.flat_names import flat
 from gantry.runs.seal import damage
 from gantry.runs.writing import replace
 
@@ -54,13 +54,14 @@ def check_resumable(cfg: DictConfig, folder: Path) -> None:
 
 def changes(cfg: DictConfig, folder: Path) -> list[str]:
     """What a resumed run does otherwise from now on, where numbers may depend on it: `turns 100 -> 200`."""
-    before, now = (_flat(_plain(c)) for c in (read_config(folder), cfg))
-    return [f"{key} {before.get(key)} -> {now.get(key)}" for key in TOLD if before.get(key) != now.get(key)]
+    before = read_config(folder)
+    pairs = {key: (OmegaConf.select(before, key), OmegaConf.select(cfg, key)) for key in TOLD}
+    return [f"{key} {old} -> {new}" for key, (old, new) in pairs.items() if old != new]
 
 
 def check_same(cfg: DictConfig, folder: Path) -> None:
     """A run goes on as what it was: only the keys in FREE may differ from its stored configuration."""
-    before, now = (_flat(_plain(c)) for c in (read_config(folder), cfg))
+    before, now = (flat(OmegaConf.to_container(c, resolve=True)) for c in (read_config(folder), cfg))
     for key in sorted(before.keys() | now.keys()):
         if key.split(".")[0] not in FREE and before.get(key) != now.get(key):
             raise ValueError(f"{key} must be {before.get(key)} as in the run to resume, got {now.get(key)}")
@@ -90,15 +91,3 @@ def newest_checkpoint(folder: Path) -> Path:
             raise ValueError(f"{error}, and the one before, {before}: {why}") from None
         log.warning("%s; going on from the one before, %s", error, before)
         return before
-
-
-def _plain(cfg: DictConfig) -> dict[str, Any]:
-    plain = OmegaConf.to_container(cfg, resolve=True)
-    assert isinstance(plain, dict)
-    return {str(key): value for key, value in plain.items()}
-
-
-def _flat(value: Any, key: str = "") -> dict[str, Any]:
-    if not isinstance(value, dict) or not value:
-        return {key: value}
-    return {k: v for name, inner in value.items() for k, v in _flat(inner, f"{key}.{name}".lstrip(".")).items()}

@@ -37,7 +37,6 @@ def plain(comparison: Comparison, pictures: int) -> dict[str, Any]:
 
 def group(one: Group, rank: int | None) -> dict[str, Any]:
     """A row of the table of settings."""
-    finished = sum(run.finished for run in one.runs)
     seconds = [run.seconds for run in one.runs if run.seconds is not None and run.finished]
     return {
         "label": one.label,
@@ -45,7 +44,7 @@ def group(one: Group, rank: int | None) -> dict[str, Any]:
         "protocol": one.protocol,
         "rank": rank,
         "seeds": sorted({written(run.seed) for run in one.runs}),
-        "status": "finished" if finished == len(one.runs) else f"{finished} of {len(one.runs)} finished",
+        "status": one.status,
         "numbers": {key: [mean.mean, mean.half, mean.n] for key, mean in one.numbers.items()},
         "seconds": float(np.mean(seconds)) if seconds else None,
     }

@@ -29,6 +29,12 @@ class Group:
         """Whether the numbers are those of finished runs."""
         return any(run.finished for run in self.runs)
 
+    @property
+    def status(self) -> str:
+        """`finished`, or how many are."""
+        count = sum(run.finished for run in self.runs)
+        return "finished" if count == len(self.runs) else f"{count} of {len(self.runs)} finished"
+
 
 def group(runs: Sequence[Run], columns: Table, letters: Sequence[str]) -> list[Group]:
     """The groups in the order of their first runs; runs without numbers join the group of their values."""

@@ -24,19 +24,18 @@ def table(comparison: Comparison, groups: Sequence[Group]) -> list[str]:
     """A row for each setting: its values, seeds, numbers and what has become of its runs."""
     keys = [f"{place}/{name}" for name in comparison.scores for place in PLACES]
     head = ["#", *comparison.columns, "seeds", *keys, "protocol", "status"]
-    lines = [row(head), "|".join(["", *["---"] * len(head), ""])]
+    lines = heading(head)
     for i, one in enumerate(groups):
         rank = str(i + 1) if one in comparison.ranking else ""
         numbers = [str(one.numbers.get(key, "")) for key in keys]
         seeds = ", ".join(sorted({str(run.seed) for run in one.runs}))
-        lines.append(row([rank, *one.values, seeds, *numbers, one.protocol, status(one)]))
+        lines.append(row([rank, *one.values, seeds, *numbers, one.protocol, one.status]))
     return lines
 
 
-def status(one: Group) -> str:
-    """`finished`, or how many are."""
-    count = sum(run.finished for run in one.runs)
-    return "finished" if count == len(one.runs) else f"{count} of {len(one.runs)} finished"
+def heading(cells: Sequence[str]) -> list[str]:
+    """The first two lines of a table."""
+    return [row(cells), "|".join(["", *["---"] * len(cells), ""])]
 
 
 def row(cells: Sequence[str]) -> str:

@@ -15,6 +15,7 @@ from gantry.runs.comparing.differing import written
 from gantry.runs.comparing.run import Run
 from gantry.runs.metrics_file import Column
 from gantry.runs.plots import COLOURS, FEW, WIDE
+from gantry.runs.writing import whole
 
 LABEL = {"facecolor": "white", "alpha": 0.8, "lw": 0, "pad": 1.5}
 BEST, WORST = 0.0, 0.85  # places on the colour map; beyond, lines are too light to see
@@ -32,9 +33,8 @@ def write_pictures(comparison: Comparison, folder: Path) -> None:
 def save(figure: Figure, axes: Axes, path: Path) -> None:
     """Write a whole picture or nothing."""
     axes.spines[["top", "right"]].set_visible(False)
-    part = path.with_name(f"{path.name}.part")
-    figure.savefig(part, format="png")
-    part.replace(path)
+    with whole(path) as part:
+        figure.savefig(part, format="png")
 
 
 def blank(width: float) -> tuple[Figure, Axes]:

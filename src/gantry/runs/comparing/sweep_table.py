@@ -7,7 +7,7 @@ from pathlib import Path
 
 from gantry.runs.comparing.comparison import Comparison, compare_runs
 from gantry.runs.comparing.finding import read_all
-from gantry.runs.comparing.markdown import row
+from gantry.runs.comparing.markdown import heading, row
 from gantry.runs.comparing.protocols import described, explained
 from gantry.runs.comparing.run import PLACES, Run, last_of
 from gantry.runs.job import State
@@ -44,7 +44,7 @@ def as_markdown(comparison: Comparison) -> str:
     """The same for people; the protocols are named by letters, and told below."""
     swept, numbers = keys(comparison.runs), numbers_of(comparison)
     head = ["job", *swept, "status", "seconds", *numbers, "protocol"]
-    lines = [row(head), "|".join(["", *["---"] * len(head), ""])]
+    lines = heading(head)
     for run, letter in zip(comparison.runs, comparison.letters):
         scores = [said(value(run, key), ".4g") for key in numbers]
         lines.append(row([run.name, *told(run, swept), str(run.status), said(run.seconds, ".0f"), *scores, letter]))

@@ -104,14 +104,10 @@ function set_up_curves() {
     draw_curves();
   });
   $("log").addEventListener("change", draw_curves);
-  const axes = document.querySelectorAll("[data-axis]");
-  axes.forEach((button) =>
-    button.addEventListener("click", () => {
-      plot.axis = button.dataset.axis;
-      press(axes, button);
-      draw_curves();
-    }),
-  );
+  switches("axis", (chosen) => {
+    plot.axis = chosen;
+    draw_curves();
+  });
   Plotly.newPlot($("plot"), [], layout(""), OPTIONS);
   $("plot").on("plotly_hover", point_out);
   $("plot").on("plotly_unhover", let_go);

@@ -57,8 +57,14 @@ function caption(i) {
   return D.columns.length ? `${D.groups[run.group].label} seed=${run.seed}` : `${run.name} seed=${run.seed}`;
 }
 
-function press(buttons, chosen) {
-  for (const button of buttons) button.setAttribute("aria-pressed", String(button === chosen));
+function switches(name, act) {
+  const buttons = document.querySelectorAll(`[data-${name}]`);
+  for (const button of buttons) {
+    button.addEventListener("click", () => {
+      for (const other of buttons) other.setAttribute("aria-pressed", String(other === button));
+      act(button.dataset[name]);
+    });
+  }
 }
 
 function redraw() {

@@ -102,12 +102,8 @@ function set_up_table() {
     });
     $("picks").append(pick);
   });
-  const views = document.querySelectorAll("[data-view]");
-  views.forEach((button) =>
-    button.addEventListener("click", () => {
-      shown.view = button.dataset.view;
-      press(views, button);
-      draw_table();
-    }),
-  );
+  switches("view", (chosen) => {
+    shown.view = chosen;
+    draw_table();
+  });
 }
