@@ -1,8 +1,7 @@
 """The kernel distance (Binkowski et al. 2018), KID with Inception-v3: unbiased for any number of samples."""
 
-from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import ClassVar, Self
+from typing import ClassVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -10,8 +9,9 @@ from numpy.typing import NDArray
 from gantry.metrics.collected import Collected
 from gantry.metrics.score import Fewest, Needs, metric_name
 
-BLOCK = 256  # rows of a kernel matrix that are held at a time
+BLOCK = 500  # rows of a kernel matrix, or of features in float64, that are held at a time
 Rows = NDArray[np.float32]
+Index = NDArray[np.int64]
 
 
 @dataclass(frozen=True)
@@ -41,23 +41,27 @@ class KernelDistance:
     def __call__(self, real: Collected, fake: Collected) -> tuple[float, ...]:
         assert real.features is not None
         assert fake.features is not None
-        pairs = self.draws(real.features.numpy(), fake.features.numpy())
-        distances = [kernel_distance(real_rows, fake_rows) for real_rows, fake_rows in pairs]
+        x, y = real.features.numpy(), fake.features.numpy()
+        draws = self.draws(len(x), len(y))
+        origin = x.mean(0)
+        left_x, left_y = left_out(origin, x), left_out(origin, y)
+        distances = [
+            _distance(Centred(x[i] - origin, *left_x[:, i]), Centred(y[j] - origin, *left_y[:, j])) for i, j in draws
+        ]
         return float(np.mean(distances)), float(np.std(distances))
 
-    def draws(self, real: Rows, fake: Rows) -> Iterator[tuple[Rows, Rows]]:
-        """Pairs of subsets without repetition inside; raises ValueError when a set is too small."""
-        fewest = min(len(fake), len(real))
+    def draws(self, real: int, fake: int) -> list[tuple[Index, Index]]:
+        """Pairs of subsets of so many images, without repetition inside; raises ValueError when a set is too small."""
+        fewest = min(real, fake)
         if self.subset_size > fewest:
             raise ValueError(
                 f"subset_size of the kernel distance must be at most {fewest}, the number of images, "
                 f"got {self.subset_size}"
             )
         random = np.random.RandomState(self.seed)
-        for _ in range(self.subsets):
-            ours = random.choice(len(fake), self.subset_size, replace=False)
-            theirs = random.choice(len(real), self.subset_size, replace=False)
-            yield real[theirs], fake[ours]
+        sizes = [n for _ in range(self.subsets) for n in (fake, real)]
+        chosen = [random.choice(n, self.subset_size, replace=False) for n in sizes]
+        return list(zip(chosen[1::2], chosen[::2]))
 
 
 @dataclass(frozen=True)
@@ -72,21 +76,29 @@ class Centred:
     rest: NDArray[np.float64]  # a(x) [N]
     squares: NDArray[np.float64]  # <x, x> [N]
 
-    @classmethod
-    def about(cls, origin: Rows, x: Rows) -> Self:
-        """Features x [N, F] seen from a point [F]."""
-        rows = x - origin
-        exact, o = rows.astype(np.float64), origin.astype(np.float64)
-        rest = exact @ o + o @ o / 2
-        return cls(rows, rest, np.einsum("nf,nf->n", exact, exact) + 2 * rest)
+
+def left_out(origin: Rows, x: Rows) -> NDArray[np.float64]:
+    """a(x) and <x, x> of features x [N, F] seen from a point [F], see `Centred`: -> [2, N]."""
+    o = origin.astype(np.float64)
+    left = np.empty((2, len(x)))
+    for start in range(0, len(x), BLOCK):
+        block = slice(start, start + BLOCK)
+        exact = (x[block] - origin).astype(np.float64)
+        left[0, block] = exact @ o + o @ o / 2
+        left[1, block] = np.einsum("nf,nf->n", exact, exact) + 2 * left[0, block]
+    return left
 
 
 def kernel_distance(real: Rows, fake: Rows) -> float:
     """Unbiased estimate of the squared MMD between features [m, F] and [n, F], kernel (<x, y> / F + 1)^3
     (Binkowski et al. 2018, eq. 4 and section 4)."""
     origin = real.mean(0)
-    x, y = Centred.about(origin, real), Centred.about(origin, fake)
-    m, n = len(real), len(fake)
+    x, y = (Centred(rows - origin, *left_out(origin, rows)) for rows in (real, fake))
+    return _distance(x, y)
+
+
+def _distance(x: Centred, y: Centred) -> float:
+    m, n = len(x.rows), len(y.rows)
     within = _pairs_within(x) / (m * (m - 1)) + _pairs_within(y) / (n * (n - 1))
     return within - 2 * _pairs(x, y) / (m * n)
 
