@@ -13,7 +13,8 @@ from torch import Tensor
 from gantry import world
 
 _streams: dict[torch.device, torch.Generator] = {}
-_state: tuple[int, ...] = (0,)
+_seed = 0
+ODD = 0x9E3779B97F4A7C15  # 2^64 over the golden ratio: its multiples are far apart
 
 
 def mix(*numbers: int) -> int:
@@ -23,11 +24,16 @@ def mix(*numbers: int) -> int:
 
 def seed_turn(seed: int, turn: int) -> None:
     """Make all that is random from here on a function of (seed, rank, turn)."""
-    global _state
-    _state = (seed, turn)
+    global _seed
+    _seed = mix(seed, turn)
+    rewind()
+
+
+def rewind() -> None:
+    """Begin the draws of this turn again."""
     for stream in _streams.values():
-        stream.manual_seed(mix(*_state))
-    _seed_torch(mix(seed, turn, world.rank() + 1))
+        stream.manual_seed(_seed)
+    _seed_torch((_seed + (world.rank() + 1) * ODD) % 2**63)
 
 
 def _seed_torch(number: int) -> None:
@@ -41,8 +47,13 @@ def _seed_torch(number: int) -> None:
 
 def _stream(device: torch.device) -> torch.Generator:
     if device not in _streams:
-        _streams[device] = torch.Generator(device).manual_seed(mix(*_state))
+        _streams[device] = torch.Generator(device).manual_seed(_seed)
     return _streams[device]
+
+
+def streams(kind: str) -> list[torch.Generator]:
+    """What draws on the devices of a kind, "cuda", come from."""
+    return [stream for device, stream in _streams.items() if device.type == kind]
 
 
 def _own(draws: Tensor) -> Tensor:

@@ -81,3 +81,10 @@ def gather(tensor: Tensor) -> Tensor:
     over the processes exactly the gradient that one process would have computed on the whole batch.
     """
     return _Gather.apply(tensor) if size() > 1 else tensor
+
+
+def gather_both(a: Tensor, b: Tensor) -> tuple[Tensor, Tensor]:
+    """`gather` of two tensors [N] at once, in one message."""
+    if size() > 1:
+        a, b = gather(torch.stack([a, b], 1)).unbind(1)
+    return a, b

@@ -167,3 +167,53 @@ def test_terms_of_the_generator_see_its_latents() -> None:
 
     trained(Objective(SATURATING.d, SATURATING.g, g_terms={"size": Term(penalty, every=2)}))
     assert shapes == [((N, 3), (N,))] * 2
+
+
+def test_every_update_in_bfloat16_computes_with_the_weights_that_the_last_one_left() -> None:
+    def turns(optim: Optim, **cache: bool) -> GAN:
+        G, D = nets()
+        gan = GAN(G, D, Objective(WGAN_GP.d, WGAN_GP.g, n_critic=3), optim, Ema(1.0), turns=2, batch_size=N, seed=0)
+        trainer = Trainer(accelerator="cpu", max_steps=2, precision="bf16-mixed", logger=False, max_epochs=-1,
+                          enable_checkpointing=False, enable_progress_bar=False, enable_model_summary=False)  # fmt: skip
+        plugin: Any = trainer.precision_plugin
+        plugin.forward_context = lambda: torch.autocast("cpu", torch.bfloat16, **cache)
+        trainer.fit(gan, train_dataloaders=Loader(3, 2))
+        return gan
+
+    optim = Optim(G=partial(ADAM, lr=0.1), D=partial(ADAM, lr=0.1))
+    cached, fresh = turns(optim), turns(optim, cache_enabled=False)
+    for value, expected in zip(cached.state_dict().values(), fresh.state_dict().values()):
+        torch.testing.assert_close(value, expected, rtol=0, atol=0.02)  # casts that are shared add up in bfloat16
+
+
+def test_compiled_nets_serve_all_but_what_is_differentiated_twice() -> None:
+    seen: list[str] = []
+
+    def compiled(net: nn.Module) -> Any:
+        def call(*batch: Tensor) -> Tensor:
+            seen.append(type(net).__name__)
+            return net(*batch)
+
+        return call
+
+    G, D = nets()
+    gan = GAN(G, D, WGAN_GP, Optim(G=ADAM, D=ADAM), Ema(0.05, ramp=None), turns=TURNS, batch_size=N, seed=5)
+    gan.compute_with(compiled)
+    names = set(gan.state_dict())
+    trainer = Trainer(accelerator="cpu", max_steps=TURNS, max_epochs=-1, logger=False, enable_checkpointing=False,
+                      enable_progress_bar=False, enable_model_summary=False)  # fmt: skip
+    trainer.fit(gan, train_dataloaders=Loader(2))
+    assert seen == (["Generator", "Discriminator", "Discriminator"] * 2 + ["Generator", "Discriminator"]) * TURNS
+    assert set(gan.state_dict()) == names == set(trained(WGAN_GP)[0].state_dict())
+
+
+@pytest.mark.slow
+def test_torch_compile_changes_nothing() -> None:
+    G, D = nets()
+    gan = GAN(G, D, WGAN_GP, Optim(G=ADAM, D=ADAM), Ema(0.05, ramp=None), turns=TURNS, batch_size=N, seed=5)
+    gan.compute_with(torch.compile)
+    trainer = Trainer(accelerator="cpu", max_steps=TURNS, max_epochs=-1, logger=False, enable_checkpointing=False,
+                      enable_progress_bar=False, enable_model_summary=False)  # fmt: skip
+    trainer.fit(gan, train_dataloaders=Loader(2))
+    for name, value in trained(WGAN_GP)[0].state_dict().items():
+        torch.testing.assert_close(gan.state_dict()[name], value, rtol=1e-4, atol=1e-6)

@@ -62,9 +62,10 @@ class Scalars(Callback):
 
     def add(self, scalars: dict[str, Tensor]) -> None:
         """Take in the scalars of a turn; a lazy term is not in every turn."""
-        for name, value in scalars.items():
-            value = value.detach().float()
-            self.sums[name] = self.sums[name] + value if name in self.sums else value
+        for name in scalars.keys() - self.sums.keys():
+            self.sums[name] = torch.zeros_like(scalars[name], dtype=torch.float32)
+        torch._foreach_add_([self.sums[name] for name in scalars], [value.detach() for value in scalars.values()])
+        for name in scalars:
             self.counts[name] = self.counts.get(name, 0) + 1
 
     def means(self) -> dict[str, float]:

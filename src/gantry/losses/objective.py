@@ -63,6 +63,18 @@ class Objective:
         """Batches of real images that one turn looks at."""
         return self.n_critic + (1 if self.relativistic else 0)
 
+    def due(self, turn: int) -> tuple[str, ...]:
+        """The terms that a turn includes, each with the update: turns of which this is equal are of one kind."""
+        updates = ((k, turn * self.n_critic + k) for k in range(self.n_critic))
+        of_d = [f"D/{name} {k}" for k, update in updates for name, term in self.d_terms.items() if term.due(update)]
+        return (*of_d, *(f"G/{name}" for name, term in self.g_terms.items() if term.due(turn)))
+
+    def scales(self, progress: float) -> dict[str, float]:
+        """Factors of the penalties of all terms, by `D/<name>` and `G/<name>`."""
+        terms = [(f"D/{name}", term) for name, term in self.d_terms.items()]
+        terms += [(f"G/{name}", term) for name, term in self.g_terms.items()]
+        return {name: term.scale(progress) for name, term in terms}
+
 
 def _check_term(key: str, term: Term) -> None:
     if not isinstance(term, Term):

@@ -61,5 +61,5 @@ def r2(critic: Critic, x_real: Tensor, x_fake: Tensor) -> Tensor:  # noqa: ARG00
 def _std(x: Tensor) -> Tensor:
     """Standard deviation of all numbers of the global batch: -> []."""
     x = x.detach().float()
-    count, total, squares = world.sum_(torch.stack([x.new_tensor(x.numel()), x.sum(), x.square().sum()]))
+    count, total, squares = world.sum_(torch.stack([x.new_full((), x.numel()), x.sum(), x.square().sum()]))
     return (squares / count - (total / count).square()).clamp(min=0).sqrt()

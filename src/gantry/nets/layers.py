@@ -15,7 +15,8 @@ def join(z: Tensor, c: Tensor | None, num_classes: int) -> Tensor:
     if num_classes == 0:
         return z
     assert c is not None, "a conditional generator needs classes"
-    return torch.cat([z, F.one_hot(c, num_classes).to(z.dtype)], 1)
+    one_hot = c[:, None] == torch.arange(num_classes, device=c.device)  # torch's own fetches c on some devices
+    return torch.cat([z, one_hot.to(z.dtype)], 1)
 
 
 class Projection(nn.Module):

@@ -17,7 +17,8 @@ def real(least: float) -> Rule:
     return f"a number of at least {least:g}", lambda v: type(v) in (int, float) and v >= least
 
 
-OURS = {"trainer.channels_last"}  # keys that Gantry obeys itself, beside the arguments of a `_target_`
+SWITCHES = ("channels_last", "tf32", "compile", "capture")
+OURS = {f"trainer.{name}" for name in SWITCHES}  # keys that Gantry obeys itself, beside the arguments of a `_target_`
 
 PRECISIONS = ("32-true", "bf16-mixed", "bf16-true", "64-true")  # those that need no scaled loss
 SPELLINGS = (*PRECISIONS, "32", "bf16", "64", 32, 64)
@@ -46,7 +47,7 @@ RULES: dict[str, Rule] = {
     "weight_decay": real(0),
     "half_life": real(0),
     "precision": (f"one of {', '.join(PRECISIONS)}", lambda v: v in SPELLINGS),
-    "channels_last": ("true or false", lambda v: type(v) is bool),
+    **dict.fromkeys(SWITCHES, ("true or false", lambda v: type(v) is bool)),
     "devices": ("an integer of at least 1, -1 or auto for all, or a list of different device numbers", _devices),
     "betas": ("two numbers in [0, 1)", lambda v: len(v) == 2 and all(0 <= b < 1 for b in v)),
 }

@@ -124,6 +124,8 @@ def check_processes(cfg: DictConfig) -> None:
 def check_devices(cfg: DictConfig) -> None:
     """The GPUs that are asked for are there; asked of the driver, since importing torch takes seconds."""
     if OmegaConf.select(cfg, "trainer.accelerator") != "cuda":
+        if OmegaConf.select(cfg, "trainer.capture"):
+            raise ValueError("trainer.capture must be false without a CUDA device (trainer=gpu), got true")
         return
     there, devices = cuda_devices(), OmegaConf.select(cfg, "trainer.devices")
     if there == 0:

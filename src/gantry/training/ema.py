@@ -1,9 +1,10 @@
 """The average of the generator over its training."""
 
 from dataclasses import dataclass
+from typing import Any
 
 import torch
-from torch import nn
+from torch import Tensor, nn
 
 
 @dataclass(frozen=True)
@@ -29,11 +30,41 @@ class Ema:
         return 0.5 ** (kimg_of_turn / half_life) if half_life > 0 else 0.0
 
 
-@torch.no_grad()
-def lerp_(average: nn.Module, net: nn.Module, decay: float) -> None:
-    """average <- decay * average + (1 - decay) * net: parameters and buffers; integers are copied."""
-    old, new = list(average.state_dict().values()), list(net.state_dict().values())
-    real = [i for i, tensor in enumerate(old) if tensor.is_floating_point()]
-    torch._foreach_lerp_([old[i] for i in real], [new[i] for i in real], 1.0 - decay)
-    for i in set(range(len(old))) - set(real):
-        old[i].copy_(new[i])
+Place = tuple[dict[str, Any], str]
+
+
+class Average:
+    """A net and its average, each parameter and buffer beside its own; a shared one counts once.
+
+    They are looked up where the modules hold them: a walk over the modules at each turn would cost more than the mean.
+    """
+
+    def __init__(self, average: nn.Module, net: nn.Module) -> None:
+        self.places = list(zip(places(average), places(net)))
+
+    @torch.no_grad()
+    def lerp_(self, decay: float | Tensor) -> None:
+        """average <- decay * average + (1 - decay) * net; integers are copied.
+
+        The decay may be a tensor [] of their device, which torch's own lerp of lists does not take.
+        """
+        pairs = [(here[a], there[b]) for (here, a), (there, b) in self.places]
+        old = [a for a, _ in pairs if a.is_floating_point()]
+        new = [b for _, b in pairs if b.is_floating_point()]
+        if isinstance(decay, Tensor):
+            step = torch._foreach_sub(new, old)
+            torch._foreach_mul_(step, 1.0 - decay)
+            torch._foreach_add_(old, step)
+        else:
+            torch._foreach_lerp_(old, new, 1.0 - decay)
+        for a, b in pairs:
+            if not a.is_floating_point():
+                a.copy_(b)
+
+
+def places(net: nn.Module) -> list[Place]:
+    """Where the modules of a net hold their tensors, each tensor once."""
+    holders: list[dict[str, Any]] = [held for m in net.modules() for held in (m._parameters, m._buffers)]
+    held = [(holder, name) for holder in holders for name in holder]
+    once = {id(held[name]): (held, name) for held, name in held if held[name] is not None}
+    return list(once.values())

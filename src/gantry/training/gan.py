@@ -1,7 +1,7 @@
 """The algorithm: the same turn for every GAN (Goodfellow et al. 2014, Algorithm 1)."""
 
 import copy
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from functools import partial
 from typing import Any
 
@@ -13,12 +13,12 @@ from torch.optim import Optimizer
 from gantry import noise, world
 from gantry.augment.none import identity
 from gantry.losses.objective import Objective
-from gantry.training.ema import Ema, lerp_
+from gantry.training.descent import descend
+from gantry.training.ema import Average, Ema
 from gantry.training.finite import finite
-from gantry.training.optim import Optim
+from gantry.training.optim import Optim, groups
+from gantry.training.play import Plain, Play, Scalars
 from gantry.training.sampling import Net
-
-Scalars = dict[str, Tensor]
 
 
 class GAN(LightningModule):
@@ -28,8 +28,11 @@ class GAN(LightningModule):
     turn `turn` counts the finished ones; `scores` holds the latest metrics of G_ema, `scored_at` their turn and
     `improved_at` the turn of the best.
     `interrupted` is the number of the signal that ends the run, 0 while it goes on. With `skip_broken`, updates whose
-    losses or gradients are not finite are left out; `skipped` counts them.
+    losses or gradients are not finite are left out; `skipped` counts them. `play` is how the updates of a turn are
+    made: as they are written here, or as a graph of a GPU; `now` holds the numbers of the turn.
     """
+
+    now: Mapping[str, Any]
 
     def __init__(
         self,
@@ -48,10 +51,17 @@ class GAN(LightningModule):
         self.G: Net = G
         self.D = D
         self.G_ema: Net = copy.deepcopy(G).eval().requires_grad_(False)
+        self.average = Average(self.G_ema, self.G)
         self.loss, self.optim, self.ema, self.augment = loss, optim, ema, augment
         self.turns, self.batch_size, self.seed = turns, batch_size, seed
         self.turn, self.scores, self.scored_at, self.improved_at, self.interrupted = 0, dict[str, float](), -1, -1, 0
         self.skip_broken, self.skipped = False, 0
+        self.play: Play = Plain()
+        self.compute_with(identity)
+
+    def compute_with(self, compiled: Callable[[Any], Any]) -> None:
+        """Have G and D computed by what `compiled` makes of them, but where a penalty differentiates them twice."""
+        self.fast_G, self.fast_D = partial(compiled(self.G)), partial(compiled(self.D))  # partial: no second submodule
 
     @property
     def kimg(self) -> float:
@@ -68,45 +78,54 @@ class GAN(LightningModule):
         """Share of the budget that is spent: in [0, 1]."""
         return min(self.turn / self.turns, 1.0)
 
+    def on_train_start(self) -> None:
+        self.play.begin(self.trainer.optimizers)
+
     def training_step(self, batch: tuple[Tensor, Tensor], batch_idx: int) -> dict[str, Any]:  # noqa: ARG002
         """One turn: x [batches_per_turn, N, *shape] in [-1, 1], c int64 [batches_per_turn, N]."""
         noise.seed_turn(self.seed, self.turn)
-        opt_g, opt_d = self.optimizers()  # type: ignore[attr-defined]
-        self.schedule(opt_g, opt_d)
-        x, c = batch
+        self.now = self.play.numbers(self.numbers(), self.device)
+        for name, group in groups(self.trainer.optimizers):
+            group["lr"] = self.now[name]
+        updates = self.play(self.updates, self.loss.due(self.turn), *batch)
+        self.turn += 1
+        self.count_step()
+        return {"losses": {k: v for scalars in updates for k, v in scalars.items()}, "updates": updates}
+
+    def updates(self, x: Tensor, c: Tensor) -> list[Scalars]:
+        """n_critic updates of D, one of G and one of G_ema: -> the scalars of those of D and G."""
+        opt_g, opt_d = self.trainer.optimizers
         updates: list[Scalars] = []
         for k in range(self.loss.n_critic):
-            update = self.turn * self.loss.n_critic + k
-            updates.append(self.descend(opt_d.optimizer, self.parts(partial(self.d_loss, update), x[k], c[k])))
+            updates.append(self.descend(opt_d, self.parts(partial(self.d_loss, k), x[k], c[k])))
             self.clip_weights()
         updates.append(self.descend(opt_g, self.parts(self.g_loss, x[-1], c[-1])))
         if world.size() > 1:  # looking for buffers takes time
             world.mean_([buffer for buffer in self.buffers() if buffer.is_floating_point()])
-        lerp_(self.G_ema, self.G, self.ema.decay(self.kimg, self.kimg_of_turn))
-        self.turn += 1
-        return {"losses": {k: v for scalars in updates for k, v in scalars.items()}, "updates": updates}
+        self.average.lerp_(self.now["decay"])
+        return updates
 
-    def d_loss(self, update: int, x: Tensor, c: Tensor, z: Tensor) -> tuple[Tensor, Scalars]:
-        """What D minimises on real images x of the classes c and as many fakes."""
+    def d_loss(self, k: int, x: Tensor, c: Tensor, z: Tensor) -> tuple[Tensor, Scalars]:
+        """What D minimises in the k-th update of a turn, on real images x of the classes c and as many fakes."""
         with torch.no_grad():
-            x_fake = self.G(z, c)
-        critic = self.critic(c)
-        real_logits, fake_logits = self.gather(critic(x), critic(x_fake))
+            x_fake = self.fast_G(z, c)
+        critic = self.critic(self.fast_D, c)
+        real_logits, fake_logits = world.gather_both(critic(x), critic(x_fake))
         loss = self.loss.d(real_logits, fake_logits).mean()
         scalars = {"loss/D": loss, "logits/real": real_logits.mean(), "logits/fake": fake_logits.mean()}
         for name, term in self.loss.d_terms.items():
-            if term.due(update):
-                penalty = world.gather(term.penalty(critic, x, x_fake)).mean()
-                loss = loss + term.scale(self.progress) * penalty
+            if term.due(self.turn * self.loss.n_critic + k):
+                penalty = world.gather(term.penalty(self.critic(self.D, c), x, x_fake)).mean()
+                loss = loss + self.now[f"D/{name}"] * penalty
                 scalars[f"loss/D/{name}"] = penalty
         return loss, scalars
 
     def g_loss(self, x: Tensor, c: Tensor, z: Tensor) -> tuple[Tensor, Scalars]:
         """What G minimises; the real images x are looked at by relativistic losses alone."""
-        critic = self.critic(c)
-        fake_logits = critic(self.G(z, c))
+        critic = self.critic(self.fast_D, c)
+        fake_logits = critic(self.fast_G(z, c))
         if self.loss.relativistic:
-            real_logits, fake_logits = self.gather(critic(x), fake_logits)
+            real_logits, fake_logits = world.gather_both(critic(x), fake_logits)
         else:
             real_logits, fake_logits = None, world.gather(fake_logits)
         loss = self.loss.g(fake_logits, real_logits).mean()
@@ -114,31 +133,17 @@ class GAN(LightningModule):
         for name, term in self.loss.g_terms.items():
             if term.due(self.turn):
                 penalty = world.gather(term.penalty(self.G, z, c)).mean()
-                loss = loss + term.scale(self.progress) * penalty
+                loss = loss + self.now[f"G/{name}"] * penalty
                 scalars[f"loss/G/{name}"] = penalty
         return loss, scalars
 
-    def descend(self, optimizer: Any, losses: Iterable[tuple[Tensor, Scalars]]) -> Scalars:
-        """One step on the mean of the losses, each of one part of the batch; -> the scalars, averaged likewise."""
-        parameters = [p for group in optimizer.param_groups for p in group["params"]]
-        optimizer.zero_grad()
-        total: Scalars = {}
-        for loss, scalars in losses:
-            self.manual_backward(loss / self.optim.accumulate, inputs=parameters)
-            for name, value in scalars.items():
-                total[name] = total.get(name, 0) + value.detach() / self.optim.accumulate
-        world.mean_([p.grad for p in parameters if p.grad is not None])
-        if self.skip_broken and not self.can_descend(parameters, total):
-            optimizer.zero_grad()  # a step without gradients moves nothing, but the trainer counts it
-            total = {}
-        elif self.optim.clip is not None:
-            nn.utils.clip_grad_norm_(parameters, self.optim.clip)
-        optimizer.step()
-        return total
+    def descend(self, optimizer: Optimizer, losses: Iterable[tuple[Tensor, Scalars]]) -> Scalars:
+        """One step, unless its numbers are not finite and such steps are skipped; -> the scalars of its batch."""
+        return descend(optimizer, losses, self.optim, self.can_step)
 
-    def can_descend(self, parameters: list[nn.Parameter], scalars: Scalars) -> bool:
+    def can_step(self, numbers: list[Tensor]) -> bool:
         """Whether an update is finite, which all processes see alike; counts those that are not."""
-        fine = bool(finite([*(p.grad for p in parameters if p.grad is not None), *scalars.values()]))
+        fine = not self.skip_broken or bool(finite(numbers))
         self.skipped += not fine
         return fine
 
@@ -152,25 +157,25 @@ class GAN(LightningModule):
         batch = (x, c, self.draw_z(x))
         return (loss(*part) for part in zip(*(tensor.chunk(self.optim.accumulate) for tensor in batch)))
 
-    def critic(self, c: Tensor) -> Callable[[Tensor], Tensor]:
+    def critic(self, D: Callable[..., Tensor], c: Tensor) -> Callable[[Tensor], Tensor]:
         """D as a function of images alone: x -> logits [N]."""
-        return lambda x: self.D(self.augment(x), c).float()
+        return lambda x: D(self.augment(x), c).float()
 
     def draw_z(self, x: Tensor) -> Tensor:
         """Latents for as many samples as there are images in x: -> [N, z_dim]."""
         return noise.randn(len(x), self.G.z_dim, device=x.device)
 
-    @staticmethod
-    def gather(real_logits: Tensor, fake_logits: Tensor) -> tuple[Tensor, Tensor]:
-        """Logits of the global batch, since a loss may couple its samples; one message for both."""
-        real_logits, fake_logits = world.gather(torch.stack([real_logits, fake_logits], 1)).unbind(1)
-        return real_logits, fake_logits
+    def numbers(self) -> dict[str, float]:
+        """What differs from turn to turn: the decay of the average, learning rates, the scales of the terms."""
+        rate = self.optim.schedule(self.progress)
+        rates = {name: group["initial_lr"] * rate for name, group in groups(self.trainer.optimizers)}
+        return rates | self.loss.scales(self.progress) | {"decay": self.ema.decay(self.kimg, self.kimg_of_turn)}
 
-    def schedule(self, *optimizers: Any) -> None:
-        """Set the learning rates of this turn."""
-        factor = self.optim.schedule(self.progress)
-        for group in (group for optimizer in optimizers for group in optimizer.param_groups):
-            group["lr"] = group["initial_lr"] * factor
+    def count_step(self) -> None:
+        """Tell the trainer, which counts what its own optimisers do, that one turn was one step."""
+        counter: Any = self.optimizers()[0]  # type: ignore[index]
+        counter._on_before_step()
+        counter._on_after_step()
 
     @torch.no_grad()
     def clip_weights(self) -> None:
@@ -180,10 +185,7 @@ class GAN(LightningModule):
             torch._foreach_clamp_max_(list(self.D.parameters()), self.loss.weight_clip)
 
     def configure_optimizers(self) -> tuple[Optimizer, Optimizer]:
-        optimizers = self.optim.G(self.G.parameters()), self.optim.D(self.D.parameters())
-        for group in (group for optimizer in optimizers for group in optimizer.param_groups):
-            group["initial_lr"] = group["lr"]
-        return optimizers
+        return self.optim.optimizers(self.G, self.D)
 
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         names = ("turn", "scores", "scored_at", "skipped")

@@ -1,0 +1,44 @@
+"""What the trainer's configuration says of speed, beside what Lightning knows."""
+
+import logging
+
+import torch
+from omegaconf import DictConfig, OmegaConf
+
+from gantry.training.capture import Captured
+from gantry.training.gan import GAN
+from gantry.training.play import Plain, Play
+
+log = logging.getLogger(__name__)
+
+
+def fast(gan: GAN, cfg: DictConfig) -> GAN:
+    """A GAN with the layout, the compiled nets and the recorded turns that `trainer` asks for."""
+    operators = torch.backends.cuda.matmul, torch.backends.cudnn.conv  # type: ignore[attr-defined]
+    for operator in operators:
+        operator.fp32_precision = "tf32" if cfg.trainer.tf32 else "ieee"
+    if cfg.trainer.channels_last:
+        gan = gan.to(memory_format=torch.channels_last)
+    if cfg.trainer.compile:
+        gan.compute_with(torch.compile)
+    gan.play = play(cfg)
+    return gan
+
+
+def play(cfg: DictConfig) -> Play:
+    """How turns are made: recorded if the trainer wants it and nothing speaks against it."""
+    if not cfg.trainer.capture:
+        return Plain()
+    if why := why_not(cfg):
+        log.info("trainer.capture: turns are not recorded, since %s", why)
+        return Plain()
+    return Captured()
+
+
+def why_not(cfg: DictConfig) -> str | None:
+    """What in the configuration keeps turns from being recorded, in words; None if nothing does."""
+    if cfg.trainer.strategy != "auto":
+        return "the processes of trainer.strategy talk to one another"
+    if OmegaConf.select(cfg, "callbacks.health.skip"):
+        return "callbacks.health.skip looks at each update before it is made"
+    return None

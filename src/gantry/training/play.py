@@ -1,0 +1,40 @@
+"""How the updates of a turn are made."""
+
+from collections.abc import Callable, Hashable, Iterable, Mapping
+from typing import Any, Protocol
+
+import torch
+from torch import Tensor
+from torch.optim import Optimizer
+
+Scalars = dict[str, Tensor]
+Updates = Callable[[Tensor, Tensor], list[Scalars]]
+
+
+class Play(Protocol):
+    """Makes the updates of a turn from its batches x and c: -> the scalars of each.
+
+    Turns of one kind do the same but for their numbers, their draws and their images.
+    """
+
+    def begin(self, optimizers: Iterable[Optimizer]) -> None:
+        """Before the first turn of this process; the state of a checkpoint is in place."""
+
+    def numbers(self, numbers: Mapping[str, float], device: torch.device) -> Mapping[str, Any]:
+        """The numbers of this turn, as its updates are to read them."""
+
+    def __call__(self, updates: Updates, kind: Hashable, x: Tensor, c: Tensor) -> list[Scalars]: ...
+
+
+class Plain:
+    """The updates as they are written."""
+
+    def begin(self, optimizers: Iterable[Optimizer]) -> None:
+        """Nothing to do."""
+
+    def numbers(self, numbers: Mapping[str, float], device: torch.device) -> Mapping[str, Any]:  # noqa: ARG002
+        """The numbers themselves."""
+        return numbers
+
+    def __call__(self, updates: Updates, kind: Hashable, x: Tensor, c: Tensor) -> list[Scalars]:  # noqa: ARG002
+        return updates(x, c)

@@ -1,0 +1,64 @@
+"""What the trainer's switches make of a GAN."""
+
+import logging
+
+import pytest
+import torch
+
+from composing import composed
+from gantry.runs import hardware, validate
+from gantry.runs.train import build_gan
+from gantry.training.play import Plain
+
+
+@pytest.fixture(autouse=True)
+def _four_gpus(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(validate, "cuda_devices", lambda: 4)
+
+
+@pytest.mark.parametrize(
+    ("words", "why"),
+    [
+        ("trainer=gpu callbacks.health.skip=true", "callbacks.health.skip looks at each update"),
+        ("trainer=ddp trainer.capture=true", "the processes of trainer.strategy talk to one another"),
+    ],
+)
+def test_what_keeps_turns_from_being_recorded_is_said(words: str, why: str, caplog: pytest.LogCaptureFixture) -> None:
+    with caplog.at_level(logging.INFO):
+        assert isinstance(hardware.play(composed(*words.split())), Plain)
+    (said,) = caplog.messages
+    assert said.startswith("trainer.capture: turns are not recorded, since ")
+    assert why in said
+
+
+def test_turns_are_recorded_on_one_gpu_and_nowhere_else() -> None:
+    assert hardware.why_not(composed("trainer=gpu")) is None
+    recorded = {name: composed(f"trainer={name}").trainer.capture for name in ("cpu", "gpu", "mps", "ddp", "ddp_cpu")}
+    assert recorded == {"cpu": False, "gpu": True, "mps": False, "ddp": False, "ddp_cpu": False}
+    with pytest.raises(ValueError, match=r"^trainer\.capture must be false without a CUDA device .*, got true$"):
+        composed("trainer.capture=true")
+
+
+@pytest.mark.parametrize("name", ["capture", "compile", "channels_last", "tf32"])
+def test_switches_are_true_or_false(name: str) -> None:
+    with pytest.raises(ValueError, match=rf"^trainer\.{name} must be true or false, got 2$"):
+        composed(f"trainer.{name}=2")
+
+
+def test_tf32_is_for_the_products_of_the_run(tmp_path: object) -> None:
+    matmul = torch.backends.cuda.matmul
+    before = matmul.fp32_precision
+    try:
+        for switch, expected in (("true", "tf32"), ("false", "ieee")):
+            build_gan(composed("model=mlp", f"trainer.tf32={switch}", f"run.dir={tmp_path}"))
+            assert matmul.fp32_precision == expected
+    finally:
+        matmul.fp32_precision = before
+
+
+def test_compiled_nets_have_the_names_of_plain_ones(monkeypatch: pytest.MonkeyPatch, tmp_path: object) -> None:
+    made: list[torch.nn.Module] = []
+    monkeypatch.setattr(torch, "compile", lambda net: made.append(net) or net)
+    gan = build_gan(composed("model=mlp", "trainer.compile=true", f"run.dir={tmp_path}"))
+    assert made == [gan.G, gan.D]
+    assert {name.split(".")[0] for name in gan.state_dict()} == {"G", "D", "G_ema"}

@@ -1,0 +1,161 @@
+"""Recorded turns against the same turns as they are written."""
+
+import copy
+import logging
+from collections.abc import Callable, Iterator
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from lightning import Trainer
+from torch import Tensor, nn
+
+from gantry.augment.diffaugment import DiffAugment
+from gantry.losses import adversarial, penalties
+from gantry.losses.objective import Objective, Term
+from gantry.nets import dcgan, mlp, resnet
+from gantry.training.capture import WARM_UP, Captured
+from gantry.training.ema import Ema
+from gantry.training.gan import GAN
+from gantry.training.optim import Optim
+from gantry.training.play import Play
+from gantry.training.schedules import linear
+from replaying import Tapes
+
+N, TURNS = 8, 12
+Nets = tuple[nn.Module, nn.Module]
+
+
+def points() -> Nets:
+    G = mlp.Generator((2,), 3, hidden=[16], norm="none", activation="relu")
+    return G, mlp.Discriminator((2,), hidden=[16], norm="none")
+
+
+def pictures() -> Nets:
+    """With BatchNorm in G, classes in both."""
+    return (
+        dcgan.Generator((1, 8, 8), 3, num_classes=2, width=4, max_width=8),
+        dcgan.Discriminator((1, 8, 8), num_classes=2, width=4, max_width=8, norm="none"),
+    )
+
+
+def spectral() -> Nets:
+    G, _ = pictures()
+    return G, dcgan.Discriminator((1, 8, 8), num_classes=2, width=4, max_width=8, norm="spectral")
+
+
+def resnets() -> Nets:
+    G = resnet.Generator((3, 32, 32), 8, width=16)
+    return G, resnet.Discriminator((3, 32, 32), width=16, norm="none")
+
+
+class Loader:
+    """Batches of the shape that the critic takes, another one each turn."""
+
+    def __init__(self, gan: GAN) -> None:
+        self.gan = gan
+        self.shape = (gan.loss.batches_per_turn, N, *gan.D.shape)
+
+    def __iter__(self) -> Iterator[tuple[Tensor, Tensor]]:
+        for turn in range(self.gan.turn, self.gan.turns):
+            stream = torch.Generator().manual_seed(turn)
+            x = torch.rand(*self.shape, generator=stream) * 2 - 1
+            yield x, torch.randint(0, 2, self.shape[:2], generator=stream)
+
+
+def made(nets: Callable[[], Nets], loss: Objective, **optim: Any) -> GAN:
+    torch.manual_seed(0)
+    G, D = nets()
+    adam = partial(torch.optim.Adam, lr=1e-2, betas=(0.0, 0.9), fused=True)
+    settings = Optim(G=adam, D=adam, **({"schedule": linear} | optim))
+    augment = DiffAugment(color=True, translation=0.2, cutout=0.5) if len(G.shape) == 3 else lambda x: x
+    return GAN(G, D, loss, settings, Ema(0.05), turns=TURNS, batch_size=N, seed=5, augment=augment)
+
+
+def trained(
+    gan: GAN,
+    play: Play | None = None,
+    turns: int = TURNS,
+    stop: int | None = None,
+    save: Path | None = None,
+    resume: Path | None = None,
+    **hardware: Any,
+) -> GAN:
+    gan.play, gan.turns = play or gan.play, turns
+    trainer = Trainer(
+        **({"accelerator": "cpu"} | hardware), devices=1, max_steps=stop or turns, max_epochs=-1, logger=False,
+        enable_checkpointing=False, enable_progress_bar=False, enable_model_summary=False,
+    )  # fmt: skip
+    trainer.fit(gan, train_dataloaders=Loader(gan), ckpt_path=resume, weights_only=True)
+    assert trainer.global_step == gan.turn == (stop or turns)
+    if save is not None:
+        trainer.save_checkpoint(save)
+    return gan.cpu()
+
+
+def falling(progress: float) -> float:
+    return 10.0 - 5.0 * progress
+
+
+EVERY = {"wgan_gp": Objective(
+    adversarial.wasserstein_d, adversarial.wasserstein_g, {"gp": Term(penalties.gradient_penalty, falling)}, n_critic=2,
+)}  # fmt: skip
+EVERY["lazy_r1"] = Objective(adversarial.minimax_d, adversarial.nonsaturating_g, {"r1": Term(penalties.r1, 0.5, 3)})
+EVERY["dragan"] = Objective(adversarial.minimax_d, adversarial.nonsaturating_g, {"dragan": Term(penalties.dragan, 1.0)})
+EVERY["hinge"] = Objective(adversarial.hinge_d, adversarial.hinge_g, n_critic=3)
+EVERY["pairs"] = Objective(adversarial.relativistic_d, adversarial.relativistic_g, relativistic=True)
+CASES = [(points, "wgan_gp"), (points, "lazy_r1"), (pictures, "dragan"), (spectral, "hinge"), (pictures, "pairs")]
+
+
+@pytest.mark.parametrize(("nets", "loss"), CASES)
+def test_recorded_turns_are_the_turns(nets: Callable[[], Nets], loss: str) -> None:
+    gan = made(nets, EVERY[loss], clip=1.0, accumulate=2)
+    expected = trained(copy.deepcopy(gan))
+    tapes = Tapes(*gan.state_dict(keep_vars=True).values())
+    recorded = trained(gan, Captured(lambda: tapes))
+    kinds = 2 if loss == "lazy_r1" else 1
+    assert tapes.recorded == kinds < TURNS - kinds * WARM_UP
+    for name, value in recorded.state_dict().items():
+        torch.testing.assert_close(value, expected.state_dict()[name], rtol=1e-4, atol=1e-6)
+
+
+def test_what_cannot_be_recorded_runs_as_it_is_written_and_is_named(caplog: pytest.LogCaptureFixture) -> None:
+    def fetching(critic: Any, x_real: Tensor, x_fake: Tensor) -> Tensor:
+        return critic(x_real) * float(x_real.mean())
+
+    gan = made(points, Objective(adversarial.minimax_d, adversarial.nonsaturating_g, {"bad": Term(fetching)}))
+    expected = trained(copy.deepcopy(gan))
+    with caplog.at_level(logging.WARNING):
+        plain = trained(gan, Captured(lambda: Tapes(*gan.state_dict(keep_vars=True).values())))
+    (said,) = [message for message in caplog.messages if message.startswith("trainer.capture")]
+    assert said.endswith("no turns are recorded from here on, since a recorded turn must not fetch a number")
+    for name, value in plain.state_dict().items():
+        torch.testing.assert_close(value, expected.state_dict()[name], rtol=1e-4, atol=1e-6)
+
+
+@pytest.mark.gpu
+@pytest.mark.parametrize(("nets", "loss"), [*CASES, (resnets, "wgan_gp")])
+@pytest.mark.parametrize("precision", ["32-true", "bf16-mixed"])
+def test_fifty_turns_as_cuda_graphs(nets: Callable[[], Nets], loss: str, precision: str) -> None:
+    gan = made(nets, EVERY[loss])
+    expected = trained(copy.deepcopy(gan), turns=50, accelerator="cuda", precision=precision)
+    play = Captured()
+    recorded = trained(gan, play, turns=50, accelerator="cuda", precision=precision)
+    assert play.works
+    assert play.recordings
+    tolerance = {"rtol": 1e-3, "atol": 1e-4} if precision == "32-true" else {"rtol": 0.1, "atol": 0.02}
+    for name, value in recorded.state_dict().items():
+        torch.testing.assert_close(value, expected.state_dict()[name], **tolerance)
+
+
+@pytest.mark.gpu
+def test_a_captured_run_goes_on_as_if_unbroken(tmp_path: Path) -> None:
+    whole = trained(made(pictures, EVERY["lazy_r1"]), Captured(), turns=30, accelerator="cuda")
+    first = made(pictures, EVERY["lazy_r1"])
+    trained(first, Captured(), turns=30, accelerator="cuda", stop=17, save=tmp_path / "turn17.ckpt")
+    second = made(pictures, EVERY["lazy_r1"])
+    trained(second, Captured(), turns=30, accelerator="cuda", resume=tmp_path / "turn17.ckpt")
+    for name, value in second.state_dict().items():
+        assert torch.equal(value, whole.state_dict()[name]), name
