@@ -173,8 +173,10 @@ def test_every_update_in_bfloat16_computes_with_the_weights_that_the_last_one_le
     def turns(optim: Optim, **cache: bool) -> GAN:
         G, D = nets()
         gan = GAN(G, D, Objective(WGAN_GP.d, WGAN_GP.g, n_critic=3), optim, Ema(1.0), turns=2, batch_size=N, seed=0)
-        trainer = Trainer(accelerator="cpu", max_steps=2, precision="bf16-mixed", logger=False, max_epochs=-1,
-                          enable_checkpointing=False, enable_progress_bar=False, enable_model_summary=False)  # fmt: skip
+        trainer = Trainer(
+            accelerator="cpu", max_steps=2, max_epochs=-1, precision="bf16-mixed", logger=False,
+            enable_checkpointing=False, enable_progress_bar=False, enable_model_summary=False,
+        )  # fmt: skip
         plugin: Any = trainer.precision_plugin
         plugin.forward_context = lambda: torch.autocast("cpu", torch.bfloat16, **cache)
         trainer.fit(gan, train_dataloaders=Loader(3, 2))
