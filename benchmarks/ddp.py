@@ -29,7 +29,8 @@ CASES = (
 
 def hooked() -> type:
     """A GAN whose gradients are reduced by the hooks of DistributedDataParallel, while they are computed."""
-    from gantry.training.gan import GAN, Scalars
+    from gantry.training.gan import GAN
+    from gantry.training.play import Scalars
 
     class Hooked(GAN):
         def descend(self, optimizer: Any, losses: Iterable[Any]) -> Scalars:

@@ -42,7 +42,7 @@ def die(*_: Any) -> NoReturn:
 def half_a_checkpoint() -> None:
     """Die when half of the next checkpoint is written."""
 
-    def write(_: Any, checkpoint: Any, path: Path, storage_options: Any = None) -> None:
+    def write(_: Any, checkpoint: Any, path: Path, **_options: Any) -> None:
         torch.save(checkpoint, path)
         os.truncate(path, path.stat().st_size // 2)
         die()

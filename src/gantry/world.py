@@ -86,5 +86,6 @@ def gather(tensor: Tensor) -> Tensor:
 def gather_both(a: Tensor, b: Tensor) -> tuple[Tensor, Tensor]:
     """`gather` of two tensors [N] at once, in one message."""
     if size() > 1:
-        a, b = gather(torch.stack([a, b], 1)).unbind(1)
+        by_rank = gather(torch.stack([a, b])[None])  # [size, 2, N]
+        a, b = by_rank.transpose(0, 1).flatten(1).unbind()  # each in one piece: sums come out as in one process
     return a, b

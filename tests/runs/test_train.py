@@ -113,20 +113,33 @@ COUPLED = [  # what a loss may want of a batch: a mean over it, pairs in it, pen
 ]
 
 
-@pytest.mark.parametrize("loss", COUPLED)
-def test_two_processes_equal_one(tmp_path: Path, loss: str) -> None:
-    """Norm-free nets: the same weights after 20 turns whether the batch is split over two processes or not.
+def one_and_two(tmp_path: Path, *words: str) -> tuple[dict[str, Tensor], dict[str, Tensor]]:
+    """The states of one process and of two with half of each batch, after 20 turns.
 
     In float64, since Adam makes large of small: where a gradient is all rounding, so is the direction of its step.
     """
     one, two = tmp_path / "one", tmp_path / "two"
-    exact = ["model.G.norm=none", "metrics=none", "trainer.precision=64-true"]
     for folder, trainer in ((one, "cpu"), (two, "ddp_cpu")):
-        train("turns=20", *loss.split(), *exact, f"trainer={trainer}", folder=folder)
-    for name, value in state(one).items():
-        torch.testing.assert_close(state(two)[name], value, rtol=1e-8, atol=1e-10)
-    assert sorted(path.name for path in tmp_path.iterdir()) == ["one", "two"]
+        train("turns=20", *words, "metrics=none", "trainer.precision=64-true", f"trainer={trainer}", folder=folder)
     assert len(list(two.rglob("last.ckpt"))) == 1
+    return state(one), state(two)
+
+
+@pytest.mark.parametrize("loss", COUPLED)
+def test_two_processes_equal_one(tmp_path: Path, loss: str) -> None:
+    one, two = one_and_two(tmp_path, *loss.split(), "model.G.norm=none")
+    for name, value in one.items():
+        torch.testing.assert_close(two[name], value, rtol=1e-8, atol=1e-10)
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["one", "two"]
+
+
+@pytest.mark.slow
+def test_batchnorm_sees_the_global_batch(tmp_path: Path) -> None:
+    """In both nets: running statistics, too, are those of one process."""
+    one, two = one_and_two(tmp_path, "model=dcgan_small", "loss=nonsaturating")
+    assert any("running_var" in name and name.startswith("D.") for name in one)
+    for name, value in one.items():
+        torch.testing.assert_close(two[name], value, rtol=1e-5, atol=1e-7)
 
 
 @pytest.mark.slow

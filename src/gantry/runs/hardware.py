@@ -8,6 +8,7 @@ from omegaconf import DictConfig, OmegaConf
 from gantry.training.capture import Captured
 from gantry.training.gan import GAN
 from gantry.training.play import Plain, Play
+from gantry.training.sync_batchnorm import synchronise_
 
 log = logging.getLogger(__name__)
 
@@ -19,6 +20,9 @@ def fast(gan: GAN, cfg: DictConfig) -> GAN:
         operator.fp32_precision = "tf32" if cfg.trainer.tf32 else "ieee"
     if cfg.trainer.channels_last:
         gan = gan.to(memory_format=torch.channels_last)
+    if cfg.trainer.sync_batchnorm and cfg.trainer.strategy != "auto":
+        synchronise_(gan.G)
+        synchronise_(gan.D)
     if cfg.trainer.compile:
         gan.compute_with(torch.compile)
     gan.play = play(cfg)

@@ -17,7 +17,7 @@ def real(least: float) -> Rule:
     return f"a number of at least {least:g}", lambda v: type(v) in (int, float) and v >= least
 
 
-SWITCHES = ("channels_last", "tf32", "compile", "capture")
+SWITCHES = ("sync_batchnorm", "channels_last", "tf32", "compile", "capture")
 OURS = {f"trainer.{name}" for name in SWITCHES}  # keys that Gantry obeys itself, beside the arguments of a `_target_`
 
 PRECISIONS = ("32-true", "bf16-mixed", "bf16-true", "64-true")  # those that need no scaled loss
