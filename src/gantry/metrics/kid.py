@@ -60,7 +60,7 @@ class KernelDistance:
             )
         random = np.random.RandomState(self.seed)
         sizes = [n for _ in range(self.subsets) for n in (fake, real)]
-        chosen = [random.choice(n, self.subset_size, replace=False) for n in sizes]
+        chosen = [random.choice(n, self.subset_size, replace=False).copy() for n in sizes]  # of all n numbers
         return list(zip(chosen[1::2], chosen[::2]))
 
 
