@@ -20,6 +20,7 @@ from gantry.metrics.modes import PointModes
 from gantry.metrics.per_class import FrechetPerClass
 from gantry.metrics.reference import Reference
 from gantry.metrics.score import Needs
+from gantry.metrics.small_net import load_small_net
 from gantry.pixels import from_uint8
 from ranks import on_ranks
 
@@ -91,6 +92,17 @@ def test_features_are_kept_in_the_order_of_the_samples_and_only_if_asked_for() -
     assert kept is not None
     torch.testing.assert_close(kept, Toy()(x).features)
     assert Reader(Toy(), 3, False, CPU).collect(cut(x), 10).features is None
+
+
+def test_arithmetic_is_a_choice_that_the_protocol_names() -> None:
+    images = torch.randint(0, 256, (6, 1, 8, 8), generator=torch.Generator().manual_seed(0), dtype=torch.uint8)
+    net = load_small_net("digits")
+    exact, rough = (Reader(net, 3, True, CPU, kind).collect(cut(images), 6).features for kind in ("float32", "bf16"))
+    assert exact is not None
+    assert rough is not None
+    assert 0 < float((rough - exact).norm() / exact.norm()) < 0.02
+    with pytest.raises(ValueError, match=r"^metrics\.arithmetic must be one of float32, tf32, bf16, got half$"):
+        Evaluation(scores={}, num_samples=2, monitor=None, mode="min", arithmetic="half")  # type: ignore[arg-type]
     assert evaluation(kernel=False).needs == Needs.CLASSIFIER
 
 

@@ -8,6 +8,7 @@ from torch import Tensor
 
 from gantry import world
 from gantry.metrics.features import Extractor
+from gantry.metrics.precision import asked
 from gantry.metrics.predictions import Predictions
 from gantry.metrics.statistics import Statistics
 from gantry.pixels import to_uint8
@@ -42,6 +43,7 @@ class Reader:
     batch_size: int
     keep_features: bool
     device: torch.device
+    arithmetic: str = "float32"
 
     def collect(self, images: Images, count: int) -> Collected:
         """Read images 0 .. count - 1; every process must call it, and all get the same.
@@ -56,7 +58,8 @@ class Reader:
         bad = torch.zeros((), dtype=torch.int64, device=self.device)
         for start, stop in self.batches(count, world.rank(), world.size()):
             x, fine = checked(images(start, stop).to(self.device))
-            features, probabilities = self.extractor(x)
+            with asked(self.arithmetic):
+                features, probabilities = self.extractor(x)
             bad += (~fine | ~features.isfinite().all(1)).sum()
             statistics.update(features)
             if predictions is not None and probabilities is not None:

@@ -12,7 +12,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from gantry.metrics.features import Features
-from gantry.metrics.precision import full_precision
+from gantry.metrics.precision import arithmetic
 from gantry.metrics.prepare import as_float, with_channels
 from gantry.metrics.weights_file import Published, read_tensors, refusal
 
@@ -76,8 +76,8 @@ class Dinov2(nn.Module):
     def forward(self, images: Tensor) -> Features:
         """images uint8 [N, 1 or 3, H, W], any side -> features float32 [N, dim]."""
         x = (resized(images) / 255 - self.mean) / self.std
-        with full_precision(x.device):
-            return Features(self.net(x))
+        with arithmetic(x.device):
+            return Features(self.net(x).float())
 
 
 def resized(images: Tensor) -> Tensor:

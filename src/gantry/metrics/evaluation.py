@@ -14,6 +14,7 @@ from torch import Tensor
 from gantry import world
 from gantry.metrics.collected import Collected, Images, Reader
 from gantry.metrics.features import Extractor, Points, resizer_of
+from gantry.metrics.precision import KINDS
 from gantry.metrics.protocol import Protocol, Samples, versions
 from gantry.metrics.reference import Reference, check_real, read
 from gantry.metrics.score import Needs, Score
@@ -36,7 +37,8 @@ class Evaluation:
 
     `reference` says which: "train" or "test", a split of the data set, or the path of a folder, .zip or .npz.
     `extractor` is called when features are first needed, with `weights` (a file) if that is given; without an
-    extractor samples are points. `batchnorm` says how G normalises (see `gantry.training.batchnorm`).
+    extractor samples are points. `batchnorm` says how G normalises (see `gantry.training.batchnorm`), `arithmetic` what
+    the extractor computes in.
 
     This is the cheap evaluation that selects a checkpoint: `monitor` names the score that does, `mode` says
     whether less or more of it is better. `report` makes of it the one that a run is judged by. They change no
@@ -52,6 +54,7 @@ class Evaluation:
     extractor: Callable[..., Extractor] | None = field(default=None, repr=False)
     weights: str | None = None
     batchnorm: Literal["running", "standing", "batch"] = "running"
+    arithmetic: Literal["float32", "tf32", "bf16"] = "float32"
     batch_size: int = 250
     cache: str | None = None
     report: Report | None = None
@@ -62,6 +65,8 @@ class Evaluation:
             raise ValueError(f"metrics.weights must be null for this choice of metrics, got {self.weights}")
         if self.batchnorm not in BATCHNORM:
             raise ValueError(f"metrics.batchnorm must be one of {', '.join(BATCHNORM)}, got {self.batchnorm}")
+        if self.arithmetic not in KINDS:
+            raise ValueError(f"metrics.arithmetic must be one of {', '.join(KINDS)}, got {self.arithmetic}")
         if self.report is not None and self.report.seed == self.seed:
             raise ValueError(f"metrics.report.seed must be another than metrics.seed, which selects, got {self.seed}")
 
@@ -150,6 +155,7 @@ class Evaluation:
             extractor=self.features.name,
             extractor_digest=self.features.digest,
             resizer=resizer_of(self.features),
+            arithmetic=self.arithmetic,
             real=reference.name,
             real_split=reference.split,
             real_count=reference.count,
@@ -166,7 +172,7 @@ class Evaluation:
 
     def _reader(self, device: torch.device) -> Reader:
         self.features.to(device)
-        return Reader(self.features, self.batch_size, Needs.FEATURES in self.needs, device)
+        return Reader(self.features, self.batch_size, Needs.FEATURES in self.needs, device, self.arithmetic)
 
 
 def _settings(score: Score) -> dict[str, Any]:

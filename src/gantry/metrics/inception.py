@@ -8,7 +8,7 @@ from torch import Tensor, nn
 from torch_fidelity.feature_extractor_inceptionv3 import URL_INCEPTION_V3, FeatureExtractorInceptionV3
 
 from gantry.metrics.features import Features
-from gantry.metrics.precision import full_precision
+from gantry.metrics.precision import arithmetic
 from gantry.metrics.score import INCEPTION
 from gantry.metrics.weights_file import Published, read_tensors, refusal
 
@@ -38,11 +38,11 @@ class Inception(nn.Module):
     @torch.no_grad()
     def forward(self, x: Tensor) -> Features:
         """x uint8 [N, 1 or 3, H, W], any side -> float32: features [N, 2048], probabilities [N, 1008]."""
-        with full_precision(x.device):
+        with arithmetic(x.device):
             (features,) = self.net(x.expand(-1, 3, -1, -1))
         exact = torch.float32 if x.device.type == "mps" else torch.float64  # no TF32 in a product of float64
         logits = features.to(exact) @ self.net.fc.weight.to(exact).T
-        return Features(features, logits.softmax(1).float())
+        return Features(features.float(), logits.softmax(1).float())
 
 
 def _network(path: Path) -> FeatureExtractorInceptionV3:

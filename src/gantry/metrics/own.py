@@ -9,7 +9,7 @@ from torch import Tensor, nn
 
 from gantry.metrics.cache import digest_of
 from gantry.metrics.features import Features
-from gantry.metrics.precision import full_precision
+from gantry.metrics.precision import arithmetic
 from gantry.metrics.prepare import standardised
 from gantry.metrics.score import INCEPTION
 from gantry.metrics.small_net import SIZES
@@ -59,7 +59,7 @@ class Own(nn.Module):
     def forward(self, images: Tensor) -> Features:
         """images uint8 [N, 1 or 3, H, W] -> features float32 [N, dim]; see `standardised` for what is done to them."""
         x = standardised(images, self.size, self.mean, self.std)
-        with full_precision(x.device):
+        with arithmetic(x.device):
             return Features(self.net(x).float())
 
 
@@ -92,7 +92,7 @@ def _probed(net: nn.Module, size: tuple[int, int, int]) -> int:
     """The number of features, found by trying two grey images."""
     key = f"metrics.extractor.net must take float [N, {', '.join(map(str, size))}] and give features float [N, F]"
     try:
-        with torch.no_grad(), full_precision(torch.device("cpu")):
+        with torch.no_grad(), arithmetic(torch.device("cpu")):
             features = net(torch.zeros(2, *size))
     except Exception as error:  # a user's code can raise anything
         raise ValueError(f"{key}, got {type(error).__name__}: {one_line(error)}") from None

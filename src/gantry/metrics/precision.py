@@ -1,26 +1,40 @@
-"""Extractors compute in full float32, whatever the training around them was set to."""
+"""The arithmetic of extractors: full float32, whatever the training around them was set to, unless asked for less."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from contextvars import ContextVar
 
 import torch
 
+KINDS = ("float32", "tf32", "bf16")
+_asked: ContextVar[str] = ContextVar("asked", default="float32")
+
 
 @contextmanager
-def full_precision(device: torch.device) -> Iterator[None]:
-    """No autocast on this device, and no TF32 or bfloat16 inside convolutions and products, until the block ends.
+def asked(kind: str) -> Iterator[None]:
+    """Extractors compute in this arithmetic until the block ends. The protocol of what they are used for names it."""
+    token = _asked.set(kind)
+    try:
+        yield
+    finally:
+        _asked.reset(token)
+
+
+@contextmanager
+def arithmetic(device: torch.device) -> Iterator[None]:
+    """The arithmetic asked for, inside an extractor; full float32 unless less was.
 
     GPUs compute float32 convolutions in TF32 unless told otherwise, and products of matrices when a user asks for
     it: features would be off by a thousandth, and a score would depend on the machine.
     """
     gpu, cpu = torch.backends, torch.backends.mkldnn
     operators = (gpu.cudnn.conv, gpu.cuda.matmul, cpu.conv, cpu.matmul)  # type: ignore[attr-defined]
-    before = [operator.fp32_precision for operator in operators]
+    before, kind = [operator.fp32_precision for operator in operators], _asked.get()
     try:
         for operator in operators:
-            operator.fp32_precision = "ieee"
-        with torch.autocast(device.type, enabled=False):
+            operator.fp32_precision = "tf32" if kind == "tf32" else "ieee"
+        with torch.autocast(device.type, torch.bfloat16, enabled=kind == "bf16"):
             yield
     finally:
-        for operator, precision in zip(operators, before):
-            operator.fp32_precision = precision
+        for operator, was in zip(operators, before):
+            operator.fp32_precision = was

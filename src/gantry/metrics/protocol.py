@@ -32,6 +32,7 @@ class Protocol:
     extractor: str
     extractor_digest: str
     resizer: str
+    arithmetic: str
     real: str
     real_split: str
     real_count: int
@@ -64,7 +65,7 @@ def differences(a: Mapping[str, Any], b: Mapping[str, Any]) -> list[str]:
 
 def _spread(protocol: Mapping[str, Any]) -> dict[str, Any]:
     """The settings of each score as an entry of its own, `scores.kid`."""
-    facts = dict(plain(protocol))
+    facts: dict[str, Any] = {"arithmetic": "float32"} | dict(plain(protocol))  # which is not in those of older runs
     scores = facts.pop("scores", {})
     return facts | {f"{SCORES}{name}": settings for name, settings in scores.items()}
 

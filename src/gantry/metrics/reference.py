@@ -94,6 +94,7 @@ def _read_set(reference: Reference, reader: Reader, cache: Path | None) -> Colle
         "real_digest": reference.digest,
         "real_count": reference.count,
         "keep_features": reader.keep_features,
+        "arithmetic": reader.arithmetic,
         "torch": torch.__version__,
     }
 

@@ -18,7 +18,7 @@ from safetensors.torch import load
 from torch import Tensor, nn
 
 from gantry.metrics.features import Features
-from gantry.metrics.precision import full_precision
+from gantry.metrics.precision import arithmetic
 from gantry.metrics.prepare import standardised
 
 WEIGHTS = resources.files("gantry.metrics").joinpath("weights")
@@ -81,8 +81,8 @@ class SmallNet(nn.Module):
     @torch.no_grad()
     def forward(self, images: Tensor) -> Features:
         """images uint8 [N, 1 or 3, H, W] -> features [N, dim], probabilities [N, num_classes]."""
-        with full_precision(images.device):
-            features = self.features(self.prepare(images))
+        with arithmetic(images.device):
+            features = self.features(self.prepare(images)).float()
         # a sum of products, not a matrix product: those may have been set to TF32
         logits = (features.unsqueeze(1) * self.head.weight).sum(2) + self.head.bias
         return Features(features, logits.softmax(1))

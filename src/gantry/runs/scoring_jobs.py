@@ -56,9 +56,8 @@ def asked_for(cfg: DictConfig) -> Evaluation:
     evaluation: Evaluation = build(cfg.metrics)
     full = evaluation.full
     seed = full.seed if cfg.seed is None else cfg.seed
-    return replace(
-        full, seed=seed, reference=cfg.reference or full.reference, batchnorm=cfg.batchnorm or full.batchnorm
-    )
+    said = {key: cfg[key] for key in ("reference", "batchnorm", "arithmetic") if cfg[key] is not None}
+    return replace(full, seed=seed, **said)
 
 
 def number(cfg: DictConfig, files: SampleFiles | None, evaluation: Evaluation) -> int:
