@@ -1,0 +1,164 @@
+"""An evaluation by its parts, and what evaluations take of the default run."""
+
+import tempfile
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from statistics import median
+from typing import Any
+from unittest.mock import patch
+
+import torch
+from metric_cases import CASES, FIDELITY, OURS, Size
+from torch import Tensor, nn
+from torch_fidelity.feature_extractor_inceptionv3 import FeatureExtractorInceptionV3
+
+from gantry.metrics.inception import Inception
+from gantry.metrics.small_net import load_small_net
+from gantry.nets.dcgan import Generator
+from gantry.runs.summary import read_summary
+from gantry.training.drawing import images_of
+from speed.clock import in_turns, ratio
+from speed.page import table
+from speed.runs import Options, composed, trainer
+
+HEADER = ("part", "images", "images/s", "baseline", "baseline, images/s", "baseline / Gantry, seconds")
+RUN = ("part of the default run", "seconds", "share")
+BATCH = 250
+Work = Callable[[], object]
+
+
+def measure(options: Options) -> str:
+    """Two tables."""
+    rows = [sampling(options), small_net(options), inception(options), statistics(options)]
+    return table(HEADER, rows) + f"\n\n{distance(options)}\n\n" + table(RUN, default_run(options))
+
+
+def row(part: str, images: int, works: dict[str, Work], baseline: str, options: Options) -> list[str]:
+    """Ours against a baseline, in turns."""
+    times = in_turns(works, options.size(3, 1), options.device)
+    mine, theirs = times.values()
+    rates = [f"{images / median(values):,.0f}" for values in (mine, theirs)]
+    return [part, f"{images:,}", rates[0], baseline, rates[1], ratio(theirs, mine)]
+
+
+def sampling(options: Options) -> list[str]:
+    """Samples of DCGAN's generator at 32x32, as evaluations draw them."""
+    n = options.size(1000 if options.device.type == "cpu" else 50_000, 20)
+    G = Generator((3, 32, 32), 128, width=options.size(64, 4), max_width=512).eval().to(options.device)
+    G.to(memory_format=torch.channels_last)
+    images = images_of(G, 0, options.device)
+
+    def plain() -> None:
+        with torch.inference_mode():
+            for start in range(0, n, BATCH):
+                G(torch.randn(min(BATCH, n - start), 128, device=options.device), None)
+
+    works: dict[str, Work] = {"ours": lambda: batches(images, n), "plain": plain}
+    return row("samples of `dcgan` at 32x32", n, works, "G alone", options)
+
+
+def batches(work: Callable[[int, int], object], n: int, size: int = BATCH) -> None:
+    for start in range(0, n, size):
+        work(start, min(start + size, n))
+
+
+def pictures(n: int, device: torch.device) -> Tensor:
+    return torch.randint(256, (n, 3, 32, 32), dtype=torch.uint8).to(device)
+
+
+def small_net(options: Options) -> list[str]:
+    """The small network's features; the baseline is the net alone, on floats that are ready."""
+    n = options.size(2000 if options.device.type == "cpu" else 50_000, 20)
+    net, x = load_small_net("cifar10").to(options.device), pictures(n, options.device)
+    ready = net.prepare(x)
+
+    def plain() -> None:
+        with torch.inference_mode():
+            batches(lambda start, stop: net.features(ready[start:stop]), n)
+
+    works: dict[str, Work] = {"ours": lambda: batches(lambda start, stop: net(x[start:stop]), n), "plain": plain}
+    return row("features of the small network", n, works, "the net alone", options)
+
+
+@contextmanager
+def without_weights() -> Iterator[None]:
+    """Inception-v3 as it is before weights are read: random ones cost the same."""
+    with (
+        patch.object(FeatureExtractorInceptionV3, "load_state_dict", lambda *_: None),
+        patch.object(torch, "load", lambda *_, **__: {}),
+    ):
+        yield
+
+
+class Untrained(Inception):
+    """The extractor with random weights."""
+
+    def __init__(self) -> None:
+        nn.Module.__init__(self)
+        with without_weights():
+            self.net = FeatureExtractorInceptionV3("untrained", ["2048"], "none")
+        self.eval().requires_grad_(False)
+
+
+def inception(options: Options) -> list[str]:
+    """Features of Inception-v3; the baseline is torch-fidelity's own extractor, which Gantry's is built on."""
+    n, size = options.size(500 if options.device.type == "cpu" else 10_000, 2), 100
+    ours, x = Untrained().to(options.device), pictures(n, options.device)
+    with without_weights():
+        theirs = FeatureExtractorInceptionV3("theirs", ["2048", "logits_unbiased"], "none").to(options.device)
+
+    def plain() -> None:
+        with torch.inference_mode():
+            batches(lambda start, stop: theirs(x[start:stop]), n, size)
+
+    works: dict[str, Work] = {"ours": lambda: batches(lambda i, j: ours(x[i:j]), n, size), "theirs": plain}
+    return row("features of Inception-v3, random weights", n, works, "torch-fidelity", options)
+
+
+def size_of(options: Options) -> Size:
+    return Size(options.size(5000, 40), options.size(2048, 16), 1008, 1, 20)
+
+
+def statistics(options: Options) -> list[str]:
+    """Mean and covariance of 2,048 features on the CPU."""
+    size, parts = size_of(options), CASES["FID, statistics of a set"]
+    works = {who: parts[who](size) for who in (OURS, FIDELITY)}
+    return row(f"statistics of {size.features:,} features", size.samples, works, FIDELITY, options)
+
+
+def distance(options: Options) -> str:
+    """The Frechet distance of two statistics, a matter of their size alone."""
+    size, parts = size_of(options), CASES["FID, distance"]
+    times = in_turns({who: parts[who](size) for who in (OURS, FIDELITY)}, options.size(3, 1), torch.device("cpu"))
+    said = ", ".join(f"{who} {median(values):.2f} s" for who, values in times.items())
+    return f"Frechet distance of two statistics of {size.features:,} features: {said}."
+
+
+def default_run(options: Options) -> list[list[str]]:
+    """Seconds within the callbacks of `src/train.py` that evaluate, real images read anew, and of the whole run."""
+    from gantry.callbacks.evaluate import Evaluate
+    from gantry.callbacks.report import Report
+    from gantry.runs.train import train
+
+    spent = {"evaluations": 0.0, "report at the end": 0.0}
+
+    def timed(name: str, method: Callable[..., Any]) -> Callable[..., Any]:
+        def wrapper(*args: Any) -> None:
+            started = time.perf_counter()
+            method(*args)
+            spent[name] += time.perf_counter() - started
+
+        return wrapper
+
+    toy = ["turns=4", "metrics.num_samples=20", "metrics.report.num_samples=20"] if options.toy else []
+    with (
+        tempfile.TemporaryDirectory() as folder,
+        patch.object(Evaluate, "evaluate", timed("evaluations", Evaluate.evaluate)),
+        patch.object(Report, "on_train_end", timed("report at the end", Report.on_train_end)),
+    ):
+        words = [trainer(options), "logger=csv", f"run.dir={folder}/run", f"metrics.cache={folder}/cache"]
+        train(composed([*words, *toy, *options.words]))
+        whole = float(read_summary(Path(folder) / "run")["seconds"])
+    return [[name, f"{s:.1f}", f"{s / whole:.1%}"] for name, s in (spent | {"all of it": whole}).items()]
