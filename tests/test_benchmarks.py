@@ -125,4 +125,4 @@ def test_every_part_fills_its_block(part: str, tmp_path: Path) -> None:
     rows = [line for line in block(page.read_text(), part, "cpu").splitlines() if line.startswith("| ")]
     assert len(rows) >= 3
     assert all(row.count("|") >= 3 for row in rows)
-    assert block(page.read_text(), part, "cpu") in done.stdout + "\n"
+    assert block(page.read_text(), part, "cpu") in done.stdout

@@ -2,8 +2,7 @@
 
 import tempfile
 import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from pathlib import Path
 from statistics import median
 from typing import Any
@@ -82,14 +81,17 @@ def small_net(options: Options) -> list[str]:
     return row("features of the small network", n, works, "the net alone", options)
 
 
-@contextmanager
-def without_weights() -> Iterator[None]:
-    """Inception-v3 as it is before weights are read: random ones cost the same."""
+def untrained(outputs: list[str]) -> FeatureExtractorInceptionV3:
+    """torch-fidelity's Inception-v3 with random weights, under which signals neither die nor grow."""
     with (
         patch.object(FeatureExtractorInceptionV3, "load_state_dict", lambda *_: None),
         patch.object(torch, "load", lambda *_, **__: {}),
     ):
-        yield
+        net = FeatureExtractorInceptionV3("untrained", outputs, "none")
+    for module in net.modules():
+        if isinstance(module, nn.Conv2d):
+            nn.init.kaiming_normal_(module.weight)
+    return net
 
 
 class Untrained(Inception):
@@ -97,8 +99,7 @@ class Untrained(Inception):
 
     def __init__(self) -> None:
         nn.Module.__init__(self)
-        with without_weights():
-            self.net = FeatureExtractorInceptionV3("untrained", ["2048"], "none")
+        self.net = untrained(["2048"])
         self.eval().requires_grad_(False)
 
 
@@ -106,8 +107,7 @@ def inception(options: Options) -> list[str]:
     """Features of Inception-v3; the baseline is torch-fidelity's own extractor, which Gantry's is built on."""
     n, size = options.size(500 if options.device.type == "cpu" else 10_000, 2), 100
     ours, x = Untrained().to(options.device), pictures(n, options.device)
-    with without_weights():
-        theirs = FeatureExtractorInceptionV3("theirs", ["2048", "logits_unbiased"], "none").to(options.device)
+    theirs = untrained(["2048", "logits_unbiased"]).to(options.device)
 
     def plain() -> None:
         with torch.inference_mode():

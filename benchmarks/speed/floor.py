@@ -13,6 +13,7 @@ from speed.runs import Options
 from speed.turn import races
 
 CEILINGS = ("ceiling", "reached")
+ROUNDS = 5
 HEADER = ("net", "GFLOP a turn", "at the ceiling", "GB a turn", "at the ceiling", "measured", "share of the products")
 
 
@@ -30,13 +31,13 @@ def measure(options: Options) -> str:
 
 def ceilings(options: Options) -> tuple[float, float, float]:
     """Operations per second in float32 and in bfloat16, and bytes per second of a copy: the best of the rounds."""
-    n = options.size(1536, 64) if options.device.type == "cpu" else 8192
+    n = options.size(1024, 64) if options.device.type == "cpu" else 8192
     works = {
         "float32": products(n, torch.float32, options.device),
         "bfloat16": products(n, torch.bfloat16, options.device),
         "copy": copies(options.size(1 << 28, 1 << 16), options.device),
     }
-    times = in_turns({name: work for name, (work, _) in works.items()}, options.rounds, options.device)
+    times = in_turns({name: work for name, (work, _) in works.items()}, ROUNDS, options.device)
     float32, bfloat16, copied = (size / min(times[name]) for name, (_, size) in works.items())
     return float32, bfloat16, copied
 

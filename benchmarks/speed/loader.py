@@ -74,11 +74,12 @@ def in_memory(name: str, shape: tuple[int, ...], options: Options) -> list[str]:
 
 def from_files(workers: int, options: Options) -> list[str]:
     """PNG files of 3x64x64 that are decoded by workers and reduced to 3x32x32 while they are wanted."""
-    count, n = options.size(2000, 130), options.size(10, 1)
+    count, n = options.size(2000, 130), options.size(40, 1)
     with tempfile.TemporaryDirectory() as folder:
         write_images(Path(folder) / "class", count)
         split = Folder(folder, (3, 32, 32), test_share=0, min_images=1, memory_limit=0, workers=workers).load().train
-        theirs = endless(DataLoader(image_folder(folder), BATCH, shuffle=True, drop_last=True, num_workers=workers))
+        loader = {"shuffle": True, "drop_last": True, "num_workers": workers, "persistent_workers": True}
+        theirs = endless(DataLoader(image_folder(folder), BATCH, **loader))
         mine = ours(split, options)
         row = raced(
             f"PNG files, {workers} workers", {"ours": taking(mine, n), "theirs": taking(theirs, n)}, n * BATCH, options
@@ -89,8 +90,10 @@ def from_files(workers: int, options: Options) -> list[str]:
 
 def image_folder(root: str) -> Dataset:
     """torchvision's, with the same transformation."""
-    steps = [v2.ToImage(), v2.Resize(32, interpolation=v2.InterpolationMode.BICUBIC), v2.RandomHorizontalFlip()]
-    return ImageFolder(root, v2.Compose([*steps, v2.ToDtype(torch.float32, scale=True), v2.Normalize([0.5], [0.5])]))
+    steps = [v2.Resize(32, interpolation=v2.InterpolationMode.LANCZOS), v2.RandomHorizontalFlip()]
+    return ImageFolder(
+        root, v2.Compose([*steps, v2.ToImage(), v2.ToDtype(torch.float32, scale=True), v2.Normalize([0.5], [0.5])])
+    )
 
 
 def write_images(folder: Path, count: int) -> None:

@@ -8,9 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from lightning import Callback, Trainer
 
-from gantry.training.gan import GAN
 from speed.page import table
 from speed.plain import Loop, Recipe
 from speed.runs import MLP_RING, QUIET, Options, composed, trainer
@@ -23,19 +21,6 @@ def peak() -> float:
     """The most memory that this process has held so far, in MB; unlike ru_maxrss, nothing of its parent's."""
     lines = Path("/proc/self/status").read_text().splitlines()
     return next(int(line.split()[1]) for line in lines if line.startswith("VmHWM")) / 1024
-
-
-class Watch(Callback):
-    """Writes the peak at each of the shares of the budget to `path`."""
-
-    def __init__(self, path: str) -> None:
-        self.path, self.seen = Path(path), dict[int, float]()
-
-    def on_train_batch_end(self, trainer: Trainer, gan: GAN, *_: Any) -> None:  # type: ignore[override]  # noqa: ARG002
-        note(self.seen, gan.turn, gan.turns)
-
-    def on_train_end(self, trainer: Trainer, gan: GAN) -> None:  # type: ignore[override]  # noqa: ARG002
-        self.path.write_text(json.dumps(list(self.seen.values())))
 
 
 def note(seen: dict[int, float], turn: int, turns: int) -> None:
@@ -56,7 +41,7 @@ def of_gantry(options: Options, turns: int) -> tuple[list[float], str]:
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "peaks.json"
         words = [*MLP_RING.words, *QUIET, f"turns={turns}", f"run.dir={folder}/run", trainer(options), *options.words]
-        train(composed([*words, "+callbacks.watch._target_=speed.memory.Watch", f"+callbacks.watch.path={path}"]))
+        train(composed([*words, "+callbacks.watch._target_=speed.watch.Watch", f"+callbacks.watch.path={path}"]))
         return json.loads(path.read_text()), on_gpu(options.device)
 
 

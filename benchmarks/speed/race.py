@@ -37,7 +37,7 @@ class Race(Callback):
         self.next_pause = self.warm - 1
         data = trainer.datamodule.data.train  # type: ignore[attr-defined]
         group = trainer.optimizers[0].param_groups[0]
-        adam = {name: group[name] for name in ("betas", "eps")} | {"lr": group["initial_lr"]}
+        adam = {name: group[name] for name in ("betas", "eps")} | {"lr": float(group["initial_lr"])}
         recipe = Recipe(self.loss, gan.loss.n_critic, gan.batch_size, adam)
         x, c = data.x.to(gan.device), data.c.to(gan.device)
         for name, form in {PLAIN: torch.contiguous_format, TUNED: torch.preserve_format}.items():
