@@ -156,7 +156,7 @@ def default_run(options: Options) -> list[list[str]]:
     with (
         tempfile.TemporaryDirectory() as folder,
         patch.object(Evaluate, "evaluate", timed("evaluations", Evaluate.evaluate)),
-        patch.object(Report, "on_train_end", timed("report at the end", Report.on_train_end)),
+        patch.object(Report, "on_fit_end", timed("report at the end", Report.on_fit_end)),
     ):
         words = [trainer(options), "logger=csv", f"run.dir={folder}/run", f"metrics.cache={folder}/cache"]
         train(composed([*words, *toy, *options.words]))
