@@ -69,7 +69,7 @@ def pictures(n: int, device: torch.device) -> Tensor:
 
 def small_net(options: Options) -> list[str]:
     """The small network's features; the baseline is the net alone, on floats that are ready."""
-    n = options.size(2000 if options.device.type == "cpu" else 50_000, 20)
+    n = options.size(1000 if options.device.type == "cpu" else 50_000, 20)
     net, x = load_small_net("cifar10").to(options.device), pictures(n, options.device)
     ready = net.prepare(x)
 
@@ -105,7 +105,7 @@ class Untrained(Inception):
 
 def inception(options: Options) -> list[str]:
     """Features of Inception-v3; the baseline is torch-fidelity's own extractor, which Gantry's is built on."""
-    n, size = options.size(500 if options.device.type == "cpu" else 10_000, 2), 100
+    n, size = options.size(100 if options.device.type == "cpu" else 10_000, 2), 100
     ours, x = Untrained().to(options.device), pictures(n, options.device)
     theirs = untrained(["2048", "logits_unbiased"]).to(options.device)
 

@@ -14,7 +14,7 @@ from speed.turn import races
 
 CEILINGS = ("ceiling", "reached")
 ROUNDS = 5
-HEADER = ("net", "GFLOP a turn", "at the ceiling", "GB a turn", "at the ceiling", "measured", "share of the products")
+HEADER = ("net", "GFLOP a turn", "at the ceiling", "GB a turn", "at the ceiling", "measured", "share reached")
 
 
 def measure(options: Options) -> str:
