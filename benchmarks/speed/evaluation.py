@@ -13,18 +13,17 @@ from metric_cases import CASES, FIDELITY, OURS, Size
 from torch import Tensor, nn
 from torch_fidelity.feature_extractor_inceptionv3 import FeatureExtractorInceptionV3
 
-from gantry.metrics.inception import Inception
-from gantry.metrics.small_net import load_small_net
+from gantry.metrics.evaluation import Evaluation
 from gantry.nets.dcgan import Generator
+from gantry.runs.build import build
 from gantry.runs.summary import read_summary
 from gantry.training.drawing import images_of
 from speed.clock import in_turns, ratio
 from speed.page import table
-from speed.runs import Options, composed, trainer
+from speed.runs import Options, composed, noise, trainer
 
 HEADER = ("part", "images", "images/s", "baseline", "baseline, images/s", "baseline / Gantry, seconds")
 RUN = ("part of the default run", "seconds", "share")
-BATCH = 250
 Work = Callable[[], object]
 
 
@@ -42,25 +41,30 @@ def row(part: str, images: int, works: dict[str, Work], baseline: str, options: 
     return [part, f"{images:,}", rates[0], baseline, rates[1], ratio(theirs, mine)]
 
 
+def evaluation(options: Options, *words: str) -> Evaluation:
+    """As configured, for images of 3x32x32."""
+    chosen = [trainer(options), *noise(3, 32), "data.small_net=cifar10", *words, *options.words]
+    return build(composed(chosen).metrics)
+
+
+def batches(work: Callable[[int, int], object], n: int, size: int) -> None:
+    for start in range(0, n, size):
+        work(start, min(start + size, n))
+
+
 def sampling(options: Options) -> list[str]:
     """Samples of DCGAN's generator at 32x32, as evaluations draw them."""
-    n = options.size(1000 if options.device.type == "cpu" else 50_000, 20)
+    n, size = options.size(1000 if options.device.type == "cpu" else 50_000, 20), evaluation(options).batch_size
     G = Generator((3, 32, 32), 128, width=options.size(64, 4), max_width=512).eval().to(options.device)
     G.to(memory_format=torch.channels_last)
     images = images_of(G, 0, options.device)
 
-    def plain() -> None:
+    def plain(start: int, stop: int) -> None:
         with torch.inference_mode():
-            for start in range(0, n, BATCH):
-                G(torch.randn(min(BATCH, n - start), 128, device=options.device), None)
+            G(torch.randn(stop - start, 128, device=options.device), None)
 
-    works: dict[str, Work] = {"ours": lambda: batches(images, n), "plain": plain}
+    works: dict[str, Work] = {"ours": lambda: batches(images, n, size), "plain": lambda: batches(plain, n, size)}
     return row("samples of `dcgan` at 32x32", n, works, "G alone", options)
-
-
-def batches(work: Callable[[int, int], object], n: int, size: int = BATCH) -> None:
-    for start in range(0, n, size):
-        work(start, min(start + size, n))
 
 
 def pictures(n: int, device: torch.device) -> Tensor:
@@ -69,51 +73,53 @@ def pictures(n: int, device: torch.device) -> Tensor:
 
 def small_net(options: Options) -> list[str]:
     """The small network's features; the baseline is the net alone, on floats that are ready."""
-    n = options.size(1000 if options.device.type == "cpu" else 50_000, 20)
-    net, x = load_small_net("cifar10").to(options.device), pictures(n, options.device)
+    n, ours = options.size(1000 if options.device.type == "cpu" else 50_000, 20), evaluation(options)
+    net: Any = ours.features.to(options.device)
+    x = pictures(n, options.device)
     ready = net.prepare(x)
 
-    def plain() -> None:
+    def plain(start: int, stop: int) -> None:
         with torch.inference_mode():
-            batches(lambda start, stop: net.features(ready[start:stop]), n)
+            net.features(ready[start:stop])
 
-    works: dict[str, Work] = {"ours": lambda: batches(lambda start, stop: net(x[start:stop]), n), "plain": plain}
+    works: dict[str, Work] = {
+        "ours": lambda: batches(lambda start, stop: net(x[start:stop]), n, ours.batch_size),
+        "plain": lambda: batches(plain, n, ours.batch_size),
+    }
     return row("features of the small network", n, works, "the net alone", options)
 
 
-def untrained(outputs: list[str]) -> FeatureExtractorInceptionV3:
-    """torch-fidelity's Inception-v3 with random weights, under which signals neither die nor grow."""
+def untrained(path: Path) -> None:
+    """Write random weights for Inception-v3, under which signals neither die nor grow."""
     with (
         patch.object(FeatureExtractorInceptionV3, "load_state_dict", lambda *_: None),
         patch.object(torch, "load", lambda *_, **__: {}),
     ):
-        net = FeatureExtractorInceptionV3("untrained", outputs, "none")
+        net = FeatureExtractorInceptionV3("untrained", ["2048"], "none")
     for module in net.modules():
         if isinstance(module, nn.Conv2d):
             nn.init.kaiming_normal_(module.weight)
-    return net
-
-
-class Untrained(Inception):
-    """The extractor with random weights."""
-
-    def __init__(self) -> None:
-        nn.Module.__init__(self)
-        self.net = untrained(["2048"])
-        self.eval().requires_grad_(False)
+    torch.save(net.state_dict(), path)
 
 
 def inception(options: Options) -> list[str]:
     """Features of Inception-v3; the baseline is torch-fidelity's own extractor, which Gantry's is built on."""
-    n, size = options.size(100 if options.device.type == "cpu" else 10_000, 2), 100
-    ours, x = Untrained().to(options.device), pictures(n, options.device)
-    theirs = untrained(["2048", "logits_unbiased"]).to(options.device)
+    n = options.size(100 if options.device.type == "cpu" else 10_000, 2)
+    with tempfile.TemporaryDirectory() as folder:
+        untrained(path := Path(folder) / "untrained.pth")
+        ours = evaluation(options, "metrics=inception", f"metrics.weights={path}")
+        net = ours.features.to(options.device)
+        theirs = FeatureExtractorInceptionV3("theirs", ["2048", "logits_unbiased"], str(path)).to(options.device)
+    x = pictures(n, options.device)
 
-    def plain() -> None:
+    def plain(start: int, stop: int) -> None:
         with torch.inference_mode():
-            batches(lambda start, stop: theirs(x[start:stop]), n, size)
+            theirs(x[start:stop])
 
-    works: dict[str, Work] = {"ours": lambda: batches(lambda i, j: ours(x[i:j]), n, size), "theirs": plain}
+    works: dict[str, Work] = {
+        "ours": lambda: batches(lambda start, stop: net(x[start:stop]), n, ours.batch_size),
+        "theirs": lambda: batches(plain, n, ours.batch_size),
+    }
     return row("features of Inception-v3, random weights", n, works, "torch-fidelity", options)
 
 
