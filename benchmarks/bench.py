@@ -20,14 +20,15 @@ PATHS = [str(ROOT / "src"), str(ROOT / "benchmarks")]
 sys.path[:0] = PATHS
 os.environ["PYTHONPATH"] = os.pathsep.join(PATHS)  # of further processes, too
 PARTS = ("turn", "floor", "loader", "evaluation", "memory", "scaling", "start")
+ROUNDS, SECONDS = 20, 0.3
 
 
 def arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("parts", nargs="*", metavar="PART", help=f"some of {', '.join(PARTS)}; default: all")
     parser.add_argument("--device", choices=("cpu", "cuda"), default="cpu")
-    parser.add_argument("--rounds", type=int, default=20, help="of each race, the most")
-    parser.add_argument("--seconds", type=float, default=0.3, help="of each stretch in a race")
+    parser.add_argument("--rounds", type=int, default=ROUNDS, help="of each race, the most")
+    parser.add_argument("--seconds", type=float, default=SECONDS, help="of each stretch in a race")
     parser.add_argument("--toy", action="store_true", help="sizes that test the program and measure nothing")
     parser.add_argument("--set", nargs="+", default=[], metavar="WORD", help="more overrides for Gantry")
     parser.add_argument("--write", action="store_true", help="put the tables into the page")
@@ -62,7 +63,8 @@ def main() -> None:
 
 def said(args: argparse.Namespace) -> list[str]:
     """What else decides the numbers, as it would be typed."""
-    words = [f"--device {args.device}"] if args.device != "cpu" else []
+    plain = {"device": "cpu", "rounds": ROUNDS, "seconds": SECONDS}
+    words = [f"--{name} {getattr(args, name)}" for name, value in plain.items() if getattr(args, name) != value]
     return [*words, *(["--set", *args.set] if args.set else [])]
 
 
