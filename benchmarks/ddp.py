@@ -66,8 +66,8 @@ def train() -> None:
     main()
 
 
-def milliseconds(overrides: list[str], hooks: bool) -> float:
-    """The median time of a turn, the first third left out."""
+def milliseconds(overrides: list[str], hooks: bool, trainer: str = "ddp_cpu", threads: int = 1) -> float:
+    """The median time of a turn, the first third left out; `threads` are those of each process."""
     quiet = [
         "logger=csv",
         "callbacks.samples=null",
@@ -80,9 +80,9 @@ def milliseconds(overrides: list[str], hooks: bool) -> float:
         "+trainer.strategy.find_unused_parameters=true",
     ]
     with tempfile.TemporaryDirectory() as folder:
-        words = ["trainer=ddp_cpu", f"turns={TURNS}", *overrides, *quiet, f"run.dir={folder}/run"]
+        words = [f"trainer={trainer}", f"turns={TURNS}", *overrides, *quiet, f"run.dir={folder}/run"]
         words += lightnings if hooks else []
-        environment = os.environ | {"OMP_NUM_THREADS": "1", HOOKS: "1" if hooks else ""}
+        environment = os.environ | {"OMP_NUM_THREADS": str(threads), HOOKS: "1" if hooks else ""}
         subprocess.run([sys.executable, __file__, *words], check=True, stderr=subprocess.DEVNULL, env=environment)
         return time_of_turn(Path(folder) / "run")
 

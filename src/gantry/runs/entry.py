@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any, NoReturn
 
 import hydra
+from hydra.core.config_store import ConfigStore
 from hydra.core.hydra_config import HydraConfig
 from hydra.errors import HydraException
 from hydra.types import RunMode
@@ -31,6 +32,7 @@ def entry(config_name: str) -> Callable[[Task], Callable[[], None]]:
         def main() -> None:
             os.environ.setdefault("HYDRA_FULL_ERROR", "1")  # errors come here whole; bugs keep their traceback
             resolvers.register()
+            share_schemas()
             try:
                 with mistakes():
                     ranks.adopt_srun()
@@ -144,6 +146,14 @@ def check_start(cfg: DictConfig) -> None:
     elif not goes_on(cfg):
         check_new(folder)
     check_alone(folder)
+
+
+def share_schemas() -> None:
+    """Let Hydra look up its own schemas where they are; else it copies them all for each group that `--help` lists.
+
+    What it takes from there it copies anyway.
+    """
+    ConfigStore.__deepcopy__ = lambda self, memo: self  # type: ignore[attr-defined]  # noqa: ARG005
 
 
 def share_source() -> None:

@@ -1,0 +1,51 @@
+"""What share of the machine's own ceilings a turn reaches."""
+
+from statistics import median
+from typing import Any
+
+import torch
+
+from speed.clock import in_turns
+from speed.counting import copies, products
+from speed.page import table
+from speed.race import GANTRY
+from speed.runs import Options
+from speed.turn import races
+
+CEILINGS = ("ceiling", "reached")
+ROUNDS = 5
+HEADER = ("net", "GFLOP a turn", "at the ceiling", "GB a turn", "at the ceiling", "measured", "share reached")
+
+
+def measure(options: Options) -> str:
+    """Two tables: the ceilings, and the turns beneath them."""
+    flops, low, copied = ceilings(options)
+    said = [
+        ("product of float32 matrices (on a GPU as TF32)", f"{flops / 1e9:,.0f} GFLOP/s"),
+        ("product of bfloat16 matrices", f"{low / 1e9:,.0f} GFLOP/s"),
+        ("copy", f"{copied / 1e9:,.1f} GB/s read and written"),
+    ]
+    rows = [row(name, result, flops, copied) for name, result in races(options).items()]
+    return table(CEILINGS, said) + "\n\n" + table(HEADER, rows)
+
+
+def ceilings(options: Options) -> tuple[float, float, float]:
+    """Operations per second in float32 and in bfloat16, and bytes per second of a copy: the best of the rounds."""
+    torch.backends.cuda.matmul.fp32_precision = "tf32"  # as trainer=gpu does
+    n = options.size(1024, 64) if options.device.type == "cpu" else 8192
+    works = {
+        "float32": products(n, torch.float32, options.device),
+        "bfloat16": products(n, torch.bfloat16, options.device),
+        "copy": copies(options.size(1 << 28, 1 << 16), options.device),
+    }
+    times = in_turns({name: work for name, (work, _) in works.items()}, ROUNDS, options.device)
+    float32, bfloat16, copied = (size / min(times[name]) for name, (_, size) in works.items())
+    return float32, bfloat16, copied
+
+
+def row(name: str, result: dict[str, Any], flops: float, copied: float) -> list[str]:
+    """What the turn would take if it were products alone, or traffic alone, beside what it takes."""
+    products_ms, traffic_ms = 1000 * result["flops"] / flops, 1000 * result["bytes"] / copied
+    ms = 1000 * median(result["times"][GANTRY])
+    counts = [f"{result['flops'] / 1e9:,.3g}", f"{products_ms:,.3g} ms", f"{result['bytes'] / 1e9:,.3g}"]
+    return [name, *counts, f"{traffic_ms:,.3g} ms", f"{ms:,.3g} ms", f"{products_ms / ms:.0%}"]

@@ -1,0 +1,76 @@
+"""Gantry against plain loops, stretch by stretch in one process, so that the noise of the machine strikes all alike."""
+
+import copy
+import json
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import torch
+from lightning import Callback, Trainer
+
+from gantry.training.gan import GAN
+from speed.clock import now, seconds
+from speed.counting import cost
+from speed.plain import Loop, Recipe
+
+GANTRY, PLAIN, TUNED = "Gantry", "plain", "tuned"
+WARM = {"cpu": 2, "cuda": 30}  # turns of each before the race; the last of them says how many a stretch is
+
+
+class Race(Callback):
+    """After each stretch of turns training pauses while loops with the same nets do as many; ends after `rounds`.
+
+    A stretch takes about `seconds`. Placed last, so that all that Lightning and the callbacks do in a turn is counted.
+    `path` gets {"times": {who: [seconds of a turn]}, ...} as JSON. `loss` is a name of `plain.LOSSES`.
+    """
+
+    def __init__(self, path: str, loss: str, rounds: int, seconds: float) -> None:
+        self.path, self.loss, self.rounds, self.seconds = Path(path), loss, rounds, seconds
+        self.loops: dict[str, Loop] = {}
+        self.times: dict[str, list[float]] = {}
+        self.length, self.resumed = 1, 0.0
+        self.warm = self.next_pause = 0  # turns of each that are not raced
+
+    def on_train_start(self, trainer: Trainer, gan: GAN) -> None:  # type: ignore[override]
+        self.warm = WARM[gan.device.type]
+        self.next_pause = self.warm - 1
+        data = trainer.datamodule.data.train  # type: ignore[attr-defined]
+        group = trainer.optimizers[0].param_groups[0]
+        adam = {name: group[name] for name in ("betas", "eps")} | {"lr": float(group["initial_lr"])}
+        recipe = Recipe(self.loss, gan.loss.n_critic, gan.batch_size, adam)
+        x, c = data.x.to(gan.device), data.c.to(gan.device)
+        for name, form in {PLAIN: torch.contiguous_format, TUNED: torch.preserve_format}.items():
+            G, D = copy.deepcopy(gan.G).to(memory_format=form), copy.deepcopy(gan.D).to(memory_format=form)
+            self.loops[name] = Loop(G, D, x, c, recipe, tuned=name == TUNED)
+            self.loops[name].turns(self.warm - 1)  # and a stretch of one turn that does not count
+        self.times = {name: [] for name in (GANTRY, *self.loops)}
+
+    def on_train_batch_end(self, trainer: Trainer, gan: GAN, *_: Any) -> None:  # type: ignore[override]
+        if gan.turn < self.next_pause:
+            return
+        if gan.turn >= self.warm:
+            self.note(GANTRY, now(gan.device) - self.resumed)
+            for name, loop in self.loops.items():
+                self.note(name, seconds(partial(loop.turns, self.length), gan.device))
+        if gan.turn == self.warm:
+            self.settle()
+        if len(self.times[GANTRY]) == self.rounds:
+            self.finish(trainer, gan)
+        self.next_pause = gan.turn + self.length
+        self.resumed = now(gan.device)
+
+    def note(self, name: str, spent: float) -> None:
+        self.times[name].append(spent / self.length)
+
+    def settle(self) -> None:
+        """Choose the length of a stretch and forget what was measured to know it."""
+        self.length = max(1, round(self.seconds / max(self.times[GANTRY])))
+        self.times = {name: [] for name in self.times}
+
+    def finish(self, trainer: Trainer, gan: GAN) -> None:
+        """Write what was measured and end the run."""
+        counted = cost(self.loops[PLAIN].turn)
+        facts = {"images": round(1000 * gan.kimg_of_turn), "batch": gan.batch_size, "shape": gan.G.shape}
+        self.path.write_text(json.dumps({"times": self.times, **facts, **vars(counted)}))
+        trainer.should_stop = True

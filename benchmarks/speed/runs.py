@@ -1,0 +1,105 @@
+"""Runs of `src/train.py` within this process, and the experiments that are raced."""
+
+import json
+import tempfile
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import hydra
+import torch
+from hydra.core.hydra_config import HydraConfig
+from omegaconf import DictConfig, open_dict
+
+from gantry.runs import resolvers
+from gantry.runs.shorthand import CONFIGS, spell_out
+from gantry.runs.validate import validate
+
+LEFT_OUT = ("evaluate", "critic_gap", "samples", "export", "report", "checkpoints", "curves")
+QUIET = ["logger=csv", "metrics=none", *(f"callbacks.{name}=null" for name in LEFT_OUT)]
+TRAINERS = {"cpu": "cpu", "cuda": "gpu"}
+
+
+@dataclass(frozen=True)
+class Options:
+    """What the command was told: rounds of a race, seconds of a stretch, more overrides for Gantry."""
+
+    device: torch.device
+    rounds: int = 20
+    seconds: float = 0.3
+    toy: bool = False
+    words: tuple[str, ...] = ()
+
+    def size(self, full: int, toy: int) -> int:
+        """A number that is small in a test."""
+        return toy if self.toy else full
+
+
+def noise(channels: int, side: int) -> list[str]:
+    """Images of noise as the data."""
+    source = ["data.source._target_=speed.stand_in.Noise", "+data.source.shape=${data.shape}"]
+    return ["data=digits", f"data.shape=[{channels},{side},{side}]", "data.num_classes=0", *source]
+
+
+@dataclass(frozen=True)
+class Case:
+    """An experiment to race: overrides, and the loss by the name of the plain loop's.
+
+    `every`: turns between two rows of metrics.csv, as in the experiment at its usual budget; `rounds` the most rounds.
+    """
+
+    words: tuple[str, ...]
+    loss: str = "nonsaturating"
+    every: int = 6
+    rounds: int = 100
+
+
+SMALL = ("model=dcgan_small", "model.conditional=false", *noise(3, 32))
+MLP_RING = Case(("experiment=ring",), every=12)
+
+
+def cases(options: Options) -> dict[str, Case]:
+    """The experiments; on a CPU those of 32x32 do less in a turn than published, or it takes half a minute."""
+    batch, n_critic = (8, 1) if options.device.type == "cpu" else (64, 2)
+    sngan = ("model=sngan", "loss=hinge", *noise(3, 32), f"data.batch_size={batch}")
+    dcgan = ("model=dcgan", *noise(3, 32), f"loss.n_critic={n_critic}")
+    all_ = {
+        "mlp, points": MLP_RING,
+        "mlp, 28x28": Case(("model=mlp", *noise(1, 28))),
+        "dcgan_small, 8x8": Case(()),
+        "dcgan, 32x32": Case(dcgan, every=1000, rounds=options.size(6, 1)),
+        "sngan, 32x32": Case(sngan, "hinge", every=500, rounds=options.size(5, 1)),
+    }
+    return {name: all_[name] for name in ("mlp, points", "dcgan_small, 8x8")} if options.toy else all_
+
+
+def composed(words: Sequence[str]) -> DictConfig:
+    """A validated configuration, as `src/train.py` makes it."""
+    resolvers.register()
+    with hydra.initialize_config_dir(str(CONFIGS), version_base="1.3"):
+        cfg = hydra.compose("train", list(words), return_hydra_config=True)
+    HydraConfig.instance().set_config(cfg)
+    with open_dict(cfg):
+        del cfg["hydra"]
+    spell_out(cfg)
+    validate(cfg)
+    return cfg
+
+
+def trainer(options: Options) -> str:
+    return f"trainer={TRAINERS[options.device.type]}"
+
+
+def race(case: Case, options: Options, *more: str) -> dict[str, Any]:
+    """What `speed.race.Race` writes of an experiment."""
+    from gantry.runs.train import train
+
+    with tempfile.TemporaryDirectory() as folder:
+        result = Path(folder) / "race.json"
+        facts = {"path": result, "loss": case.loss, "rounds": min(case.rounds, options.rounds)}
+        facts |= {"seconds": options.seconds, "_target_": "speed.race.Race"}
+        raced = [f"+callbacks.race.{name}={value}" for name, value in facts.items()]
+        own = [*case.words, "turns=1000000", f"callbacks.scalars.every={case.every}", f"run.dir={folder}/run"]
+        train(composed([trainer(options), *own, *QUIET, *raced, *options.words, *more]))
+        return dict(json.loads(result.read_text()))

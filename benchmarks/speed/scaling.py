@@ -1,0 +1,61 @@
+"""What a turn costs as batch, width and side grow, and with two processes."""
+
+from dataclasses import replace
+from statistics import median
+
+from ddp import milliseconds as of_processes
+
+from speed.clock import milliseconds, ratio
+from speed.page import table
+from speed.race import GANTRY, PLAIN
+from speed.runs import Case, Options, noise, race
+
+HEADER = ("`dcgan_small`", "Gantry, ms a turn", "plain", "Gantry / plain", "times the turn above")
+PROCESSES = ("processes", "threads of each", "ms a turn", "times as fast")
+BATCHES, WIDTHS, SIDES = (16, 64, 256), (16, 32, 64), (16, 32, 64)
+ROUNDS = 3
+
+
+def sizes(options: Options) -> list[list[tuple[str, list[str]]]]:
+    """Three series: what is said of each member, and its overrides; the middle is in all of them."""
+    small = ["model=dcgan_small", "model.conditional=false"]
+    if options.toy:
+        return [[(f"batch {n}", [*small, *noise(1, 8), f"data.batch_size={n}"]) for n in (2, 4)]]
+    widths = [[f"model.{net}.width={width}" for net in "GD"] for width in WIDTHS]
+    return [
+        [(f"batch {n}", [*small, *noise(3, 32), f"data.batch_size={n}"]) for n in BATCHES],
+        [(f"width {width}", [*small, *noise(3, 32), *words]) for width, words in zip(WIDTHS, widths)],
+        [(f"side {side}", [*small, *noise(3, side)]) for side in SIDES],
+    ]
+
+
+def measure(options: Options) -> str:
+    """One table, on a CPU two."""
+    few = replace(options, rounds=min(ROUNDS, options.rounds), seconds=min(0.2, options.seconds))
+    rows = [row for series in sizes(options) for row in grown(series, few)]
+    text = table(HEADER, rows)
+    return text if options.device.type != "cpu" else f"{text}\n\n{table(PROCESSES, processes(options))}"
+
+
+def grown(series: list[tuple[str, list[str]]], options: Options) -> list[list[str]]:
+    """The rows of a series."""
+    rows, before = [], None
+    for name, words in series:
+        times = race(Case(tuple(words), every=1000), options)["times"]
+        ours, plain = times[GANTRY], times[PLAIN]
+        growth = f"{median(ours) / before:.2f}" if before else ""
+        before = median(ours)
+        rows.append([name, milliseconds(ours), milliseconds(plain), ratio(ours, plain), growth])
+    return rows
+
+
+def processes(options: Options) -> list[list[str]]:
+    """`dcgan_small` on the digits in batches of 256: one process with one thread, with two, and two processes."""
+    kinds = {"1 and 1": ("cpu", 1), "1 and 2": ("cpu", 2), "2 and 1": ("ddp_cpu", 1)}
+    words = ["model=mlp"] if options.toy else ["model=dcgan_small", "data.batch_size=256"]
+    times: dict[str, list[float]] = {name: [] for name in kinds}
+    for _ in range(options.size(2, 1)):
+        for name, (trainer, threads) in kinds.items():
+            times[name].append(of_processes(words, hooks=False, trainer=trainer, threads=threads))
+    first = median(times["1 and 1"])
+    return [[*name.split(" and "), f"{median(ms):.1f}", f"{first / median(ms):.2f}"] for name, ms in times.items()]

@@ -1,0 +1,128 @@
+"""The benchmarks of speed: the loop that Gantry is measured against does the same work, and every part runs."""
+
+import re
+import subprocess
+import sys
+from collections.abc import Iterator
+from functools import partial
+from pathlib import Path
+
+import pytest
+import torch
+from lightning import Trainer
+from torch import Tensor, nn
+
+from gantry import noise
+from gantry.losses import adversarial
+from gantry.losses.objective import Objective
+from gantry.nets import mlp
+from gantry.training.ema import Ema
+from gantry.training.gan import GAN
+from gantry.training.optim import Optim
+
+ROOT = Path(__file__).parents[1]
+PAGE = ROOT / "docs" / "benchmarks.md"
+PARTS = ("turn", "floor", "loader", "evaluation", "memory", "scaling", "start")
+
+
+@pytest.fixture(autouse=True)
+def _importable(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.syspath_prepend(str(ROOT / "benchmarks"))
+
+
+def block(page: str, part: str, device: str) -> str:
+    return page.split(f"<!-- {part}, {device} -->\n")[1].split("<!-- end -->")[0]
+
+
+def test_a_part_is_written_for_its_device_alone() -> None:
+    from speed.page import replaced
+
+    page = PAGE.read_text()
+    changed = replaced(page, "turn", "cuda", "| new |\n")
+    assert block(changed, "turn", "cuda") == "| new |\n"
+    assert changed.replace("| new |\n", block(page, "turn", "cuda")) == page
+    with pytest.raises(ValueError, match="must have a block <!-- turn, tpu -->"):
+        replaced(page, "turn", "tpu", "| new |")
+
+
+def test_the_page_has_a_block_for_every_part() -> None:
+    found = re.findall(r"<!-- (\w+), (\w+) -->", PAGE.read_text())
+    both = [(part, device) for part in PARTS for device in ("cpu", "cuda")]
+    assert found == [place for place in both if place != ("start", "cuda")]
+
+
+def test_ratios_are_of_rounds_and_not_of_medians() -> None:
+    from speed.clock import ratio
+
+    assert ratio([2.0, 4.0, 30.0], [1.0, 2.0, 10.0]) == "2.00 (2.00 to 2.50)"
+
+
+def test_costs_are_those_of_closed_forms() -> None:
+    from speed.counting import cost
+
+    a, b = torch.ones(3, 5), torch.ones(5, 7)
+    found = cost(lambda: (a @ b).view(-1))
+    assert found.flops == 2 * 3 * 5 * 7
+    assert found.bytes == 4 * (3 * 5 + 5 * 7 + 3 * 7)  # the view moves nothing
+
+
+N, TURNS, ADAM = 8, 3, {"lr": 1e-2, "betas": (0.5, 0.9)}
+LOSSES = {
+    "nonsaturating": Objective(adversarial.minimax_d, adversarial.nonsaturating_g),
+    "hinge": Objective(adversarial.hinge_d, adversarial.hinge_g, n_critic=3),
+}
+
+
+def nets() -> tuple[nn.Module, nn.Module]:
+    torch.manual_seed(0)
+    G = mlp.Generator((2,), 3, hidden=[4], norm="batch", activation="relu")
+    return G, mlp.Discriminator((2,), hidden=[4], norm="none")
+
+
+class Loader:
+    """Turns of n_critic batches of points."""
+
+    def __init__(self, n_critic: int) -> None:
+        self.x = torch.rand(TURNS, n_critic, N, 2, generator=torch.Generator().manual_seed(1))
+        self.c = torch.zeros(TURNS, n_critic, N, dtype=torch.int64)
+
+    def __iter__(self) -> Iterator[tuple[Tensor, Tensor]]:
+        return iter(zip(self.x, self.c))
+
+
+@pytest.mark.parametrize("tuned", [False, True])
+@pytest.mark.parametrize("loss", LOSSES)
+def test_the_plain_loop_trains_as_gantry_does(loss: str, tuned: bool) -> None:
+    """From the same weights, images and latents it makes the same nets."""
+    from speed.plain import Loop, Recipe
+
+    loader, adam = Loader(LOSSES[loss].n_critic), partial(torch.optim.Adam, **ADAM)
+    gan = GAN(*nets(), LOSSES[loss], Optim(adam, adam), Ema(0.0), turns=TURNS, batch_size=N, seed=5)
+    quiet = {"logger": False, "enable_checkpointing": False, "enable_progress_bar": False}
+    trainer = Trainer(accelerator="cpu", max_steps=TURNS, max_epochs=-1, enable_model_summary=False, **quiet)
+    trainer.fit(gan, train_dataloaders=loader)
+
+    recipe = Recipe(loss, LOSSES[loss].n_critic, N, ADAM)
+    loop = Loop(*nets(), torch.zeros(N, 2), torch.zeros(N, dtype=torch.int64), recipe, tuned)
+    batches = iter(list(zip(loader.x.flatten(0, 1), loader.c.flatten(0, 1))))
+    loop.batch, loop.draw_z = lambda: next(batches), lambda: noise.randn(N, 3)  # type: ignore[method-assign]
+    for turn in range(TURNS):
+        noise.seed_turn(5, turn)
+        loop.turn()
+    for ours, theirs in ((gan.G, loop.G), (gan.D, loop.D)):
+        torch.testing.assert_close(dict(ours.state_dict()), dict(theirs.state_dict()))
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("part", PARTS)
+def test_every_part_fills_its_block(part: str, tmp_path: Path) -> None:
+    page = tmp_path / "page.md"
+    page.write_text(PAGE.read_text())
+    tiny = ["--toy", "--rounds", "2", "--seconds", "0.01", "--write", "--page", str(page)]
+    command = [sys.executable, str(ROOT / "benchmarks" / "bench.py"), part, *tiny]
+    done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    rows = [line for line in block(page.read_text(), part, "cpu").splitlines() if line.startswith("| ")]
+    assert len(rows) >= 3
+    assert all(row.count("|") >= 3 for row in rows)
+    assert block(page.read_text(), part, "cpu") in done.stdout
