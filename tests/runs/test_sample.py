@@ -19,7 +19,7 @@ from gantry.training.sampling import labels, latents, samples
 from tiny import TinyG
 
 DEFAULTS = {"which": None, "what": "grid", "n": 10, "seed": 0, "class": None, "truncation": None, "out": None}
-DEFAULTS |= {"logger": None}
+DEFAULTS |= {"log_to": None}
 
 
 def run(folder: Path, shape: tuple[int, ...] = (1, 8, 8), num_classes: int = 0) -> Path:

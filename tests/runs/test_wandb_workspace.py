@@ -11,6 +11,7 @@ from composing import composed
 from gantry.runs.errors import RunError, UserError
 from gantry.runs.wandb_workspace import asked_for, described, make
 
+pytestmark = pytest.mark.filterwarnings("ignore::DeprecationWarning:wandb_workspaces")
 needs_package = pytest.mark.skipif(not find_spec("wandb_workspaces"), reason="the extra workspaces is not installed")
 
 
@@ -43,7 +44,11 @@ def test_it_compares_the_runs_of_the_group() -> None:
     assert '"S"' in json.dumps(runs["filters"])
     assert '"group"' in json.dumps(runs["filters"])
     (columns,) = [config["columns"] for config in panels(spec, "Parallel Coordinates Plot")]
-    assert [column["accessor"] for column in columns] == ["config:model.value", "config:optim/G/lr.value", "summary:best/fid"]
+    assert [column["accessor"] for column in columns] == [
+        "config:model.value",
+        "config:optim/G/lr.value",
+        "summary:best/fid",
+    ]
     assert panels(spec, "Run Comparer") == [{"diffOnly": True}]
     assert [config["mediaKeys"] for config in panels(spec, "Media Browser")] == [["samples"]]
 
@@ -60,13 +65,13 @@ def test_every_curve_is_there_against_turn_and_kimg() -> None:
     ("said", "line"),
     [
         ("entity=null", "entity must be a name, got None"),
-        ("mode=least", "mode must be min or max, got least"),
-        ("compare=[]", r"compare must be keys of the configuration, \[model,loss\], got \[\]"),
+        ("entity=team mode=least", "mode must be min or max, got least"),
+        ("entity=team compare=[]", r"compare must be keys of the configuration, \[model,loss\], got \[\]"),
     ],
 )
 def test_mistakes_are_named(said: str, line: str) -> None:
     with pytest.raises(UserError, match=line):
-        make(composed(said, config_name="workspace"))
+        make(composed(*said.split(), config_name="workspace"))
 
 
 @needs_package

@@ -16,7 +16,7 @@ KINDS = {path.stem: path for path in sorted((CONFIGS / "logger").glob("*.yaml"))
 def check_logger(name: str | None) -> None:
     """Raise ValueError for a logger that there is not."""
     if name is not None and name not in KINDS:
-        raise ValueError(f"logger must be null or one of {', '.join(KINDS)}, got {name}")
+        raise ValueError(f"log_to must be null or one of {', '.join(KINDS)}, got {name}")
 
 
 def log_scores(name: str, run: Path | None, folder: Path, record: Mapping[str, Any], turn: int, kimg: float) -> None:

@@ -176,4 +176,5 @@ def resumed(argv: list[str]) -> list[str]:
     before = read_config(Path(folder)).run.overrides
     said = {word.partition("=")[0].lstrip("+~") for word in argv}
     kept = [word for word in before if word.partition("=")[0].lstrip("+~") not in said]
-    return [*kept, *argv, f"run.name={Path(folder).resolve().name}", f"hydra.run.dir={folder}"]
+    name = Path(folder).resolve().name.replace("'", "\\'")  # in quotes: a job's is a number
+    return [*kept, *argv, f"run.name='{name}'", f"hydra.run.dir={folder}"]

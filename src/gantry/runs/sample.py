@@ -67,15 +67,15 @@ def sample(cfg: DictConfig) -> Path:
         check(cfg.what, request, what)
         out = Path(cfg.out) if cfg.out else run / "generated" / default_name(cfg.what, request)
         check_out(KINDS[cfg.what], request, out)
-        check_logger(cfg.logger)
-        if cfg.logger is not None and cfg.what != GRID:
-            raise ValueError(f"logger must be null for what={cfg.what} (a grid alone is shown), got {cfg.logger}")
+        check_logger(cfg.log_to)
+        if cfg.log_to is not None and cfg.what != GRID:
+            raise ValueError(f"log_to must be null for what={cfg.what} (a grid alone is shown), got {cfg.log_to}")
 
     from gantry.runs import sampling_jobs  # torch, seconds to import
 
     sampling_jobs.run(cfg.what, folder, request, out, cfg.device)
-    if cfg.logger is not None:
-        log_samples(cfg.logger, run, out, {"which": folder.name, **asdict(request)}, what.extra.get("turn", 0))
+    if cfg.log_to is not None:
+        log_samples(cfg.log_to, run, out, {"which": folder.name, **asdict(request)}, what.extra.get("turn", 0))
     return out
 
 

@@ -37,8 +37,8 @@ def evaluate(cfg: DictConfig) -> dict[str, float]:
     if cfg.run is not None:
         earlier = read_summary(Path(cfg.run)).get("evaluations", [])
         write_summary(Path(cfg.run), {"evaluations": [*earlier, record]})
-    if cfg.logger is not None:
-        log_scores(cfg.logger, cfg.run and Path(cfg.run), Path(cfg.output), record, *trained_for(cfg))
+    if cfg.log_to is not None:
+        log_scores(cfg.log_to, cfg.run and Path(cfg.run), Path(cfg.output), record, *trained_for(cfg))
     log.info("written to %s", path)
     return dict(record["scores"])
 
@@ -46,7 +46,7 @@ def evaluate(cfg: DictConfig) -> dict[str, float]:
 def complete(cfg: DictConfig) -> None:
     """Fill in what the run says; raises ValueError for a request that cannot be met. Imports nothing slow."""
     check_reference("reference", cfg.reference)
-    check_logger(cfg.logger)
+    check_logger(cfg.log_to)
     with open_dict(cfg):
         cfg.run = cfg.run or run_of(cfg.checkpoint)
         if (cfg.run is None) == (cfg.samples is None):

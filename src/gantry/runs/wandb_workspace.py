@@ -63,10 +63,11 @@ def asked_for(cfg: DictConfig) -> Request:
 def described(request: Request) -> Any:
     """The workspace, not yet saved: nothing here talks to a server."""
     import wandb_workspaces.workspaces as ws
+    from wandb_workspaces.expr import And
 
     group = ws.Metric("Group")
     runs = ws.RunsetSettings(
-        filters=[group == request.group] if request.group else [],
+        filters=And(group == request.group) if request.group else [],
         order=[ws.Ordering(ws.Summary(request.best), ascending=request.less_is_better)],
         pinned_columns=[f"summary:{request.best}", *(f"config:{key}" for key in request.compare)],
     )
