@@ -135,7 +135,6 @@ def test_a_job_goes_on_as_the_same_run(sweep: Path) -> None:
     after = read(sweep / "1")
     assert len(find_logs(sweep / "1")) == 2
     assert (after.id, after.name, after.group) == (before.id, before.name, before.group)
-    ids = {run.run_id for log in find_logs(sweep / "1") for run in of("run", list(read_records(log)))}
-    groups = {run.run_group for log in find_logs(sweep / "1") for run in of("run", list(read_records(log)))}
-    assert (ids, groups) == ({before.id}, {"S"})
+    runs = [run for log in find_logs(sweep / "1") for run in of("run", list(read_records(log)))]
+    assert {(run.run_id, run.display_name, run.run_group) for run in runs} == {(before.id, "S/1", "S")}
     assert sorted(after.rows) == list(range(TURNS + 3))
