@@ -21,7 +21,7 @@ from gantry import noise
 from gantry.data.module import DataModule
 from gantry.runs import ranks, run_folder
 from gantry.runs.build import build, build_all
-from gantry.runs.description import find_generator
+from gantry.runs.description import JSON, find_generator
 from gantry.runs.errors import mistakes
 from gantry.runs.flat_names import flat
 from gantry.runs.job import write_began, write_ended
@@ -92,7 +92,7 @@ def fit(trainer: Trainer, gan: GAN, data: DataModule, checkpoint: Path | None, c
 
 def keep_generator(trainer: Trainer, folder: Path) -> None:
     """Give the loggers the best generator (without scores the last) with its scores and their protocol."""
-    if (folder / "generator").is_dir():  # callbacks.export may have been left out
+    if any(folder.glob(f"generator/*/{JSON}")):  # callbacks.export may have been left out
         generator = find_generator(folder)
         summary = read_summary(folder)
         about = summary.get("report", summary).get(generator.name, {})

@@ -74,7 +74,7 @@ class WandbLogger(loggers.WandbLogger):
     @rank_zero_only
     def log_histogram(self, name: str, values: Numbers, turn: int) -> None:
         """Show how values [N] are spread, in 64 bins."""
-        self.experiment.log({name: wandb.Histogram(values), "turn": turn}, step=turn)
+        self.experiment.log({name: wandb.Histogram(values.tolist()), "turn": turn}, step=turn)
 
     @rank_zero_only
     def log_generator(self, folder: Path, about: Mapping[str, Any]) -> None:
