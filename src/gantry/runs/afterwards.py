@@ -21,14 +21,14 @@ def check_logger(name: str | None) -> None:
 
 def log_scores(name: str, run: Path | None, folder: Path, record: Mapping[str, Any], turn: int, kimg: float) -> None:
     """Tell the scores of a run's generator of this turn, or of images from anywhere, with their protocol."""
-    from gantry.runs.loggers import close, log_config, log_numbers, log_summary  # Lightning, seconds to import
+    from gantry.runs.loggers import log_config, log_numbers, log_summary  # Lightning, seconds to import
 
     loggers, choices = begun(name, run, folder, "evaluate")
     log_config(loggers, {"of": record["of"], "evaluation": {"protocol": record["protocol"]}}, choices)
     scores = {f"evaluation/{key}": value for key, value in record["scores"].items()}
     log_numbers(loggers, scores, turn, kimg)
     log_summary(loggers, scores)
-    close(loggers, success=True)
+    end(loggers)
 
 
 def log_samples(name: str, run: Path, out: Path, about: Mapping[str, Any], turn: int) -> None:
@@ -36,13 +36,13 @@ def log_samples(name: str, run: Path, out: Path, about: Mapping[str, Any], turn:
     import numpy as np
     from PIL import Image
 
-    from gantry.runs.loggers import close, log_config, log_picture
+    from gantry.runs.loggers import log_config, log_picture
 
     loggers, choices = begun(name, run, out.with_name(f"{out.stem}-{name}"), "sample")
     log_config(loggers, {"of": str(run), "sample": about}, choices)
     pixels = np.atleast_3d(np.asarray(Image.open(out)))
     log_picture(loggers, "samples", pixels, turn)
-    close(loggers, success=True)
+    end(loggers)
 
 
 def begun(name: str, run: Path | None, folder: Path, task: str) -> tuple[list[Any], dict[str, str]]:
@@ -59,3 +59,11 @@ def begun(name: str, run: Path | None, folder: Path, task: str) -> tuple[list[An
     assert isinstance(cfg, DictConfig)
     del cfg.logger["csv"]  # whose file a run has already
     return list(build_all(cfg.logger).values()), read_job(run).get("choices", {}) if run else {}
+
+
+def end(loggers: list[Any]) -> None:
+    """End the runs that were begun: without a trainer nobody else does."""
+    from gantry.runs.loggers import close, for_each
+
+    for_each(loggers, object, lambda logger: logger.finalize("success"))
+    close(loggers, success=True)
