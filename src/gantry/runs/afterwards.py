@@ -21,13 +21,12 @@ def check_logger(name: str | None) -> None:
 
 def log_scores(name: str, run: Path | None, folder: Path, record: Mapping[str, Any], turn: int, kimg: float) -> None:
     """Tell the scores of a run's generator of this turn, or of images from anywhere, with their protocol."""
-    from gantry.runs.loggers import log_config, log_numbers, log_summary  # Lightning, seconds to import
+    from gantry.runs.loggers import log_config, log_numbers  # Lightning, seconds to import
 
     loggers, choices = begun(name, run, folder, "evaluate")
     log_config(loggers, {"of": record["of"], "evaluation": {"protocol": record["protocol"]}}, choices)
     scores = {f"evaluation/{key}": value for key, value in record["scores"].items()}
     log_numbers(loggers, scores, turn, kimg)
-    log_summary(loggers, scores)
     end(loggers)
 
 

@@ -105,7 +105,7 @@ def name_run(cfg: DictConfig) -> None:
     if hydra_config.mode == RunMode.MULTIRUN:
         sweep = Path(hydra_config.sweep.dir).name
         cfg.run.group = cfg.run.group or sweep
-        cfg.run.name = f"{sweep}/{hydra_config.sweep.subdir}"
+        cfg.run.name = f"{sweep}/{Path(cfg.run.dir).name}"
     elif cfg.resume:
         before = read_config(Path(cfg.resume)).run
         cfg.run.name, cfg.run.group = before.name, cfg.run.group or before.get("group")
