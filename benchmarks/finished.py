@@ -30,9 +30,9 @@ def state(folder: Path) -> dict[str, Any]:
 
 
 def rows(folder: Path) -> list[list[str]]:
-    """metrics.csv without the speeds."""
+    """metrics.csv without speed and memory."""
     lines = [line.split(",") for line in (folder / "metrics.csv").read_text().splitlines()]
-    kept = [i for i, name in enumerate(lines[0]) if not name.startswith("speed/")]
+    kept = [i for i, name in enumerate(lines[0]) if not name.startswith(("speed/", "memory/"))]
     return [[line[i] for i in kept] for line in lines]
 
 

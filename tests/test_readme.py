@@ -38,7 +38,7 @@ def parts(line: str) -> tuple[str, list[str]]:
 
 
 def test_the_readme_was_read() -> None:
-    assert {parts(line)[0] for line in PYTHON} == {"train", "evaluate", "sample", "compare"}
+    assert {parts(line)[0] for line in PYTHON} == {"train", "evaluate", "sample", "compare", "workspace"}
     assert {"make train", "make test"} <= set(LINES)
 
 
@@ -90,7 +90,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
-ELSEWHERE = ("inception", "mnist", "cifar10", "trainer=ddp ", "trainer=gpu")  # a download, a GPU, a cluster
+ELSEWHERE = ("inception", "mnist", "cifar10", "trainer=ddp ", "trainer=gpu", "workspace")  # download, GPU, server
 RUNNABLE = [line for line in PYTHON if not any(word in line for word in ELSEWHERE)]
 QUICK = [line for line in RUNNABLE if parts(line)[0] != "train"]
 

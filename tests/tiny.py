@@ -30,6 +30,8 @@ class TinyGan:
     """What callbacks see of a GAN."""
 
     G_ema: nn.Module = field(default_factory=TinyG)
+    G: nn.Module = field(default_factory=TinyG)
+    D: nn.Module = field(default_factory=TinyG)  # any net with a parameter
     turns: int = 20
     turn: int = 0
     kimg_of_turn: float = 0.064
@@ -50,12 +52,16 @@ class Recorder(DummyLogger):
         super().__init__()
         self.rows: list[tuple[int, dict[str, Any]]] = []
         self.pictures: list[tuple[str, int, Any]] = []
+        self.histograms: list[tuple[str, int, Any]] = []
 
     def log_metrics(self, metrics: dict[str, Any], step: int) -> None:
         self.rows.append((step, dict(metrics)))
 
     def log_picture(self, name: str, pixels: Any, turn: int) -> None:
         self.pictures.append((name, turn, pixels))
+
+    def log_histogram(self, name: str, values: Any, turn: int) -> None:
+        self.histograms.append((name, turn, values))
 
 
 def trainer(*loggers: Any, rank: int = 0, **more: Any) -> Any:

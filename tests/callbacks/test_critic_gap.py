@@ -4,6 +4,7 @@ import logging
 from types import SimpleNamespace
 from typing import Any
 
+import numpy as np
 import pytest
 import torch
 from torch import Tensor, nn
@@ -59,11 +60,29 @@ def test_the_means_are_those_of_the_three_kinds_of_images() -> None:
     assert gan.D.norm.num_batches_tracked == 0
 
 
+def overfitting(train: float, held_out: float, fake: float) -> float:
+    """Of logits with these means."""
+    means = {"train": train, "held_out": held_out, "fake": fake}
+    return gap({name: np.array([mean - 1, mean + 1]) for name, mean in means.items()})["critic/overfitting"]
+
+
 def test_overfitting_is_the_share_of_the_way_from_real_to_fake() -> None:
-    assert gap(2.0, 2.0, -2.0)["critic/overfitting"] == 0.0
-    assert gap(2.0, 1.0, -2.0)["critic/overfitting"] == 0.25
-    assert gap(2.0, -2.0, -2.0)["critic/overfitting"] == 1.0
-    assert gap(0.0, 1.0, 0.0)["critic/overfitting"] == 0.0
+    assert overfitting(2.0, 2.0, -2.0) == 0.0
+    assert overfitting(2.0, 1.0, -2.0) == 0.25
+    assert overfitting(2.0, -2.0, -2.0) == 1.0
+    assert overfitting(0.0, 1.0, 0.0) == 0.0
+
+
+def test_histograms_are_of_the_logits_behind_the_means() -> None:
+    logger, _ = played(flat(255, 0, 255), flat(51, 51, c=1))
+    kinds = ["train", "held_out", "fake"]
+    assert [(name, turn) for name, turn, _ in logger.histograms] == [
+        (f"logits/histogram/{kind}", turn) for turn in (2, 4) for kind in kinds
+    ]
+    values = {name.rpartition("/")[2]: values for name, _, values in logger.histograms[-3:]}
+    np.testing.assert_allclose(values["train"], [1, -1, 1])
+    assert {kind: len(values[kind]) for kind in kinds} == {"train": 3, "held_out": 2, "fake": 5}
+    assert logger.rows[-1][1]["critic/fake"] == values["fake"].mean()
 
 
 def test_images_are_spread_over_a_sorted_split() -> None:
@@ -71,12 +90,13 @@ def test_images_are_spread_over_a_sorted_split() -> None:
     assert spread(flat(1, 2), 5).x[:, 0, 0, 0].tolist() == [1, 2]
 
 
-def test_without_held_out_images_it_is_left_out(caplog: pytest.LogCaptureFixture) -> None:
+def test_without_held_out_images_there_is_no_gap(caplog: pytest.LogCaptureFixture) -> None:
     with caplog.at_level(logging.INFO):
         logger, _ = played(flat(1, 2), Images(torch.empty(0, 1, 8, 8, dtype=torch.uint8), torch.empty(0).long()))
-    assert logger.rows == []
-    assert "few holds no images apart" in caplog.text
+    assert [set(row) for _, row in logger.rows] == [{"turn", "kimg", "critic/train", "critic/fake"}] * 2
+    assert "critic/held_out is left out: few holds no images apart" in caplog.text
 
 
 def test_one_process_does_it() -> None:
-    assert played(flat(1, 2), flat(3, 4), rank=1)[0].rows == []
+    logger, _ = played(flat(1, 2), flat(3, 4), rank=1)
+    assert logger.rows == logger.histograms == []

@@ -29,6 +29,7 @@ def test_related_columns_share_a_panel() -> None:
         "kimg",
         "speed/x",
         "speed/seconds",
+        "memory/process_gib",
         "score/is",
         "score/is_std",
         "loss/D/r1",

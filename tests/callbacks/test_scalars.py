@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from gantry.callbacks import scalars
 from gantry.callbacks.scalars import Scalars
@@ -60,7 +60,28 @@ def test_restored_sums_come_to_the_device_of_training_whether_or_not_they_are_se
 
 
 def without_speed(row: tuple[int, dict[str, Any]]) -> tuple[int, dict[str, Any]]:
-    return row[0], {name: value for name, value in row[1].items() if not name.startswith("speed/")}
+    return row[0], {name: value for name, value in row[1].items() if not name.startswith(("speed/", "memory/"))}
+
+
+def test_the_norms_of_the_last_gradients_are_in_the_row() -> None:
+    recorder, gan = Recorder(), TinyGan(turns=4, D=nn.Linear(2, 1))
+
+    def descend(gan: TinyGan) -> None:
+        gan.G.scale.grad = torch.tensor(-2.0 * gan.turn)
+        gan.D.weight.grad, gan.D.bias.grad = torch.full((1, 2), 3.0), torch.full((1,), float(gan.turn))
+
+    play(Scalars(2), trainer(recorder), gan, 4, losses, between=descend)
+    norms = [(row["grad/D"], row["grad/G"]) for _, row in recorder.rows]
+    assert norms == [pytest.approx(((18 + t * t) ** 0.5, 2.0 * t)) for t in (2, 4)]
+
+
+def test_a_net_that_has_not_descended_has_no_norm() -> None:
+    assert not any(name.startswith("grad/") for _, row in rows(TinyGan(turns=4), 4, every=2) for name in row)
+
+
+def test_the_most_memory_so_far_is_in_the_row() -> None:
+    got = [row["memory/process_gib"] for _, row in rows(TinyGan(turns=4), 4, every=2)]
+    assert 0.05 < got[0] <= got[1] < 50  # torch alone takes more than the former
 
 
 def test_speed_leaves_out_what_others_do_at_the_same_turn(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -98,10 +119,12 @@ def test_seconds_add_up_over_a_run_and_the_one_that_goes_on(
 
 def test_values_stay_on_the_device_until_they_are_due(monkeypatch: pytest.MonkeyPatch) -> None:
     fetched = []
+    gan = TinyGan(turns=8)
+    gan.G.scale.grad = torch.tensor(1.0)
     monkeypatch.setattr(Tensor, "tolist", lambda self: fetched.append(len(self)) or [0.0] * len(self))
     monkeypatch.setattr(Tensor, "item", lambda _: pytest.fail("fetched by itself"))
-    rows(TinyGan(turns=8), turns=8, every=4)
-    assert fetched == [3, 3]
+    rows(gan, turns=8, every=4)
+    assert fetched == [4, 4]
 
 
 def test_the_loggers_are_told_where_the_run_goes_on() -> None:

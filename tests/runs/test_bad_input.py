@@ -137,6 +137,12 @@ def test_what_may_change_when_a_run_goes_on(tmp_path: Path) -> None:
     assert "run.name must be new" in refusal(*named[:2])
 
 
+def test_a_job_of_a_sweep_goes_on_though_its_name_is_a_number(tmp_path: Path) -> None:
+    folder = folder_of_a_run(tmp_path / "0", "model=mlp", "turns=10")
+    checkpoint(folder / "checkpoints" / "last.ckpt")
+    refuse_early("train", resumed([f"resume={folder}", "turns=20"]))
+
+
 def checkpoint(path: Path) -> Path:
     path.parent.mkdir(parents=True, exist_ok=True)
     with zipfile.ZipFile(path, "w") as archive:

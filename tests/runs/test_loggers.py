@@ -11,7 +11,16 @@ from full_disk import full_disk
 from gantry.runs.csv_logger import CsvLogger
 from gantry.runs.errors import RunError
 from gantry.runs.flat_names import flat
-from gantry.runs.loggers import close, forget_after, log_config, log_numbers, log_picture, log_summary
+from gantry.runs.loggers import (
+    close,
+    forget_after,
+    log_config,
+    log_generator,
+    log_histogram,
+    log_numbers,
+    log_picture,
+    log_summary,
+)
 from gantry.runs.mlflow_logger import MlflowLogger
 from gantry.runs.tensorboard_logger import TensorBoardLogger
 from tiny import Recorder
@@ -28,6 +37,8 @@ def test_flat_names() -> None:
 def test_a_logger_that_cannot_is_passed_over(tmp_path: Path) -> None:
     loggers = [CsvLogger(str(tmp_path)), CSVLogger(str(tmp_path))]
     log_picture(loggers, "samples", PICTURE, 3)
+    log_histogram(loggers, "logits", np.ones(3), 3)
+    log_generator(loggers, tmp_path, {"turn": 3})
     log_summary(loggers, {"best/fid": 1.0})
     log_config(loggers, {"a": {"b": 1}}, {"model": "mlp"})
     forget_after(loggers, 2)
@@ -87,11 +98,14 @@ def test_tensorboard_gets_numbers_and_pictures(tmp_path: Path) -> None:
     log_config([logger], {"a": {"b": 1}}, {"model": "mlp"})
     logger.log_metrics({"loss/D": 0.5, "turn": 7}, step=7)
     log_picture([logger], "samples", PICTURE, 7)
+    log_histogram([logger], "logits/histogram/fake", np.array([1.0, 2.0, 2.5]), 7)
     log_summary([logger], {"best/fid": 12.5})
     logger.finalize("success")
     events = read_tensorboard(tmp_path)
     assert [(e.step, e.value) for e in events.Scalars("loss/D")] == [(7, 0.5)]
     assert [e.value for e in events.Scalars("best/fid")] == [12.5]
+    (histogram,) = events.Histograms("logits/histogram/fake")
+    assert (histogram.step, histogram.histogram_value.num, histogram.histogram_value.sum) == (7, 3, 5.5)
     image = events.Images("samples")[0]
     assert (image.step, image.width, image.height) == (7, 16, 12)
 

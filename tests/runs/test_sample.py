@@ -19,6 +19,7 @@ from gantry.training.sampling import labels, latents, samples
 from tiny import TinyG
 
 DEFAULTS = {"which": None, "what": "grid", "n": 10, "seed": 0, "class": None, "truncation": None, "out": None}
+DEFAULTS |= {"log_to": None}
 
 
 def run(folder: Path, shape: tuple[int, ...] = (1, 8, 8), num_classes: int = 0) -> Path:
@@ -176,6 +177,8 @@ def test_the_name_says_what_is_in_it(tmp_path: Path) -> None:
         ({"truncation": 0}, "truncation must be a number above 0 or null, got 0"),
         ({"truncation": "much"}, "truncation must be a number above 0 or null, got much"),
         ({"device": "cuda:99"}, "device must be auto or .*cpu on this machine, got cuda:99"),
+        ({"log_to": "wb"}, "log_to must be null or one of mlflow, tensorboard, wandb, got wb"),
+        ({"log_to": "wandb", "what": "npz"}, r"log_to must be null for what=npz \(a grid alone is shown\), got wandb"),
         ({"run": None}, "run must be the folder of a run, got null"),
         ({"run": "gone"}, "run must be the folder of a run, got gone, which does not exist"),
         ({"which": "best"}, "run must be a folder with generator/best, got .*"),

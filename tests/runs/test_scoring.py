@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 import torch
 from omegaconf import OmegaConf
+from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
 from composing import composed
 from gantry.data.digits import Digits
@@ -108,6 +109,17 @@ def test_the_real_images_as_samples_are_perfect(tmp_path: Path) -> None:
     assert (protocol["num_samples"], protocol["seed"], protocol["generator"]) == (len(train), None, None)
 
 
+def test_scores_of_samples_can_be_logged_without_a_run(tmp_path: Path) -> None:
+    pixels = np.random.default_rng(0).integers(0, 256, (60, 8, 8, 1), np.uint8)
+    np.savez(tmp_path / "noise.npz", pixels)
+    out = tmp_path / "out"
+    scores = scores_of(f"samples={tmp_path}/noise.npz", "data=digits", "log_to=tensorboard", f"output={out}")
+    events = EventAccumulator(str(out / "tensorboard"))
+    events.Reload()
+    (event,) = events.Scalars("evaluation/fd_digits")
+    assert event.value == pytest.approx(scores["fd_digits"])
+
+
 def test_mistakes_are_named(run: Path, tmp_path: Path) -> None:
     np.savez(tmp_path / "few.npz", np.zeros((12, 8, 8, 1), np.uint8))
     files = f"samples={tmp_path}/few.npz"
@@ -128,6 +140,7 @@ def test_mistakes_are_named(run: Path, tmp_path: Path) -> None:
             "reference must be train, test, or a folder, .* got all",
         ),
         ([f"run={run}", "device=abacus"], "device must be"),
+        ([f"run={run}", "log_to=csv"], "log_to must be null or one of mlflow, tensorboard, wandb, got csv"),
         ([f"run={run}", "metrics=none"], "metrics must be a choice with scores"),
         ([files], "data must be the data set to compare the samples with"),
         ([files, "data=digits"], "num_samples must be at most 12, all that there are, got 60"),

@@ -51,9 +51,9 @@ def state(folder: Path, name: str = "last") -> dict[str, Tensor]:
 
 
 def rows(folder: Path) -> list[str]:
-    """The rows of metrics.csv without the speed, which differs by nature."""
+    """The rows of metrics.csv without speed and memory, which differ by nature."""
     lines = [line.split(",") for line in (folder / "metrics.csv").read_text().splitlines()]
-    kept = [i for i, name in enumerate(lines[0]) if not name.startswith("speed/")]
+    kept = [i for i, name in enumerate(lines[0]) if not name.startswith(("speed/", "memory/"))]
     return [",".join(line[i] for i in kept) for line in lines]
 
 

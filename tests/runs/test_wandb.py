@@ -1,5 +1,6 @@
 """W&B runs, written offline and read back from their files."""
 
+import json
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -11,9 +12,10 @@ from PIL import Image
 from wandb.proto.wandb_internal_pb2 import Record
 
 from gantry.runs import wandb_logger
-from gantry.runs.loggers import close, log_config, log_picture, log_summary
+from gantry.runs.loggers import close, log_config, log_generator, log_histogram, log_picture, log_summary
 from gantry.runs.wandb_files import find_logs, named, of, read_records, read_wandb
-from gantry.runs.wandb_logger import WandbLogger, logged_in, mode
+from gantry.runs.wandb_logger import WandbLogger
+from gantry.runs.wandb_login import logged_in, mode
 
 PICTURE = np.linspace(40, 200, 20 * 30, dtype=np.uint8).reshape(20, 30, 1)
 KEY = "0123456789" * 4
@@ -93,6 +95,50 @@ def test_all_arrives_in_the_offline_run(tmp_path: Path) -> None:
     axes = {metric.name or metric.glob_name: metric.step_metric for metric in of("metric", got)}
     assert axes == {"turn": "", "kimg": "", "*": "turn"}
     assert [exited.exit_code for exited in of("exit", got)] == [0]
+
+
+def test_histograms_are_in_the_rows_of_their_turns(tmp_path: Path) -> None:
+    loggers = [logger(tmp_path)]
+    values = np.linspace(-1, 3, 1000)
+    for turn in (0, 10):
+        loggers[0].log_metrics({"loss/D": 0.5, "turn": turn}, step=turn)
+        log_histogram(loggers, "logits/histogram/fake", np.append(values + turn, np.nan), turn)
+    close(loggers, success=True)
+    rows = [named(row.item) for row in of("history", records(tmp_path))]
+    assert [row["turn"] for row in rows] == [0, 10]
+    for row in rows:
+        assert sum(row["logits/histogram/fake.values"]) == 1000
+        bins = np.array(row["logits/histogram/fake.bins"])
+        assert (bins[0], bins[-1]) == pytest.approx((row["turn"] - 1, row["turn"] + 3))
+    assert set(read_wandb(find_logs(tmp_path)).metrics) == {"turn", "kimg", "loss/D"}
+
+
+def test_the_generator_is_an_artifact_whose_files_lie_in_the_run(tmp_path: Path) -> None:
+    generator = tmp_path / "generator" / "best"
+    (generator / "inner").mkdir(parents=True)
+    (generator / "model.safetensors").write_bytes(b"weights")
+    (generator / "inner" / "generator.json").write_text("{}")
+    loggers = [logger(tmp_path)]
+    log_generator(loggers, generator, {"turn": 7, "scores": {"fid": 12.5}, "protocol": {"extractor": "small"}})
+    (generator / "model.safetensors").write_bytes(b"of a resumed run")  # which keeps an artifact of its own
+    close(loggers, success=True)
+    (artifact,) = of("artifact", records(tmp_path))
+    assert (artifact.type, list(artifact.aliases)) == ("model", ["best", "latest"])
+    about = {"turn": 7, "scores/fid": 12.5, "protocol/extractor": "small"}
+    assert json.loads(artifact.metadata) == about
+    files = {entry.path: Path(entry.local_path) for entry in artifact.manifest.contents}
+    assert set(files) == {"model.safetensors", "inner/generator.json"}
+    assert files["model.safetensors"].read_bytes() == b"weights"
+    (log,) = find_logs(tmp_path)
+    assert all(path.is_relative_to(log.parent) for path in files.values())
+
+
+def test_what_a_sweep_of_wandb_starts_bears_the_id_that_it_gave(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("WANDB_RUN_ID", "abcd1234")
+    train(tmp_path, "first", range(2))
+    assert read_wandb(find_logs(tmp_path)).id == "abcd1234"
 
 
 def test_a_run_is_read_back_whole_without_a_server(tmp_path: Path) -> None:

@@ -12,6 +12,7 @@ from gantry.runs.animation import captioned, write_animation
 from gantry.runs.grids import write_png
 from gantry.runs.loggers import log_picture
 from gantry.runs.sheet import POINTS, Sheet, fixed_sheet
+from gantry.runs.spread import spread
 from gantry.runs.writing import dispensable
 from gantry.training.gan import GAN
 from gantry.training.sampling import Net
@@ -75,8 +76,7 @@ def real_points(trainer: Trainer, gan: GAN) -> Tensor | None:
 def frames(folder: Path) -> Iterator[Image.Image]:
     """The pictures in a folder by turn, each with its turn below; evenly spaced ones of very many."""
     pictures = sorted((int(path.stem), path) for path in folder.glob("*.png") if path.stem.isdigit())
-    last = len(pictures) - 1
-    for i in range(min(len(pictures), FRAMES)):
-        turn, path = pictures[round(i * last / max(min(last, FRAMES - 1), 1))]
+    for i in spread(len(pictures), FRAMES):
+        turn, path = pictures[i]
         with Image.open(path) as picture:
             yield captioned(picture, f"turn {turn:,}", turn / max(pictures[-1][0], 1))

@@ -9,11 +9,14 @@ from torch import Tensor
 
 from gantry import world
 from gantry.runs.loggers import forget_after, log_numbers
+from gantry.runs.memory import peak_memory
 from gantry.training.gan import GAN
+from gantry.training.gradients import gradient_norms
 
 
 class Scalars(Callback):
-    """Every `every` turns, and at the end, the means of all scalars since the last time, and the speed.
+    """Every `every` turns, and at the end, the means of all scalars since the last time, the norms of the last
+    gradients of D and G (`grad/D`, `grad/G`), the speed, and the most memory so far.
 
     They stay on the device in between, so that nothing waits for it, and go into checkpoints. Means are over
     the processes, too. The clock of the speed stands still from here to the start of the next turn: placed first
@@ -44,7 +47,7 @@ class Scalars(Callback):
         self.add(outputs["losses"])
         if gan.turn % self.every == 0 or gan.turn == gan.turns:
             speed = {"speed/images_per_second": self.speed(gan.kimg), "speed/seconds": self.seconds}
-            numbers = self.means() | speed
+            numbers = self.means(gradient_norms({"grad/D": gan.D, "grad/G": gan.G})) | speed | peak_memory(gan.device)
             self.since, self.sums, self.counts = None, {}, {}
             log_numbers(trainer.loggers, numbers, gan.turn, gan.kimg)
 
@@ -68,12 +71,12 @@ class Scalars(Callback):
         for name in scalars:
             self.counts[name] = self.counts.get(name, 0) + 1
 
-    def means(self) -> dict[str, float]:
-        """The mean of each scalar, fetched from the device at once; every process calls it."""
-        names = sorted(self.sums)
-        means = torch.stack([self.sums[name] / self.counts[name] for name in names])
+    def means(self, more: dict[str, Tensor]) -> dict[str, float]:
+        """The mean of each scalar, and `more`, fetched from the device at once; every process calls it."""
+        values = {name: self.sums[name] / self.counts[name] for name in sorted(self.sums)} | more
+        means = torch.stack([value.float() for value in values.values()])
         world.mean_([means])
-        return dict(zip(names, means.tolist()))
+        return dict(zip(values, means.tolist()))
 
     def speed(self, kimg: float) -> float:
         """Real images shown to D per second since this stretch began."""

@@ -95,6 +95,22 @@ def place_run(cfg: DictConfig) -> None:
         cfg.run.auto_resume = again
         if again and not cfg.resume and has_checkpoint(Path(cfg.run.dir)):
             cfg.resume = cfg.run.dir
+        name_run(cfg)
+
+
+def name_run(cfg: DictConfig) -> None:
+    """Write down what the loggers call the run: a job of a sweep is in a group of its name, unless told another.
+
+    A job that is gone on with, by itself, is called as before.
+    """
+    hydra_config = HydraConfig.get()
+    if hydra_config.mode == RunMode.MULTIRUN:
+        sweep = Path(hydra_config.sweep.dir).name
+        cfg.run.group = cfg.run.group or sweep
+        cfg.run.name = f"{sweep}/{Path(cfg.run.dir).name}"
+    elif cfg.resume:
+        before = read_config(Path(cfg.resume)).run
+        cfg.run.name, cfg.run.group = before.name, cfg.run.group or before.get("group")
 
 
 def goes_on(cfg: DictConfig, sweep: bool = False) -> bool:
@@ -170,4 +186,5 @@ def resumed(argv: list[str]) -> list[str]:
     before = read_config(Path(folder)).run.overrides
     said = {word.partition("=")[0].lstrip("+~") for word in argv}
     kept = [word for word in before if word.partition("=")[0].lstrip("+~") not in said]
-    return [*kept, *argv, f"run.name={Path(folder).resolve().name}", f"hydra.run.dir={folder}"]
+    name = Path(folder).resolve().name.replace("'", "\\'")  # in quotes: a job's is a number
+    return [*kept, *argv, f"run.name='{name}'", f"hydra.run.dir={folder}"]

@@ -2,6 +2,7 @@
 
 import logging
 from collections.abc import Callable, Mapping
+from pathlib import Path
 from typing import Any, Protocol, runtime_checkable
 
 import numpy as np
@@ -13,6 +14,7 @@ from gantry.runs.flat_names import flat
 
 log = logging.getLogger(__name__)
 Pixels = NDArray[np.uint8]  # [H, W, 1 or 3], 0..255
+Numbers = NDArray[np.float64]  # [N]
 
 
 @runtime_checkable
@@ -20,6 +22,20 @@ class Pictures(Protocol):
     """A logger that shows pictures."""
 
     def log_picture(self, name: str, pixels: Pixels, turn: int) -> None: ...
+
+
+@runtime_checkable
+class Histograms(Protocol):
+    """A logger that shows how numbers are spread."""
+
+    def log_histogram(self, name: str, values: Numbers, turn: int) -> None: ...
+
+
+@runtime_checkable
+class Keeps(Protocol):
+    """A logger that takes files into its keeping."""
+
+    def log_generator(self, folder: Path, about: Mapping[str, Any]) -> None: ...
 
 
 @runtime_checkable
@@ -51,6 +67,18 @@ def log_numbers(loggers: list[Logger], numbers: Mapping[str, float], turn: int, 
 def log_picture(loggers: list[Logger], name: str, pixels: Pixels, turn: int) -> None:
     """Show a picture, uint8 [H, W, 1 or 3], wherever that is possible."""
     for_each(loggers, Pictures, lambda logger: logger.log_picture(name, pixels, turn))
+
+
+def log_histogram(loggers: list[Logger], name: str, values: Numbers, turn: int) -> None:
+    """Show how values [N] are spread, wherever that is possible. Those that are not finite are left out."""
+    values = values[np.isfinite(values)]
+    if values.size:
+        for_each(loggers, Histograms, lambda logger: logger.log_histogram(name, values, turn))
+
+
+def log_generator(loggers: list[Logger], folder: Path, about: Mapping[str, Any]) -> None:
+    """Keep the files of a generator with what is known of it (turn, scores, protocol), wherever that is possible."""
+    for_each(loggers, Keeps, lambda logger: logger.log_generator(folder, about))
 
 
 def log_config(loggers: list[Logger], config: Mapping[str, Any], choices: Mapping[str, str]) -> None:

@@ -29,18 +29,21 @@ class MlflowLogger(loggers.MLFlowLogger):
         artifacts: str | None = None,
         name: str | None = None,
         tags: Sequence[str] = (),
+        group: str | None = None,
+        job_type: str | None = None,
     ) -> None:
         if importlib.util.find_spec("mlflow") is None:
             raise ValueError("logger must not be mlflow without its package (pip install mlflow), got mlflow")
-        for name, value in PATIENCE.items():
-            os.environ.setdefault(name, value)
+        for variable, value in PATIENCE.items():
+            os.environ.setdefault(variable, value)
         self._id_file = Path(folder) / "mlflow" / "run_id.txt"
+        named = {"tags": ",".join(tags), "group": group, "job_type": job_type}
         local = artifacts is not None and not tracking_uri.startswith("http")
         super().__init__(
             experiment,
             name,
             tracking_uri,
-            tags={"tags": ",".join(tags)} if tags else None,
+            tags={k: v for k, v in named.items() if v},
             artifact_location=str(Path(artifacts or "").resolve()) if local else None,
             run_id=self._id_file.read_text(encoding="utf-8") if self._id_file.exists() else None,
         )
@@ -57,6 +60,12 @@ class MlflowLogger(loggers.MLFlowLogger):
     def log_picture(self, name: str, pixels: Pixels, turn: int) -> None:
         """Show pixels uint8 [H, W, 1 or 3]."""
         self.experiment.log_image(self.run_id, pixels, key=name, step=turn)
+
+    @rank_zero_only
+    def log_generator(self, folder: Path, about: Mapping[str, Any]) -> None:
+        """Keep a generator's files, and what is known of it, as artifacts of the run."""
+        self.experiment.log_artifacts(self.run_id, str(folder), "generator")
+        self.experiment.log_dict(self.run_id, dict(about), "generator/about.json")
 
     @rank_zero_only
     def log_summary(self, numbers: Mapping[str, float]) -> None:

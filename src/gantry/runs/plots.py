@@ -17,8 +17,8 @@ Column = NDArray[np.float64]
 WIDE = 20.0  # a positive curve whose largest value is so many times its smallest is drawn on a log scale,
 MANY = 1000.0  # and with fewer ticks from here on
 FEW = 25  # so few points are marked one by one
-TITLES = {"loss": "loss", "terms": "terms of the losses, unweighted", "logits": "mean logits"}
-SECONDS = "speed/seconds"  # a time to draw against, like turn and kimg, and no curve
+TITLES = {"terms": "terms of the losses, unweighted", "logits": "mean logits", "grad": "gradient norms"}
+LEFT_OUT = ("speed/seconds", "memory/")  # a time to draw against, like turn and kimg, and what hardly moves
 COLOURS = ("#1f5fd0", "#d9541e", "#2a9d5c", "#8a4fc7", "#b8860b", "#5b6470")
 
 
@@ -53,7 +53,7 @@ def arrange(metrics: Mapping[str, Column]) -> dict[str, list[Curve]]:
     panels: dict[str, list[Curve]] = {}
     for name in sorted(metrics, key=order):
         group, _, label = name.partition("/")
-        if not label or name == SECONDS or (name.endswith("_std") and name.removesuffix("_std") in metrics):
+        if not label or name.startswith(LEFT_OUT) or (name.endswith("_std") and name.removesuffix("_std") in metrics):
             continue
         group = label if group == "score" else "terms" if "/" in label else group
         curve = Curve(label, metrics[name], metrics.get(f"{name}_std"))

@@ -1,12 +1,13 @@
 """Samples of a trained generator, from a configuration to files."""
 
 import math
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
 from omegaconf import DictConfig
 
+from gantry.runs.afterwards import check_logger, log_samples
 from gantry.runs.description import Description, find_generator, read_description
 from gantry.runs.errors import mistakes
 
@@ -23,8 +24,9 @@ class Kind:
         return not self.suffix
 
 
+GRID = "grid"
 KINDS = {
-    "grid": Kind(".png", most=10_000),  # a picture is made in memory
+    GRID: Kind(".png", most=10_000),  # a picture is made in memory
     "png": Kind(""),
     "npz": Kind(".npz"),
     "interpolation": Kind(".webp", most=2_000),
@@ -65,10 +67,15 @@ def sample(cfg: DictConfig) -> Path:
         check(cfg.what, request, what)
         out = Path(cfg.out) if cfg.out else run / "generated" / default_name(cfg.what, request)
         check_out(KINDS[cfg.what], request, out)
+        check_logger(cfg.log_to)
+        if cfg.log_to is not None and cfg.what != GRID:
+            raise ValueError(f"log_to must be null for what={cfg.what} (a grid alone is shown), got {cfg.log_to}")
 
     from gantry.runs import sampling_jobs  # torch, seconds to import
 
     sampling_jobs.run(cfg.what, folder, request, out, cfg.device)
+    if cfg.log_to is not None:
+        log_samples(cfg.log_to, run, out, {"which": folder.name, **asdict(request)}, what.extra.get("turn", 0))
     return out
 
 

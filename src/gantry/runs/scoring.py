@@ -9,6 +9,8 @@ from typing import Any
 from omegaconf import DictConfig, OmegaConf, open_dict
 
 from gantry.metrics.protocol import differences
+from gantry.runs.afterwards import check_logger, log_scores
+from gantry.runs.description import find_generator, read_description
 from gantry.runs.errors import mistakes
 from gantry.runs.run_folder import read_config
 from gantry.runs.shorthand import CONFIGS, spell_out
@@ -35,6 +37,8 @@ def evaluate(cfg: DictConfig) -> dict[str, float]:
     if cfg.run is not None:
         earlier = read_summary(Path(cfg.run)).get("evaluations", [])
         write_summary(Path(cfg.run), {"evaluations": [*earlier, record]})
+    if cfg.log_to is not None:
+        log_scores(cfg.log_to, cfg.run and Path(cfg.run), Path(cfg.output), record, *trained_for(cfg))
     log.info("written to %s", path)
     return dict(record["scores"])
 
@@ -42,6 +46,7 @@ def evaluate(cfg: DictConfig) -> dict[str, float]:
 def complete(cfg: DictConfig) -> None:
     """Fill in what the run says; raises ValueError for a request that cannot be met. Imports nothing slow."""
     check_reference("reference", cfg.reference)
+    check_logger(cfg.log_to)
     with open_dict(cfg):
         cfg.run = cfg.run or run_of(cfg.checkpoint)
         if (cfg.run is None) == (cfg.samples is None):
@@ -71,6 +76,14 @@ def run_of(checkpoint: str | None) -> str | None:
     if checkpoint is None or not Path(checkpoint).exists():
         return None
     return str(Path(checkpoint).resolve().parents[1])
+
+
+def trained_for(cfg: DictConfig) -> tuple[int, float]:
+    """Turn and kimg of the generator that is scored; 0 where they are not known."""
+    if cfg.run is None or cfg.checkpoint not in (None, "best", "last"):
+        return 0, 0.0
+    extra = read_description(find_generator(Path(cfg.run), cfg.checkpoint)).extra
+    return int(extra.get("turn", 0)), float(extra.get("kimg", 0.0))
 
 
 def table(scores: Mapping[str, float], protocol: Mapping[str, Any]) -> str:

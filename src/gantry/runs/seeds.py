@@ -69,33 +69,26 @@ def across_seeds(jobs: Iterable[Job]) -> list[dict[str, Any]]:
     groups: dict[tuple[str, ...], dict[int, Job]] = {}
     for job in jobs:
         groups.setdefault(job.what, {})[job.seed] = job
-    return [
-        {"what": list(what), "seeds": sorted(group), "places": together(jobs), "left_out": left_out(jobs)}
-        for what, group in groups.items()
-        for jobs in [list(group.values())]
-    ]
+    rows = []
+    for what, group in groups.items():
+        places, left_out = together(list(group.values()))
+        rows.append({"what": list(what), "seeds": sorted(group), "places": places, "left_out": left_out})
+    return rows
 
 
-def together(group: list[Job]) -> dict[str, dict[str, Interval]]:
-    """Intervals of all scores, for best and for last."""
-    places: dict[str, dict[str, Interval]] = {}
+def together(group: list[Job]) -> tuple[dict[str, dict[str, Interval]], list[str]]:
+    """Intervals of all scores, for best and last; and a line for each job measured otherwise than the first."""
+    places, left_out = {}, []
     for place, first in group[0].places.items():
-        entries = [job.places[place] for job in group if place in job.places]
-        alike = [entry for entry in entries if not differences(first["protocol"], entry["protocol"])]
-        names = [name for name in first["scores"] if all(entry["scores"].get(name) is not None for entry in alike)]
-        places[place] = {name: interval([entry["scores"][name] for entry in alike]) for name in names}
-    return places
-
-
-def left_out(group: list[Job]) -> list[str]:
-    """The jobs that were measured otherwise than the first, with the differences."""
-    lines = []
-    for place, first in group[0].places.items():
+        alike = []
         for job in (job for job in group if place in job.places):
-            unlike = differences(first["protocol"], job.places[place]["protocol"])
-            if unlike:
-                lines.append(f"seed {job.seed} is left out of {place}, measured otherwise: {'; '.join(unlike)}")
-    return lines
+            if unlike := differences(first["protocol"], job.places[place]["protocol"]):
+                left_out.append(f"seed {job.seed} is left out of {place}, measured otherwise: {'; '.join(unlike)}")
+            else:
+                alike.append(job.places[place]["scores"])
+        names = [name for name in first["scores"] if all(scores.get(name) is not None for scores in alike)]
+        places[place] = {name: interval([scores[name] for scores in alike]) for name in names}
+    return places, left_out
 
 
 def write_seeds(sweep: Path) -> str | None:

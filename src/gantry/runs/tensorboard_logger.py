@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping
 from lightning.pytorch import loggers
 from lightning.pytorch.utilities import rank_zero_only
 
-from gantry.runs.loggers import Pixels
+from gantry.runs.loggers import Numbers, Pixels
 
 log = logging.getLogger(__name__)
 
@@ -22,6 +22,11 @@ class TensorBoardLogger(loggers.TensorBoardLogger):
     def log_picture(self, name: str, pixels: Pixels, turn: int) -> None:
         """Show pixels uint8 [H, W, 1 or 3]."""
         self.experiment.add_image(name, pixels, turn, dataformats="HWC")
+
+    @rank_zero_only
+    def log_histogram(self, name: str, values: Numbers, turn: int) -> None:
+        """Show how values [N] are spread."""
+        self.experiment.add_histogram(name, values, turn)
 
     @rank_zero_only
     def log_summary(self, numbers: Mapping[str, float]) -> None:

@@ -22,11 +22,13 @@ from gantry import noise
 from gantry.data.module import DataModule
 from gantry.runs import ranks, run_folder
 from gantry.runs.build import build, build_all
+from gantry.runs.description import JSON, find_generator
 from gantry.runs.errors import mistakes
 from gantry.runs.hardware import fast
+from gantry.runs.flat_names import flat
 from gantry.runs.job import write_began, write_ended
 from gantry.runs.lock import alone_in
-from gantry.runs.loggers import close, log_config
+from gantry.runs.loggers import close, log_config, log_generator, log_summary
 from gantry.runs.processes import processes
 from gantry.runs.rules import count_of
 from gantry.runs.summary import read_summary, write_summary
@@ -69,9 +71,10 @@ def train(cfg: DictConfig) -> float | None:
 
 def fit(trainer: Trainer, gan: GAN, data: DataModule, checkpoint: Path | None, cfg: DictConfig) -> None:
     """Train, with what the loggers must be told before and after."""
+    sizes = {name: sum(p.numel() for p in net.parameters()) for name, net in (("G", gan.G), ("D", gan.D))}
     if trainer.is_global_zero:
         plain: Any = OmegaConf.to_container(cfg, resolve=True)
-        log_config(trainer.loggers, plain, choices())
+        log_config(trainer.loggers, plain | {"parameters": sizes}, choices())
     started = time.monotonic()
     success = False
     try:
@@ -80,9 +83,22 @@ def fit(trainer: Trainer, gan: GAN, data: DataModule, checkpoint: Path | None, c
         if trainer.is_global_zero:
             before = read_summary(Path(cfg.run.dir)).get("seconds", 0.0) if cfg.resume else 0.0
             seconds = before + time.monotonic() - started
-            write_summary(Path(cfg.run.dir), {"turns": gan.turn, "kimg": gan.kimg, "seconds": seconds})
+            ended = {"turns": gan.turn, "kimg": gan.kimg, "seconds": seconds, "parameters": sizes}
+            write_summary(Path(cfg.run.dir), ended)
+            log_summary(trainer.loggers, {"seconds": seconds, **flat({"parameters": sizes}, "/")})
+            if success:
+                keep_generator(trainer, Path(cfg.run.dir))
     finally:
         close(trainer.loggers, success)
+
+
+def keep_generator(trainer: Trainer, folder: Path) -> None:
+    """Give the loggers the best generator (without scores the last) with its scores and their protocol."""
+    if any(folder.glob(f"generator/*/{JSON}")):  # callbacks.export may have been left out
+        generator = find_generator(folder)
+        summary = read_summary(folder)
+        about = summary.get("report", summary).get(generator.name, {})
+        log_generator(trainer.loggers, generator, {"checkpoint": generator.name, **about})
 
 
 def choices() -> dict[str, str]:

@@ -1,24 +1,23 @@
 """Weights & Biases as its users expect it: never a question, never in the way of training."""
 
 import logging
-import netrc
 import os
+import shutil
 import uuid
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any, Literal
-from urllib.parse import urlsplit
+from typing import Any
 
 import wandb
 from lightning.fabric.loggers.logger import rank_zero_experiment
 from lightning.pytorch import loggers
 from lightning.pytorch.utilities import rank_zero_only
 
-from gantry.runs.loggers import Pixels
+from gantry.runs.flat_names import flat
+from gantry.runs.loggers import Numbers, Pixels
+from gantry.runs.wandb_login import Mode, mode
 
-Mode = Literal["online", "offline", "disabled"]
 log = logging.getLogger(__name__)
-HOST = "https://api.wandb.ai"
 QUIET: dict[str, Any] = {
     "console": "off",  # the run folder has its own log
     "silent": True,
@@ -73,6 +72,25 @@ class WandbLogger(loggers.WandbLogger):
         self.experiment.log({name: wandb.Image(pixels), "turn": turn}, step=turn)
 
     @rank_zero_only
+    def log_histogram(self, name: str, values: Numbers, turn: int) -> None:
+        """Show how values [N] are spread, in 64 bins."""
+        self.experiment.log({name: wandb.Histogram(values.tolist()), "turn": turn}, step=turn)
+
+    @rank_zero_only
+    def log_generator(self, folder: Path, about: Mapping[str, Any]) -> None:
+        """Keep a generator's files as an artifact of the type `model`, with what is known of it as its metadata.
+
+        W&B would copy them to a folder of the user's; offline they would be missing from the run once that is emptied
+        or the run is moved to another machine. They are copied into W&B's own folder of the run instead, and stay.
+        """
+        run = self.experiment
+        copy = Path(run.dir).parent / "artifact"
+        shutil.copytree(folder, copy, dirs_exist_ok=True)
+        artifact = wandb.Artifact(f"generator-{run.id}", "model", metadata=flat(about, "/"))
+        artifact.add_dir(str(copy), policy="immutable")
+        run.log_artifact(artifact, aliases=["best", "latest"])
+
+    @rank_zero_only
     def log_summary(self, numbers: Mapping[str, float]) -> None:
         """Leave numbers in the summary, under flat names."""
         self.experiment.summary.update(dict(numbers))
@@ -110,34 +128,10 @@ def start(arguments: Mapping[str, Any], chosen: Mode) -> wandb.Run:
     return run
 
 
-def mode(said: str, environment: Mapping[str, str]) -> Mode:
-    """What W&B's settings say, but online only when logged in: else W&B would ask at a prompt, for ever."""
-    if said == "disabled":
-        return "disabled"
-    return "online" if said not in ("offline", "dryrun") and logged_in(environment) else "offline"
-
-
-def logged_in(environment: Mapping[str, str]) -> bool:
-    """Whether a key for the W&B server is in the environment or in the netrc file."""
-    if environment.get("WANDB_API_KEY") or environment.get("WANDB_IDENTITY_TOKEN_FILE"):
-        return True
-    path = environment.get("NETRC") or next((p for p in netrc_files() if p.exists()), None)
-    server = urlsplit(environment.get("WANDB_BASE_URL", HOST)).netloc
-    try:
-        return path is not None and netrc.netrc(path).authenticators(server) is not None
-    except (OSError, netrc.NetrcParseError):
-        return False
-
-
-def netrc_files() -> list[Path]:
-    """Where `wandb login` leaves the key."""
-    return [Path.home() / ".netrc", Path.home() / "_netrc"]
-
-
 def run_id(folder: Path) -> str:
-    """The id of the run in this folder; a new one where there is none."""
+    """The id of the run in this folder; where there is none the one that W&B's agent gave, or a new one."""
     path = folder / "wandb" / "run_id.txt"
     if not path.exists():
         path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_text(uuid.uuid4().hex[:8], encoding="utf-8")
+        path.write_text(os.environ.get("WANDB_RUN_ID") or uuid.uuid4().hex[:8], encoding="utf-8")
     return path.read_text(encoding="utf-8").strip()

@@ -68,6 +68,8 @@ document.getElementById("large").dispatchEvent(key);
 result.large_after = document.querySelector("#large p").textContent;
 document.getElementById("large").click();
 result.closed = !document.getElementById("large").open;
+result.means = chart.data.map((curve) => [curve.meta, curve.y.at(-1), curve.fill ?? ""]);
+document.querySelector('[data-lines="runs"]').click();
 result.axes = [];
 for (const axis of ["kimg", "seconds", "turn"]) {
   document.querySelector(`[data-axis="${axis}"]`).click();
@@ -127,6 +129,9 @@ def test_a_reader_sorts_filters_and_slides(tmp_path: Path) -> None:
     assert got["turn"] == "turn 0"
     assert (got["enlarged"], got["closed"]) == (True, True)
     assert (", turn 0 " in got["large_before"], ", turn 50 " in got["large_after"]) == (True, True)
+    assert len(got["means"]) == 12  # for each setting its lowest, its highest and its mean
+    said = "model=mlp loss=hinge, mean of 2 seeds"
+    assert got["means"][:3] == [[said, 40.1, ""], [said, 40.2, "tonexty"], [said, pytest.approx(40.15), ""]]
     assert got["axes"] == [["kimg", 6.4, 8], ["wall time, s", 20, 8], ["turn", 100, 8]]
     assert got["colours"] == 4
     assert got["tip"] == "model=mlp loss=hinge seed=2: 40.2"

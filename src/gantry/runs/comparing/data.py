@@ -11,6 +11,7 @@ from gantry.runs.comparing.groups import Group
 from gantry.runs.comparing.pictures import at, embedded, shared_turns
 from gantry.runs.comparing.run import SECONDS, Run
 from gantry.runs.metrics_file import Column
+from gantry.runs.spread import spread
 
 POINTS = 400  # of a curve at most
 AXES = {"turn": "turn", "kimg": "kimg", "seconds": SECONDS}
@@ -75,7 +76,7 @@ def curves(metrics: Mapping[str, Column]) -> dict[str, Any]:
     for name, column in metrics.items():
         there = np.flatnonzero(np.isfinite(column))
         if name.startswith(SHOWN) and not name.endswith("_std") and there.size:
-            kept = there[np.unique(np.linspace(0, len(there) - 1, min(len(there), POINTS)).round().astype(int))]
+            kept = there[spread(len(there), POINTS)]
             found[name] = {axis: digits(time[kept]) for axis, time in times.items()} | {"y": digits(column[kept])}
     return found
 

@@ -16,7 +16,7 @@ from gantry.runs.comparing.groups import Mean
 from gantry.runs.comparing.protocols import explained
 
 ASSETS = Path(__file__).parent / "assets"
-SCRIPTS = ("page.js", "table.js", "curves.js", "samples.js")
+SCRIPTS = ("page.js", "table.js", "seeds.js", "curves.js", "samples.js")
 SHOWN = 8  # values of a setting
 
 

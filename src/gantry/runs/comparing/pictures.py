@@ -7,6 +7,8 @@ from pathlib import Path
 
 from PIL import Image
 
+from gantry.runs.spread import spread
+
 LARGEST = 640  # pixels of a side
 QUALITY = 80
 
@@ -14,9 +16,7 @@ QUALITY = 80
 def shared_turns(runs: Iterable[Iterable[int]], count: int) -> list[int]:
     """At most `count` of the turns at which some run has a picture, evenly spread, the first and the last with them."""
     turns = sorted({turn for run in runs for turn in run})
-    if len(turns) <= count:
-        return turns if count else []
-    return [turns[round(i * (len(turns) - 1) / max(count - 1, 1))] for i in range(count)]
+    return [turns[i] for i in spread(len(turns), count)]
 
 
 def at(turns: Sequence[int], own: Iterable[int]) -> list[int | None]:

@@ -1,5 +1,5 @@
-// Curves of the runs that are shown, with Plotly: a colour for each setting, a line for each run.
-const plot = { axis: "turn" };
+// Curves of the runs that are shown, with Plotly: a colour for each setting, a line for each run or the mean over seeds.
+const plot = { axis: "turn", lines: "seeds" };
 const OPTIONS = { displayModeBar: false, responsive: true, showTips: false };
 const FEW = 30; // points of a curve, up to which each is marked
 const UNITS = [[7200, 3600, "h"], [180, 60, "min"], [0, 1, "s"]];
@@ -35,20 +35,32 @@ function draw_curves() {
   draw_legend(there);
   if (!there.length) return;
   const [unit, label] = time_unit(there, name);
-  Plotly.react($("plot"), there.map((i) => line_of(i, name, unit)), layout(label), OPTIONS);
+  const groups = [...new Set(there.map((i) => D.runs[i].group))];
+  const lines = plot.lines === "seeds"
+    ? groups.flatMap((group) => mean_of(group, members(group, there), name, unit))
+    : there.map((i) => line_of(D.runs[i].group, D.curves[i][name][plot.axis], D.curves[i][name].y, unit, caption(i)));
+  Plotly.react($("plot"), lines, layout(label), OPTIONS);
 }
 
-function line_of(i, name, unit) {
-  const { y, [plot.axis]: times } = D.curves[i][name];
+function line_of(group, times, y, unit, said) {
   return {
     x: times.map((time) => time / unit),
     y,
     mode: y.length <= FEW ? "lines+markers" : "lines",
-    line: { color: colour(D.runs[i].group), width: 1.5 },
+    line: { color: colour(group), width: 1.5 },
     marker: { size: 5 },
     hoverinfo: "none", // the tip says it
-    meta: caption(i),
+    meta: said,
   };
+}
+
+function mean_of(group, runs, name, unit) {
+  const { times, mean, low, high } = over_seeds(runs, name, plot.axis);
+  const said = runs.length > 1 ? `${D.groups[group].label}, mean of ${runs.length} seeds` : caption(runs[0]);
+  const line = line_of(group, times, mean, unit, said);
+  if (runs.length === 1) return [line];
+  const edge = { ...line, mode: "lines", line: { width: 0 }, hoverinfo: "skip" };
+  return [{ ...edge, y: low }, { ...edge, y: high, fill: "tonexty", fillcolor: `${colour(group)}30` }, line];
 }
 
 function layout(label) {
@@ -69,14 +81,14 @@ function layout(label) {
   };
 }
 
-function point_out({ event, points: [{ curveNumber, data, y }] }) {
+function point_out({ event, points: [{ data, y }] }) {
   const tip = $("tip");
   const frame = $("plot").getBoundingClientRect();
   tip.hidden = false;
   tip.textContent = `${data.meta}: ${short(y)}`;
   tip.style.left = `${Math.max(0, Math.min(event.clientX - frame.left + 12, frame.width - tip.offsetWidth))}px`;
   tip.style.top = `${event.clientY - frame.top + 14}px`;
-  fade((i) => i !== curveNumber);
+  fade((i) => $("plot").data[i].meta !== data.meta);
 }
 
 function let_go() {
@@ -108,6 +120,11 @@ function set_up_curves() {
     plot.axis = chosen;
     draw_curves();
   });
+  switches("lines", (chosen) => {
+    plot.lines = chosen;
+    draw_curves();
+  });
+  $("lines").hidden = D.groups.every((one) => one.seeds.length < 2);
   Plotly.newPlot($("plot"), [], layout(""), OPTIONS);
   $("plot").on("plotly_hover", point_out);
   $("plot").on("plotly_unhover", let_go);

@@ -1,0 +1,34 @@
+"""Whether somebody is logged in to W&B, known without asking anybody."""
+
+import netrc
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Literal
+from urllib.parse import urlsplit
+
+Mode = Literal["online", "offline", "disabled"]
+HOST = "https://api.wandb.ai"
+
+
+def mode(said: str, environment: Mapping[str, str]) -> Mode:
+    """What W&B's settings say, but online only when logged in: else W&B would ask at a prompt, for ever."""
+    if said == "disabled":
+        return "disabled"
+    return "online" if said not in ("offline", "dryrun") and logged_in(environment) else "offline"
+
+
+def logged_in(environment: Mapping[str, str]) -> bool:
+    """Whether a key for the W&B server is in the environment or in the netrc file."""
+    if environment.get("WANDB_API_KEY") or environment.get("WANDB_IDENTITY_TOKEN_FILE"):
+        return True
+    path = environment.get("NETRC") or next((p for p in netrc_files() if p.exists()), None)
+    server = urlsplit(environment.get("WANDB_BASE_URL", HOST)).netloc
+    try:
+        return path is not None and netrc.netrc(path).authenticators(server) is not None
+    except (OSError, netrc.NetrcParseError):
+        return False
+
+
+def netrc_files() -> list[Path]:
+    """Where `wandb login` leaves the key."""
+    return [Path.home() / ".netrc", Path.home() / "_netrc"]

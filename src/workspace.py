@@ -1,0 +1,16 @@
+"""A W&B workspace for the runs of a group: python src/workspace.py entity=TEAM group=SWEEP"""
+
+from omegaconf import DictConfig
+
+from gantry.runs.entry import entry
+
+
+@entry("workspace")
+def main(cfg: DictConfig) -> None:
+    from gantry.runs.wandb_workspace import make
+
+    print(make(cfg))
+
+
+if __name__ == "__main__":
+    main()
