@@ -119,6 +119,9 @@ def test_recorded_turns_are_the_turns(nets: Callable[[], Nets], loss: str) -> No
     assert tapes.recorded == kinds < TURNS - kinds * WARM_UP
     for name, value in recorded.state_dict().items():
         torch.testing.assert_close(value, expected.state_dict()[name], rtol=1e-4, atol=1e-6)
+    for (name, parameter), other in zip(recorded.named_parameters(), expected.parameters()):
+        if not name.startswith("G_ema"):
+            torch.testing.assert_close(parameter.grad, other.grad, rtol=1e-3, atol=1e-6)
 
 
 def test_what_cannot_be_recorded_runs_as_it_is_written_and_is_named(caplog: pytest.LogCaptureFixture) -> None:

@@ -24,8 +24,8 @@ from gantry.runs import ranks, run_folder
 from gantry.runs.build import build, build_all
 from gantry.runs.description import JSON, find_generator
 from gantry.runs.errors import mistakes
-from gantry.runs.hardware import fast
 from gantry.runs.flat_names import flat
+from gantry.runs.hardware import fast
 from gantry.runs.job import write_began, write_ended
 from gantry.runs.lock import alone_in
 from gantry.runs.loggers import close, log_config, log_generator, log_summary

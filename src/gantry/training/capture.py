@@ -67,19 +67,23 @@ class CudaGraphs:
 
 @dataclass(frozen=True)
 class Recording:
-    """A recorded turn: the tensors that it reads, and its scalars [M], which lie in one tensor, with their names."""
+    """A recorded turn: the tensors that it reads, its scalars [M], which lie in one tensor, with their names, and the
+    parameters with the gradients that it leaves."""
 
     replay: Callable[[], None]
     x: Tensor
     c: Tensor
     scalars: Tensor
     names: list[list[str]]
+    gradients: list[tuple[Tensor, Tensor | None]]
 
     def __call__(self, x: Tensor, c: Tensor) -> list[Scalars]:
         """Play it with these batches."""
         self.x.copy_(x)
         self.c.copy_(c)
         self.replay()
+        for parameter, gradient in self.gradients:  # until another recording is played
+            parameter.grad = gradient
         values = iter(self.scalars.clone().unbind())  # the next replay writes over them
         return [{name: next(values) for name in names} for names in self.names]
 
@@ -93,6 +97,7 @@ class Captured:
     """
 
     recorder: Recorder
+    parameters: list[Tensor]
 
     def __init__(self, make_recorder: Callable[[], Recorder] = CudaGraphs) -> None:
         self.make_recorder = make_recorder
@@ -104,6 +109,8 @@ class Captured:
 
     def begin(self, optimizers: Iterable[Optimizer]) -> None:
         """Before the first turn of this process, which has chosen its device by now."""
+        optimizers = list(optimizers)
+        self.parameters = [p for o in optimizers for group in o.param_groups for p in group["params"]]
         self.recorder = self.make_recorder()
         self.recorder.prepare(optimizers)
 
@@ -140,7 +147,8 @@ class Captured:
             noise.rewind()
             log.warning("trainer.capture: no turns are recorded from here on, since %s", str(error).partition("\n")[0])
         else:
-            self.recordings[kind] = Recording(replay, x, c, scalars, names)
+            gradients = [(p, p.grad) for p in self.parameters]
+            self.recordings[kind] = Recording(replay, x, c, scalars, names, gradients)
 
 
 def stacked(updates: list[Scalars]) -> tuple[Tensor, list[list[str]]]:
