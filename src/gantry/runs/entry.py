@@ -21,6 +21,7 @@ from gantry.runs.run_folder import check_new, check_resumable, has_checkpoint, r
 from gantry.runs.shorthand import CONFIGS, spell_out
 from gantry.runs.validate import validate
 
+OF_ONE_START = ("resume", "run.name", "run.dir", "run.auto_resume", "launcher")
 Task = Callable[[DictConfig], Any]
 
 
@@ -108,7 +109,7 @@ def goes_on(cfg: DictConfig, sweep: bool = False) -> bool:
 
 def not_of_one_start(word: str) -> bool:
     """Whether an override belongs to the run, and not to where and how this process began."""
-    return word.partition("=")[0] not in ("resume", "run.name", "run.dir", "run.auto_resume", "launcher")
+    return not word.startswith("hparams_search") and word.partition("=")[0] not in OF_ONE_START
 
 
 def refuse_early(config_name: str, argv: list[str]) -> None:
@@ -128,6 +129,8 @@ def refuse_early(config_name: str, argv: list[str]) -> None:
             raise ValueError(
                 f"launcher must be basic for a single run (-m makes a sweep, of one job too), got {launcher}"
             )
+        if searched := cfg.hydra.runtime.choices.get("hparams_search"):
+            raise ValueError(f"hparams_search must be null for a single run (-m makes a search), got {searched}")
         with open_dict(cfg):
             del cfg["hydra"]
         spell_out(cfg)
