@@ -23,25 +23,14 @@ class Grid(BaseSampler):
     def __len__(self) -> int:
         return len(self.points)
 
-    def infer_relative_search_space(self, study: Study, trial: FrozenTrial) -> dict[str, BaseDistribution]:  # noqa: ARG002
+    def infer_relative_search_space(self, study: Study, trial: FrozenTrial) -> dict[str, BaseDistribution]:
         return {}
 
-    def sample_relative(
-        self,
-        study: Study,
-        trial: FrozenTrial,
-        search_space: dict[str, BaseDistribution],  # noqa: ARG002
-    ) -> dict[str, Any]:
+    def sample_relative(self, study: Study, trial: FrozenTrial, space: dict[str, BaseDistribution]) -> dict[str, Any]:
         return {}
 
-    def sample_independent(
-        self,
-        study: Study,
-        trial: FrozenTrial,
-        param_name: str,
-        param_distribution: BaseDistribution,  # noqa: ARG002
-    ) -> Any:
-        return self.points[trial.number][self.keys.index(param_name)]
+    def sample_independent(self, study: Study, trial: FrozenTrial, key: str, one: BaseDistribution) -> Any:
+        return self.points[trial.number][self.keys.index(key)]
 
 
 def values(key: str, one: BaseDistribution) -> list[Any]:

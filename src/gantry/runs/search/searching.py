@@ -115,10 +115,17 @@ def consecutive(trials: Sequence[Trial]) -> Iterator[list[Trial]]:
 
 def wait_for(folder: Path, number: int) -> None:
     """Wait until no process works on a trial: those that a launcher has started may outlive the search."""
-    for said in itertools.count():
-        try:
-            return check_alone(folder)
-        except ValueError:
-            if not said:
-                log.warning("trial %d still runs, of an earlier start: waiting for it", number)
-            time.sleep(1)
+    said = False
+    while busy(folder):
+        if not said:
+            log.warning("trial %d still runs, of an earlier start: waiting for it", number)
+        said = True
+
+
+def busy(folder: Path) -> bool:
+    """Whether a process works on the run of a folder; takes some seconds to say so."""
+    try:
+        check_alone(folder)
+    except ValueError:
+        return True
+    return False

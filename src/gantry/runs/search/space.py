@@ -14,7 +14,7 @@ OF_ONE_START = ("run", "hydra", "launcher", "logger", "tags", "trainer", "callba
 
 @dataclass(frozen=True)
 class Space:
-    """`swept`: what each key may be; `said`: the same as the user wrote it; `fixed`: overrides that all trials share."""
+    """`swept`: what each key may be; `said`: the same as the user wrote it; `fixed`: what all share."""
 
     swept: Mapping[str, BaseDistribution]
     said: Mapping[str, str]

@@ -17,13 +17,13 @@ from optuna.pruners import BasePruner
 from optuna.samplers import RandomSampler
 from optuna.storages import JournalStorage
 from optuna.storages.journal import JournalFileBackend, JournalFileSymlinkLock
-from optuna.study import Study
+from optuna.study import Study, StudyDirection
 from optuna.trial import Trial
 
 FILE = "study.journal"
 NAME = "search"
 ABOUT = "about"
-DIRECTIONS = {"min": "minimize", "max": "maximize"}
+DIRECTIONS = {"min": StudyDirection.MINIMIZE, "max": StudyDirection.MAXIMIZE}
 NAMES = {"metric": "score", "mode": "direction", "space": "search space", "experiment": "experiment"}
 
 
