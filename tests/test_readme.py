@@ -32,8 +32,9 @@ TINY = {
 
 
 def parts(line: str) -> tuple[str, list[str]]:
-    """The command's name and its overrides; of a sweep, those of its first job."""
+    """The command's name and its overrides; of a sweep, those of its first job, of a search those that are fixed."""
     _, script, *words = shlex.split(line)
+    words = [word for word in words if "interval(" not in word and not word.startswith("hydra.sweeper.")]
     return Path(script).stem, [word.split(",")[0] if "-m" in words and "[" not in word else word for word in words]
 
 
