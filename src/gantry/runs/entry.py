@@ -22,6 +22,7 @@ from gantry.runs.shorthand import CONFIGS, spell_out
 from gantry.runs.validate import validate
 
 OF_ONE_START = ("resume", "run.name", "run.dir", "run.auto_resume", "launcher")
+OF_A_SEARCH = ("hparams_search", "callbacks.pruning")  # of which a run that is resumed alone is no longer a part
 Task = Callable[[DictConfig], Any]
 
 
@@ -109,7 +110,8 @@ def goes_on(cfg: DictConfig, sweep: bool = False) -> bool:
 
 def not_of_one_start(word: str) -> bool:
     """Whether an override belongs to the run, and not to where and how this process began."""
-    return not word.startswith("hparams_search") and word.partition("=")[0] not in OF_ONE_START
+    key = word.lstrip("+").partition("=")[0]
+    return not key.startswith(OF_A_SEARCH) and key not in OF_ONE_START
 
 
 def refuse_early(config_name: str, argv: list[str]) -> None:

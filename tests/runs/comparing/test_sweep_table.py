@@ -11,6 +11,8 @@ from hydra.types import RunMode
 from omegaconf import OmegaConf
 
 from gantry.runs.after_sweep import AfterSweep, finish
+from gantry.runs.comparing import finding
+from gantry.runs.comparing.run import read_run
 from gantry.runs.comparing.sweep_pictures import heights
 from gantry.runs.comparing.sweep_table import as_csv, as_markdown, counted, write_table
 from gantry.runs.errors import UserError
@@ -46,6 +48,21 @@ def test_a_row_for_each_job_with_its_numbers_and_how_they_were_measured(tmp_path
     text = (tmp_path / "table.md").read_text()
     assert "| 4 | dcgan | hinge | 1 | finished | 20 | 20.1 | 21.1 | A |" in text
     assert "- A: report: digits, 500 samples" in text
+
+
+def test_a_finished_job_is_read_once_and_again_when_it_changes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    make_run(tmp_path / "0", "model=mlp", fd=20.0)
+    make_run(tmp_path / "1", "model=dcgan", done=40)
+    read: list[str] = []
+    monkeypatch.setattr(finding, "read_run", lambda path, name: read.append(name) or read_run(path, name))
+    write_table(tmp_path)
+    make_run(tmp_path / "2", "model=sngan", fd=30.0)
+    write_table(tmp_path)
+    assert read == ["0", "1", "1", "2"]
+    write_summary(tmp_path / "0", {"seconds": 77.0})
+    write_table(tmp_path)
+    assert read[4:] == ["0", "1"]
+    assert rows(tmp_path)[0]["seconds"] == "77.0"
 
 
 def test_what_selected_is_beside_what_was_reported(tmp_path: Path) -> None:
