@@ -161,7 +161,7 @@ def test_a_grid_ends(folder: Path) -> None:
 
 def test_keys_of_a_file_and_of_the_command_line(folder: Path) -> None:
     jobs = Jobs(folder)
-    params = "hydra.sweeper.params={optim.D.lr:'interval(1e-4,1e-3)',model.z_dim:'2,4'}"
+    params = "+hydra.sweeper.params={optim.D.lr:'interval(1e-4,1e-3)',model.z_dim:'2,4'}"
     search("hparams_search=random", params, "model.z_dim=3", trials(2), launch=jobs.launch)
     assert all(1e-4 <= rate <= 1e-3 for rate in jobs.rates.values())
     assert set(open_study(folder).trials[0].params) == {"optim.D.lr"}
@@ -205,6 +205,7 @@ MISTAKES = {
     "hparams_search=tpe turns=interval(10,20)": "got 15.0 (int(interval(a,b)) and range(a,b) are whole numbers)",
     "hparams_search=tpe optim.D.lt=1,2": "optim.D.lt must be one of the known keys",
     "hparams_search=tpe turns=0,-1": "turns must be an integer of at least 1, got 0",
+    f"hparams_search=tpe {RATE} hydra.sweep.subdir=x": "hydra.sweep.subdir must be the number of the job",
     f"hparams_search=grid {RATE}": "optim.D.lr must be a choice or a range in a grid",
 }
 

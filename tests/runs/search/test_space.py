@@ -69,5 +69,6 @@ def test_a_grid_is_the_product_and_ends() -> None:
     grid = Grid(found.swept)
     assert len(grid) == 2 * 3 * 3
     assert grid.points[:4] == [("x", 1, 0.0), ("x", 1, 0.1), ("x", 1, 0.2), ("x", 3, 0.0)]
+    assert Grid(space("c=range(0,0.4,0.1)").swept).points[3] == (0.3,)
     with pytest.raises(ValueError, match=r"a must be a choice or a range in a grid, got interval\(1,2\)"):
         Grid(space("a=interval(1,2)").swept)

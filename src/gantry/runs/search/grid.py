@@ -42,4 +42,5 @@ def values(key: str, one: BaseDistribution) -> list[Any]:
     assert isinstance(one, FloatDistribution)
     if one.step is None:
         raise ValueError(f"{key} must be a choice or a range in a grid, got interval({one.low:g},{one.high:g})")
-    return [one.low + i * one.step for i in range(round((one.high - one.low) / one.step) + 1)]
+    count = round((one.high - one.low) / one.step) + 1
+    return [float(f"{one.low + i * one.step:.12g}") for i in range(count)]  # 0.3, not 0.30000000000000004

@@ -41,13 +41,11 @@ class Searching:
     def run(self) -> None:
         """Make the trials that are missing. Raises RunError when none could be completed."""
         started = time.monotonic()
-        while True:
-            trials = self.unfinished() or self.chosen(started)
-            if not trials:
-                break
+        while trials := self.unfinished() or self.chosen(started):
             for batch in consecutive(trials):
                 self.make(batch)
                 write_study(self.study, self.space, self.folder)
+        write_study(self.study, self.space, self.folder)  # of a search that was killed before it could
         if not self.study.get_trials(deepcopy=False, states=(TrialState.COMPLETE,)):
             raise RunError(failures_line(self.study))
         print(best_line(self.study, self.space, self.folder))

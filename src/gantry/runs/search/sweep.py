@@ -36,6 +36,7 @@ def sweep(config: DictConfig, loader: ConfigLoader, launcher: Launcher, argument
         settings = settings_of(config, space)
         about = about_of(tried(space, lambda told: loader.load_sweep_config(config, told)), space)
         check_folder(folder)
+        check_numbers(config)
     with ExitStack() as stack:
         with mistakes():
             stack.enter_context(alone(folder))
@@ -75,6 +76,13 @@ def tried(space: Space, compose: Callable[[list[str]], DictConfig]) -> DictConfi
     said = one_line(errors[0])
     whole = any(said.startswith(f"{key} must be an integer") for key in space.swept)
     raise ValueError(f"{said} ({WHOLE})" if whole else said)
+
+
+def check_numbers(config: DictConfig) -> None:
+    """Raise ValueError unless the folder of a job bears its number, by which a run finds its trial."""
+    plain: Any = OmegaConf.to_container(config.hydra.sweep, resolve=False)
+    if plain["subdir"] != "${hydra.job.num}":
+        raise ValueError(f"hydra.sweep.subdir must be the number of the job in a search, got {plain['subdir']}")
 
 
 def about_of(cfg: DictConfig, space: Space) -> Mapping[str, Any]:
