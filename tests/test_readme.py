@@ -75,7 +75,8 @@ def run(line: str, folder: Path) -> None:
     """Run a command in small, in a folder of its own."""
     name, _ = parts(line)
     _, script, *words = shlex.split(line)
-    command = [sys.executable, str(ROOT / script), *words, *TINY[name]]
+    few = ["hydra.sweeper.n_trials=2"] if "hparams_search=" in line else []
+    command = [sys.executable, str(ROOT / script), *words, *TINY[name], *few]
     environment = os.environ | {"OMP_NUM_THREADS": "1", "GANTRY_CACHE_DIR": str(folder / "cache")}
     done = subprocess.run(command, cwd=folder, env=environment, capture_output=True, text=True, check=False)
     assert done.returncode == 0, f"{line}\n{done.stderr}"

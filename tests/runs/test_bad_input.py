@@ -12,7 +12,7 @@ from omegaconf import open_dict
 
 from composing import choices, composed
 from gantry.runs import resolvers
-from gantry.runs.entry import refuse_early, resumed
+from gantry.runs.entry import not_of_one_start, refuse_early, resumed
 from gantry.runs.errors import EXTRAS, UserError, mistakes, one_line
 from gantry.runs.run_folder import changes, newest_checkpoint, whole_checkpoint, write_config
 from gantry.runs.shorthand import CONFIGS
@@ -136,6 +136,13 @@ def test_what_may_change_when_a_run_goes_on(tmp_path: Path) -> None:
     refuse_early("train", [*named, "turns=20"])
     assert "model.G.z_dim must be 100 as in the run to resume" in refusal(*named, "turns=10", "model.z_dim=7")
     assert "run.name must be new" in refusal(*named[:2])
+
+
+def test_what_belongs_to_one_start_and_what_to_the_run() -> None:
+    words = ["hparams_search=tpe", "hparams_search/pruner=none", "callbacks.pruning.pruner.n_startup_trials=1"]
+    words += ["++callbacks.pruning.pruner.n_warmup_steps=1", "run.name=S", "resume=X", "launcher=joblib"]
+    assert [word for word in words if not_of_one_start(word)] == []
+    assert all(map(not_of_one_start, ["seed=1", "+loss.d_terms.r1=1", "callbacks.samples=null"]))
 
 
 def checkpoint(path: Path) -> Path:
