@@ -45,9 +45,8 @@ class Pruning(Callback):
     def hopeless(self, turn: int, score: float) -> bool:
         """Tell the study a score; -> whether the pruner gives up on the run."""
         trial = trial_of(self.study, int(self.folder.name))
-        if (
-            turn not in self.study.trials[trial.number].intermediate_values
-        ):  # else the run was killed since, and goes on
+        told = self.study.trials[trial.number].intermediate_values
+        if turn not in told:  # a run that was killed since, and goes on, comes here again
             trial.report(score, turn)
         return trial.should_prune()
 
