@@ -63,6 +63,7 @@ def test_a_better_one_goes_on_and_the_last_score_is_no_reason_to_stop(tmp_path: 
     assert read_job(tmp_path / "1") == {}
 
 
+@pytest.mark.filterwarnings("ignore:All-NaN slice")
 def test_a_score_that_is_no_number_ends_the_run(tmp_path: Path) -> None:
     begin(tmp_path)
     assert play(pruning(tmp_path), {5: float("nan")}).turn == 5

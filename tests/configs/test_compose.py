@@ -1,6 +1,7 @@
 """Every configuration composes, and what it names exists."""
 
 from importlib.util import find_spec
+from pathlib import Path
 
 import hydra
 import pytest
@@ -52,6 +53,30 @@ def test_every_pruner_composes_and_is_built(pruner: str) -> None:
         pruning = composed(*words).callbacks.get("pruning")
         assert (pruning is None) == (pruner == "none")
         assert all(made.folder.name == "3" for made in build_all({"pruning": pruning}).values())  # type: ignore[arg-type]
+
+
+MINE = """# @package _global_
+defaults:
+  - tpe
+hydra:
+  sweeper:
+    n_trials: 50
+    params:
+      optim.D.lr: tag(log,interval(1e-5,1e-2))
+"""
+
+
+def test_a_search_of_ones_own(tmp_path: Path) -> None:
+    (tmp_path / "hparams_search").mkdir()
+    (tmp_path / "hparams_search" / "mine.yaml").write_text(MINE)
+    resolvers.register()
+    words = [f"hydra.searchpath=[file://{tmp_path}]", "hparams_search=mine", "hparams_search/pruner=hyperband"]
+    with hydra.initialize_config_dir(str(CONFIGS), version_base="1.3"):
+        cfg = hydra.compose("train", words, return_hydra_config=True)
+    assert cfg.hydra.sweeper.params == {"optim.D.lr": "tag(log,interval(1e-5,1e-2))"}
+    assert (cfg.hydra.sweeper.n_trials, cfg.hydra.sweeper.n_jobs) == (50, 1)
+    assert cfg.hydra.sweeper.sampler["_target_"] == "optuna.samplers.TPESampler"
+    assert cfg.callbacks.pruning.pruner["_target_"] == "optuna.pruners.HyperbandPruner"
 
 
 def test_a_grid_is_not_pruned_unless_asked() -> None:
