@@ -49,7 +49,7 @@ def test_every_pruner_composes_and_is_built(pruner: str) -> None:
     from gantry.runs.build import build_all
 
     for search in choices("hparams_search"):
-        words = (f"hparams_search={search}", f"hparams_search/pruner={pruner}", "run.dir=3")
+        words = (f"hparams_search={search}", f"hparams_search/pruner={pruner}", "run.dir=S/3")
         pruning = composed(*words).callbacks.get("pruning")
         assert (pruning is None) == (pruner == "none")
         assert all(made.folder.name == "3" for made in build_all({"pruning": pruning}).values())  # type: ignore[arg-type]
