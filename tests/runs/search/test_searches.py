@@ -63,7 +63,8 @@ def check(folder: Path, count: int, failed: Sequence[int] = ()) -> Study:
 
 def test_eight_trials_of_which_one_fails_killed_in_the_middle_and_continued(tmp_path: Path) -> None:
     trouble = "+callbacks.trouble={_target_:search_callbacks.Troubled,folder:${run.dir},fails:2,killed:4}"
-    command = [sys.executable, SCRIPT, *SEARCH, f"{TRIALS}=8", trouble, RECORDING, "callbacks.checkpoints.every=1"]
+    words = [f"{TRIALS}=8", "hparams_search/pruner=none", "callbacks.checkpoints.every=1"]
+    command = [sys.executable, SCRIPT, *SEARCH, *words, trouble, RECORDING]
     finish(launch(command, tmp_path), status=-signal.SIGKILL)
     before = study_of(tmp_path).trials
     assert [trial.state.name for trial in before] == ["COMPLETE", "COMPLETE", "FAIL", "COMPLETE", "RUNNING"]
