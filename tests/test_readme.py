@@ -32,8 +32,9 @@ TINY = {
 
 
 def parts(line: str) -> tuple[str, list[str]]:
-    """The command's name and its overrides; of a sweep, those of its first job."""
+    """The command's name and its overrides; of a sweep, those of its first job, of a search those that are fixed."""
     _, script, *words = shlex.split(line)
+    words = [word for word in words if "interval(" not in word and not word.startswith("hydra.sweeper.")]
     return Path(script).stem, [word.split(",")[0] if "-m" in words and "[" not in word else word for word in words]
 
 
@@ -74,9 +75,10 @@ def run(line: str, folder: Path) -> None:
     """Run a command in small, in a folder of its own."""
     name, _ = parts(line)
     _, script, *words = shlex.split(line)
-    command = [sys.executable, str(ROOT / script), *words, *TINY[name]]
     own = {name: value for name, value in os.environ.items() if name != "GANTRY_LOGS"}  # the README's is logs/
     environment = own | {"OMP_NUM_THREADS": "1", "GANTRY_CACHE_DIR": str(folder / "cache")}
+    few = ["hydra.sweeper.n_trials=2"] if "hparams_search=" in line else []
+    command = [sys.executable, str(ROOT / script), *words, *TINY[name], *few]
     done = subprocess.run(command, cwd=folder, env=environment, capture_output=True, text=True, check=False)
     assert done.returncode == 0, f"{line}\n{done.stderr}"
 

@@ -1,6 +1,7 @@
 """Every configuration composes, and what it names exists."""
 
 from importlib.util import find_spec
+from pathlib import Path
 
 import hydra
 import pytest
@@ -11,7 +12,7 @@ from gantry.runs import resolvers
 from gantry.runs.ranks import cores
 from gantry.runs.shorthand import CONFIGS
 
-GROUPS = ("data", "model", "loss", "optim", "augment", "metrics", "callbacks", "logger", "experiment")
+GROUPS = ("data", "model", "loss", "optim", "augment", "metrics", "callbacks", "logger", "experiment", "hparams_search")
 NEEDS = {"folder": ["data.source.root=."], "ring": ["model=mlp"], "grid": ["model=mlp"]}
 
 
@@ -41,6 +42,46 @@ def test_every_launcher_composes_and_resolves(launcher: str) -> None:
         assert (settings.tasks_per_node, settings.gpus_per_node) == (1, 0)
     elif launcher == "joblib":
         assert settings.n_jobs == max(1, cores() // 2)
+
+
+@pytest.mark.parametrize("pruner", choices("hparams_search/pruner"))
+def test_every_pruner_composes_and_is_built(pruner: str) -> None:
+    from gantry.runs.build import build_all
+
+    for search in choices("hparams_search"):
+        words = (f"hparams_search={search}", f"hparams_search/pruner={pruner}", "run.dir=S/3")
+        pruning = composed(*words).callbacks.get("pruning")
+        assert (pruning is None) == (pruner == "none")
+        assert all(made.folder.name == "3" for made in build_all({"pruning": pruning}).values())  # type: ignore[arg-type]
+
+
+MINE = """# @package _global_
+defaults:
+  - tpe
+hydra:
+  sweeper:
+    n_trials: 50
+    params:
+      optim.D.lr: tag(log,interval(1e-5,1e-2))
+"""
+
+
+def test_a_search_of_ones_own(tmp_path: Path) -> None:
+    (tmp_path / "hparams_search").mkdir()
+    (tmp_path / "hparams_search" / "mine.yaml").write_text(MINE)
+    resolvers.register()
+    words = [f"hydra.searchpath=[file://{tmp_path}]", "hparams_search=mine", "hparams_search/pruner=hyperband"]
+    with hydra.initialize_config_dir(str(CONFIGS), version_base="1.3"):
+        cfg = hydra.compose("train", words, return_hydra_config=True)
+    assert cfg.hydra.sweeper.params == {"optim.D.lr": "tag(log,interval(1e-5,1e-2))"}
+    assert (cfg.hydra.sweeper.n_trials, cfg.hydra.sweeper.n_jobs) == (50, 1)
+    assert cfg.hydra.sweeper.sampler["_target_"] == "optuna.samplers.TPESampler"
+    assert cfg.callbacks.pruning.pruner["_target_"] == "optuna.pruners.HyperbandPruner"
+
+
+def test_a_grid_is_not_pruned_unless_asked() -> None:
+    assert composed("hparams_search=grid").callbacks.pruning is None
+    assert composed("hparams_search=tpe", "turns=100").callbacks.pruning.pruner.n_warmup_steps == 25
 
 
 def test_a_penalty_takes_batch_norm_out_of_the_critic() -> None:

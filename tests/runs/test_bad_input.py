@@ -13,7 +13,7 @@ from omegaconf import open_dict
 
 from composing import choices, composed
 from gantry.runs import resolvers
-from gantry.runs.entry import refuse_early, resumed, share_schemas
+from gantry.runs.entry import not_of_one_start, refuse_early, resumed, share_schemas
 from gantry.runs.errors import EXTRAS, UserError, mistakes, one_line
 from gantry.runs.run_folder import changes, newest_checkpoint, whole_checkpoint, write_config
 from gantry.runs.shorthand import CONFIGS
@@ -48,6 +48,8 @@ MISTAKES = {
     "trainer=ddp_cpu trainer.strategy=ddp": "trainer.strategy must be auto or a dict with _target_, as in trainer=ddp",
     "trainer=ddp_multinode": "trainer must be ddp or ddp_cpu unless torchrun or srun starts it, got ddp_multinode",
     "launcher=joblib": "launcher must be basic for a single run (-m makes a sweep, of one job too), got joblib",
+    "hparams_search=tpe": "hparams_search must be null for a single run (-m makes a search), got tpe",
+    "hparams_search=optuna": "hparams_search must be one of grid, random, tpe, got optuna",
     "run.auto_resume=true": "run.name must be given with run.auto_resume=true",
     "trainer.devices=2": "trainer.devices must be 1 for this trainer (trainer=ddp or ddp_cpu for more), got 2",
     "trainer=gpu trainer.devices=auto": "trainer.devices must be 1 for this trainer (trainer=ddp or ddp_cpu for more)",
@@ -141,6 +143,13 @@ def test_a_job_of_a_sweep_goes_on_though_its_name_is_a_number(tmp_path: Path) ->
     folder = folder_of_a_run(tmp_path / "0", "model=mlp", "turns=10")
     checkpoint(folder / "checkpoints" / "last.ckpt")
     refuse_early("train", resumed([f"resume={folder}", "turns=20"]))
+
+
+def test_what_belongs_to_one_start_and_what_to_the_run() -> None:
+    words = ["hparams_search=tpe", "hparams_search/pruner=none", "callbacks.pruning.pruner.n_startup_trials=1"]
+    words += ["++callbacks.pruning.pruner.n_warmup_steps=1", "run.name=S", "resume=X", "launcher=joblib"]
+    assert [word for word in words if not_of_one_start(word)] == []
+    assert all(map(not_of_one_start, ["seed=1", "+loss.d_terms.r1=1", "callbacks.samples=null"]))
 
 
 def checkpoint(path: Path) -> Path:

@@ -8,7 +8,17 @@ from pathlib import Path
 
 import pytest
 
-from gantry.runs.job import FILE, State, Status, read_job, status_of, write_began, write_ended, write_failed
+from gantry.runs.job import (
+    FILE,
+    State,
+    Status,
+    read_job,
+    status_of,
+    write_began,
+    write_ended,
+    write_failed,
+    write_pruned,
+)
 from made_runs import dead_process
 
 
@@ -29,6 +39,16 @@ def test_a_run_that_its_process_has_left_was_interrupted(tmp_path: Path) -> None
     write_ended(tmp_path)
     assert status_of(tmp_path, 5, 10).state == State.INTERRUPTED
     write_began(tmp_path, {})  # resumed
+    assert status_of(tmp_path, 5, 10).state == State.RUNNING
+
+
+def test_a_pruned_run_is_so_until_it_goes_on_or_is_done(tmp_path: Path) -> None:
+    write_began(tmp_path, {})
+    write_pruned(tmp_path, "at turn 5 of 10")
+    assert str(status_of(tmp_path, 5, 10)) == "pruned: at turn 5 of 10"
+    assert read_job(tmp_path)["pid"] == os.getpid()
+    assert status_of(tmp_path, 10, 10).state == State.FINISHED
+    write_began(tmp_path, {})  # resumed alone
     assert status_of(tmp_path, 5, 10).state == State.RUNNING
 
 

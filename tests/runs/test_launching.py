@@ -5,7 +5,7 @@ from omegaconf import OmegaConf
 
 from composing import choices
 from gantry.runs.launching import sharing
-from gantry.runs.resolvers import cpus, gpus, jobs_at_once
+from gantry.runs.resolvers import cpus, gpus, jobs_at_once, trials_at_once
 
 
 def config(n_jobs: int | None, devices: int) -> object:
@@ -35,6 +35,10 @@ def test_jobs_fill_the_cores_and_take_turns_on_a_gpu(monkeypatch: pytest.MonkeyP
     monkeypatch.setattr("gantry.runs.ranks.cores", lambda: 8)
     assert [jobs_at_once("cpu", devices) for devices in (1, 2, 3, 16)] == [8, 4, 2, 1]
     assert jobs_at_once("cuda", 1) == 1
+
+
+def test_trials_are_chosen_as_many_at_a_time_as_run() -> None:
+    assert [trials_at_once(OmegaConf.create(one)) for one in ({}, {"n_jobs": 3}, {"array_parallelism": 8})] == [1, 3, 8]
 
 
 def test_what_a_job_takes() -> None:

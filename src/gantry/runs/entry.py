@@ -22,6 +22,8 @@ from gantry.runs.run_folder import check_new, check_resumable, has_checkpoint, r
 from gantry.runs.shorthand import CONFIGS, spell_out
 from gantry.runs.validate import validate
 
+OF_ONE_START = ("resume", "run.name", "run.dir", "run.auto_resume", "launcher")
+OF_A_SEARCH = ("hparams_search", "callbacks.pruning")  # of which a run that is resumed alone is no longer a part
 Task = Callable[[DictConfig], Any]
 
 
@@ -126,7 +128,8 @@ def goes_on(cfg: DictConfig, sweep: bool = False) -> bool:
 
 def not_of_one_start(word: str) -> bool:
     """Whether an override belongs to the run, and not to where and how this process began."""
-    return word.partition("=")[0] not in ("resume", "run.name", "run.dir", "run.auto_resume", "launcher")
+    key = word.lstrip("+").partition("=")[0]
+    return not key.startswith(OF_A_SEARCH) and key not in OF_ONE_START
 
 
 def refuse_early(config_name: str, argv: list[str]) -> None:
@@ -146,6 +149,8 @@ def refuse_early(config_name: str, argv: list[str]) -> None:
             raise ValueError(
                 f"launcher must be basic for a single run (-m makes a sweep, of one job too), got {launcher}"
             )
+        if searched := cfg.hydra.runtime.choices.get("hparams_search"):
+            raise ValueError(f"hparams_search must be null for a single run (-m makes a search), got {searched}")
         with open_dict(cfg):
             del cfg["hydra"]
         spell_out(cfg)

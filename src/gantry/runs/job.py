@@ -22,6 +22,7 @@ class State(StrEnum):
 
     FINISHED = "finished"
     FAILED = "failed"
+    PRUNED = "pruned"
     INTERRUPTED = "interrupted"
     RUNNING = "running"
 
@@ -56,6 +57,11 @@ def write_failed(folder: Path, overrides: Sequence[str], reason: str) -> None:
     replace(folder / FILE, json.dumps(this_process() | job | said, indent=2) + "\n")
 
 
+def write_pruned(folder: Path, reason: str) -> None:
+    """A search has ended the run of the folder early: there are better ones."""
+    replace(folder / FILE, json.dumps(read_job(folder) | {"pruned": reason, "ended": True}, indent=2) + "\n")
+
+
 def read_job(folder: Path) -> dict[str, Any]:
     """What job.json says; {} where there is none or it cannot be read."""
     try:
@@ -71,6 +77,8 @@ def status_of(folder: Path, done: int | None, wanted: int | None) -> Status:
         return Status(State.FAILED, str(job["failed"]))
     if done is not None and done >= (wanted or 0):
         return Status(State.FINISHED)
+    if "pruned" in job:
+        return Status(State.PRUNED, str(job["pruned"]))
     if alive(folder, job):
         return Status(State.RUNNING)
     reached = "before its end" if done is None else f"at turn {done:,} of {wanted:,}"

@@ -54,6 +54,11 @@ def jobs_at_once(accelerator: str, devices: Any) -> int:
     return max(1, ranks.cores() // (count_of(devices) or 1)) if accelerator == "cpu" else 1
 
 
+def trials_at_once(launcher: DictConfig) -> int:
+    """Trials that a launcher runs at a time, as far as its settings say; else one after the other."""
+    return int(launcher.get("n_jobs") or launcher.get("array_parallelism") or 1)
+
+
 def gpus(accelerator: str, devices: Any) -> int:
     """GPUs that a job needs on a machine; one where the trainer takes whatever there is."""
     return (count_of(devices) or 1) if accelerator == "cuda" else 0
@@ -71,6 +76,6 @@ def source() -> str:
 
 def register() -> None:
     """Make the resolvers known to OmegaConf; harmless when repeated."""
-    for resolver in (share, times, when, critic_norm, started, jobs_at_once, gpus, cpus, source):
+    for resolver in (share, times, when, critic_norm, started, jobs_at_once, trials_at_once, gpus, cpus, source):
         OmegaConf.register_new_resolver(resolver.__name__, resolver, replace=True)
     OmegaConf.register_new_resolver(run_name.__name__, run_name, replace=True, use_cache=True)  # the same in all jobs

@@ -1,7 +1,9 @@
 """The folder that a run leaves, and what a later one reads back."""
 
 import logging
+from functools import lru_cache
 from pathlib import Path
+from typing import Any
 
 import yaml
 from omegaconf import DictConfig, OmegaConf
@@ -27,9 +29,15 @@ def read_config(folder: Path) -> DictConfig:
     path = folder / "config.yaml"
     if not path.is_file():
         raise ValueError(f"run must be the folder of a run, got {folder}, which has no config.yaml")
-    cfg = OmegaConf.create(yaml.safe_load(path.read_text(encoding="utf-8")))
+    cfg = OmegaConf.create(parsed(path, path.stat().st_mtime_ns))
     assert isinstance(cfg, DictConfig)
     return cfg
+
+
+@lru_cache(maxsize=1024)
+def parsed(path: Path, written: int) -> Any:  # noqa: ARG001
+    """A YAML file as it was `written`; parsing takes longer than all else that is read of a run."""
+    return yaml.safe_load(path.read_text(encoding="utf-8"))
 
 
 def check_new(folder: Path) -> None:

@@ -37,6 +37,15 @@ def checkpoint_rule(folder: Path, name: str) -> str:
     return str(protocol.get("checkpoint", name))
 
 
+def best_score(folder: Path, monitor: str | None) -> float | None:
+    """The best value of the monitored score while the run trained, which selected best.ckpt; None without one.
+
+    It is what a search optimises. The report has the number to be believed: made once, of other latents.
+    """
+    value = read_summary(folder).get("best", {}).get("scores", {}).get(monitor)
+    return None if value is None else float(value)
+
+
 def finite(value: Any) -> Any:
     """JSON has no NaN and no infinity: they are written as null."""
     if isinstance(value, Mapping):

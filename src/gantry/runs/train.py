@@ -31,7 +31,7 @@ from gantry.runs.lock import alone_in
 from gantry.runs.loggers import close, log_config, log_generator, log_summary
 from gantry.runs.processes import processes
 from gantry.runs.rules import count_of
-from gantry.runs.summary import read_summary, write_summary
+from gantry.runs.summary import best_score, read_summary, write_summary
 from gantry.runs.validate import check_batch
 from gantry.runs.writing import remove_parts
 from gantry.training.gan import GAN
@@ -40,7 +40,7 @@ log = logging.getLogger(__name__)
 
 
 def train(cfg: DictConfig) -> float | None:
-    """Train as configured; -> the last value of the monitored score, for sweeps that optimise it."""
+    """Train as configured; -> the best value of the monitored score, for sweeps that optimise it."""
     folder = Path(cfg.run.dir)
     quieten()
     with ExitStack() as stack:
@@ -66,7 +66,7 @@ def train(cfg: DictConfig) -> float | None:
             write_ended(folder)
         log.warning("interrupted at turn %d; go on with resume=%s", gan.turn, folder)
         leave(gan.interrupted)
-    return gan.scores.get(str(OmegaConf.select(cfg, "metrics.monitor")))
+    return best_score(folder, OmegaConf.select(cfg, "metrics.monitor"))
 
 
 def fit(trainer: Trainer, gan: GAN, data: DataModule, checkpoint: Path | None, cfg: DictConfig) -> None:

@@ -11,10 +11,13 @@ from hydra.types import RunMode
 from omegaconf import OmegaConf
 
 from gantry.runs.after_sweep import AfterSweep, finish
+from gantry.runs.comparing import finding
+from gantry.runs.comparing.run import read_run
 from gantry.runs.comparing.sweep_pictures import heights
-from gantry.runs.comparing.sweep_table import as_csv, as_markdown, write_table
+from gantry.runs.comparing.sweep_table import as_csv, as_markdown, counted, write_table
 from gantry.runs.errors import UserError
-from gantry.runs.job import read_job
+from gantry.runs.job import read_job, write_pruned
+from gantry.runs.summary import write_summary
 from made_runs import make_run, make_sweep, picture_of
 
 
@@ -45,6 +48,33 @@ def test_a_row_for_each_job_with_its_numbers_and_how_they_were_measured(tmp_path
     text = (tmp_path / "table.md").read_text()
     assert "| 4 | dcgan | hinge | 1 | finished | 20 | 20.1 | 21.1 | A |" in text
     assert "- A: report: digits, 500 samples" in text
+
+
+def test_a_finished_job_is_read_once_and_again_when_it_changes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    make_run(tmp_path / "0", "model=mlp", fd=20.0)
+    make_run(tmp_path / "1", "model=dcgan", done=40)
+    read: list[str] = []
+    monkeypatch.setattr(finding, "read_run", lambda path, name: read.append(name) or read_run(path, name))
+    write_table(tmp_path)
+    make_run(tmp_path / "2", "model=sngan", fd=30.0)
+    write_table(tmp_path)
+    assert read == ["0", "1", "1", "2"]
+    write_summary(tmp_path / "0", {"seconds": 77.0})
+    write_table(tmp_path)
+    assert read[4:] == ["0", "1"]
+    assert rows(tmp_path)[0]["seconds"] == "77.0"
+
+
+def test_what_selected_is_beside_what_was_reported(tmp_path: Path) -> None:
+    make_run(tmp_path / "0", "model=mlp", fd=20.0)
+    write_summary(tmp_path / "0", {"best": {"scores": {"fd_digits": 19.5}}})
+    make_run(tmp_path / "1", "model=dcgan", done=40)
+    write_pruned(tmp_path / "1", "at turn 40 of 100")
+    comparison = write_table(tmp_path)
+    first, second = rows(tmp_path)
+    assert (first["best/fd_digits"], first["selected/fd_digits"]) == ("20.0", "19.5")
+    assert (second["status"], second["reason"], second["selected/fd_digits"]) == ("pruned", "at turn 40 of 100", "")
+    assert counted(comparison) == "2 jobs: 1 finished, 1 pruned"
 
 
 @pytest.mark.parametrize(

@@ -11,6 +11,8 @@ from gantry.runs.wandb_files import find_logs
 
 MARKS = ("config.yaml", "metrics.csv", "summary.json", "train.log", job.FILE)
 
+KEPT: dict[Path, tuple[tuple[object, ...], Run | None]] = {}  # the files of a run as they were, and the run
+
 
 @dataclass(frozen=True)
 class Found:
@@ -28,12 +30,26 @@ def read_all(folders: Sequence[str]) -> Found:
     runs, broken = [], []
     for path, name in zip(paths, names(paths)):
         try:
-            runs.append(read_run(path, name))
+            runs.append(read_once(path, name))
         except ValueError as error:
             broken.append(f"{name} is left out: {error}")
     if not runs:
         raise ValueError(f"runs must be folders of runs, got none that can be read: {'; '.join(broken)}")
     return Found(tuple(runs), tuple(broken))
+
+
+def read_once(path: Path, name: str) -> Run:
+    """The run of a folder; one that is finished is read again only when its files have changed.
+
+    A sweep looks at all of its jobs after each of them.
+    """
+    files = [path / mark for mark in MARKS if (path / mark).exists()]
+    state = name, *((file.name, file.stat().st_mtime_ns, file.stat().st_size) for file in files)
+    before, run = KEPT.get(path, ((), None))
+    if run is None or before != state:
+        run = read_run(path, name)
+        KEPT[path] = state, run if run.finished else None
+    return run
 
 
 def existing(folder: str) -> Path:

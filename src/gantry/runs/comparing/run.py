@@ -23,7 +23,8 @@ SECONDS = "speed/seconds"
 class Run:
     """What is known of a run. `config` has flat names, `choices` the name chosen in each group.
 
-    `places` (best, last) hold turn, scores and protocol: of the report (`reported`) or of the evaluation in training.
+    `places` (best, last) hold turn, scores and protocol: of the report (`reported`) or of the evaluation in training;
+    `selected` has the scores of the latter that selected the best checkpoint.
     """
 
     name: str
@@ -34,6 +35,7 @@ class Run:
     choices: Mapping[str, str] = field(default_factory=dict)
     places: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
     reported: bool = False
+    selected: Mapping[str, Any] = field(default_factory=dict)
     metrics: Mapping[str, Column] = field(default_factory=dict)
     pictures: Mapping[int, Path] = field(default_factory=dict)
     seconds: float | None = None
@@ -96,6 +98,7 @@ def from_folder(folder: Path, name: str, logs: Sequence[Path]) -> Run:
         choices=read_job(folder).get("choices") or told_choices(config, told),
         places={place: report[place] for place in PLACES if place in report},
         reported="report" in summary,
+        selected=summary.get("best", {}).get("scores", {}),
         metrics=metrics,
         pictures=pictures,
         seconds=summary.get("seconds", last_of(metrics, SECONDS)),

@@ -14,6 +14,7 @@ from gantry.runs.job import State
 from gantry.runs.writing import replace
 
 FILE = "table"
+SELECTED = "selected"
 Cells = list[str]
 
 
@@ -71,14 +72,19 @@ def told(run: Run, swept: Sequence[str]) -> Cells:
 
 
 def numbers_of(comparison: Comparison) -> list[str]:
-    """`best/fd_digits`, `last/fd_digits` and so on, those of the deciding score first."""
-    return [f"{place}/{name}" for name in comparison.scores for place in PLACES]
+    """`best/fd_digits`, `last/fd_digits` and so on, those of the deciding score first.
+
+    Behind them, where reports are shown, what selected the best checkpoints, and what a search optimises.
+    """
+    shown = any(run.reported and comparison.score in run.selected for run in comparison.runs)
+    selected = [f"{SELECTED}/{comparison.score}"] if shown else []
+    return [*(f"{place}/{name}" for name in comparison.scores for place in PLACES), *selected]
 
 
 def value(run: Run, key: str) -> float | None:
     """The number under a key."""
     place, _, name = key.partition("/")
-    return run.number(place, name)
+    return run.selected.get(name) if place == SELECTED else run.number(place, name)
 
 
 def said(number: float | None, how: str) -> str:

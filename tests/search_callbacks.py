@@ -1,0 +1,54 @@
+"""Callbacks for runs of a search: some fail or die, scores are known beforehand, and rates are written down."""
+
+import os
+import signal
+from pathlib import Path
+from typing import Any
+
+from lightning import Callback, Trainer
+
+from gantry import world
+from gantry.callbacks.evaluate import Evaluate
+
+
+class Troubled(Callback):
+    """The run in folder `fails` fails after turn 4; the one in folder `killed` is killed there, with all, once."""
+
+    def __init__(self, folder: str, fails: int, killed: int) -> None:
+        self.folder, self.fails, self.killed = Path(folder), str(fails), str(killed)
+
+    def on_train_batch_end(self, trainer: Trainer, gan: Any, *_: Any) -> None:
+        if gan.turn != 4:
+            return
+        if self.folder.name == self.fails:
+            raise RuntimeError("nothing but trouble")
+        once = self.folder.parent / "killed"
+        if self.folder.name == self.killed and not once.exists():
+            once.touch()
+            os.kill(os.getpid(), signal.SIGKILL)
+
+
+class Rates(Callback):
+    """Each process writes the rate that D has into a file of its own."""
+
+    def on_train_start(self, trainer: Trainer, gan: Any) -> None:
+        (Path(trainer.default_root_dir) / f"rate{world.rank()}").write_text(repr(rate_of(trainer)))
+
+
+class ByRate(Evaluate):
+    """The higher the rate of D, the better the score."""
+
+    def evaluate(self, trainer: Trainer, gan: Any) -> None:
+        gan.scores, gan.scored_at = {"overlap": rate_of(trainer)}, gan.turn
+        record = {"turn": gan.turn, "kimg": gan.kimg, "scores": gan.scores, "protocol": self.protocol(gan, "last")}
+        entries = {"last": record}
+        if gan.turn and self.improves(gan.scores):
+            gan.improved_at = gan.turn
+            entries["best"] = self.best = record
+        if trainer.is_global_zero:
+            self.tell(trainer, gan, entries)
+
+
+def rate_of(trainer: Trainer) -> float:
+    """The initial learning rate of D."""
+    return float(trainer.optimizers[1].param_groups[0]["initial_lr"])
