@@ -179,6 +179,7 @@ def run(folder: Path, kills: int, ranks: int, seed: int) -> int:
         two = drill.unbroken("two", how)
         for _ in range(ranks):
             drill.kill(two, how)
+        drill.try_("SIGTERM, turn 27, two ranks", two, 143, "interrupted at turn 27", fault(27, "SIGTERM"), how)
         said = "a process of this run ended with exit status -9"
         drill.try_("rank 1 dies, turn 20", two, 1, said, fault(20, "turn", rank=1), how)
         drill.try_("NaN on two ranks", two, 1, "error: loss/D/gp is nan at turn 23", POISONED, how)

@@ -2,7 +2,7 @@
 
 import copy
 import logging
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -122,6 +122,23 @@ def test_recorded_turns_are_the_turns(nets: Callable[[], Nets], loss: str) -> No
     for (name, parameter), other in zip(recorded.named_parameters(), expected.parameters()):
         if not name.startswith("G_ema"):
             torch.testing.assert_close(parameter.grad, other.grad, rtol=1e-3, atol=1e-6)
+
+
+def test_a_recorded_run_goes_on_without_recording(tmp_path: Path) -> None:
+    class Marking(Tapes):
+        def prepare(self, optimizers: Iterable[torch.optim.Optimizer]) -> None:
+            super().prepare(optimizers)
+            for group in (group for optimizer in self.optimizers for group in optimizer.param_groups):
+                group["capturable"] = True  # as CUDA graphs want it, and as the checkpoint has it
+
+    first = made(points, EVERY["wgan_gp"])
+    tapes = Marking(*first.state_dict(keep_vars=True).values())
+    trained(first, Captured(lambda: tapes), stop=7, save=tmp_path / "turn7.ckpt")
+    second = trained(made(points, EVERY["wgan_gp"]), resume=tmp_path / "turn7.ckpt")
+    assert [group["capturable"] for o in second.trainer.optimizers for group in o.param_groups] == [False, False]
+    expected = trained(made(points, EVERY["wgan_gp"]))
+    for name, value in second.state_dict().items():
+        torch.testing.assert_close(value, expected.state_dict()[name], rtol=1e-4, atol=1e-6)
 
 
 def test_what_cannot_be_recorded_runs_as_it_is_written_and_is_named(caplog: pytest.LogCaptureFixture) -> None:

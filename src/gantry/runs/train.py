@@ -41,20 +41,20 @@ log = logging.getLogger(__name__)
 
 def train(cfg: DictConfig) -> float | None:
     """Train as configured; -> the best value of the monitored score, for sweeps that optimise it."""
-    folder = Path(cfg.run.dir)
+    folder, place = Path(cfg.run.dir), ranks.place()  # Lightning forgets the place when training ends
     quieten()
     with ExitStack() as stack:
         with mistakes():
             count = number_of_processes(cfg)
-            ranks.check_trainer(count, cfg.trainer.num_nodes, ranks.place())
+            ranks.check_trainer(count, cfg.trainer.num_nodes, place)
             check_batch(cfg, count)
-            if ranks.place().rank == 0:
+            if place.rank == 0:
                 stack.enter_context(alone_in(folder))
             checkpoint = starting_point(cfg, folder)
             gan = build_gan(cfg)
             data = build(cfg.data, batches_per_turn=gan.loss.batches_per_turn, seed=cfg.seed)
             data.setup("fit")
-        if ranks.place().rank == 0:
+        if place.rank == 0:
             run_folder.write_config(cfg, folder)
             write_began(folder, choices())
         with processes(count, cfg.resume):
@@ -62,7 +62,7 @@ def train(cfg: DictConfig) -> float | None:
                 trainer = build_trainer(cfg)
             fit(trainer, gan, data, checkpoint, cfg)
     if gan.interrupted:
-        if ranks.place().rank == 0:
+        if place.rank == 0:
             write_ended(folder)
         log.warning("interrupted at turn %d; go on with resume=%s", gan.turn, folder)
         leave(gan.interrupted)

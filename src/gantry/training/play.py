@@ -30,7 +30,10 @@ class Plain:
     """The updates as they are written."""
 
     def begin(self, optimizers: Iterable[Optimizer]) -> None:
-        """Nothing to do."""
+        """Optimisers of a run that was recorded, on another machine, need not be able to be any more."""
+        for group in (group for optimizer in optimizers for group in optimizer.param_groups):
+            if "capturable" in group:
+                group["capturable"] = False
 
     def numbers(self, numbers: Mapping[str, float], device: torch.device) -> Mapping[str, Any]:  # noqa: ARG002
         """The numbers themselves."""
