@@ -78,8 +78,9 @@ class Order:
             draw(self.n, self.seed, epoch, device)[max(start - epoch * self.n, 0) : stop - epoch * self.n]
             for epoch in epochs
         ]
-        whole = torch.cat(parts).view(self.batches_per_turn, self.batch_size)
-        return whole.chunk(self.world_size, dim=1)[self.rank]
+        whole = parts[0] if len(parts) == 1 else torch.cat(parts)
+        own = self.batch_size // self.world_size
+        return whole.view(self.batches_per_turn, self.batch_size).narrow(1, self.rank * own, own)
 
 
 def evenly(count: int, total: int) -> Tensor:
