@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 import torch
 from lightning import Trainer
+from lightning.pytorch.plugins import MixedPrecision
 from torch import Tensor, nn
 
 from gantry import noise
@@ -20,6 +21,7 @@ from gantry.training.optim import Optim
 from gantry.training.schedules import linear
 
 N, TURNS = 8, 4
+OF_OPTIM = ("G", "D", "schedule", "clip", "accumulate")
 ADAM = partial(torch.optim.Adam, lr=1e-2, betas=(0.0, 0.9))
 
 
@@ -45,16 +47,24 @@ class Loader:
         return batches(self.per_turn, self.turns)
 
 
-def trained(loss: Objective, **changes: Any) -> tuple[GAN, Trainer]:
-    G, D = nets()
-    optim = Optim(G=ADAM, D=ADAM, **{k: changes.pop(k) for k in ("schedule", "clip", "accumulate") if k in changes})
-    gan = GAN(G, D, loss, optim, Ema(0.05, ramp=None), turns=TURNS, batch_size=N, seed=5, **changes)
+def fit(gan: GAN, turns: int = TURNS, **more: Any) -> Trainer:
     trainer = Trainer(
-        accelerator="cpu", max_steps=TURNS, max_epochs=-1, logger=False, enable_checkpointing=False,
-        enable_progress_bar=False, enable_model_summary=False,
+        accelerator="cpu", max_steps=turns, max_epochs=-1, logger=False, enable_checkpointing=False,
+        enable_progress_bar=False, enable_model_summary=False, **more,
     )  # fmt: skip
-    trainer.fit(gan, train_dataloaders=Loader(loss.batches_per_turn))
-    return gan, trainer
+    trainer.fit(gan, train_dataloaders=Loader(gan.loss.batches_per_turn, turns))
+    return trainer
+
+
+def made(loss: Objective, turns: int = TURNS, **changes: Any) -> GAN:
+    G, D = nets()
+    optim = Optim(**({"G": ADAM, "D": ADAM} | {k: changes.pop(k) for k in OF_OPTIM if k in changes}))
+    return GAN(G, D, loss, optim, Ema(0.05, ramp=None), turns=turns, batch_size=N, seed=5, **changes)
+
+
+def trained(loss: Objective, **changes: Any) -> tuple[GAN, Trainer]:
+    gan = made(loss, **changes)
+    return gan, fit(gan)
 
 
 WGAN_GP = Objective(
@@ -142,13 +152,10 @@ def test_accumulation_changes_nothing() -> None:
 
 def test_clipping_bounds_the_gradient_of_each_net() -> None:
     sgd = partial(torch.optim.SGD, lr=1.0)
-    G, D = nets()
-    before = [p.detach().clone() for p in D.parameters()]
-    gan = GAN(G, D, SATURATING, Optim(G=sgd, D=sgd, clip=1e-3), Ema(1.0), turns=1, batch_size=N, seed=0)
-    trainer = Trainer(accelerator="cpu", max_steps=1, logger=False, enable_checkpointing=False,
-                      enable_progress_bar=False, enable_model_summary=False)  # fmt: skip
-    trainer.fit(gan, train_dataloaders=Loader(1, 1))
-    moved = torch.cat([(p - b).flatten() for p, b in zip(D.parameters(), before)]).norm()
+    gan = made(SATURATING, turns=1, G=sgd, D=sgd, clip=1e-3)
+    before = [p.detach().clone() for p in gan.D.parameters()]
+    fit(gan, turns=1)
+    moved = torch.cat([(p - b).flatten() for p, b in zip(gan.D.parameters(), before)]).norm()
     assert float(moved.detach()) == pytest.approx(1e-3, rel=1e-2)
 
 
@@ -169,22 +176,23 @@ def test_terms_of_the_generator_see_its_latents() -> None:
     assert shapes == [((N, 3), (N,))] * 2
 
 
-def test_every_update_in_bfloat16_computes_with_the_weights_that_the_last_one_left() -> None:
-    def turns(optim: Optim, **cache: bool) -> GAN:
-        G, D = nets()
-        gan = GAN(G, D, Objective(WGAN_GP.d, WGAN_GP.g, n_critic=3), optim, Ema(1.0), turns=2, batch_size=N, seed=0)
-        trainer = Trainer(
-            accelerator="cpu", max_steps=2, max_epochs=-1, precision="bf16-mixed", logger=False,
-            enable_checkpointing=False, enable_progress_bar=False, enable_model_summary=False,
-        )  # fmt: skip
-        plugin: Any = trainer.precision_plugin
-        plugin.forward_context = lambda: torch.autocast("cpu", torch.bfloat16, **cache)
-        trainer.fit(gan, train_dataloaders=Loader(3, 2))
-        return gan
+class Autocast(MixedPrecision):
+    """Lightning's plugin, whose casts of weights are kept for later use or not."""
 
-    optim = Optim(G=partial(ADAM, lr=0.1), D=partial(ADAM, lr=0.1))
-    cached, fresh = turns(optim), turns(optim, cache_enabled=False)
-    for value, expected in zip(cached.state_dict().values(), fresh.state_dict().values()):
+    def __init__(self, kept: bool) -> None:
+        super().__init__("bf16-mixed", "cpu")
+        self.kept = kept
+
+    def autocast_context_manager(self) -> torch.autocast:
+        return torch.autocast("cpu", torch.bfloat16, cache_enabled=self.kept)
+
+
+def test_every_update_in_bfloat16_computes_with_the_weights_that_the_last_one_left() -> None:
+    fast = partial(ADAM, lr=0.1)
+    kept, fresh = (made(Objective(WGAN_GP.d, WGAN_GP.g, n_critic=3), turns=2, G=fast, D=fast) for _ in range(2))
+    fit(kept, turns=2, plugins=[Autocast(kept=True)])
+    fit(fresh, turns=2, plugins=[Autocast(kept=False)])
+    for value, expected in zip(kept.state_dict().values(), fresh.state_dict().values()):
         torch.testing.assert_close(value, expected, rtol=0, atol=0.02)  # casts that are shared add up in bfloat16
 
 
@@ -198,24 +206,18 @@ def test_compiled_nets_serve_all_but_what_is_differentiated_twice() -> None:
 
         return call
 
-    G, D = nets()
-    gan = GAN(G, D, WGAN_GP, Optim(G=ADAM, D=ADAM), Ema(0.05, ramp=None), turns=TURNS, batch_size=N, seed=5)
-    gan.compute_with(compiled)
+    gan = made(WGAN_GP)
     names = set(gan.state_dict())
-    trainer = Trainer(accelerator="cpu", max_steps=TURNS, max_epochs=-1, logger=False, enable_checkpointing=False,
-                      enable_progress_bar=False, enable_model_summary=False)  # fmt: skip
-    trainer.fit(gan, train_dataloaders=Loader(2))
+    gan.compute_with(compiled)
+    fit(gan)
     assert seen == (["Generator", "Discriminator", "Discriminator"] * 2 + ["Generator", "Discriminator"]) * TURNS
-    assert set(gan.state_dict()) == names == set(trained(WGAN_GP)[0].state_dict())
+    assert set(gan.state_dict()) == names
 
 
 @pytest.mark.slow
 def test_torch_compile_changes_nothing() -> None:
-    G, D = nets()
-    gan = GAN(G, D, WGAN_GP, Optim(G=ADAM, D=ADAM), Ema(0.05, ramp=None), turns=TURNS, batch_size=N, seed=5)
+    gan = made(WGAN_GP)
     gan.compute_with(torch.compile)
-    trainer = Trainer(accelerator="cpu", max_steps=TURNS, max_epochs=-1, logger=False, enable_checkpointing=False,
-                      enable_progress_bar=False, enable_model_summary=False)  # fmt: skip
-    trainer.fit(gan, train_dataloaders=Loader(2))
+    fit(gan)
     for name, value in trained(WGAN_GP)[0].state_dict().items():
         torch.testing.assert_close(gan.state_dict()[name], value, rtol=1e-4, atol=1e-6)
