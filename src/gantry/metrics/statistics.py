@@ -12,6 +12,8 @@ from torch import Tensor
 
 from gantry import world
 
+WIDE = 1024  # features from which on BLAS takes all threads: their spinning costs milliseconds, the product more
+
 
 class Statistics:
     """n, mean [F] and scatter [F, F], the sum of outer products of the deviations from the mean, in float64.
@@ -109,7 +111,7 @@ class Statistics:
 def _add_products(lower: Tensor, rows: Tensor) -> None:
     """Add rows^T rows for rows [N, F] to a matrix [F, F] of which the lower triangle counts: half a product."""
     if lower.device.type == "cpu":  # BLAS counts columns first, so that this upper triangle is the lower one
-        with _blas().limit(limits=1):
+        with _blas().limit(limits=torch.get_num_threads() if len(lower) >= WIDE else 1):
             blas.dsyrk(1.0, rows.numpy().T, beta=1.0, c=lower.numpy().T, lower=0, overwrite_c=1)
     else:
         lower.addmm_(rows.T, rows)
