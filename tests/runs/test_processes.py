@@ -68,6 +68,15 @@ def test_a_connection_that_breaks_since_a_child_is_gone_is_told_as_its_end(child
         raise RunError("loss/D is nan")
 
 
+def test_a_connection_may_break_before_its_process_is_gone(children: Children) -> None:
+    children += [shell("sleep 0.3; exit 9")]
+    with (
+        pytest.raises(RunError, match=r"^a process of this run ended with exit status 9$"),
+        blamed(children, threading.Event()),
+    ):
+        raise RuntimeError("Connection reset by peer")
+
+
 def test_children_that_end_well_or_are_ended_by_us_are_no_failure(children: Children) -> None:
     children += [shell("exec sleep 20"), shell("exit 0"), shell("exit 143")]
     over = threading.Event()

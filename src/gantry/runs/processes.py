@@ -25,6 +25,7 @@ VARIABLES = ("MASTER_ADDR", "MASTER_PORT", "WORLD_SIZE", "NODE_RANK", "LOCAL_RAN
 SCRIPT = CONFIGS.parent / "src" / "train.py"  # not sys.argv[0], which may be a launcher's
 OF_RANK_0 = ("hydra.", "hydra/", "launcher=", "resume=", "run.auto_resume=")  # how it was started, not what it does
 POLL = 0.5  # seconds between two looks at the children
+SOON = 2.0  # seconds that may pass between the loss of a connection and the end of the process behind it
 LAST = 60.0  # seconds that a child may take to end after this process
 GRACE = 10.0  # seconds between asking a child to end and killing it
 STOPS = (signal.SIGINT, signal.SIGTERM, signal.SIGUSR1, signal.SIGUSR2)
@@ -72,13 +73,23 @@ def blamed(children: list[subprocess.Popen[bytes]], over: threading.Event) -> It
     try:
         yield
     except RuntimeError as error:
-        failed = [child.returncode for child in children if child.poll() not in (None, *WELL)]
+        failed = [] if isinstance(error, RunError) else failures_of(children)
         over.set()
         for child in children:
             child.kill()
-        if not failed or isinstance(error, RunError):
+        if not failed:
             raise
         raise RunError(f"a process of this run ended with exit status {failed[0]}") from error
+
+
+def failures_of(children: list[subprocess.Popen[bytes]]) -> list[int]:
+    """Exit statuses of the children that have failed; a connection may be lost a moment before its process is gone."""
+    deadline = time.monotonic() + SOON
+    while True:
+        failed = [child.returncode for child in children if child.poll() not in (None, *WELL)]
+        if failed or time.monotonic() > deadline:
+            return failed
+        time.sleep(0.05)
 
 
 def shared_variables(count: int) -> dict[str, str]:
