@@ -17,7 +17,7 @@ from torchmetrics.image.kid import KernelInceptionDistance
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "src"))
 
-from gantry.metrics.collected import Collected
+from gantry.metrics.collected import ROWS, Collected
 from gantry.metrics.distances import neighbours
 from gantry.metrics.frechet import frechet_distance
 from gantry.metrics.inception_score import inception_scores
@@ -68,9 +68,9 @@ def logits(size: Size) -> Tensor:
 
 
 def statistics(x: Tensor) -> Statistics:
-    """As evaluations take them, batch by batch."""
+    """As evaluations take them."""
     whole = Statistics(x.shape[1])
-    for part in x.split(BATCH):
+    for part in x.split(ROWS):
         whole.update(part)
     return whole
 

@@ -14,6 +14,7 @@ from gantry.metrics.statistics import Statistics
 from gantry.pixels import to_uint8
 
 Images = Callable[[int, int], Tensor]  # (start, stop) -> those images, see `Reader.collect`
+ROWS = 1000  # features whose products are added up at a time: fewer use a processor badly
 FAR = 16.0  # a generator without tanh leaves [-1, 1] a little; numbers beyond this have another range
 
 
@@ -55,17 +56,22 @@ class Reader:
         statistics = Statistics(self.extractor.dim, self.device)
         predictions = Predictions(num_classes, self.device) if num_classes else None
         kept = [torch.empty(0, self.extractor.dim)]
+        recent: list[Tensor] = []
         bad = torch.zeros((), dtype=torch.int64, device=self.device)
         for start, stop in self.batches(count, world.rank(), world.size()):
             x, fine = checked(images(start, stop).to(self.device))
             with asked(self.arithmetic):
                 features, probabilities = self.extractor(x)
             bad += (~fine | ~features.isfinite().all(1)).sum()
-            statistics.update(features)
+            recent.append(features)
+            if sum(map(len, recent)) >= ROWS:
+                statistics.update(torch.cat(recent))
+                recent.clear()
             if predictions is not None and probabilities is not None:
                 predictions.update(start, probabilities)
             if self.keep_features:
                 kept.append(features.cpu())
+        statistics.update(torch.cat([*recent, kept[0].to(self.device)]))
         if world.sum_(bad) > 0:
             raise ValueError(f"samples must be finite and in [-1, 1], got {int(bad)} of {count} that are not")
         return Collected(

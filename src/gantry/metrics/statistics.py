@@ -4,6 +4,7 @@ from functools import cache
 from pathlib import Path
 from typing import Self
 
+import numpy as np
 import torch
 from safetensors.torch import load_file, save_file
 from scipy.linalg import blas
@@ -33,14 +34,13 @@ class Statistics:
         """Take in features [N, F]; N may be 0."""
         if len(features) == 0:
             return
-        x = features.to(self.mean.device, torch.float64)
-        total = self.n + len(x)
-        mean = x.mean(0)
+        total = self.n + len(features)
+        rows, mean = _centred(features.to(self.mean.device))
         shift = mean - self.mean
-        between = shift * (self.n * len(x) / total) ** 0.5
-        _add_products(self._scatter, torch.cat([x - mean, between[None]]))
+        rows[-1] = shift * (self.n * len(features) / total) ** 0.5
+        _add_products(self._scatter, rows)
         self._symmetric = False
-        self.mean += shift * (len(x) / total)
+        self.mean += shift * (len(features) / total)
         self.n = total
 
     @property
@@ -106,6 +106,21 @@ class Statistics:
     def load(cls, path: Path) -> Self:
         """Read what `save` wrote."""
         return cls.from_tensors(load_file(path))
+
+
+def _centred(features: Tensor) -> tuple[Tensor, Tensor]:
+    """Features [N, F] -> deviations from their mean, with room for one row more, [N + 1, F], and the mean, in float64.
+
+    On a CPU by NumPy, whose one thread does not wait for those of BLAS.
+    """
+    if features.device.type == "cpu":
+        x = features.numpy().astype(np.float64)
+        rows, mean = np.empty((len(x) + 1, x.shape[1])), x.mean(0)
+        np.subtract(x, mean, out=rows[:-1])
+        return torch.from_numpy(rows), torch.from_numpy(mean)
+    x64 = features.double()
+    centre = x64.mean(0)
+    return torch.cat([x64 - centre, centre[None]]), centre
 
 
 def _add_products(lower: Tensor, rows: Tensor) -> None:

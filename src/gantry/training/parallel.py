@@ -9,8 +9,8 @@ class Replicas(DDPStrategy):
 
     DistributedDataParallel is left out on purpose. It hooks into one backward pass through one forward pass, which
     is not what a turn is: D runs twice or more a step, penalties differentiate twice, and G's step passes through D
-    without wanting its gradients. One explicit message after each backward pass is right for all of these, and no slower:
-    with `find_unused_parameters` a turn takes 0.97 to 1.56 times as long (`benchmarks/ddp.py`, two gloo processes).
+    without wanting its gradients. One explicit message after each backward pass is right for all of these, and not
+    slower: with `find_unused_parameters` a turn takes 0.97 to 1.56 times as long (`benchmarks/ddp.py`, two processes).
     """
 
     def configure_ddp(self) -> None:
