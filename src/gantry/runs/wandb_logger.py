@@ -87,7 +87,8 @@ class WandbLogger(loggers.WandbLogger):
         copy = Path(run.dir).parent / "artifact"
         shutil.copytree(folder, copy, dirs_exist_ok=True)
         artifact = wandb.Artifact(f"generator-{run.id}", "model", metadata=flat(about, "/"))
-        artifact.add_dir(str(copy), policy="immutable")
+        for path in (path for path in sorted(copy.rglob("*")) if path.is_file()):  # add_dir prints a line
+            artifact.add_file(str(path), str(path.relative_to(copy)), policy="immutable")
         run.log_artifact(artifact, aliases=["best", "latest"])
 
     @rank_zero_only
