@@ -7,14 +7,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import hydra
 import torch
-from hydra.core.hydra_config import HydraConfig
-from omegaconf import DictConfig, open_dict
+from omegaconf import DictConfig
 
 from gantry.runs import resolvers
-from gantry.runs.shorthand import CONFIGS, spell_out
-from gantry.runs.validate import validate
+from gantry.runs.composition import compose, settled
 
 LEFT_OUT = ("evaluate", "critic_gap", "samples", "export", "report", "checkpoints", "curves")
 QUIET = ["logger=csv", "metrics=none", *(f"callbacks.{name}=null" for name in LEFT_OUT)]
@@ -77,14 +74,7 @@ def cases(options: Options) -> dict[str, Case]:
 def composed(words: Sequence[str]) -> DictConfig:
     """A validated configuration, as `src/train.py` makes it."""
     resolvers.register()
-    with hydra.initialize_config_dir(str(CONFIGS), version_base="1.3"):
-        cfg = hydra.compose("train", list(words), return_hydra_config=True)
-    HydraConfig.instance().set_config(cfg)
-    with open_dict(cfg):
-        del cfg["hydra"]
-    spell_out(cfg)
-    validate(cfg)
-    return cfg
+    return settled(compose("train", words))
 
 
 def trainer(options: Options) -> str:

@@ -2,24 +2,20 @@
 
 from pathlib import Path
 
-import hydra
 import pytest
-from hydra.core.hydra_config import HydraConfig
 from omegaconf import DictConfig, open_dict
 
 from composing import composed
 from gantry.runs import resolvers
+from gantry.runs.composition import compose
 from gantry.runs.entry import name_run
 from gantry.runs.run_folder import write_config
-from gantry.runs.shorthand import CONFIGS
 
 
 def named(folder: Path, *words: str) -> DictConfig:
     """The configuration of a run in a folder, once it has its name."""
     resolvers.register()
-    with hydra.initialize_config_dir(str(CONFIGS), version_base="1.3"):
-        cfg = hydra.compose("train", list(words), return_hydra_config=True)
-    HydraConfig.instance().set_config(cfg)
+    cfg = compose("train", words)
     with open_dict(cfg):
         del cfg["hydra"]
         cfg.run.dir = str(folder)

@@ -16,11 +16,11 @@ from omegaconf import DictConfig, OmegaConf, open_dict
 from omegaconf.errors import OmegaConfBaseException
 
 from gantry.runs import ranks, resolvers
+from gantry.runs.composition import compose, settled
 from gantry.runs.errors import RunError, UserError, failures, mistakes, one_line
 from gantry.runs.lock import check_alone
 from gantry.runs.run_folder import check_new, check_resumable, has_checkpoint, read_config
-from gantry.runs.shorthand import CONFIGS, spell_out
-from gantry.runs.validate import validate
+from gantry.runs.shorthand import CONFIGS
 
 OF_ONE_START = ("resume", "run.name", "run.dir", "run.auto_resume", "launcher")
 OF_A_SEARCH = ("hparams_search", "callbacks.pruning")  # of which a run that is resumed alone is no longer a part
@@ -75,8 +75,7 @@ def job(task: Task) -> Task:
                 if isinstance(cfg.get("run"), DictConfig):  # a command that makes a run, not one that reads one
                     ranks.adopt_srun()  # a launcher may have brought this job here
                     place_run(cfg)
-                spell_out(cfg)
-                validate(cfg)
+                settled(cfg)
             with failures():
                 return task(cfg)
         except (UserError, RunError) as error:
@@ -141,22 +140,14 @@ def refuse_early(config_name: str, argv: list[str]) -> None:
         share_source()
     if ranks.PARENT in os.environ or ranks.started() or any(word.startswith("-") for word in argv):
         return
-    with hydra.initialize_config_dir(str(CONFIGS), version_base="1.3"):
-        cfg = hydra.compose(config_name, argv, return_hydra_config=True)
-        HydraConfig.instance().set_config(cfg)
-        launcher = cfg.hydra.runtime.choices.get("launcher", "basic")
-        if launcher != "basic":
-            raise ValueError(
-                f"launcher must be basic for a single run (-m makes a sweep, of one job too), got {launcher}"
-            )
-        if searched := cfg.hydra.runtime.choices.get("hparams_search"):
-            raise ValueError(f"hparams_search must be null for a single run (-m makes a search), got {searched}")
-        with open_dict(cfg):
-            del cfg["hydra"]
-        spell_out(cfg)
-        validate(cfg)
-        if isinstance(cfg.get("run"), DictConfig):
-            check_start(cfg)
+    cfg = compose(config_name, argv)
+    launcher = cfg.hydra.runtime.choices.get("launcher", "basic")
+    if launcher != "basic":
+        raise ValueError(f"launcher must be basic for a single run (-m makes a sweep, of one job too), got {launcher}")
+    if searched := cfg.hydra.runtime.choices.get("hparams_search"):
+        raise ValueError(f"hparams_search must be null for a single run (-m makes a search), got {searched}")
+    if isinstance(settled(cfg).get("run"), DictConfig):
+        check_start(cfg)
 
 
 def check_start(cfg: DictConfig) -> None:

@@ -9,17 +9,16 @@ from hydra.core.config_loader import ConfigLoader
 from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.errors import HydraException
 from hydra.plugins.launcher import Launcher
-from omegaconf import DictConfig, OmegaConf, open_dict
+from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
+from gantry.runs.composition import settled
 from gantry.runs.errors import mistakes, one_line
 from gantry.runs.lock import alone_in
 from gantry.runs.search.searching import Searching
 from gantry.runs.search.settings import settings_of
 from gantry.runs.search.space import Space, space_of
 from gantry.runs.search.study import begin_study, check_folder
-from gantry.runs.shorthand import spell_out
-from gantry.runs.validate import validate
 
 WHOLE = "int(interval(a,b)) and range(a,b) are whole numbers"
 
@@ -64,11 +63,7 @@ def tried(space: Space, compose: Callable[[list[str]], DictConfig]) -> DictConfi
     errors = []
     for point in space.examples():
         try:
-            cfg = compose(space.words(point))
-            with open_dict(cfg):
-                del cfg["hydra"]
-            spell_out(cfg)
-            validate(cfg)
+            cfg = settled(compose(space.words(point)))
         except (HydraException, OmegaConfBaseException, ValueError) as error:
             errors.append(error)
         else:
