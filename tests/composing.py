@@ -6,6 +6,14 @@ from gantry.runs import resolvers
 from gantry.runs.composition import compose, settled
 from gantry.runs.shorthand import CONFIGS
 
+SMALL = {  # a model's widths for tests
+    "dcgan": ["model.G.width=4", "model.D.width=4"],
+    "dcgan_small": ["model.G.width=4", "model.D.width=4"],
+    "mlp_conv": ["model.D.width=4"],
+    "resnet": ["model.G.width=4", "model.D.width=4"],
+    "sngan": ["model.G.width=4", "model.D.width=4"],
+}
+
 
 def choices(group: str) -> list[str]:
     """The choices of a group."""

@@ -5,6 +5,7 @@ from typing import Any
 
 import torch
 
+from gantry.runs.hardware import use_tf32
 from speed.clock import in_turns
 from speed.counting import copies, products
 from speed.page import table
@@ -31,7 +32,7 @@ def measure(options: Options) -> str:
 
 def ceilings(options: Options) -> tuple[float, float, float]:
     """Operations per second in float32 and in bfloat16, and bytes per second of a copy: the best of the rounds."""
-    torch.backends.cuda.matmul.fp32_precision = "tf32"  # as trainer=gpu does
+    use_tf32(True)  # as trainer=gpu does
     n = options.size(1024, 64) if options.device.type == "cpu" else 8192
     works = {
         "float32": products(n, torch.float32, options.device),

@@ -6,18 +6,10 @@ import pytest
 import torch
 from lightning import Callback, Trainer
 
-from composing import choices, composed
+from composing import SMALL, choices, composed
 from gantry.runs.build import build
 from gantry.runs.train import build_gan
 from gantry.training.gan import GAN
-
-SMALL = {
-    "dcgan": ["model.G.width=4", "model.D.width=4"],
-    "dcgan_small": ["model.G.width=4", "model.D.width=4"],
-    "mlp_conv": ["model.D.width=4"],
-    "resnet": ["model.G.width=4", "model.D.width=4"],
-    "sngan": ["model.G.width=4", "model.D.width=4"],
-}
 
 
 class Losses(Callback):

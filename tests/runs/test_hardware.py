@@ -6,6 +6,7 @@ import pytest
 import torch
 
 from composing import composed
+from gantry.metrics.precision import arithmetic
 from gantry.runs import hardware, validate
 from gantry.runs.train import build_gan
 from gantry.training.play import Plain
@@ -46,14 +47,19 @@ def test_switches_are_true_or_false(name: str) -> None:
 
 
 def test_tf32_is_for_the_products_of_the_run(tmp_path: object) -> None:
-    matmul = torch.backends.cuda.matmul
-    before = matmul.fp32_precision
+    matmul, cudnn = torch.backends.cuda.matmul, torch.backends.cudnn
     try:
-        for switch, expected in (("true", "tf32"), ("false", "ieee")):
+        for switch, precision, asked in (("true", "tf32", "high"), ("false", "ieee", "highest")):
             build_gan(composed("model=mlp", f"trainer.tf32={switch}", f"run.dir={tmp_path}"))
-            assert matmul.fp32_precision == expected
+            assert matmul.fp32_precision == precision
+            assert (cudnn.conv.fp32_precision == "tf32") is (switch == "true")
+            assert torch.get_float32_matmul_precision() == asked  # Lightning asks as it sets up a GPU
+            with arithmetic(torch.device("cpu")):
+                assert matmul.fp32_precision == cudnn.conv.fp32_precision == "ieee"
+            assert torch.get_float32_matmul_precision() == asked
     finally:
-        matmul.fp32_precision = before
+        torch.set_float32_matmul_precision("highest")
+        cudnn.allow_tf32 = True
 
 
 def test_compiled_nets_have_the_names_of_plain_ones(monkeypatch: pytest.MonkeyPatch, tmp_path: object) -> None:

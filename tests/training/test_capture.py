@@ -141,18 +141,40 @@ def test_a_recorded_run_goes_on_without_recording(tmp_path: Path) -> None:
         torch.testing.assert_close(value, expected.state_dict()[name], rtol=1e-4, atol=1e-6)
 
 
-def test_what_cannot_be_recorded_runs_as_it_is_written_and_is_named(caplog: pytest.LogCaptureFixture) -> None:
-    def fetching(critic: Any, x_real: Tensor, x_fake: Tensor) -> Tensor:
-        return critic(x_real) * float(x_real.mean())
+def fetching(critic: Any, x_real: Tensor, x_fake: Tensor) -> Tensor:
+    """A penalty that cannot be recorded."""
+    return critic(x_real) * float(x_real.mean())
 
+
+def test_what_cannot_be_recorded_runs_as_it_is_written_and_is_named(caplog: pytest.LogCaptureFixture) -> None:
     gan = made(points, Objective(adversarial.minimax_d, adversarial.nonsaturating_g, {"bad": Term(fetching)}))
     expected = trained(copy.deepcopy(gan))
     with caplog.at_level(logging.WARNING):
         plain = trained(gan, Captured(lambda: Tapes(*gan.state_dict(keep_vars=True).values())))
     (said,) = [message for message in caplog.messages if message.startswith("trainer.capture")]
-    assert said.endswith("no turns are recorded from here on, since a recorded turn must not fetch a number")
+    assert said.endswith("turns run as they are written from here on, since a recorded turn must not fetch a number")
     for name, value in plain.state_dict().items():
         torch.testing.assert_close(value, expected.state_dict()[name], rtol=1e-4, atol=1e-6)
+
+
+def test_a_recording_that_fails_takes_the_others_with_it(caplog: pytest.LogCaptureFixture) -> None:
+    """They share its generators. What is told is the first cause, not that the recording could not be ended either."""
+
+    class Ending(Tapes):
+        def record(self, run: Callable[[], Any]) -> Any:
+            try:
+                return super().record(run)
+            except RuntimeError:
+                raise RuntimeError("operation failed due to a previous error") from None
+
+    terms = {"lazy": Term(fetching, every=5)}
+    play = Captured(lambda: Ending())
+    with caplog.at_level(logging.WARNING):
+        gan = trained(made(points, Objective(adversarial.minimax_d, adversarial.nonsaturating_g, terms)), play)
+    assert gan.turn == TURNS
+    assert not play.recordings
+    (said,) = [message for message in caplog.messages if message.startswith("trainer.capture")]
+    assert said.endswith("since a recorded turn must not fetch a number")
 
 
 @pytest.mark.gpu
@@ -168,6 +190,17 @@ def test_fifty_turns_as_cuda_graphs(nets: Callable[[], Nets], loss: str, precisi
     tolerance = {"rtol": 1e-3, "atol": 1e-4} if precision == "32-true" else {"rtol": 0.1, "atol": 0.02}
     for name, value in recorded.state_dict().items():
         torch.testing.assert_close(value, expected.state_dict()[name], **tolerance)
+
+
+@pytest.mark.gpu
+def test_a_run_goes_on_after_a_recording_on_a_gpu_failed() -> None:
+    gan = made(points, Objective(adversarial.minimax_d, adversarial.nonsaturating_g, {"bad": Term(fetching)}))
+    expected = trained(copy.deepcopy(gan), accelerator="cuda")
+    play = Captured()
+    plain = trained(gan, play, accelerator="cuda")
+    assert not play.works
+    for name, value in plain.state_dict().items():
+        torch.testing.assert_close(value, expected.state_dict()[name], rtol=1e-3, atol=1e-4)
 
 
 @pytest.mark.gpu

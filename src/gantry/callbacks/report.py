@@ -31,13 +31,14 @@ class Report(Callback):
     The checkpoint that looked best on the selecting samples was lucky with them; only fresh ones say how good it is.
     `report` in summary.json has both with their protocol, the loggers' summaries have `report/best/<name>` and
     `report/last/<name>`. Takes what is to be scored from the Evaluate callback, and the best generator from `folder`,
-    where the Export callback put it. A run that was interrupted makes its report when it is resumed.
+    where the Export callback put it. A run that was interrupted makes its report when it is resumed. Lightning's
+    `on_fit_end` would be too late: by then it has taken the nets off their device.
     """
 
     def __init__(self, folder: str) -> None:
         self.folder = Path(folder)
 
-    def on_fit_end(self, trainer: Trainer, gan: GAN) -> None:  # type: ignore[override]
+    def on_train_end(self, trainer: Trainer, gan: GAN) -> None:  # type: ignore[override]
         evaluate = evaluate_of(trainer)
         finished = gan.turn >= gan.turns and not gan.interrupted
         if evaluate is None or evaluate.evaluation.report is None or not finished or self.is_there(gan):

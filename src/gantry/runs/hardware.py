@@ -15,9 +15,7 @@ log = logging.getLogger(__name__)
 
 def fast(gan: GAN, cfg: DictConfig) -> GAN:
     """A GAN with the layout, the compiled nets and the recorded turns that `trainer` asks for."""
-    operators = torch.backends.cuda.matmul, torch.backends.cudnn.conv  # type: ignore[attr-defined]
-    for operator in operators:
-        operator.fp32_precision = "tf32" if cfg.trainer.tf32 else "ieee"
+    use_tf32(cfg.trainer.tf32)
     if cfg.trainer.channels_last:
         gan = gan.to(memory_format=torch.channels_last)
     if cfg.trainer.sync_batchnorm and cfg.trainer.strategy != "auto":
@@ -27,6 +25,15 @@ def fast(gan: GAN, cfg: DictConfig) -> GAN:
         gan.compute_with(torch.compile)
     gan.play = play(cfg)
     return gan
+
+
+def use_tf32(switch: bool) -> None:
+    """Whether products and convolutions of float32 are in TF32 on a GPU.
+
+    By torch's older switches: Lightning asks what they say, and torch refuses to tell once `fp32_precision` says else.
+    """
+    torch.set_float32_matmul_precision("high" if switch else "highest")
+    torch.backends.cudnn.allow_tf32 = switch
 
 
 def play(cfg: DictConfig) -> Play:

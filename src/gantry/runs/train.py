@@ -167,10 +167,15 @@ def quieten() -> None:
     And its way to ask for GPUs, which every step of an optimiser on the CPU would wait for, 0.1 to 0.4 ms.
     """
     os.environ.pop("PYTORCH_NVML_BASED_CUDA_CHECK", None)
-    logger = logging.getLogger("lightning.pytorch")
-    logger.handlers.clear()
-    logger.setLevel(logging.WARNING)
-    for message in ("Found .* in eval mode", ".*treespec, LeafSpec", ".*does not have many workers"):
+    for name in ("lightning.pytorch", "lightning.fabric"):
+        logging.getLogger(name).handlers.clear()
+        logging.getLogger(name).setLevel(logging.WARNING)
+    for message in (
+        "Found .* in eval mode",
+        ".*treespec, LeafSpec",
+        ".*does not have many workers",
+        ".*capturable=True",
+    ):
         warnings.filterwarnings("ignore", message)
 
 

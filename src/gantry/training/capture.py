@@ -39,13 +39,7 @@ class CudaGraphs:
         self.pool = torch.cuda.graph_pool_handle()
 
     def prepare(self, optimizers: Iterable[Optimizer]) -> None:
-        """Counts of steps and learning rates lie on the device."""
-        for optimizer in optimizers:
-            for group in optimizer.param_groups:
-                group["capturable"] = True
-            for parameter, state in optimizer.state.items():
-                if "step" in state:  # of a checkpoint of a run that was not captured
-                    state["step"] = state["step"].to(parameter.device)
+        make_capturable(optimizers)
 
     def aside(self, run: Callable[[], Any]) -> Any:
         """On the stream that recordings are made on, as what is left of a warm-up must be."""
@@ -60,9 +54,36 @@ class CudaGraphs:
         graph = torch.cuda.CUDAGraph()
         for generator in noise.streams("cuda"):
             graph.register_generator_state(generator)
-        with torch.cuda.graph(graph, self.pool, self.stream, capture_error_mode="thread_local"):
-            result = run()
+        try:
+            with torch.cuda.graph(graph, self.pool, self.stream, capture_error_mode="thread_local"):
+                result = run()
+        except RuntimeError:
+            for generator in [torch.cuda.default_generators[self.stream.device_index], *noise.streams("cuda")]:
+                renew(generator)
+            raise
         return graph.replay, result
+
+
+def renew(generator: torch.Generator) -> None:
+    """Give a generator a state of its own again: that of a recording which failed refuses to draw ever after."""
+    generator.graphsafe_set_state(torch.Generator(generator.device).graphsafe_get_state())
+
+
+def first_cause(error: BaseException) -> str:
+    """The first line of the error that others followed: the end of a failed recording fails, too."""
+    while error.__context__ is not None:
+        error = error.__context__
+    return str(error).partition("\n")[0]
+
+
+def make_capturable(optimizers: Iterable[Optimizer]) -> None:
+    """Have optimisers keep their counts of steps on the device, and take learning rates from there."""
+    for optimizer in optimizers:
+        for group in optimizer.param_groups:
+            group["capturable"] = True
+        for parameter, state in optimizer.state.items():
+            if "step" in state:  # of a checkpoint of a run that was not captured
+                state["step"] = state["step"].to(parameter.device)
 
 
 @dataclass(frozen=True)
@@ -138,14 +159,15 @@ class Captured:
         return self.works and self.seen[kind] >= WARM_UP and len(self.recordings) < KINDS
 
     def try_to_record(self, updates: Updates, kind: Hashable, x: Tensor, c: Tensor) -> None:
-        """Record a turn, or none from now on."""
+        """Record a turn, or none from now on: recordings made so far share generators with the one that failed."""
         x, c = x.clone(), c.clone()
         try:
             replay, (scalars, names) = self.recorder.record(lambda: stacked(updates(x, c)))
         except RuntimeError as error:
             self.works = False
+            self.recordings.clear()
             noise.rewind()
-            log.warning("trainer.capture: no turns are recorded from here on, since %s", str(error).partition("\n")[0])
+            log.warning("trainer.capture: turns run as they are written from here on, since %s", first_cause(error))
         else:
             gradients = [(p, p.grad) for p in self.parameters]
             self.recordings[kind] = Recording(replay, x, c, scalars, names, gradients)

@@ -1,0 +1,123 @@
+"""A device that is not the CPU, on machines without one.
+
+Its tensors call their device `meta` and hold one of the CPU's, which computes for them. As on a GPU, tensors of the two
+do not mix, numbers drawn there come from the generator of the turn, and who needs a number in Python has to fetch it.
+"""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import pytest
+import torch
+from lightning.pytorch.accelerators import CPUAccelerator
+from lightning.pytorch.strategies import SingleDeviceStrategy
+from torch import Tensor
+from torch.optim import adam, optimizer, rmsprop
+from torch.utils._python_dispatch import TorchDispatchMode, return_and_correct_aliasing
+from torch.utils._pytree import tree_leaves, tree_map
+
+from gantry import noise
+
+HERE, THERE = torch.device("cpu"), torch.device("meta")
+aten = torch.ops.aten
+MOVING = (aten._to_copy.default, aten.copy_.default)
+FETCHING = (aten._local_scalar_dense.default, aten.nonzero.default, aten.masked_select.default, aten.equal.default)
+
+
+class Distant(Tensor):
+    """A tensor of the other device; `held` has its numbers."""
+
+    held: Tensor
+    __torch_function__ = torch._C._disabled_torch_function_impl
+
+    @staticmethod
+    def __new__(cls, held: Tensor) -> "Distant":
+        facts = {"strides": held.stride(), "storage_offset": held.storage_offset(), "dtype": held.dtype}
+        made: Distant = Tensor._make_wrapper_subclass(cls, held.size(), device=THERE, **facts)  # type: ignore[attr-defined]
+        made.held = held
+        return made
+
+    @classmethod
+    def __torch_dispatch__(cls, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        return computed(func, args, kwargs or {})
+
+    def tolist(self) -> Any:
+        return self.cpu().tolist()
+
+    def __reduce_ex__(self, protocol: Any) -> Any:
+        return self.held.clone().__reduce_ex__(protocol)
+
+    def __deepcopy__(self, memo: dict[int, Any]) -> Any:
+        copied = Distant(self.held.clone())
+        return torch.nn.Parameter(copied, self.requires_grad) if isinstance(self, torch.nn.Parameter) else copied
+
+
+class Machine(TorchDispatchMode):
+    """While it is on, tensors can be made on the other device and moved there; `crossed` has what waited for it."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.crossed: list[str] = []
+
+    def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        kwargs = kwargs or {}
+        distant = [isinstance(tensor, Distant) for tensor in tensors(args, kwargs)]
+        if not any(distant) and kwargs.get("device") != THERE:
+            return func(*args, **kwargs)
+        if func in FETCHING or (func in MOVING and crosses(func, args, kwargs)):
+            self.crossed.append(str(func))
+        return computed(func, args, kwargs)
+
+
+def tensors(*tree: Any) -> list[Tensor]:
+    return [leaf for leaf in tree_leaves(tree) if isinstance(leaf, Tensor)]
+
+
+def crosses(func: Any, args: Any, kwargs: Any) -> bool:
+    """Whether numbers go from one device to the other."""
+    ends = {args[0].device, args[1].device if func is aten.copy_.default else kwargs.get("device") or args[0].device}
+    return ends == {HERE, THERE}
+
+
+def computed(func: Any, args: Any, kwargs: Any) -> Any:
+    """What an operation makes of tensors of the other device, or of none; one number of the CPU may be among them."""
+    given = tensors(args, kwargs)
+    if func not in MOVING and any(isinstance(t, Distant) for t in given):
+        mixed = [tuple(t.shape) for t in given if not isinstance(t, Distant) and t.dim()]
+        assert not mixed, f"{func} mixes tensors of two devices; those of shapes {mixed} are on the CPU"
+    goes_to = kwargs.get("device") or given[0].device
+    args_held, kwargs_held = tree_map(lambda x: x.held if isinstance(x, Distant) else x, (args, kwargs))
+    result = func(*args_held, **kwargs_held | ({"device": HERE} if "device" in kwargs else {}))
+    if goes_to == HERE:
+        return args[0] if func is aten.copy_.default else result
+    if func._schema.name.startswith("aten::_foreach_") and func._schema.name.endswith("_"):
+        return None
+    made = tree_map(lambda x: Distant(x) if isinstance(x, Tensor) else x, result)
+    return return_and_correct_aliasing(func, args, kwargs, made) if given and given[0].device == THERE else made
+
+
+@contextmanager
+def elsewhere(monkeypatch: pytest.MonkeyPatch) -> Iterator[Machine]:
+    """Until the block ends, Lightning trains on the other device when it is asked for the CPU."""
+    start, stream, autocast = SingleDeviceStrategy.__init__, noise._stream, torch.autocast
+    with monkeypatch.context() as patch, Machine() as machine:
+        patch.setattr(SingleDeviceStrategy, "__init__", lambda self, device, **more: start(self, THERE, **more))
+        patch.setattr(CPUAccelerator, "setup_device", lambda self, device: None)
+        patch.setattr(noise, "_stream", lambda device: stream(HERE if device == THERE else device))
+        patch.setattr(torch, "tensor", moved(torch.tensor))
+        patch.setattr(torch, "autocast", lambda device, *more, **named: autocast(HERE.type, *more, **named))
+        for module in (adam, optimizer, rmsprop):
+            for kind in ("fused_kernels", "capturable", "foreach_kernels"):
+                patch.setattr(module, f"_get_{kind}_supported_devices", lambda: [THERE.type], raising=False)
+        yield machine
+
+
+def moved(make: Any) -> Any:
+    """`torch.tensor` writes straight to the device; here it has to go by way of the CPU."""
+
+    def tensor(value: Any, *, device: Any = None, **more: Any) -> Tensor:
+        made: Tensor = make(value, **more)
+        return made if device is None else made.to(device)
+
+    return tensor
