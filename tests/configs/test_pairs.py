@@ -54,6 +54,15 @@ def test_with_classes(model: str) -> None:
     assert all(moved(gan, net, before) for net in ("G", "D"))
 
 
+@pytest.mark.parametrize("model", choices("model"))
+def test_in_bfloat16(model: str) -> None:
+    """Whose fakes may be bfloat16 where real images are float32."""
+    words = [f"model={model}", "loss=wgan_gp", "augment=diffaugment", "trainer.precision=bf16-mixed"]
+    gan, losses, before = trained(*words, *SMALL.get(model, []))
+    assert all(moved(gan, net, before) for net in ("G", "D", "G_ema"))
+    assert all(value.isfinite() for scalars in losses.seen for value in scalars.values())
+
+
 @pytest.mark.parametrize("loss", choices("loss"))
 def test_points_of_the_plane(loss: str) -> None:
     gan, _, before = trained("model=mlp", "data=ring", "data.source.train=100", f"loss={loss}")

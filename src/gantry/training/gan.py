@@ -108,7 +108,7 @@ class GAN(LightningModule):
     def d_loss(self, k: int, x: Tensor, c: Tensor, z: Tensor) -> tuple[Tensor, Scalars]:
         """What D minimises in the k-th update of a turn, on real images x of the classes c and as many fakes."""
         with torch.no_grad():
-            x_fake = self.fast_G(z, c)
+            x_fake = self.fast_G(z, c).to(x.dtype)  # autocast may have made it bfloat16, which penalties cannot mix
         critic = self.critic(self.fast_D, c)
         real_logits, fake_logits = world.gather_both(critic(x), critic(x_fake))
         loss = self.loss.d(real_logits, fake_logits).mean()
@@ -123,7 +123,7 @@ class GAN(LightningModule):
     def g_loss(self, x: Tensor, c: Tensor, z: Tensor) -> tuple[Tensor, Scalars]:
         """What G minimises; the real images x are looked at by relativistic losses alone."""
         critic = self.critic(self.fast_D, c)
-        fake_logits = critic(self.fast_G(z, c))
+        fake_logits = critic(self.fast_G(z, c).to(x.dtype))
         if self.loss.relativistic:
             real_logits, fake_logits = world.gather_both(critic(x), fake_logits)
         else:
