@@ -81,6 +81,7 @@ def test_without_a_login_it_is_one_line() -> None:
 
 
 @needs_package
+@pytest.mark.slow  # W&B tries again and again
 def test_without_a_server_it_is_one_line(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("WANDB_API_KEY", "0123456789" * 4)
     monkeypatch.setenv("WANDB_BASE_URL", "http://127.0.0.1:9")

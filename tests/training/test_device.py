@@ -20,7 +20,7 @@ from gantry.training.capture import Captured, make_capturable
 from gantry.training.gan import GAN
 from gantry.training.play import Play, Scalars, Updates
 
-PAIRS = [("dcgan_small", loss) for loss in choices("loss")] + [(model, "hinge") for model in choices("model")]
+PAIRS = sorted({("dcgan_small", loss) for loss in choices("loss")} | {(model, "hinge") for model in choices("model")})
 
 
 class Noting(Captured):
