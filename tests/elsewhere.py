@@ -23,6 +23,7 @@ HERE, THERE = torch.device("cpu"), torch.device("meta")
 aten = torch.ops.aten
 MOVING = (aten._to_copy.default, aten.copy_.default)
 FETCHING = (aten._local_scalar_dense.default, aten.nonzero.default, aten.masked_select.default, aten.equal.default)
+PICKING = (aten.index.Tensor, aten.index_put.default, aten.index_put_.default)
 
 
 class Distant(Tensor):
@@ -65,7 +66,7 @@ class Machine(TorchDispatchMode):
         distant = [isinstance(tensor, Distant) for tensor in tensors(args, kwargs)]
         if not any(distant) and kwargs.get("device") != THERE:
             return func(*args, **kwargs)
-        if func in FETCHING or (func in MOVING and crosses(func, args, kwargs)):
+        if waits(func, args, kwargs):
             self.crossed.append(str(func))
         return computed(func, args, kwargs)
 
@@ -74,10 +75,12 @@ def tensors(*tree: Any) -> list[Tensor]:
     return [leaf for leaf in tree_leaves(tree) if isinstance(leaf, Tensor)]
 
 
-def crosses(func: Any, args: Any, kwargs: Any) -> bool:
-    """Whether numbers go from one device to the other."""
-    ends = {args[0].device, args[1].device if func is aten.copy_.default else kwargs.get("device") or args[0].device}
-    return ends == {HERE, THERE}
+def waits(func: Any, args: Any, kwargs: Any) -> bool:
+    """Whether an operation fetches numbers, brings some, or has to count those that a mask picks."""
+    if func in MOVING:
+        to = args[1].device if func is aten.copy_.default else kwargs.get("device") or args[0].device
+        return {args[0].device, to} == {HERE, THERE}
+    return func in FETCHING or (func in PICKING and any(index.dtype == torch.bool for index in tensors(args[1])))
 
 
 def computed(func: Any, args: Any, kwargs: Any) -> Any:

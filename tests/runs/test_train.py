@@ -150,3 +150,15 @@ def test_dcgan_with_a_gradient_penalty_on_two_processes(tmp_path: Path) -> None:
     train("turns=3", "model=dcgan", "loss=wgan_gp", "trainer=ddp_cpu", check, folder=folder)
     assert (folder / "ranks").read_text() == "2 equal"
     assert all(value.isfinite().all() for value in state(folder).values())
+
+
+@pytest.mark.gpu
+@pytest.mark.parametrize("precision", ["32-true", "bf16-mixed"])
+def test_a_run_on_a_gpu(tmp_path: Path, precision: str) -> None:
+    """Whole, with its evaluations, pictures and report; recorded turns give what plain ones give."""
+    words = ["trainer=gpu", f"trainer.precision={precision}", "model=dcgan_small", "loss=wgan_gp", "turns=20"]
+    said = train(*words, folder=tmp_path / "recorded")
+    assert "trainer.capture" not in said
+    train(*words, "trainer.capture=false", folder=tmp_path / "plain")
+    for recorded, plain in zip(report(tmp_path / "recorded"), report(tmp_path / "plain")):
+        assert recorded == pytest.approx(plain, rel=0.05)

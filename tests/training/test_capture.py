@@ -204,7 +204,8 @@ def test_a_run_goes_on_after_a_recording_on_a_gpu_failed() -> None:
 
 
 @pytest.mark.gpu
-def test_a_captured_run_goes_on_as_if_unbroken(tmp_path: Path) -> None:
+def test_a_captured_run_goes_on_as_if_unbroken(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(torch.backends.cudnn, "deterministic", True)
     whole = trained(made(pictures, EVERY["lazy_r1"]), Captured(), turns=30, accelerator="cuda")
     first = made(pictures, EVERY["lazy_r1"])
     trained(first, Captured(), turns=30, accelerator="cuda", stop=17, save=tmp_path / "turn17.ckpt")
