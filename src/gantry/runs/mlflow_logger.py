@@ -71,3 +71,8 @@ class MlflowLogger(loggers.MLFlowLogger):
     def log_summary(self, numbers: Mapping[str, float]) -> None:
         """Leave the numbers as metrics of their own."""
         self.log_metrics(dict(numbers))
+
+    @rank_zero_only
+    def close(self, success: bool) -> None:
+        """End the run, as Lightning does where one of its trainers was at work."""
+        self.finalize("success" if success else "failed")
