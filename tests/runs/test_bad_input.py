@@ -27,6 +27,7 @@ MISTAKES = {
     "trainer=tpu": "trainer must be one of cpu, ddp",
     "model.G.wdth=3": "did you mean width?",
     "epochs=3": "epochs must be one of the known keys",
+    "dcgan": "each word of the command must be KEY=VALUE, got dcgan",
     "turns=abc": "turns must be an integer of at least 1, got abc",
     "turns=0": "turns must be an integer of at least 1, got 0",
     "seed=-1": "seed must be an integer of at least 0, got -1",

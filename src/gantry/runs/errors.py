@@ -10,7 +10,7 @@ import re
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 
-from hydra.errors import HydraException, MissingConfigException
+from hydra.errors import HydraException, MissingConfigException, OverrideParseException
 from omegaconf.errors import ConfigAttributeError, ConfigKeyError, OmegaConfBaseException
 
 EXTRAS = {"joblib": "joblib", "submitit_local": "slurm", "submitit_slurm": "slurm", "ray": "ray"}  # by launcher
@@ -56,6 +56,8 @@ def one_line(error: BaseException) -> str:
         if group == "hydra/launcher" and choice in EXTRAS:
             return f'launcher must be installed (pip install "gantry[{EXTRAS[choice]}]"), got {choice}'
         return f"{group} must be one of {', '.join(sorted(error.options))}, got {choice}"
+    if isinstance(error, OverrideParseException) and "=" not in error.override:
+        return f"each word of the command must be KEY=VALUE, got {error.override}"
     cause = error.__cause__ or error
     if isinstance(cause, ConfigAttributeError | ConfigKeyError) and cause.full_key:
         return unknown_key(str(cause.full_key), _keys_around(cause))
