@@ -7,7 +7,7 @@ import torch
 from lightning import Callback, Trainer
 
 from composing import SMALL, choices, composed
-from gantry.runs.build import build
+from fitting import bare, fit
 from gantry.runs.train import build_gan
 from gantry.training.gan import GAN
 
@@ -26,10 +26,7 @@ def trained(*overrides: str) -> tuple[GAN, Losses, dict[str, torch.Tensor]]:
     cfg = composed("turns=2", "data.batch_size=4", *overrides)
     gan, losses = build_gan(cfg), Losses()
     before = {name: value.clone() for name, value in gan.state_dict().items()}
-    data = build(cfg.data, batches_per_turn=gan.loss.batches_per_turn, seed=0)
-    trainer = build(cfg.trainer, logger=False, callbacks=[losses])
-    trainer.fit(gan, datamodule=data)
-    return gan, losses, before
+    return fit(gan, cfg, bare(cfg, losses)), losses, before
 
 
 def moved(gan: GAN, net: str, before: dict[str, torch.Tensor]) -> bool:

@@ -168,7 +168,7 @@ def test_a_recording_that_fails_takes_the_others_with_it(caplog: pytest.LogCaptu
                 raise RuntimeError("operation failed due to a previous error") from None
 
     terms = {"lazy": Term(fetching, every=5)}
-    play = Captured(lambda: Ending())
+    play = Captured(Ending)
     with caplog.at_level(logging.WARNING):
         gan = trained(made(points, Objective(adversarial.minimax_d, adversarial.nonsaturating_g, terms)), play)
     assert gan.turn == TURNS

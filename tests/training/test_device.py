@@ -1,8 +1,7 @@
 """Training on a device that is not the CPU: the same numbers, and within a turn no word between the two."""
 
-from collections.abc import Hashable, Iterable
+from collections.abc import Callable, Hashable, Iterable
 from pathlib import Path
-from typing import Any
 
 import pytest
 import torch
@@ -13,12 +12,13 @@ from torch.optim import Optimizer
 
 from composing import SMALL, choices, composed
 from elsewhere import THERE, Machine, elsewhere
+from fitting import bare, fit
 from gantry.metrics.evaluation import Evaluation
 from gantry.runs.build import build
 from gantry.runs.train import build_gan, build_trainer
 from gantry.training.capture import Captured, make_capturable
 from gantry.training.gan import GAN
-from gantry.training.play import Play, Scalars, Updates
+from gantry.training.play import Scalars, Updates
 
 PAIRS = sorted({("dcgan_small", loss) for loss in choices("loss")} | {(model, "hinge") for model in choices("model")})
 
@@ -42,43 +42,28 @@ class Noting(Captured):
         return made
 
 
-def quiet(cfg: DictConfig) -> Trainer:
-    trainer: Trainer = build(cfg.trainer, logger=False)
-    return trainer
-
-
-def trained(cfg: DictConfig, make_trainer: Any, play: Play | None = None) -> GAN:
-    gan = build_gan(cfg)
-    gan.play = play or gan.play
-    data = build(cfg.data, batches_per_turn=gan.loss.batches_per_turn, seed=0)
-    make_trainer(cfg).fit(gan, datamodule=data)
-    return gan
-
-
-def trained_elsewhere(cfg: DictConfig, make_trainer: Any, monkeypatch: pytest.MonkeyPatch) -> tuple[GAN, list[str]]:
+def fit_elsewhere(
+    cfg: DictConfig, make_trainer: Callable[[DictConfig], Trainer], monkeypatch: pytest.MonkeyPatch
+) -> tuple[GAN, list[str]]:
     """A GAN, which Lightning brings back, and what crossed during its updates."""
     with elsewhere(monkeypatch) as machine:
-        play = Noting(machine)
-        gan = trained(cfg, make_trainer, play)
-        return gan, play.crossed
+        gan = build_gan(cfg)
+        gan.play = play = Noting(machine)
+        return fit(gan, cfg, make_trainer(cfg)), play.crossed
 
 
 @pytest.mark.parametrize(("model", "loss"), PAIRS)
 def test_a_turn_waits_for_nothing(model: str, loss: str, monkeypatch: pytest.MonkeyPatch) -> None:
     words = [f"model={model}", *SMALL.get(model, []), f"loss={loss}", "augment=diffaugment", "optim.clip=1"]
     cfg = composed(*words, "turns=1", "data.batch_size=4", "trainer.channels_last=false")
-    gan, crossed = trained_elsewhere(cfg, quiet, monkeypatch)
+    gan, crossed = fit_elsewhere(cfg, bare, monkeypatch)
     assert gan.turn == 1
     assert crossed == []
 
 
 def test_updates_that_may_be_skipped_are_looked_at(monkeypatch: pytest.MonkeyPatch) -> None:
-    def skipping(cfg: DictConfig) -> Trainer:
-        trainer: Trainer = build(cfg.trainer, logger=False, callbacks=[build(cfg.callbacks.health)])
-        return trainer
-
     cfg = composed("model=mlp_small", "turns=2", "data.batch_size=4", "callbacks.health.skip=true")
-    gan, crossed = trained_elsewhere(cfg, skipping, monkeypatch)
+    gan, crossed = fit_elsewhere(cfg, lambda cfg: bare(cfg, build(cfg.callbacks.health)), monkeypatch)
     assert len(crossed) == gan.turn * (gan.loss.n_critic + 1)
 
 
@@ -87,11 +72,11 @@ def test_scores_are_those_of_the_cpu(tmp_path: Path, monkeypatch: pytest.MonkeyP
     words = ["model=dcgan_small", *SMALL["dcgan_small"], "turns=2", "data.batch_size=4", "trainer.channels_last=false"]
     metrics = ["metrics.num_samples=50", "metrics.report.num_samples=60", "callbacks.evaluate.every=2", "logger=csv"]
     cfg = composed(*words, *metrics, f"run.dir={tmp_path}/here")
-    expected = trained(cfg, build_trainer)
+    expected = fit(build_gan(cfg), cfg, build_trainer(cfg))
     cfg = composed(*words, *metrics, f"run.dir={tmp_path}/there")
     read, devices = Evaluation.read_samples, list[torch.device]()
     monkeypatch.setattr(Evaluation, "read_samples", lambda *given: (devices.append(given[2]), read(*given))[1])
-    gan, _ = trained_elsewhere(cfg, build_trainer, monkeypatch)
+    gan, _ = fit_elsewhere(cfg, build_trainer, monkeypatch)
     assert devices == [THERE] * 3  # at the start, at the end, for the report
     for name, value in gan.state_dict().items():
         torch.testing.assert_close(value, expected.state_dict()[name], rtol=1e-4, atol=1e-5)

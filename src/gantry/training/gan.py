@@ -108,7 +108,7 @@ class GAN(LightningModule):
     def d_loss(self, k: int, x: Tensor, c: Tensor, z: Tensor) -> tuple[Tensor, Scalars]:
         """What D minimises in the k-th update of a turn, on real images x of the classes c and as many fakes."""
         with torch.no_grad():
-            x_fake = self.fast_G(z, c).to(x.dtype)  # autocast may have made it bfloat16, which penalties cannot mix
+            x_fake = self.fakes(z, c, x.dtype)
         critic = self.critic(self.fast_D, c)
         real_logits, fake_logits = world.gather_both(critic(x), critic(x_fake))
         loss = self.loss.d(real_logits, fake_logits).mean()
@@ -123,7 +123,7 @@ class GAN(LightningModule):
     def g_loss(self, x: Tensor, c: Tensor, z: Tensor) -> tuple[Tensor, Scalars]:
         """What G minimises; the real images x are looked at by relativistic losses alone."""
         critic = self.critic(self.fast_D, c)
-        fake_logits = critic(self.fast_G(z, c).to(x.dtype))
+        fake_logits = critic(self.fakes(z, c, x.dtype))
         if self.loss.relativistic:
             real_logits, fake_logits = world.gather_both(critic(x), fake_logits)
         else:
@@ -136,6 +136,11 @@ class GAN(LightningModule):
                 loss = loss + self.now[f"G/{name}"] * penalty
                 scalars[f"loss/G/{name}"] = penalty
         return loss, scalars
+
+    def fakes(self, z: Tensor, c: Tensor, dtype: torch.dtype) -> Tensor:
+        """Images of G in the float type of real ones: autocast may make them bfloat16, which penalties cannot mix."""
+        images: Tensor = self.fast_G(z, c).to(dtype)
+        return images
 
     def descend(self, optimizer: Optimizer, losses: Iterable[tuple[Tensor, Scalars]]) -> Scalars:
         """One step, unless its numbers are not finite and such steps are skipped; -> the scalars of its batch."""

@@ -1,0 +1,20 @@
+"""GANs that are trained within the process of the test."""
+
+from lightning import Callback, Trainer
+from omegaconf import DictConfig
+
+from gantry.runs.build import build
+from gantry.training.gan import GAN
+
+
+def bare(cfg: DictConfig, *callbacks: Callback) -> Trainer:
+    """The trainer of a configuration, without loggers and with these callbacks alone."""
+    trainer: Trainer = build(cfg.trainer, logger=False, callbacks=list(callbacks))
+    return trainer
+
+
+def fit(gan: GAN, cfg: DictConfig, trainer: Trainer) -> GAN:
+    """Train a GAN on the data of its configuration."""
+    data = build(cfg.data, batches_per_turn=gan.loss.batches_per_turn, seed=0)
+    trainer.fit(gan, datamodule=data)
+    return gan
