@@ -140,6 +140,13 @@ def test_what_may_change_when_a_run_goes_on(tmp_path: Path) -> None:
     assert "run.name must be new" in refusal(*named[:2])
 
 
+def test_a_checkpoint_that_is_cut_short_is_refused_early(tmp_path: Path) -> None:
+    folder = folder_of_a_run(tmp_path / "run", "model=mlp", "turns=10")
+    last = checkpoint(folder / "checkpoints" / "last.ckpt")
+    last.write_bytes(last.read_bytes()[:-100])
+    assert refusal(f"resume={folder}").startswith(f"checkpoint must be whole, got {last}: ")
+
+
 def test_a_job_of_a_sweep_goes_on_though_its_name_is_a_number(tmp_path: Path) -> None:
     folder = folder_of_a_run(tmp_path / "0", "model=mlp", "turns=10")
     checkpoint(folder / "checkpoints" / "last.ckpt")

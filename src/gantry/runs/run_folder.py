@@ -54,10 +54,11 @@ def has_checkpoint(folder: Path) -> bool:
 
 
 def check_resumable(cfg: DictConfig, folder: Path) -> None:
-    """The folder holds a run of this configuration, and a state of it."""
+    """The folder holds a run of this configuration, and a state of it that is whole."""
     check_same(cfg, folder)
     if not has_checkpoint(folder):
         raise ValueError(f"resume must be the folder of a run with a checkpoint, got {folder}, which has none yet")
+    newest_whole(folder)  # looked for again when training begins: to read it twice is quicker than to import torch
 
 
 def changes(cfg: DictConfig, folder: Path) -> list[str]:
@@ -89,13 +90,20 @@ def whole_checkpoint(path: Path, key: str = "resume", wanted: str = "the folder 
 
 def newest_checkpoint(folder: Path) -> Path:
     """The last checkpoint of a run or, with a warning, the one before, should that be damaged. Raises ValueError."""
+    path, why = newest_whole(folder)
+    if why:
+        log.warning("%s; going on from the one before, %s", why, path)
+    return path
+
+
+def newest_whole(folder: Path) -> tuple[Path, str]:
+    """The last checkpoint of a run that is whole, and what is wrong with the one after it. Raises ValueError."""
     last, before = (folder / "checkpoints" / name for name in ("last.ckpt", "before.ckpt"))
     try:
-        return whole_checkpoint(last)
+        return whole_checkpoint(last), ""
     except ValueError as error:
         if not before.is_file():
             raise
         if why := damage(before):
             raise ValueError(f"{error}, and the one before, {before}: {why}") from None
-        log.warning("%s; going on from the one before, %s", error, before)
-        return before
+        return before, str(error)
