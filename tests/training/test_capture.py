@@ -48,7 +48,7 @@ def spectral() -> Nets:
 
 def resnets() -> Nets:
     G = resnet.Generator((3, 32, 32), 8, width=16)
-    return G, resnet.Discriminator((3, 32, 32), width=16, norm="none")
+    return G, resnet.Discriminator((3, 32, 32), width=16, norm="none", pool="sum")
 
 
 class Loader:
@@ -177,6 +177,16 @@ def test_a_recording_that_fails_takes_the_others_with_it(caplog: pytest.LogCaptu
     assert said.endswith("since a recorded turn must not fetch a number")
 
 
+def computed(gan: GAN) -> dict[str, Tensor]:
+    """What the nets make of fixed inputs as they train: the biases that BatchNorm takes away are moved by rounding."""
+    stream, c = torch.Generator().manual_seed(0), torch.arange(16) % 2
+    z = torch.randn(16, gan.G.z_dim, generator=stream)
+    x = torch.rand(16, *gan.D.shape, generator=stream) * 2 - 1
+    gan.train()
+    with torch.no_grad():
+        return {"G": gan.G(z, c), "G_ema": gan.G_ema(z, c), "D": gan.D(x, c)}
+
+
 @pytest.mark.gpu
 @pytest.mark.parametrize(("nets", "loss"), [*CASES, (resnets, "wgan_gp")])
 @pytest.mark.parametrize("precision", ["32-true", "bf16-mixed"])
@@ -188,8 +198,7 @@ def test_fifty_turns_as_cuda_graphs(nets: Callable[[], Nets], loss: str, precisi
     assert play.works
     assert play.recordings
     tolerance = {"rtol": 1e-3, "atol": 1e-4} if precision == "32-true" else {"rtol": 0.1, "atol": 0.02}
-    for name, value in recorded.state_dict().items():
-        torch.testing.assert_close(value, expected.state_dict()[name], **tolerance)
+    torch.testing.assert_close(computed(recorded), computed(expected), **tolerance)
 
 
 @pytest.mark.gpu
