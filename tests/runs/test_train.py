@@ -153,7 +153,7 @@ def test_dcgan_with_a_gradient_penalty_on_two_processes(tmp_path: Path) -> None:
 
 
 @pytest.mark.gpu
-@pytest.mark.parametrize("precision", ["32-true", "bf16-mixed"])
+@pytest.mark.parametrize("precision", ["32-true", "bf16-mixed", "bf16-true"])
 def test_a_run_on_a_gpu(tmp_path: Path, precision: str) -> None:
     """Whole, with its evaluations, pictures and report; recorded turns give what plain ones give."""
     words = ["trainer=gpu", f"trainer.precision={precision}", "model=dcgan_small", "loss=wgan_gp", "turns=20"]

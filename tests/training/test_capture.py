@@ -141,6 +141,17 @@ def test_a_recorded_run_goes_on_without_recording(tmp_path: Path) -> None:
         torch.testing.assert_close(value, expected.state_dict()[name], rtol=1e-4, atol=1e-6)
 
 
+def test_rates_and_weights_stay_float32_in_nets_that_are_not() -> None:
+    """Fused optimisers on a GPU take no other."""
+    torch.set_default_dtype(torch.bfloat16)
+    try:
+        (rate,) = Captured(Tapes).numbers({"lr": 1e-3}, torch.device("cpu")).values()
+    finally:
+        torch.set_default_dtype(torch.float32)
+    assert rate.dtype == torch.float32
+    assert rate.item() == pytest.approx(1e-3, rel=1e-6)
+
+
 def fetching(critic: Any, x_real: Tensor, x_fake: Tensor) -> Tensor:
     """A penalty that cannot be recorded."""
     return critic(x_real) * float(x_real.mean())

@@ -140,7 +140,7 @@ class Captured:
         """Float32 tensors [], each written when its number changes."""
         for name, number in numbers.items():
             if name not in self.tensors:
-                self.tensors[name] = torch.full((), number, device=device)
+                self.tensors[name] = torch.full((), number, dtype=torch.float32, device=device)
             elif self.told[name] != number:
                 self.tensors[name].fill_(number)
             self.told[name] = number
