@@ -65,10 +65,10 @@ class Loader:
             yield x, torch.randint(0, 2, self.shape[:2], generator=stream)
 
 
-def made(nets: Callable[[], Nets], loss: Objective, **optim: Any) -> GAN:
+def made(nets: Callable[[], Nets], loss: Objective, lr: float = 1e-2, **optim: Any) -> GAN:
     torch.manual_seed(0)
     G, D = nets()
-    adam = partial(torch.optim.Adam, lr=1e-2, betas=(0.0, 0.9), fused=True)
+    adam = partial(torch.optim.Adam, lr=lr, betas=(0.0, 0.9), fused=True)
     settings = Optim(G=adam, D=adam, **({"schedule": linear} | optim))
     augment = DiffAugment(color=True, translation=0.2, cutout=0.5) if len(G.shape) == 3 else lambda x: x
     return GAN(G, D, loss, settings, Ema(0.05), turns=TURNS, batch_size=N, seed=5, augment=augment)
@@ -202,7 +202,8 @@ def computed(gan: GAN) -> dict[str, Tensor]:
 @pytest.mark.parametrize(("nets", "loss"), [*CASES, (resnets, "wgan_gp")])
 @pytest.mark.parametrize("precision", ["32-true", "bf16-mixed"])
 def test_fifty_turns_as_cuda_graphs(nets: Callable[[], Nets], loss: str, precision: str) -> None:
-    gan = made(nets, EVERY[loss])
+    """At the papers' rate: at a high one rounding grows to differences of any size within fifty turns."""
+    gan = made(nets, EVERY[loss], lr=2e-4)
     expected = trained(copy.deepcopy(gan), turns=50, accelerator="cuda", precision=precision)
     play = Captured()
     recorded = trained(gan, play, turns=50, accelerator="cuda", precision=precision)
