@@ -85,7 +85,7 @@ def from_files(workers: int, options: Options) -> list[str]:
         works = {"ours": taking(mine, n), "theirs": taking(theirs, n)}
         few = replace(options, rounds=min(5, options.rounds))
         row = raced(f"PNG files, workers: {workers}", works, n * BATCH, few)
-        del mine, theirs  # ends their workers
+        del mine, theirs, works  # ends their workers
     return row
 
 
