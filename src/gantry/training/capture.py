@@ -52,7 +52,7 @@ class CudaGraphs:
     def record(self, run: Callable[[], Any]) -> tuple[Callable[[], None], Any]:
         """Other threads, such as those that log, may use the device meanwhile."""
         graph = torch.cuda.CUDAGraph()
-        if torch.__version__ < (2, 14):  # from then on a graph finds its generators itself, and says so when told
+        if torch.__version__ < "2.14":  # from then on a graph finds its generators itself, and says so when told
             for generator in noise.streams("cuda"):
                 graph.register_generator_state(generator)
         try:
