@@ -8,6 +8,17 @@ from torch.nn.utils import parametrize
 WARM_UP = 15  # power iterations before the first use, with the random first weight
 
 
+def right_vector(matrix: Tensor, u: Tensor) -> Tensor:
+    """Half a power iteration: matrix [rows, columns] and u [rows] -> v [columns] of length 1."""
+    return F.normalize(matrix.T @ u, dim=0)
+
+
+# torch.compile would make v again in the backward pass, from the u that the next use has changed by then. It keeps the
+# results of what it cannot look into.
+kept_right_vector = torch.library.custom_op("gantry::right_vector", right_vector, mutates_args=())
+kept_right_vector.register_fake(lambda matrix, _: matrix.new_empty(matrix.shape[1]))
+
+
 class SpectralNorm(nn.Module):
     """Parametrisation: weight -> weight / sigma, the largest singular value of the matrix [rows, rest].
 
@@ -32,7 +43,8 @@ class SpectralNorm(nn.Module):
         """weight [rows, ...] -> the same shape, spectral norm 1 as far as `u` is right."""
         with torch.autocast(weight.device.type, enabled=False):
             matrix = weight.flatten(1)
-            v = F.normalize(matrix.detach().T @ self.u, dim=0)
+            make_v = kept_right_vector if torch.compiler.is_compiling() else right_vector
+            v = make_v(matrix.detach(), self.u)
             wv = matrix @ v
             if self.training:
                 self.u.copy_(F.normalize(wv.detach(), dim=0))

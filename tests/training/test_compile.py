@@ -1,0 +1,41 @@
+"""Nets as torch.compile makes them, against the same nets as they are written."""
+
+from collections.abc import Callable
+from functools import partial
+from typing import Any
+
+import pytest
+import torch
+
+from composing import SMALL, choices, composed
+from fitting import bare, fit
+from gantry.augment.none import identity
+from gantry.runs.train import build_gan
+from gantry.training.gan import GAN
+
+
+def trained(model: str, compiled: Callable[[Any], Any], *words: str) -> GAN:
+    """A GAN after three turns in float64, in which what rounding moves stays small."""
+    small = [*SMALL.get(model, []), "data.batch_size=8", "turns=3", "trainer.precision=64-true"]
+    cfg = composed(f"model={model}", *small, *words)
+    gan = build_gan(cfg)
+    gan.compute_with(compiled)
+    return fit(gan, cfg, bare(cfg))
+
+
+def assert_same(model: str, backend: str, *words: str) -> None:
+    torch.compiler.reset()
+    plain, compiled = (trained(model, c, *words) for c in (identity, partial(torch.compile, backend=backend)))
+    torch.testing.assert_close(dict(compiled.state_dict()), dict(plain.state_dict()), rtol=1e-6, atol=1e-8)
+
+
+def test_spectral_norm_in_two_uses_before_their_gradients() -> None:
+    """D sees real images, then fakes, and iterates at both: the second must not change what the first one keeps."""
+    assert_same("mlp_small", "aot_eager_decomp_partition", "model.D.norm=spectral", "loss=hinge")
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("loss", ["hinge", "wgan_gp"])
+@pytest.mark.parametrize("model", choices("model"))
+def test_torch_compile_changes_no_model(model: str, loss: str) -> None:
+    assert_same(model, "inductor", f"loss={loss}")
