@@ -19,7 +19,7 @@ ROOT = Path(__file__).parents[1]
 PATHS = [str(ROOT / "src"), str(ROOT / "benchmarks")]
 sys.path[:0] = PATHS
 os.environ["PYTHONPATH"] = os.pathsep.join(PATHS)  # of further processes, too
-PARTS = ("turn", "floor", "loader", "evaluation", "memory", "scaling", "start")
+PARTS = ("turn", "switches", "floor", "loader", "evaluation", "memory", "scaling", "start")
 ROUNDS, SECONDS = 20, 0.3
 
 

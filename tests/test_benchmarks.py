@@ -22,7 +22,7 @@ from gantry.training.optim import Optim
 
 ROOT = Path(__file__).parents[1]
 PAGE = ROOT / "docs" / "benchmarks.md"
-PARTS = ("turn", "floor", "loader", "evaluation", "memory", "scaling", "start")
+PARTS = ("turn", "switches", "floor", "loader", "evaluation", "memory", "scaling", "start")
 
 
 @pytest.fixture(autouse=True)

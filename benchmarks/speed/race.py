@@ -2,6 +2,7 @@
 
 import copy
 import json
+from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -15,6 +16,7 @@ from speed.counting import cost
 from speed.plain import Loop, Recipe
 
 GANTRY, PLAIN, TUNED = "Gantry", "plain", "tuned"
+FORMATS = {PLAIN: torch.contiguous_format, TUNED: torch.preserve_format}
 WARM = {"cpu": 2, "cuda": 30}  # turns of each before the race; the last of them says how many a stretch is
 
 
@@ -22,11 +24,12 @@ class Race(Callback):
     """After each stretch of turns training pauses while loops with the same nets do as many; ends after `rounds`.
 
     A stretch takes about `seconds`. Placed last, so that all that Lightning and the callbacks do in a turn is counted.
-    `path` gets {"times": {who: [seconds of a turn]}, ...} as JSON. `loss` is a name of `plain.LOSSES`.
+    `path` gets {"times": {who: [seconds of a turn]}, ...} as JSON. `loss` is a name of `plain.LOSSES`, `against`
+    are the loops.
     """
 
-    def __init__(self, path: str, loss: str, rounds: int, seconds: float) -> None:
-        self.path, self.loss, self.rounds, self.seconds = Path(path), loss, rounds, seconds
+    def __init__(self, path: str, loss: str, rounds: int, seconds: float, against: Sequence[str]) -> None:
+        self.path, self.loss, self.rounds, self.seconds, self.against = Path(path), loss, rounds, seconds, against
         self.loops: dict[str, Loop] = {}
         self.times: dict[str, list[float]] = {}
         self.length, self.resumed = 1, 0.0
@@ -40,8 +43,8 @@ class Race(Callback):
         adam = {name: group[name] for name in ("betas", "eps")} | {"lr": float(group["initial_lr"])}
         recipe = Recipe(self.loss, gan.loss.n_critic, gan.batch_size, adam)
         x, c = data.x.to(gan.device), data.c.to(gan.device)
-        for name, form in {PLAIN: torch.contiguous_format, TUNED: torch.preserve_format}.items():
-            G, D = copy.deepcopy(gan.G).to(memory_format=form), copy.deepcopy(gan.D).to(memory_format=form)
+        for name in self.against:
+            G, D = (copy.deepcopy(net).to(memory_format=FORMATS[name]) for net in (gan.G, gan.D))
             self.loops[name] = Loop(G, D, x, c, recipe, tuned=name == TUNED)
             self.loops[name].turns(self.warm - 1)  # and a stretch of one turn that does not count
         self.times = {name: [] for name in (GANTRY, *self.loops)}

@@ -12,6 +12,7 @@ from omegaconf import DictConfig
 
 from gantry.runs import resolvers
 from gantry.runs.composition import compose, settled
+from speed.race import PLAIN, TUNED
 
 LEFT_OUT = ("evaluate", "critic_gap", "samples", "export", "report", "checkpoints", "curves")
 QUIET = ["logger=csv", "metrics=none", *(f"callbacks.{name}=null" for name in LEFT_OUT)]
@@ -43,13 +44,15 @@ def noise(channels: int, side: int) -> list[str]:
 class Case:
     """An experiment to race: overrides, and the loss by the name of the plain loop's.
 
-    `every`: turns between two rows of metrics.csv, as in the experiment at its usual budget; `rounds` the most rounds.
+    `every`: turns between two rows of metrics.csv, as in the experiment at its usual budget; `rounds` the most rounds;
+    `against`: the loops it is raced with.
     """
 
     words: tuple[str, ...]
     loss: str = "nonsaturating"
     every: int = 6
     rounds: int = 100
+    against: tuple[str, ...] = (PLAIN, TUNED)
 
 
 SMALL = ("model=dcgan_small", "model.conditional=false", *noise(3, 32))
@@ -88,7 +91,7 @@ def race(case: Case, options: Options, *more: str) -> dict[str, Any]:
     with tempfile.TemporaryDirectory() as folder:
         result = Path(folder) / "race.json"
         facts = {"path": result, "loss": case.loss, "rounds": min(case.rounds, options.rounds)}
-        facts |= {"seconds": options.seconds, "_target_": "speed.race.Race"}
+        facts |= {"seconds": options.seconds, "against": list(case.against), "_target_": "speed.race.Race"}
         raced = [f"+callbacks.race.{name}={value}" for name, value in facts.items()]
         own = [*case.words, "turns=1000000", f"callbacks.scalars.every={case.every}", f"run.dir={folder}/run"]
         train(composed([trainer(options), *own, *QUIET, *raced, *options.words, *more]))

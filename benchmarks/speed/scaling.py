@@ -41,7 +41,7 @@ def grown(series: list[tuple[str, list[str]]], options: Options) -> list[list[st
     """The rows of a series."""
     rows, before = [], None
     for name, words in series:
-        times = race(Case(tuple(words), every=1000), options)["times"]
+        times = race(Case(tuple(words), every=1000, against=(PLAIN,)), options)["times"]
         ours, plain = times[GANTRY], times[PLAIN]
         growth = f"{median(ours) / before:.2f}" if before else ""
         before = median(ours)

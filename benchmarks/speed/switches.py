@@ -1,0 +1,41 @@
+"""What each switch of the trainer gains or costs, by which its YAML was chosen."""
+
+from dataclasses import replace
+from statistics import median
+
+from speed.clock import milliseconds, ratio
+from speed.page import table
+from speed.race import GANTRY, PLAIN
+from speed.runs import Options, cases, race
+
+HEADER = ("net", "switch", "Gantry, ms a turn", "Gantry / plain", "times the turn as it is")
+SWITCHES = {
+    "cpu": ("trainer.channels_last=false", "trainer.compile=true", "trainer.precision=bf16-mixed"),
+    "cuda": (
+        "trainer.channels_last=true", "trainer.compile=true", "trainer.precision=bf16-mixed",
+        "trainer.precision=bf16-mixed trainer.channels_last=true", "trainer.tf32=false",
+    ),
+}  # fmt: skip
+NETS = {"cpu": ("mlp, 28x28", "dcgan_small, 8x8"), "cuda": ("dcgan, 32x32", "sngan, 32x32")}
+ROUNDS = 10
+
+
+def measure(options: Options) -> str:
+    """A row for each net as its trainer has it, and one for each switch turned."""
+    few = replace(options, rounds=min(ROUNDS, options.rounds))
+    nets = ("mlp, points",) if options.toy else NETS[options.device.type]
+    return table(HEADER, [row for net in nets for row in turned(net, few)])
+
+
+def turned(net: str, options: Options) -> list[list[str]]:
+    """The rows of a net. Turns are set against the plain loop of their own race, since the machine's speed changes."""
+    rows, as_it_is = list[list[str]](), 0.0
+    case = replace(cases(options)[net], against=(PLAIN,))
+    for words in ("", *SWITCHES[options.device.type]):
+        times = race(case, options, *words.split())["times"]
+        share = median([ours / plain for ours, plain in zip(times[GANTRY], times[PLAIN])])
+        as_it_is = as_it_is or share
+        said = f"`{words}`" if words else "as it is"
+        figures = [milliseconds(times[GANTRY]), ratio(times[GANTRY], times[PLAIN]), f"{share / as_it_is:.2f}"]
+        rows.append([net, said, *figures])
+    return rows
