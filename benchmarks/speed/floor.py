@@ -9,7 +9,7 @@ from gantry.runs.hardware import use_tf32
 from speed.clock import in_turns
 from speed.counting import copies, products
 from speed.page import table
-from speed.race import GANTRY
+from speed.plain import GANTRY
 from speed.runs import Options
 from speed.turn import races
 

@@ -20,7 +20,7 @@ from gantry.data.images import Split, to_float
 from gantry.data.order import Order
 from speed.clock import in_turns, ratio
 from speed.page import table
-from speed.race import GANTRY
+from speed.plain import GANTRY
 from speed.runs import Options
 from speed.stand_in import Noise
 from speed.turn import races

@@ -9,6 +9,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+GANTRY, PLAIN, TUNED = "Gantry", "plain", "tuned"  # who is raced
 LOSSES: dict[str, tuple[Callable[[Tensor, Tensor], Tensor], Callable[[Tensor], Tensor]]] = {
     "nonsaturating": (
         lambda real, fake: (F.softplus(-real) + F.softplus(fake)).mean(),

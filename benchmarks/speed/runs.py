@@ -12,7 +12,7 @@ from omegaconf import DictConfig
 
 from gantry.runs import resolvers
 from gantry.runs.composition import compose, settled
-from speed.race import PLAIN, TUNED
+from speed.plain import PLAIN, TUNED
 
 LEFT_OUT = ("evaluate", "critic_gap", "samples", "export", "report", "checkpoints", "curves")
 QUIET = ["logger=csv", "metrics=none", *(f"callbacks.{name}=null" for name in LEFT_OUT)]

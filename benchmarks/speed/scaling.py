@@ -7,12 +7,12 @@ from ddp import milliseconds as of_processes
 
 from speed.clock import milliseconds, ratio
 from speed.page import table
-from speed.race import GANTRY, PLAIN
+from speed.plain import GANTRY, PLAIN
 from speed.runs import Case, Options, noise, race
 
 HEADER = ("`dcgan_small`", "Gantry, ms a turn", "plain", "Gantry / plain", "times the turn above")
 PROCESSES = ("processes", "threads of each", "ms a turn", "times as fast")
-BATCHES, WIDTHS, SIDES = (16, 64, 256), (16, 32, 64), (16, 32, 64)
+BATCHES, WIDTHS, SIDE = (16, 64, 256), (16, 32, 64), {"cpu": 16, "cuda": 32}
 ROUNDS = 3
 
 
@@ -21,11 +21,12 @@ def sizes(options: Options) -> list[list[tuple[str, list[str]]]]:
     small = ["model=dcgan_small", "model.conditional=false"]
     if options.toy:
         return [[(f"batch {n}", [*small, *noise(1, 8), f"data.batch_size={n}"]) for n in (2, 4)]]
+    side = SIDE[options.device.type]
     widths = [[f"model.{net}.width={width}" for net in "GD"] for width in WIDTHS]
     return [
-        [(f"batch {n}", [*small, *noise(3, 32), f"data.batch_size={n}"]) for n in BATCHES],
-        [(f"width {width}", [*small, *noise(3, 32), *words]) for width, words in zip(WIDTHS, widths)],
-        [(f"side {side}", [*small, *noise(3, side)]) for side in SIDES],
+        [(f"batch {n}", [*small, *noise(3, side), f"data.batch_size={n}"]) for n in BATCHES],
+        [(f"width {width}", [*small, *noise(3, side), *words]) for width, words in zip(WIDTHS, widths)],
+        [(f"side {n}", [*small, *noise(3, n)]) for n in (side // 2, side, 2 * side)],
     ]
 
 

@@ -5,7 +5,7 @@ from statistics import median
 
 from speed.clock import milliseconds, ratio
 from speed.page import table
-from speed.race import GANTRY, PLAIN
+from speed.plain import GANTRY, PLAIN
 from speed.runs import Options, cases, race
 
 HEADER = ("net", "switch", "Gantry, ms a turn", "Gantry / plain", "times the turn as it is")

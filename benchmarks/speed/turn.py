@@ -6,7 +6,7 @@ from typing import Any
 
 from speed.clock import milliseconds, ratio
 from speed.page import table
-from speed.race import GANTRY, PLAIN, TUNED
+from speed.plain import GANTRY, PLAIN, TUNED
 from speed.runs import Options, cases, composed, race, trainer
 
 HEADER = ("net", "batch", "Gantry, ms a turn", "plain", "tuned", "Gantry / plain", "Gantry / tuned", "images/s")
