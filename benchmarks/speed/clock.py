@@ -46,9 +46,14 @@ def spread(values: Sequence[float]) -> tuple[float, float, float]:
     return low, middle, high
 
 
+def ratios(ours: Sequence[float], theirs: Sequence[float]) -> list[float]:
+    """Of each round."""
+    return [a / b for a, b in zip(ours, theirs)]
+
+
 def ratio(ours: Sequence[float], theirs: Sequence[float]) -> str:
     """`1.03 (1.01 to 1.06)`: the median and the quartiles of the ratios of rounds."""
-    low, middle, high = spread([a / b for a, b in zip(ours, theirs)])
+    low, middle, high = spread(ratios(ours, theirs))
     return f"{middle:.2f} ({low:.2f} to {high:.2f})"
 
 

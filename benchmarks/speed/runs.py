@@ -55,7 +55,6 @@ class Case:
     against: tuple[str, ...] = (PLAIN, TUNED)
 
 
-SMALL = ("model=dcgan_small", "model.conditional=false", *noise(3, 32))
 MLP_RING = Case(("experiment=ring",), every=12)
 
 

@@ -3,7 +3,7 @@
 from dataclasses import replace
 from statistics import median
 
-from speed.clock import milliseconds, ratio
+from speed.clock import milliseconds, ratio, ratios
 from speed.page import table
 from speed.plain import GANTRY, PLAIN
 from speed.runs import Options, cases, race
@@ -29,13 +29,12 @@ def measure(options: Options) -> str:
 
 def turned(net: str, options: Options) -> list[list[str]]:
     """The rows of a net. Turns are set against the plain loop of their own race, since the machine's speed changes."""
-    rows, as_it_is = list[list[str]](), 0.0
+    rows, shares = list[list[str]](), list[float]()
     case = replace(cases(options)[net], against=(PLAIN,))
     for words in ("", *SWITCHES[options.device.type]):
         times = race(case, options, *words.split())["times"]
-        share = median([ours / plain for ours, plain in zip(times[GANTRY], times[PLAIN])])
-        as_it_is = as_it_is or share
+        ours, plain = times[GANTRY], times[PLAIN]
+        shares.append(median(ratios(ours, plain)))
         said = f"`{words}`" if words else "as it is"
-        figures = [milliseconds(times[GANTRY]), ratio(times[GANTRY], times[PLAIN]), f"{share / as_it_is:.2f}"]
-        rows.append([net, said, *figures])
+        rows.append([net, said, milliseconds(ours), ratio(ours, plain), f"{shares[-1] / shares[0]:.2f}"])
     return rows

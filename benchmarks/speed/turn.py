@@ -10,7 +10,6 @@ from speed.plain import GANTRY, PLAIN, TUNED
 from speed.runs import Options, cases, composed, race, trainer
 
 HEADER = ("net", "batch", "Gantry, ms a turn", "plain", "tuned", "Gantry / plain", "Gantry / tuned", "images/s")
-FLOOR = ("net", "GFLOP a turn", "GB a turn", "ms for the first", "ms for the second", "ms measured", "share reached")
 
 
 def captures(options: Options) -> list[list[str]]:

@@ -198,13 +198,19 @@ def computed(gan: GAN) -> dict[str, Tensor]:
         return {"G": gan.G(z, c), "G_ema": gan.G_ema(z, c), "D": gan.D(x, c)}
 
 
-def assert_agree(gan: GAN, expected: GAN, precision: str) -> None:
-    """Of runs on a GPU: weights and buffers, but for what rounding moves, and what the nets compute."""
+def assert_recorded_as_plain(gan: GAN, same: GAN, precision: str) -> None:
+    """Fifty turns on a GPU, of the second GAN recorded: weights and buffers, but for what rounding moves, and what the
+    nets compute."""
+    expected = trained(gan, turns=50, accelerator="cuda", precision=precision)
+    play = Captured()
+    recorded = trained(same, play, turns=50, accelerator="cuda", precision=precision)
+    assert play.works
+    assert play.recordings
     tolerance = {"rtol": 1e-3, "atol": 1e-4} if precision == "32-true" else {"rtol": 0.1, "atol": 0.02}
-    for name, value in gan.state_dict().items():
+    for name, value in recorded.state_dict().items():
         if not name.endswith(("bias", "running_mean")):  # see `computed`
             torch.testing.assert_close(value, expected.state_dict()[name], **tolerance)
-    torch.testing.assert_close(computed(gan), computed(expected), **tolerance)
+    torch.testing.assert_close(computed(recorded), computed(expected), **tolerance)
 
 
 @pytest.mark.gpu
@@ -213,26 +219,17 @@ def assert_agree(gan: GAN, expected: GAN, precision: str) -> None:
 def test_fifty_turns_as_cuda_graphs(nets: Callable[[], Nets], loss: str, precision: str) -> None:
     """At the papers' rate: at a high one rounding grows to differences of any size within fifty turns."""
     gan = made(nets, EVERY[loss], lr=2e-4)
-    expected = trained(copy.deepcopy(gan), turns=50, accelerator="cuda", precision=precision)
-    play = Captured()
-    recorded = trained(gan, play, turns=50, accelerator="cuda", precision=precision)
-    assert play.works
-    assert play.recordings
-    assert_agree(recorded, expected, precision)
+    assert_recorded_as_plain(gan, copy.deepcopy(gan), precision)
 
 
 @pytest.mark.gpu
 @pytest.mark.parametrize(("nets", "loss"), [(points, "lazy_r1"), (spectral, "hinge")])
 def test_compiled_nets_in_recorded_turns(nets: Callable[[], Nets], loss: str) -> None:
     gan = made(nets, EVERY[loss], lr=2e-4)
-    expected = trained(copy.deepcopy(gan), turns=50, accelerator="cuda")
+    compiled = copy.deepcopy(gan)
     torch.compiler.reset()
-    gan.compute_with(torch.compile)
-    play = Captured()
-    recorded = trained(gan, play, turns=50, accelerator="cuda")
-    assert play.works
-    assert play.recordings
-    assert_agree(recorded, expected, "32-true")
+    compiled.compute_with(torch.compile)
+    assert_recorded_as_plain(gan, compiled, "32-true")
 
 
 @pytest.mark.gpu

@@ -212,3 +212,12 @@ def test_compiled_nets_serve_all_but_what_is_differentiated_twice() -> None:
     fit(gan)
     assert seen == (["Generator", "Discriminator", "Discriminator"] * 2 + ["Generator", "Discriminator"]) * TURNS
     assert set(gan.state_dict()) == names
+
+
+@pytest.mark.slow
+def test_torch_compile_changes_nothing() -> None:
+    gan = made(WGAN_GP)
+    gan.compute_with(torch.compile)
+    fit(gan)
+    for name, value in trained(WGAN_GP)[0].state_dict().items():
+        torch.testing.assert_close(gan.state_dict()[name], value, rtol=1e-4, atol=1e-6)
