@@ -29,8 +29,8 @@ CASES = (
 
 def hooked() -> type:
     """A GAN whose gradients are reduced by the hooks of DistributedDataParallel, while they are computed."""
+    from gantry.training.executor import Scalars
     from gantry.training.gan import GAN
-    from gantry.training.play import Scalars
 
     class Hooked(GAN):
         def descend(self, optimizer: Any, losses: Iterable[Any]) -> Scalars:
@@ -51,14 +51,14 @@ def hooked() -> type:
 
 def train() -> None:
     """One process of a run, told by the command line what src/train.py would be."""
-    from gantry.runs.entry import entry
+    from gantry.commands.entry import entry
 
     @entry("train")
     def main(cfg: Any) -> None:
-        import gantry.runs.train as runs
-        from gantry.runs import processes
+        import gantry.commands.train as runs
+        from gantry.commands import workers
 
-        processes.SCRIPT = Path(__file__)  # further ranks train as this one does
+        workers.SCRIPT = Path(__file__)  # further ranks train as this one does
         if os.environ.get(HOOKS):
             runs.GAN = hooked()  # type: ignore[misc,assignment]
         runs.train(cfg)
@@ -89,7 +89,7 @@ def milliseconds(overrides: list[str], hooks: bool, trainer: str = "ddp_cpu", th
 
 def time_of_turn(run: Path) -> float:
     """From the speeds in metrics.csv, in milliseconds."""
-    from gantry.runs.metrics_file import read_metrics
+    from gantry.runs.metrics_csv import read_metrics
 
     metrics = read_metrics(run)
     images = 1000 * metrics["kimg"][-1] / metrics["turn"][-1]

@@ -25,8 +25,8 @@ os.environ |= {"OMP_NUM_THREADS": "1", "PYTHONPATH": os.pathsep.join(PATHS)}  # 
 
 from finished import differences  # noqa: E402
 
-import gantry.runs.train  # noqa: E402  what takes seconds to import, before any run is forked
-from gantry.runs.entry import entry  # noqa: E402
+import gantry.commands.train  # noqa: E402  what takes seconds to import, before any run is forked
+from gantry.commands.entry import entry  # noqa: E402
 
 KILLS = ("turn", "half a checkpoint", "unnamed checkpoint", "between the names", "evaluation", "half a row")
 LIMIT = 60  # seconds from a fault to the end of all processes
@@ -68,7 +68,7 @@ def status_of(argv: list[str]) -> int:
     """The exit status of a command in this process."""
     sys.argv = argv
     try:
-        entry("train")(gantry.runs.train.train)()
+        entry("train")(gantry.commands.train.train)()
     except SystemExit as end:
         return int(end.code or 0)
     except BaseException:

@@ -13,9 +13,9 @@ import torch
 from lightning import Callback, Trainer
 from torch import Tensor
 
-from gantry import world
+from gantry.distributed import collectives
+from gantry.loggers import csv_logger
 from gantry.losses.penalties import gradient_penalty
-from gantry.runs import csv_logger
 
 CHECKPOINTS, REPLACE = "gantry.callbacks.checkpoints", Path.replace
 
@@ -27,7 +27,7 @@ class Fault(Callback):
         self.turn, self.arm, self.rank = turn, MOMENTS[moment], rank
 
     def on_train_batch_start(self, trainer: Trainer, gan: Any, *_: Any) -> None:
-        if gan.turn + 1 == self.turn and world.rank() == self.rank:
+        if gan.turn + 1 == self.turn and collectives.rank() == self.rank:
             (Path(trainer.default_root_dir) / "fault").touch()  # says when
             self.arm()
 
@@ -66,7 +66,7 @@ def between_the_names() -> None:
 
 def evaluation() -> None:
     """Die in the next evaluation."""
-    mock.patch("gantry.metrics.evaluation.Evaluation.compare", die).start()
+    mock.patch("gantry.evaluation.evaluation.Evaluation.compare", die).start()
 
 
 def half_a_row() -> None:
@@ -79,7 +79,7 @@ def half_a_row() -> None:
             file.write(row[: len(row) // 2])
         die()
 
-    mock.patch("gantry.runs.csv_logger.CsvLogger.log_metrics", log_metrics).start()
+    mock.patch("gantry.loggers.csv_logger.CsvLogger.log_metrics", log_metrics).start()
 
 
 def terminate() -> None:

@@ -17,14 +17,13 @@ from torchmetrics.image.kid import KernelInceptionDistance
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "src"))
 
-from gantry.metrics.collected import ROWS, Collected
-from gantry.metrics.distances import neighbours
+from gantry.evaluation.feature_pass import ROWS
 from gantry.metrics.frechet import frechet_distance
 from gantry.metrics.inception_score import inception_scores
 from gantry.metrics.kid import KernelDistance
-from gantry.metrics.manifold import manifold_scores
-from gantry.metrics.predictions import Predictions
-from gantry.metrics.statistics import Statistics
+from gantry.metrics.nearest_neighbours import neighbours
+from gantry.metrics.precision_recall import manifold_scores
+from gantry.metrics.statistics import Collected, Predictions, Statistics
 
 BATCH = 250  # samples that an extractor gives at a time
 OURS, FIDELITY, TORCHMETRICS = "Gantry", "torch-fidelity", "torchmetrics"

@@ -28,9 +28,9 @@ sys.path.insert(0, str(Path(__file__).parents[1] / "src"))
 from gantry.data.digits import Digits
 from gantry.data.images import Images, RealData
 from gantry.data.torchvision_sets import TorchvisionSet
-from gantry.metrics.small_net import SmallNet, load_small_net
+from gantry.features.small_classifier import SmallNet, load_small_net
 
-WEIGHTS = Path(__file__).parents[1] / "src/gantry/metrics/weights"
+WEIGHTS = Path(__file__).parents[1] / "src/gantry/features/weights"
 DATA = os.environ.get("GANTRY_DATA_DIR", "~/.cache/gantry")
 
 

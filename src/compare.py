@@ -2,12 +2,12 @@
 
 from omegaconf import DictConfig
 
-from gantry.runs.entry import entry
+from gantry.commands.entry import entry
 
 
 @entry("compare")
 def main(cfg: DictConfig) -> None:
-    from gantry.runs.compare import compare  # numpy and scipy
+    from gantry.commands.compare import compare  # numpy and scipy
 
     compare(cfg)
 

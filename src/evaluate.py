@@ -2,12 +2,12 @@
 
 from omegaconf import DictConfig
 
-from gantry.runs.entry import entry
+from gantry.commands.entry import entry
 
 
 @entry("evaluate")
 def main(cfg: DictConfig) -> dict[str, float]:
-    from gantry.runs.scoring import evaluate
+    from gantry.commands.evaluate import evaluate
 
     return evaluate(cfg)
 

@@ -2,12 +2,12 @@
 
 from omegaconf import DictConfig
 
-from gantry.runs.entry import entry
+from gantry.commands.entry import entry
 
 
 @entry("sample")
 def main(cfg: DictConfig) -> None:
-    from gantry.runs.sample import sample
+    from gantry.commands.sample import sample
 
     print(sample(cfg))
 

@@ -2,12 +2,12 @@
 
 from omegaconf import DictConfig
 
-from gantry.runs.entry import entry
+from gantry.commands.entry import entry
 
 
 @entry("train")
 def main(cfg: DictConfig) -> float | None:
-    from gantry.runs.train import train  # torch and Lightning, seconds to import
+    from gantry.commands.train import train  # torch and Lightning, seconds to import
 
     return train(cfg)
 

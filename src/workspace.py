@@ -2,12 +2,12 @@
 
 from omegaconf import DictConfig
 
-from gantry.runs.entry import entry
+from gantry.commands.entry import entry
 
 
 @entry("workspace")
 def main(cfg: DictConfig) -> None:
-    from gantry.runs.wandb_workspace import make
+    from gantry.commands.workspace import make
 
     print(make(cfg))
 

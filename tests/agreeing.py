@@ -6,7 +6,7 @@ from typing import Any
 import torch
 from lightning import Callback, Trainer
 
-from gantry import world
+from gantry.distributed import collectives
 
 
 class Agreement(Callback):
@@ -14,7 +14,7 @@ class Agreement(Callback):
 
     def on_train_end(self, trainer: Trainer, gan: Any) -> None:
         mine = torch.cat([value.double().flatten() for value in gan.state_dict().values()])
-        states = world.cat(mine[None])
+        states = collectives.cat(mine[None])
         if trainer.is_global_zero:
             verdict = f"{len(states)} {'equal' if all(torch.equal(s, mine) for s in states) else 'different'}"
             (Path(trainer.default_root_dir) / "ranks").write_text(verdict)

@@ -2,9 +2,8 @@
 
 from omegaconf import DictConfig
 
-from gantry.runs import resolvers
-from gantry.runs.composition import compose, settled
-from gantry.runs.shorthand import CONFIGS
+from gantry.config import resolvers
+from gantry.config.compose import CONFIGS, compose, settled
 
 SMALL = {  # a model's widths for tests
     "dcgan": ["model.G.width=4", "model.D.width=4"],

@@ -17,7 +17,7 @@ from torch.optim import adam, optimizer, rmsprop
 from torch.utils._python_dispatch import TorchDispatchMode, return_and_correct_aliasing
 from torch.utils._pytree import tree_leaves, tree_map
 
-from gantry import noise
+from gantry import rng
 
 HERE, THERE = torch.device("cpu"), torch.device("meta")
 aten = torch.ops.aten
@@ -103,11 +103,11 @@ def computed(func: Any, args: Any, kwargs: Any) -> Any:
 @contextmanager
 def elsewhere(monkeypatch: pytest.MonkeyPatch) -> Iterator[Machine]:
     """Until the block ends, Lightning trains on the other device when it is asked for the CPU."""
-    start, stream, autocast = SingleDeviceStrategy.__init__, noise._stream, torch.autocast
+    start, stream, autocast = SingleDeviceStrategy.__init__, rng._stream, torch.autocast
     with monkeypatch.context() as patch, Machine() as machine:
         patch.setattr(SingleDeviceStrategy, "__init__", lambda self, device, **more: start(self, THERE, **more))
         patch.setattr(CPUAccelerator, "setup_device", lambda self, device: None)
-        patch.setattr(noise, "_stream", lambda device: stream(HERE if device == THERE else device))
+        patch.setattr(rng, "_stream", lambda device: stream(HERE if device == THERE else device))
         patch.setattr(torch, "tensor", moved(torch.tensor))
         patch.setattr(torch, "autocast", lambda device, *more, **named: autocast(HERE.type, *more, **named))
         for module in (adam, optimizer, rmsprop):

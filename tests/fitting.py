@@ -3,7 +3,7 @@
 from lightning import Callback, Trainer
 from omegaconf import DictConfig
 
-from gantry.runs.build import build
+from gantry.config.instantiate import build
 from gantry.training.gan import GAN
 
 

@@ -12,8 +12,8 @@ import numpy as np
 from omegaconf import OmegaConf
 from PIL import Image
 
-from gantry.runs.job import FILE
-from gantry.runs.run_folder import write_config
+from gantry.runs.folder import write_config
+from gantry.runs.status import FILE
 from gantry.runs.summary import write_summary
 
 LEVELS = {0: 10, 50: 120, 100: 240}  # of the grey in the picture of a turn

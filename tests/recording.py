@@ -8,14 +8,14 @@ from typing import Any
 
 from lightning import Callback, Trainer
 
-from gantry import world
+from gantry.distributed import collectives
 
 
 class Recording(Callback):
     """A line in `ranks` of the run's folder for every process that begins to train there."""
 
     def on_train_start(self, trainer: Trainer, gan: Any) -> None:
-        about = {"rank": world.rank(), "size": world.size(), "seed": gan.seed, "turn": gan.turn}
+        about = {"rank": collectives.rank(), "size": collectives.size(), "seed": gan.seed, "turn": gan.turn}
         with (Path(trainer.default_root_dir) / "ranks").open("a") as file:
             file.write(json.dumps(about) + "\n")
 
@@ -28,7 +28,7 @@ class Signalling(Recording):
 
     def on_train_batch_start(self, trainer: Trainer, gan: Any, *args: Any) -> None:
         done = Path(trainer.default_root_dir) / "signalled"
-        if gan.turn == self.at and world.rank() == self.rank and not done.exists():
+        if gan.turn == self.at and collectives.rank() == self.rank and not done.exists():
             done.touch()
             signal.raise_signal(self.number) if self.number != signal.SIGKILL else os.kill(os.getpid(), self.number)
 

@@ -9,7 +9,7 @@ from torch.optim import Optimizer
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves
 
-from gantry import noise
+from gantry import rng
 
 
 class Tape(TorchDispatchMode):
@@ -52,7 +52,7 @@ class Tapes:
         self.recorded += 1
         moments = [v for o in self.optimizers for state in o.state.values() for v in state.values()]
         changed = [*self.state, *moments]
-        generators = [torch.default_generator, *noise.streams("cpu")]
+        generators = [torch.default_generator, *rng.streams("cpu")]
         before, drawn = [tensor.clone() for tensor in changed], [generator.get_state() for generator in generators]
         try:
             with Tape() as tape:

@@ -7,8 +7,8 @@ from typing import Any
 
 from lightning import Callback, Trainer
 
-from gantry import world
 from gantry.callbacks.evaluate import Evaluate
+from gantry.distributed import collectives
 
 
 class Troubled(Callback):
@@ -32,7 +32,7 @@ class Rates(Callback):
     """Each process writes the rate that D has into a file of its own."""
 
     def on_train_start(self, trainer: Trainer, gan: Any) -> None:
-        (Path(trainer.default_root_dir) / f"rate{world.rank()}").write_text(repr(rate_of(trainer)))
+        (Path(trainer.default_root_dir) / f"rate{collectives.rank()}").write_text(repr(rate_of(trainer)))
 
 
 class ByRate(Evaluate):

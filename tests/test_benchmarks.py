@@ -13,7 +13,7 @@ import torch
 from lightning import Trainer
 from torch import Tensor, nn
 
-from gantry import noise
+from gantry import rng
 from gantry.losses import adversarial
 from gantry.losses.objective import Objective
 from gantry.nets import mlp
@@ -115,9 +115,9 @@ def test_the_plain_loop_trains_as_gantry_does(loss: str, tuned: bool) -> None:
     recipe = Recipe(loss, LOSSES[loss].n_critic, N, ADAM)
     loop = Loop(*nets(), torch.zeros(N, 2), torch.zeros(N, dtype=torch.int64), recipe, tuned)
     batches = iter(list(zip(loader.x.flatten(0, 1), loader.c.flatten(0, 1))))
-    loop.batch, loop.draw_z = lambda: next(batches), lambda: noise.randn(N, 3)  # type: ignore[method-assign]
+    loop.batch, loop.draw_z = lambda: next(batches), lambda: rng.randn(N, 3)  # type: ignore[method-assign]
     for turn in range(TURNS):
-        noise.seed_turn(5, turn)
+        rng.seed_turn(5, turn)
         loop.turn()
     for ours, theirs in ((gan.G, loop.G), (gan.D, loop.D)):
         torch.testing.assert_close(dict(ours.state_dict()), dict(theirs.state_dict()), rtol=1e-9, atol=1e-9)

@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from composing import composed
-from gantry.runs import validate
+from gantry.config import validate
 
 ROOT = Path(__file__).parents[1]
 LINES = [line.strip() for line in (ROOT / "README.md").read_text().splitlines() if line.startswith("    ")]

@@ -14,11 +14,11 @@ from metric_cases import CASES, FIDELITY, OURS, Size
 from torch import Tensor, nn
 from torch_fidelity.feature_extractor_inceptionv3 import FeatureExtractorInceptionV3
 
-from gantry.metrics.evaluation import Evaluation
+from gantry.config.instantiate import build
+from gantry.evaluation.evaluation import Evaluation
+from gantry.evaluation.generator_samples import images_of
 from gantry.nets.dcgan import Generator
-from gantry.runs.build import build
 from gantry.runs.summary import read_summary
-from gantry.training.drawing import images_of
 from speed.clock import in_turns, ratio
 from speed.page import table
 from speed.runs import Options, composed, noise, trainer
@@ -152,7 +152,7 @@ def default_run(options: Options) -> list[list[str]]:
     """Seconds within the callbacks of `src/train.py` that evaluate, real images read anew, and of the whole run."""
     from gantry.callbacks.evaluate import Evaluate
     from gantry.callbacks.report import Report
-    from gantry.runs.train import train
+    from gantry.commands.train import train
 
     spent = {"evaluations": 0.0, "report at the end": 0.0}
 

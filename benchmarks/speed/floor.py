@@ -5,7 +5,7 @@ from typing import Any
 
 import torch
 
-from gantry.runs.hardware import use_tf32
+from gantry.commands.hardware import use_tf32
 from speed.clock import in_turns
 from speed.counting import copies, products
 from speed.page import table

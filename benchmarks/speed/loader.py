@@ -17,7 +17,7 @@ from torchvision.transforms import v2
 
 from gantry.data.folder import Folder
 from gantry.data.images import Split, to_float
-from gantry.data.order import Order
+from gantry.data.sampler import Order
 from speed.clock import in_turns, ratio
 from speed.page import table
 from speed.plain import GANTRY

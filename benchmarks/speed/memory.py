@@ -36,7 +36,7 @@ def on_gpu(device: torch.device) -> str:
 
 def of_gantry(options: Options, turns: int) -> tuple[list[float], str]:
     """Peaks of a run of `experiment=ring`."""
-    from gantry.runs.train import train
+    from gantry.commands.train import train
 
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "peaks.json"
@@ -47,7 +47,7 @@ def of_gantry(options: Options, turns: int) -> tuple[list[float], str]:
 
 def of_loop(options: Options, turns: int) -> tuple[list[float], str]:
     """Peaks of the plain loop with the same nets and data."""
-    from gantry.runs.build import build
+    from gantry.config.instantiate import build
 
     cfg = composed([*MLP_RING.words])
     G, D = build(cfg.model.G).to(options.device), build(cfg.model.D).to(options.device)

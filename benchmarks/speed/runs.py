@@ -10,8 +10,8 @@ from typing import Any
 import torch
 from omegaconf import DictConfig
 
-from gantry.runs import resolvers
-from gantry.runs.composition import compose, settled
+from gantry.config import resolvers
+from gantry.config.compose import compose, settled
 from speed.plain import PLAIN, TUNED
 
 LEFT_OUT = ("evaluate", "critic_gap", "samples", "export", "report", "checkpoints", "curves")
@@ -85,7 +85,7 @@ def trainer(options: Options) -> str:
 
 def race(case: Case, options: Options, *more: str) -> dict[str, Any]:
     """What `speed.race.Race` writes of an experiment."""
-    from gantry.runs.train import train
+    from gantry.commands.train import train
 
     with tempfile.TemporaryDirectory() as folder:
         result = Path(folder) / "race.json"

@@ -1,4 +1,4 @@
-"""Where Hydra looks for sweepers: this one asks Optuna what to try next. The work is done in gantry.runs.search."""
+"""Where Hydra looks for sweepers: this one asks Optuna what to try next. The work is done in gantry.sweeps.search."""
 
 from importlib.util import find_spec
 from typing import Any
@@ -28,10 +28,10 @@ class Search(Sweeper):
 
     def sweep(self, arguments: list[str]) -> None:
         if find_spec("optuna") is None:
-            from gantry.runs.errors import UserError
+            from gantry.errors import UserError
 
             name = self.config.hydra.runtime.choices.get("hparams_search")
             raise UserError(f'hparams_search must be installed (pip install "gantry[search]"), got {name}')
-        from gantry.runs.search.sweep import sweep  # Optuna, which other commands need not wait for
+        from gantry.sweeps.search.sweeper import sweep  # Optuna, which other commands need not wait for
 
         sweep(self.config, self.hydra_context.config_loader, self.launcher, arguments)

@@ -3,9 +3,10 @@ import torch
 from torch import Tensor
 from torch.testing import assert_close
 
-from gantry import noise, world
+from gantry import rng
 from gantry.augment import diffaugment as da
-from gantry.augment.none import identity
+from gantry.augment.diffaugment import identity
+from gantry.distributed import collectives
 from gantry.losses.penalties import r1
 
 FULL = da.DiffAugment(color=True, translation=0.125, cutout=0.5)
@@ -22,7 +23,7 @@ every = pytest.mark.parametrize("name", PARTS)
 
 def images(n: int, channels: int = 3, side: int = 8) -> Tensor:
     torch.manual_seed(0)
-    noise.seed_turn(0, 0)
+    rng.seed_turn(0, 0)
     return torch.rand(n, channels, side, side) * 2 - 1
 
 
@@ -45,7 +46,7 @@ def test_keeps_the_shape_and_draws_for_each_image(name: str) -> None:
 def test_draws_are_those_of_the_turn(name: str) -> None:
     x, outs = images(8), []
     for turn in (3, 3, 4):
-        noise.seed_turn(0, turn)
+        rng.seed_turn(0, turn)
         outs.append(PARTS[name](x))
     assert torch.equal(outs[0], outs[1])
     assert not torch.equal(outs[0], outs[2])
@@ -54,11 +55,11 @@ def test_draws_are_those_of_the_turn(name: str) -> None:
 def test_two_processes_draw_what_one_would(monkeypatch: pytest.MonkeyPatch) -> None:
     x = images(8)
     whole = FULL(x)
-    monkeypatch.setattr(world, "size", lambda: 2)
+    monkeypatch.setattr(collectives, "size", lambda: 2)
     halves = []
     for rank in (0, 1):
-        monkeypatch.setattr(world, "rank", lambda rank=rank: rank)
-        noise.seed_turn(0, 0)
+        monkeypatch.setattr(collectives, "rank", lambda rank=rank: rank)
+        rng.seed_turn(0, 0)
         halves.append(FULL(x.chunk(2)[rank]))
     assert_close(torch.cat(halves), whole)
 
@@ -78,7 +79,7 @@ def test_a_penalty_passes_through(name: str) -> None:
     w = torch.randn(3, 8, 8, dtype=torch.float64, requires_grad=True)
 
     def penalty(x: Tensor) -> Tensor:
-        noise.seed_turn(0, 5)
+        rng.seed_turn(0, 5)
         return r1(lambda x: (PARTS[name](x) * w).sum((1, 2, 3)), x, x)
 
     assert_close(penalty(x), penalty(3 * x - 1))

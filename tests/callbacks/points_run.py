@@ -7,8 +7,8 @@ import torch
 from torch import Tensor, nn
 
 from gantry.data.images import Images
-from gantry.metrics.evaluation import Evaluation, Report
-from gantry.metrics.modes import PointModes
+from gantry.evaluation.evaluation import Evaluation, Report
+from gantry.metrics.mode_coverage import PointModes
 
 PERFECT = [(0.5, 0.0), (-0.5, 0.0)]  # points on both modes
 

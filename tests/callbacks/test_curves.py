@@ -6,8 +6,8 @@ import numpy as np
 from PIL import Image
 
 from gantry.callbacks.curves import Curves
-from gantry.runs.csv_logger import CsvLogger
-from gantry.runs.plots import Curve, arrange, spread_of
+from gantry.figures.curves import Curve, arrange, spread_of
+from gantry.loggers.csv_logger import CsvLogger
 from tiny import TinyGan, play, trainer
 
 NAN = float("nan")

@@ -9,8 +9,8 @@ import torch
 from points_run import Run, evaluation
 
 from gantry.callbacks.evaluate import Evaluate
-from gantry.metrics.evaluation import Evaluation
-from gantry.runs.errors import UserError
+from gantry.errors import UserError
+from gantry.evaluation.evaluation import Evaluation
 
 
 def started(folder: Path, callback: Evaluate | None = None, **wanted: Any) -> Run:

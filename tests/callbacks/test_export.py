@@ -8,8 +8,8 @@ import torch
 
 from gantry.callbacks.export import Export
 from gantry.nets.mlp import Generator
-from gantry.runs.description import read_description
 from gantry.runs.generator import load_generator
+from gantry.runs.generator_json import read_description
 from tiny import TinyGan, play, trainer
 
 CONFIG: dict[str, Any] = {

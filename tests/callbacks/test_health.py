@@ -14,10 +14,10 @@ from torch import Tensor, nn
 from gantry.callbacks.checkpoints import Checkpoints
 from gantry.callbacks.export import Export
 from gantry.callbacks.health import Health
+from gantry.errors import RunError
 from gantry.losses import adversarial, penalties
 from gantry.losses.objective import Objective, Term
 from gantry.nets import mlp
-from gantry.runs.errors import RunError
 from gantry.training.ema import Ema
 from gantry.training.gan import GAN
 from gantry.training.optim import Optim

@@ -11,9 +11,9 @@ from points_run import PERFECT, Constant, Run, evaluation
 from gantry.callbacks import report as module
 from gantry.callbacks.evaluate import Evaluate
 from gantry.callbacks.report import Report as ReportCallback
-from gantry.metrics.evaluation import Evaluation, Report
-from gantry.runs.description import Description
-from gantry.runs.errors import UserError
+from gantry.errors import UserError
+from gantry.evaluation.evaluation import Evaluation, Report
+from gantry.runs.generator_json import Description
 
 FULL = evaluation(report=Report(num_samples=12, seed=4))
 RULE = "best high_quality (max) on 8 samples of seed 0, every 2 turns"

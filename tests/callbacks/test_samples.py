@@ -12,7 +12,7 @@ from PIL import Image
 from gantry.callbacks import samples
 from gantry.callbacks.samples import Samples
 from gantry.data.images import Images
-from gantry.runs.sheet import fixed_sheet
+from gantry.figures.sample_sheet import fixed_sheet
 from tiny import Recorder, TinyG, TinyGan, play, trainer
 
 

@@ -8,9 +8,9 @@ import pytest
 from omegaconf import OmegaConf
 
 from composing import choices, composed
-from gantry.runs import resolvers
-from gantry.runs.ranks import cores
-from gantry.runs.shorthand import CONFIGS
+from gantry.config import resolvers
+from gantry.config.compose import CONFIGS
+from gantry.distributed.environment import cores
 
 GROUPS = ("data", "model", "loss", "optim", "augment", "metrics", "callbacks", "logger", "experiment", "hparams_search")
 NEEDS = {"folder": ["data.source.root=."], "ring": ["model=mlp"], "grid": ["model=mlp"]}
@@ -46,7 +46,7 @@ def test_every_launcher_composes_and_resolves(launcher: str) -> None:
 
 @pytest.mark.parametrize("pruner", choices("hparams_search/pruner"))
 def test_every_pruner_composes_and_is_built(pruner: str) -> None:
-    from gantry.runs.build import build_all
+    from gantry.config.instantiate import build_all
 
     for search in choices("hparams_search"):
         words = (f"hparams_search={search}", f"hparams_search/pruner={pruner}", "run.dir=S/3")
@@ -115,7 +115,7 @@ def test_a_narrow_model_scales_the_rate_of_a_recipe() -> None:
 
 
 def test_the_parameter_counts_of_the_papers() -> None:
-    from gantry.runs.build import build
+    from gantry.config.instantiate import build
 
     def millions(experiment: str) -> list[float]:
         model = composed(f"experiment={experiment}").model

@@ -8,7 +8,7 @@ from lightning import Callback, Trainer
 
 from composing import SMALL, choices, composed
 from fitting import bare, fit
-from gantry.runs.train import build_gan
+from gantry.commands.train import build_gan
 from gantry.training.gan import GAN
 
 

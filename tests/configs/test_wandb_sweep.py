@@ -7,7 +7,7 @@ import yaml
 from wandb.sdk.launch.sweeps.utils import create_sweep_command_args
 
 from composing import composed
-from gantry.runs.shorthand import CONFIGS
+from gantry.config.compose import CONFIGS
 
 SWEEP: dict[str, Any] = yaml.safe_load((CONFIGS / "wandb_sweep.yaml").read_text())
 

@@ -7,8 +7,8 @@ from omegaconf import DictConfig
 from PIL import Image
 
 from composing import choices, composed
-from gantry.data.module import DataModule
-from gantry.runs.build import build
+from gantry.config.instantiate import build
+from gantry.data.datamodule import DataModule
 
 EMBEDDED = ["digits", "ring", "grid", "stacked_digits"]
 

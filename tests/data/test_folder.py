@@ -11,8 +11,8 @@ import torch
 from PIL import Image
 
 from gantry.data.decoding import decode
-from gantry.data.files import class_names, held_out, image_names
 from gantry.data.folder import Folder
+from gantry.data.folder_index import class_names, held_out, image_names
 
 RED, WHITE, BLACK = (255, 0, 0), (255, 255, 255), (0, 0, 0)
 

@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from gantry.data.images import Images, RealData, to_float
-from gantry.data.order import Order
+from gantry.data.sampler import Order
 from gantry.pixels import to_uint8
 
 CPU = torch.device("cpu")

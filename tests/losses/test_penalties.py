@@ -8,7 +8,8 @@ import torch
 from torch import Tensor, nn
 from torch.testing import assert_close
 
-from gantry import noise, world
+from gantry import rng
+from gantry.distributed import collectives
 from gantry.losses import penalties
 
 Shape = tuple[int, ...]
@@ -32,7 +33,7 @@ shapes = pytest.mark.parametrize("shape", [(2,), (3, 4, 4)])
 
 def images(n: int, shape: Shape) -> tuple[Tensor, Tensor]:
     torch.manual_seed(0)
-    noise.seed_turn(0, 0)
+    rng.seed_turn(0, 0)
     return torch.rand(n, *shape) * 2 - 1, torch.rand(n, *shape) * 2 - 1
 
 
@@ -123,7 +124,7 @@ def test_draws_are_those_of_the_turn(penalty: Callable[..., Tensor]) -> None:
     x, x_fake = images(4, (3, 4, 4))
     outs = []
     for turn in (7, 7, 8):
-        noise.seed_turn(0, turn)
+        rng.seed_turn(0, turn)
         outs.append(penalty(square, x, x_fake))
     assert torch.equal(outs[0], outs[1])
     assert not torch.equal(outs[0], outs[2])
@@ -135,11 +136,11 @@ def test_two_processes_draw_what_one_would(penalty: Callable[..., Tensor], monke
     spread = penalties._std(x)
     whole = penalty(square, x, x_fake)
     monkeypatch.setattr(penalties, "_std", lambda _: spread)
-    monkeypatch.setattr(world, "size", lambda: 2)
+    monkeypatch.setattr(collectives, "size", lambda: 2)
     halves = []
     for rank in (0, 1):
-        monkeypatch.setattr(world, "rank", lambda rank=rank: rank)
-        noise.seed_turn(0, 0)
+        monkeypatch.setattr(collectives, "rank", lambda rank=rank: rank)
+        rng.seed_turn(0, 0)
         halves.append(penalty(square, x.chunk(2)[rank], x_fake.chunk(2)[rank]))
     assert_close(torch.cat(halves), whole)
 

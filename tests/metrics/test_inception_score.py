@@ -8,7 +8,7 @@ from torch import Tensor
 from torch_fidelity.metric_isc import isc_features_to_metric
 
 from gantry.metrics.inception_score import inception_scores
-from gantry.metrics.predictions import SPLITS, Predictions
+from gantry.metrics.statistics import SPLITS, Predictions
 
 
 def sums_of(probabilities: Tensor, batch_size: int = 7) -> Predictions:

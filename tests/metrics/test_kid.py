@@ -6,8 +6,8 @@ from numpy.typing import NDArray
 from torch_fidelity.metric_kid import kid_features_to_metric
 
 from gantry.metrics import kid
-from gantry.metrics.collected import Collected
 from gantry.metrics.kid import KernelDistance, kernel_distance
+from gantry.metrics.statistics import Collected
 
 Array = NDArray[np.float64]
 

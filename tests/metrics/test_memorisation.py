@@ -5,8 +5,8 @@ import torch
 from gaussians import randn, statistics_of
 from torch import Tensor
 
-from gantry.metrics.collected import Collected
 from gantry.metrics.memorisation import Memorisation, share_nearer, share_of_copies
+from gantry.metrics.statistics import Collected
 
 DIM = 6
 TRAINING, HELD_OUT = randn(1500, DIM, seed=0).float(), randn(1000, DIM, seed=1).float()

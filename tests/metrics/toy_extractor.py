@@ -3,15 +3,15 @@
 import torch
 from torch import Tensor, nn
 
-from gantry.metrics.collected import Images
-from gantry.metrics.evaluation import Evaluation
-from gantry.metrics.features import Features
+from gantry.evaluation.evaluation import Evaluation
+from gantry.evaluation.feature_pass import Images
+from gantry.evaluation.reference import Reference
+from gantry.features.extractor import Features
 from gantry.metrics.frechet import Frechet
 from gantry.metrics.inception_score import InceptionScore
 from gantry.metrics.kid import KernelDistance
-from gantry.metrics.manifold import Manifold
-from gantry.metrics.modes import ClassModes
-from gantry.metrics.reference import Reference
+from gantry.metrics.mode_coverage import ClassModes
+from gantry.metrics.precision_recall import Manifold
 
 
 class Toy(nn.Module):

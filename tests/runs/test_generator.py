@@ -10,8 +10,8 @@ from torch import nn
 
 from gantry.nets.dcgan import Generator as ConvGenerator
 from gantry.nets.mlp import Generator
-from gantry.runs.description import find_generator, read_description
 from gantry.runs.generator import load_generator, save_generator
+from gantry.runs.generator_json import find_generator, read_description
 
 MLP = {"shape": (1, 4, 4), "z_dim": 3, "num_classes": 2, "hidden": [5], "norm": "batch", "activation": "relu"}
 CONFIG = {"_target_": "gantry.nets.mlp.Generator", **MLP}

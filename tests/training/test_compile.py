@@ -9,8 +9,8 @@ import torch
 
 from composing import SMALL, choices, composed
 from fitting import bare, fit
-from gantry.augment.none import identity
-from gantry.runs.train import build_gan
+from gantry.augment.diffaugment import identity
+from gantry.commands.train import build_gan
 from gantry.training.gan import GAN
 
 

@@ -13,12 +13,12 @@ from torch.optim import Optimizer
 from composing import SMALL, choices, composed
 from elsewhere import THERE, Machine, elsewhere
 from fitting import bare, fit
-from gantry.metrics.evaluation import Evaluation
-from gantry.runs.build import build
-from gantry.runs.train import build_gan, build_trainer
-from gantry.training.capture import Captured, make_capturable
+from gantry.commands.train import build_gan, build_trainer
+from gantry.config.instantiate import build
+from gantry.evaluation.evaluation import Evaluation
+from gantry.training.cuda_graphs import Captured, make_capturable
+from gantry.training.executor import Scalars, Updates
 from gantry.training.gan import GAN
-from gantry.training.play import Scalars, Updates
 
 PAIRS = sorted({("dcgan_small", loss) for loss in choices("loss")} | {(model, "hinge") for model in choices("model")})
 

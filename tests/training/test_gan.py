@@ -11,7 +11,7 @@ from lightning import Trainer
 from lightning.pytorch.plugins import MixedPrecision
 from torch import Tensor, nn
 
-from gantry import noise
+from gantry import rng
 from gantry.losses import adversarial, penalties
 from gantry.losses.objective import Objective, Term
 from gantry.nets import mlp
@@ -82,17 +82,17 @@ def by_hand() -> tuple[nn.Module, nn.Module, nn.Module]:
     G_ema = copy.deepcopy(G)
     opt_g, opt_d = ADAM(G.parameters()), ADAM(D.parameters())
     for turn, (x, _) in enumerate(batches(2)):
-        noise.seed_turn(5, turn)
+        rng.seed_turn(5, turn)
         for x_k in x:
-            x_fake = G(noise.randn(N, 3)).detach()
-            line = torch.lerp(x_k, x_fake, noise.rand(N, 1)).requires_grad_()
+            x_fake = G(rng.randn(N, 3)).detach()
+            line = torch.lerp(x_k, x_fake, rng.rand(N, 1)).requires_grad_()
             (slope,) = torch.autograd.grad(D(line).sum(), line, create_graph=True)
             d_loss = D(x_fake).mean() - D(x_k).mean() + 10 * (slope.norm(dim=1) - 1).square().mean()
             opt_d.zero_grad()
             d_loss.backward()
             opt_d.step()
         opt_g.zero_grad()
-        (-D(G(noise.randn(N, 3))).mean()).backward()
+        (-D(G(rng.randn(N, 3))).mean()).backward()
         opt_g.step()
         decay = 0.5 ** (2 * N / 1000 / 0.05)
         for average, value in zip(G_ema.parameters(), G.parameters()):

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from gantry import noise
+from gantry import rng
 
 
 @dataclass(frozen=True)
@@ -74,12 +74,12 @@ def cutout(x: Tensor, share: float) -> Tensor:
 
 def _rand(x: Tensor) -> Tensor:
     """One number in [0, 1) for each image: -> [N, 1, 1, 1]."""
-    return noise.rand(len(x), 1, 1, 1, device=x.device).to(x.dtype)
+    return rng.rand(len(x), 1, 1, 1, device=x.device).to(x.dtype)
 
 
 def _whole(x: Tensor, low: int, high: int) -> Tensor:
     """One whole number for each image, low and high included: -> int64 [N]."""
-    return (low + (noise.rand(len(x), device=x.device) * (high - low + 1)).floor()).long()
+    return (low + (rng.rand(len(x), device=x.device) * (high - low + 1)).floor()).long()
 
 
 def _index(side: int, shift: Tensor) -> Tensor:
@@ -94,3 +94,8 @@ def _hole(x: Tensor, side: int, share: float) -> Tensor:
     start = _whole(x, 0, side - length % 2)[:, None] - length // 2
     place = torch.arange(side, device=x.device)
     return (place >= start) & (place < start + length)
+
+
+def identity(x: Tensor) -> Tensor:
+    """x as it is."""
+    return x

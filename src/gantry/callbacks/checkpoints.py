@@ -9,8 +9,8 @@ import torch
 from lightning import Callback, Trainer
 from lightning.fabric.plugins import TorchCheckpointIO
 
-from gantry.runs.seal import sealed
-from gantry.runs.writing import sync, whole
+from gantry.files import sync, whole
+from gantry.runs.checkpoint import sealed
 from gantry.training.finite import is_healthy
 from gantry.training.gan import GAN
 

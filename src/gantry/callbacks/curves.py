@@ -6,8 +6,8 @@ from typing import Any
 
 from lightning import Callback, Trainer
 
-from gantry.runs.metrics_file import read_metrics
-from gantry.runs.writing import dispensable
+from gantry.files import dispensable
+from gantry.runs.metrics_csv import read_metrics
 from gantry.training.gan import GAN
 
 SHARE = 0.02  # of the time of a run may go into pictures that the next one replaces
@@ -31,7 +31,7 @@ class Curves(Callback):
     def draw(self) -> None:
         """Draw what there is so far."""
         started = time.monotonic()
-        from gantry.runs.plots import write_curves  # matplotlib
+        from gantry.figures.curves import write_curves  # matplotlib
 
         metrics = read_metrics(self.folder)
         if metrics:

@@ -7,20 +7,19 @@ from typing import Any
 
 from lightning import Callback, Trainer
 
-from gantry.data.module import DataModule
-from gantry.metrics.collected import Collected
-from gantry.metrics.evaluation import Evaluation
-from gantry.metrics.protocol import Samples, differences
-from gantry.metrics.reference import Reference
+from gantry.data.datamodule import DataModule
+from gantry.errors import mistakes
+from gantry.evaluation.evaluation import Evaluation
+from gantry.evaluation.generator_samples import drawn_for
+from gantry.evaluation.protocol import Samples, differences
+from gantry.evaluation.reference import Reference, reference_of
+from gantry.loggers.dispatch import log_config, log_numbers, log_summary
 from gantry.metrics.score import Needs
-from gantry.runs.errors import mistakes
-from gantry.runs.loggers import log_config, log_numbers, log_summary
-from gantry.runs.references import reference_of
+from gantry.metrics.statistics import Collected
+from gantry.nets.contract import Net
 from gantry.runs.summary import write_summary
-from gantry.training import batchnorm
-from gantry.training.drawing import drawn_for
+from gantry.sampling import batchnorm
 from gantry.training.gan import GAN
-from gantry.training.sampling import Net
 
 log = logging.getLogger(__name__)
 

@@ -5,11 +5,11 @@ from typing import Any
 
 from lightning import Callback, Trainer
 
-from gantry.runs.errors import RunError
-from gantry.runs.loggers import log_numbers
+from gantry.errors import RunError
+from gantry.loggers.dispatch import log_numbers
+from gantry.training.executor import Scalars
 from gantry.training.finite import first_broken, is_healthy, state_of
 from gantry.training.gan import GAN
-from gantry.training.play import Scalars
 
 log = logging.getLogger(__name__)
 

@@ -9,17 +9,17 @@ from typing import Any
 from lightning import Callback, Trainer
 
 from gantry.callbacks.evaluate import Evaluate
-from gantry.metrics.evaluation import Evaluation
-from gantry.metrics.reference import Reference
+from gantry.errors import mistakes
+from gantry.evaluation.evaluation import Evaluation
+from gantry.evaluation.generator_samples import drawn_for
+from gantry.evaluation.reference import Reference
+from gantry.figures.nearest_training_images import FILE, write_neighbours
+from gantry.files import dispensable
+from gantry.loggers.dispatch import log_config, log_summary
 from gantry.metrics.score import Needs
-from gantry.runs.description import JSON, read_description
-from gantry.runs.errors import mistakes
 from gantry.runs.generator import load_generator
-from gantry.runs.loggers import log_config, log_summary
-from gantry.runs.neighbours import FILE, write_neighbours
+from gantry.runs.generator_json import JSON, read_description
 from gantry.runs.summary import checkpoint_rule, read_summary, write_summary
-from gantry.runs.writing import dispensable
-from gantry.training.drawing import drawn_for
 from gantry.training.gan import GAN
 
 log = logging.getLogger(__name__)

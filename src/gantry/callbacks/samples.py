@@ -8,14 +8,14 @@ from lightning import Callback, Trainer
 from PIL import Image
 from torch import Tensor
 
-from gantry.runs.animation import captioned, write_animation
-from gantry.runs.grids import write_png
-from gantry.runs.loggers import log_picture
-from gantry.runs.sheet import POINTS, Sheet, fixed_sheet
-from gantry.runs.spread import spread
-from gantry.runs.writing import dispensable
+from gantry.figures.animation import captioned, write_animation
+from gantry.figures.image_grid import write_png
+from gantry.figures.sample_sheet import POINTS, Sheet, fixed_sheet
+from gantry.files import dispensable
+from gantry.loggers.dispatch import log_picture
+from gantry.nets.contract import Net
 from gantry.training.gan import GAN
-from gantry.training.sampling import Net
+from gantry.values import spread
 
 MILLISECONDS, HOLD = 250, 2500  # that a picture of the animation is shown, and the last one besides
 FRAMES = 100  # that an animation has at most

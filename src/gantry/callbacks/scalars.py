@@ -1,17 +1,16 @@
 """The numbers of the training step, for people and loggers."""
 
+import sys
 import time
 from typing import Any
 
 import torch
 from lightning import Callback, Trainer
-from torch import Tensor
+from torch import Tensor, nn
 
-from gantry import world
-from gantry.runs.loggers import forget_after, log_numbers
-from gantry.runs.memory import peak_memory
+from gantry.distributed import collectives
+from gantry.loggers.dispatch import forget_after, log_numbers
 from gantry.training.gan import GAN
-from gantry.training.gradients import gradient_norms
 
 
 class Scalars(Callback):
@@ -75,7 +74,7 @@ class Scalars(Callback):
         """The mean of each scalar, and `more`, fetched from the device at once; every process calls it."""
         values = {name: self.sums[name] / self.counts[name] for name in sorted(self.sums)} | more
         means = torch.stack([value.float() for value in values.values()])
-        world.mean_([means])
+        collectives.mean_([means])
         return dict(zip(values, means.tolist()))
 
     def speed(self, kimg: float) -> float:
@@ -83,3 +82,29 @@ class Scalars(Callback):
         assert self.since is not None
         started, before = self.since
         return 1000 * (kimg - before) / (time.perf_counter() - started)
+
+
+def gradient_norms(nets: dict[str, nn.Module]) -> dict[str, Tensor]:
+    """L2 norm of the gradient by which each net descended last, clipped if it was: name -> [], on the device.
+
+    A net without gradients (before the first turn, or when its update was left out) is not in it.
+    """
+    gradients = {name: [p.grad for p in net.parameters() if p.grad is not None] for name, net in nets.items()}
+    return {name: nn.utils.get_total_norm(found).detach() for name, found in gradients.items() if found}
+
+
+KIB, GIB = 1024, 1024**3
+
+UNIT = 1 if sys.platform == "darwin" else KIB  # bytes in which the system counts
+
+
+def peak_memory(device: torch.device | str) -> dict[str, float]:
+    """The most so far, in GiB: `memory/process_gib` in the machine's memory, on a GPU `memory/gpu_gib` of tensors."""
+    peak = {}
+    if sys.platform != "win32":  # which has no such count
+        import resource
+
+        peak["memory/process_gib"] = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * UNIT / GIB
+    if torch.device(device).type == "cuda":
+        peak["memory/gpu_gib"] = torch.cuda.max_memory_allocated(device) / GIB
+    return peak

@@ -9,7 +9,7 @@ import numpy as np
 from PIL import Image, ImageOps
 from tqdm import tqdm
 
-from gantry import world
+from gantry.distributed import collectives
 
 
 def decode(path: Path, shape: Sequence[int]) -> np.ndarray:
@@ -43,7 +43,7 @@ def each(paths: Sequence[Path], read: Callable[[int, Path], None]) -> dict[int, 
 
     with ThreadPoolExecutor(os.cpu_count()) as pool:
         attempts = pool.map(attempt, range(len(paths)))
-        for _ in tqdm(attempts, "Reading images", len(paths), delay=2, leave=False, disable=world.rank() > 0):
+        for _ in tqdm(attempts, "Reading images", len(paths), delay=2, leave=False, disable=collectives.rank() > 0):
             pass
     return broken
 

@@ -9,11 +9,11 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from gantry import world
 from gantry.data.decoding import check_header, decode, each
-from gantry.data.files import check_folder, class_ids, class_names, held_out, image_names
+from gantry.data.folder_index import check_folder, class_ids, class_names, held_out, image_names
+from gantry.data.image_files import ImageFiles
 from gantry.data.images import Images, RealData, Source, Split
-from gantry.data.streaming import ImageFiles
+from gantry.distributed import collectives
 
 _log = logging.getLogger(__name__)
 _NAMED = 5  # broken files that are named; the others are counted
@@ -93,5 +93,5 @@ class Folder(Source):
             rule = f"a folder with at least {self.min_images} readable images (data.source.min_images)"
             found = f"with {total - len(broken)}"
             raise ValueError(f"data.source.root must be {rule}, got '{self._folder}' {found}; {said}")
-        if broken and world.rank() == 0:
+        if broken and collectives.rank() == 0:
             _log.warning("%s: %s; training goes on without them", self._folder, said)

@@ -10,7 +10,7 @@ from typing import Protocol
 import torch
 from torch import Tensor
 
-from gantry.data.order import Order
+from gantry.data.sampler import Order
 from gantry.pixels import from_uint8
 
 Turn = tuple[Tensor, Tensor]
@@ -18,7 +18,7 @@ Turn = tuple[Tensor, Tensor]
 
 
 class Split(Protocol):
-    """Labelled real images, in memory (`Images`) or on the disk (`gantry.data.streaming.ImageFiles`)."""
+    """Labelled real images, in memory (`Images`) or on the disk (`gantry.data.image_files.ImageFiles`)."""
 
     @property
     def c(self) -> Tensor:

@@ -6,7 +6,7 @@ import torch
 from torch import Tensor
 
 from gantry.data.images import Images, RealData, Source
-from gantry.noise import mix
+from gantry.rng import mix
 
 
 @dataclass(frozen=True)

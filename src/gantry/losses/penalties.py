@@ -11,7 +11,8 @@ from collections.abc import Callable
 import torch
 from torch import Tensor
 
-from gantry import noise, world
+from gantry import rng
+from gantry.distributed import collectives
 
 Critic = Callable[[Tensor], Tensor]
 
@@ -25,7 +26,7 @@ def input_gradient(critic: Critic, x: Tensor) -> Tensor:
 
 def between(a: Tensor, b: Tensor) -> Tensor:
     """A point on the line from each a to its b, one uniform draw each: [N, *shape] twice -> [N, *shape]."""
-    epsilon = noise.rand(len(a), *[1] * (a.dim() - 1), device=a.device)
+    epsilon = rng.rand(len(a), *[1] * (a.dim() - 1), device=a.device)
     return torch.lerp(a, b, epsilon.to(a.dtype))
 
 
@@ -44,7 +45,7 @@ def dragan(critic: Critic, x_real: Tensor, x_fake: Tensor) -> Tensor:  # noqa: A
 
     As in the authors' code: between each image and itself plus 0.5 std U[0, 1), std that of the whole batch.
     """
-    x_noisy = x_real + 0.5 * _std(x_real) * noise.rand(*x_real.shape, device=x_real.device).to(x_real.dtype)
+    x_noisy = x_real + 0.5 * _std(x_real) * rng.rand(*x_real.shape, device=x_real.device).to(x_real.dtype)
     return (input_gradient(critic, between(x_real, x_noisy)).norm(dim=1) - 1).square()
 
 
@@ -61,5 +62,5 @@ def r2(critic: Critic, x_real: Tensor, x_fake: Tensor) -> Tensor:  # noqa: ARG00
 def _std(x: Tensor) -> Tensor:
     """Standard deviation of all numbers of the global batch: -> []."""
     x = x.detach().float()
-    count, total, squares = world.sum_(torch.stack([x.new_full((), x.numel()), x.sum(), x.square().sum()]))
+    count, total, squares = collectives.sum_(torch.stack([x.new_full((), x.numel()), x.sum(), x.square().sum()]))
     return (squares / count - (total / count).square()).clamp(min=0).sqrt()

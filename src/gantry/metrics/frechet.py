@@ -9,9 +9,8 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.linalg import eigvalsh_tridiagonal, lapack
 
-from gantry.metrics.collected import Collected
 from gantry.metrics.score import Fewest, Needs, metric_name
-from gantry.metrics.statistics import Statistics
+from gantry.metrics.statistics import Collected, Statistics
 
 Matrix = NDArray[np.float64]
 

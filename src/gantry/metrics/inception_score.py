@@ -6,9 +6,8 @@ from typing import ClassVar
 import torch
 from torch import Tensor
 
-from gantry.metrics.collected import Collected
-from gantry.metrics.predictions import SPLITS, Predictions
 from gantry.metrics.score import Fewest, Needs, metric_name
+from gantry.metrics.statistics import SPLITS, Collected, Predictions
 
 
 @dataclass(frozen=True)

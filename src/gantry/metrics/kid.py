@@ -6,8 +6,8 @@ from typing import ClassVar
 import numpy as np
 from numpy.typing import NDArray
 
-from gantry.metrics.collected import Collected
 from gantry.metrics.score import Fewest, Needs, metric_name
+from gantry.metrics.statistics import Collected
 
 BLOCK = 500  # rows of a kernel matrix, or of features in float64, that are held at a time
 Rows = NDArray[np.float32]

@@ -8,9 +8,9 @@ from typing import ClassVar
 import torch
 from torch import Tensor
 
-from gantry.metrics.collected import Collected
-from gantry.metrics.distances import neighbours
+from gantry.metrics.nearest_neighbours import neighbours
 from gantry.metrics.score import Fewest, Needs, metric_name
+from gantry.metrics.statistics import Collected
 
 
 @dataclass(frozen=True)

@@ -3,9 +3,9 @@
 from enum import Flag, auto
 from typing import ClassVar, NamedTuple, Protocol
 
-from gantry.metrics.collected import Collected
+from gantry.features.extractor import INCEPTION
+from gantry.metrics.statistics import Collected
 
-INCEPTION = "inception"  # the name of the extractor with the published weights (2015-12-05), and of no other
 PUBLISHED = {"fd": "fid", "cs": "is", "kd": "kid"}
 
 

@@ -10,7 +10,7 @@ from typing import Literal
 from torch import Tensor, nn
 
 from gantry.nets.layers import SLOPE, Projection, init_dcgan_, init_he_, join
-from gantry.nets.sides import doublings
+from gantry.nets.resolution import doublings
 from gantry.nets.spectral import spectral_norm_
 
 NORMS: dict[str, Callable[[int], nn.Module]] = {

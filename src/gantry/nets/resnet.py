@@ -11,7 +11,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from gantry.nets.layers import ConditionalBatchNorm, Projection, init_xavier_
-from gantry.nets.sides import doublings
+from gantry.nets.resolution import doublings
 from gantry.nets.spectral import spectral_norm_
 
 KEPT_SIDE = 8  # the critic halves until the side is at most this, once at least, then keeps it for two blocks

@@ -10,10 +10,10 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file, save
 from torch import nn
 
-from gantry.plain import plain
-from gantry.runs.description import WEIGHTS, Description, digest, read_description
-from gantry.runs.writing import whole
-from gantry.training.sampling import Net
+from gantry.files import whole
+from gantry.nets.contract import Net
+from gantry.runs.generator_json import WEIGHTS, Description, digest, read_description
+from gantry.values import plain
 
 TRUSTED = "gantry.nets."
 

@@ -1,12 +1,12 @@
 """The numbers that a run ends with: `summary.json` in its folder, every score beside its protocol."""
 
 import json
-import math
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from gantry.runs.writing import replace
+from gantry.files import replace
+from gantry.values import finite
 
 FILE = "summary.json"
 
@@ -44,12 +44,3 @@ def best_score(folder: Path, monitor: str | None) -> float | None:
     """
     value = read_summary(folder).get("best", {}).get("scores", {}).get(monitor)
     return None if value is None else float(value)
-
-
-def finite(value: Any) -> Any:
-    """JSON has no NaN and no infinity: they are written as null."""
-    if isinstance(value, Mapping):
-        return {str(name): finite(inner) for name, inner in value.items()}
-    if isinstance(value, list | tuple):
-        return [finite(inner) for inner in value]
-    return None if isinstance(value, float) and not math.isfinite(value) else value

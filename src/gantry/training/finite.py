@@ -7,7 +7,7 @@ import torch
 from torch import Tensor, nn
 from torch.optim import Optimizer
 
-from gantry import world
+from gantry.distributed import collectives
 
 Named = Iterator[tuple[str, Tensor]]
 
@@ -54,7 +54,7 @@ def _moments(state: Mapping[Tensor, Mapping[str, Any]], names: Mapping[Tensor, s
 def is_healthy(gan: Nets, optimizers: Iterable[Optimizer], *more: Tensor) -> bool:
     """Whether this state and some more numbers are finite on every process; every process calls it."""
     fine = finite([*(tensor for _, tensor in state_of(gan, optimizers)), *more])
-    return int(world.sum_((~fine).to(gan.device, torch.int64))) == 0
+    return int(collectives.sum_((~fine).to(gan.device, torch.int64))) == 0
 
 
 def first_broken(named: Iterable[tuple[str, Tensor]]) -> tuple[str, float] | None:

@@ -10,15 +10,15 @@ from lightning import LightningModule
 from torch import Tensor, nn
 from torch.optim import Optimizer
 
-from gantry import noise, world
-from gantry.augment.none import identity
+from gantry import rng
+from gantry.augment.diffaugment import identity
+from gantry.distributed import collectives
 from gantry.losses.objective import Objective
-from gantry.training.descent import descend
+from gantry.nets.contract import Net
 from gantry.training.ema import Average, Ema
+from gantry.training.executor import Plain, Play, Scalars
 from gantry.training.finite import finite
-from gantry.training.optim import Optim, groups
-from gantry.training.play import Plain, Play, Scalars
-from gantry.training.sampling import Net
+from gantry.training.optim import Optim, descend, groups
 
 
 class GAN(LightningModule):
@@ -83,7 +83,7 @@ class GAN(LightningModule):
 
     def training_step(self, batch: tuple[Tensor, Tensor], batch_idx: int) -> dict[str, Any]:  # noqa: ARG002
         """One turn: x [batches_per_turn, N, *shape] in [-1, 1], c int64 [batches_per_turn, N]."""
-        noise.seed_turn(self.seed, self.turn)
+        rng.seed_turn(self.seed, self.turn)
         self.now = self.play.numbers(self.numbers(), self.device)
         for name, group in groups(self.trainer.optimizers):
             group["lr"] = self.now[name]
@@ -100,8 +100,8 @@ class GAN(LightningModule):
             updates.append(self.descend(opt_d, self.parts(partial(self.d_loss, k), x[k], c[k])))
             self.clip_weights()
         updates.append(self.descend(opt_g, self.parts(self.g_loss, x[-1], c[-1])))
-        if world.size() > 1:  # looking for buffers takes time
-            world.mean_([buffer for buffer in self.buffers() if buffer.is_floating_point()])
+        if collectives.size() > 1:  # looking for buffers takes time
+            collectives.mean_([buffer for buffer in self.buffers() if buffer.is_floating_point()])
         self.average.lerp_(self.now["decay"])
         return updates
 
@@ -110,12 +110,12 @@ class GAN(LightningModule):
         with torch.no_grad():
             x_fake = self.fakes(z, c, x.dtype)
         critic = self.critic(self.fast_D, c)
-        real_logits, fake_logits = world.gather_both(critic(x), critic(x_fake))
+        real_logits, fake_logits = collectives.gather_both(critic(x), critic(x_fake))
         loss = self.loss.d(real_logits, fake_logits).mean()
         scalars = {"loss/D": loss, "logits/real": real_logits.mean(), "logits/fake": fake_logits.mean()}
         for name, term in self.loss.d_terms.items():
             if term.due(self.turn * self.loss.n_critic + k):
-                penalty = world.gather(term.penalty(self.critic(self.D, c), x, x_fake)).mean()
+                penalty = collectives.gather(term.penalty(self.critic(self.D, c), x, x_fake)).mean()
                 loss = loss + self.now[f"D/{name}"] * penalty
                 scalars[f"loss/D/{name}"] = penalty
         return loss, scalars
@@ -125,14 +125,14 @@ class GAN(LightningModule):
         critic = self.critic(self.fast_D, c)
         fake_logits = critic(self.fakes(z, c, x.dtype))
         if self.loss.relativistic:
-            real_logits, fake_logits = world.gather_both(critic(x), fake_logits)
+            real_logits, fake_logits = collectives.gather_both(critic(x), fake_logits)
         else:
-            real_logits, fake_logits = None, world.gather(fake_logits)
+            real_logits, fake_logits = None, collectives.gather(fake_logits)
         loss = self.loss.g(fake_logits, real_logits).mean()
         scalars = {"loss/G": loss}
         for name, term in self.loss.g_terms.items():
             if term.due(self.turn):
-                penalty = world.gather(term.penalty(self.G, z, c)).mean()
+                penalty = collectives.gather(term.penalty(self.G, z, c)).mean()
                 loss = loss + self.now[f"G/{name}"] * penalty
                 scalars[f"loss/G/{name}"] = penalty
         return loss, scalars
@@ -168,7 +168,7 @@ class GAN(LightningModule):
 
     def draw_z(self, x: Tensor) -> Tensor:
         """Latents for as many samples as there are images in x: -> [N, z_dim]."""
-        return noise.randn(len(x), self.G.z_dim, device=x.device)
+        return rng.randn(len(x), self.G.z_dim, device=x.device)
 
     def numbers(self) -> dict[str, float]:
         """What differs from turn to turn: the decay of the average, learning rates, the scales of the terms."""

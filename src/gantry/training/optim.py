@@ -4,10 +4,13 @@ from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from typing import Any
 
-from torch import nn
+import torch
+from torch import Tensor, nn
 from torch.nn import Parameter
 from torch.optim import Optimizer
 
+from gantry.distributed import collectives
+from gantry.training.executor import Scalars
 from gantry.training.schedules import Schedule, constant
 
 MakeOptimizer = Callable[[Iterable[Parameter]], Optimizer]
@@ -41,3 +44,31 @@ def groups(optimizers: Iterable[Optimizer]) -> Iterator[tuple[str, dict[str, Any
     """The groups of parameters of several optimisers, by a name for the learning rate of each."""
     every = (group for optimizer in optimizers for group in optimizer.param_groups)
     return ((f"lr/{i}", group) for i, group in enumerate(every))
+
+
+def descend(
+    optimizer: Optimizer,
+    losses: Iterable[tuple[Tensor, Scalars]],
+    optim: Optim,
+    may_step: Callable[[list[Tensor]], bool],
+) -> Scalars:
+    """One step on the mean of the losses, each of one part of the batch; -> the scalars, averaged likewise.
+
+    Gradients are those of the global batch. `may_step` sees them and the scalars; where it says no, nothing moves.
+    """
+    parameters: list[nn.Parameter] = [p for group in optimizer.param_groups for p in group["params"]]
+    optimizer.zero_grad()
+    total: Scalars = {}
+    for loss, scalars in losses:
+        torch.autograd.backward(loss, loss.new_full((), 1 / optim.accumulate), inputs=parameters)
+        for name, value in scalars.items():
+            total[name] = total.get(name, 0) + value.detach() / optim.accumulate
+    gradients = [p.grad for p in parameters if p.grad is not None]
+    collectives.mean_(gradients)
+    if not may_step([*gradients, *total.values()]):
+        return {}
+    if optim.clip is not None:
+        nn.utils.clip_grad_norm_(parameters, optim.clip)
+    optimizer.step()
+    torch.clear_autocast_cache()  # it holds the weights as they were before the step
+    return total

@@ -1,0 +1,65 @@
+"""SIGTERM, SIGINT, SIGUSR1 and SIGUSR2 end a run at the end of a turn, with a checkpoint of it."""
+
+import logging
+import signal
+from types import FrameType
+from typing import Any
+
+import torch
+from lightning import Callback, Trainer
+
+from gantry.distributed import collectives
+from gantry.training.gan import GAN
+
+SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGUSR1, signal.SIGUSR2)  # the later counts when two have come
+log = logging.getLogger(__name__)
+
+
+class Interrupts(Callback):
+    """The first signal asks for a stop that all processes make together, a second one kills. Comes before Checkpoints.
+
+    Clusters send SIGUSR1 or SIGUSR2 ahead of the end of a job's time: the exit status, 128 + the signal, tells a script
+    whether to queue the job again.
+
+    Lightning's own handler would talk to the other processes from inside the signal, in the middle of whatever
+    they are telling each other.
+    """
+
+    def __init__(self) -> None:
+        self.signal = 0
+        self.before: dict[int, Any] = {}
+
+    def on_train_start(self, trainer: Trainer, gan: GAN) -> None:  # type: ignore[override]  # noqa: ARG002
+        self.before = {number: signal.signal(number, self.ask) for number in SIGNALS}
+
+    def ask(self, number: int, frame: FrameType | None) -> None:  # noqa: ARG002
+        """Remember the signal; the next one has its usual effect."""
+        self.signal = max(self.signal, number, key=place_of)
+        signal.signal(number, signal.SIG_DFL)
+        log.warning("%s: stopping after this turn", signal.Signals(number).name)
+
+    def on_train_batch_end(self, trainer: Trainer, gan: GAN, *_: Any) -> None:  # type: ignore[override]
+        if collectives.size() > 1:
+            asked = torch.tensor(place_of(self.signal), device=gan.device)
+            torch.distributed.all_reduce(asked, torch.distributed.ReduceOp.MAX)
+            self.signal = (0, *SIGNALS)[int(asked)]
+        if self.signal:
+            gan.interrupted = self.signal
+            trainer.should_stop = True
+
+    def on_train_end(self, trainer: Trainer, gan: GAN) -> None:  # type: ignore[override]  # noqa: ARG002
+        self.let_go()  # no turn follows at whose end a signal would be heeded
+
+    def teardown(self, trainer: Trainer, gan: GAN, stage: str) -> None:  # type: ignore[override]  # noqa: ARG002
+        self.let_go()
+
+    def let_go(self) -> None:
+        """Give the signals their usual effect again."""
+        for number, handler in self.before.items():
+            signal.signal(number, handler)
+        self.before = {}
+
+
+def place_of(number: int) -> int:
+    """Of a signal among those that stop a run, from 1 on; 0 for none."""
+    return (0, *SIGNALS).index(number)

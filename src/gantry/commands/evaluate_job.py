@@ -1,0 +1,116 @@
+"""The evaluation that a completed configuration asks for."""
+
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import torch
+from omegaconf import DictConfig, OmegaConf
+from torch import Tensor, nn
+
+from gantry.commands.hardware import available
+from gantry.config.instantiate import build
+from gantry.data.sampler import evenly
+from gantry.evaluation.evaluation import Evaluation
+from gantry.evaluation.generator_samples import Drawn, drawn_for
+from gantry.evaluation.protocol import Samples
+from gantry.evaluation.reference import Reference, reference_of
+from gantry.evaluation.sample_files import SampleFiles, open_samples
+from gantry.figures.nearest_training_images import FILE, write_neighbours
+from gantry.metrics.score import Needs
+from gantry.nets.contract import Net
+from gantry.runs.checkpoint import whole_checkpoint
+from gantry.runs.generator import load_generator, rebuild
+from gantry.runs.generator_json import find_generator
+from gantry.runs.summary import checkpoint_rule
+
+CHECKPOINT = ("checkpoint", "best, last, a .ckpt file or a folder with a generator")  # the key and what it takes
+EMA = "G_ema."  # how the averaged generator's weights are called in a checkpoint
+
+
+def score(cfg: DictConfig) -> dict[str, Any]:
+    """Scores and protocol of what the configuration names, as plain values."""
+    device = torch.device(available(cfg.device))
+    evaluation = asked_for(cfg)
+    data = build(cfg.data, batches_per_turn=1, seed=0)
+    reference = reference_of(data, evaluation.reference)
+    files = files_of(cfg, reference)
+    evaluation = replace(evaluation, num_samples=number(cfg, files, evaluation))
+    evaluation = replace(evaluation, monitor=evaluation.names[0])  # nothing is selected here
+    evaluation.check(reference, "num_samples")
+    subject = of_files(files, evaluation) if files else drawn_for(evaluation, *generator_of(cfg), device)
+    real = evaluation.read_real(reference, device)
+    fake = evaluation.read_samples(subject.images, device, subject.labels)
+    if Needs.HELD_OUT in evaluation.needs:
+        write_neighbours(Path(cfg.output) / FILE, subject, fake, reference, real)
+    return {
+        "of": str(cfg.samples or cfg.run),
+        "scores": evaluation.compare(real, fake),
+        "protocol": evaluation.protocol(reference, subject.about).to_dict(),
+    }
+
+
+def asked_for(cfg: DictConfig) -> Evaluation:
+    """The evaluation that a run is judged by, with what the command line says otherwise."""
+    evaluation: Evaluation = build(cfg.metrics)
+    full = evaluation.full
+    seed = full.seed if cfg.seed is None else cfg.seed
+    said = {key: cfg[key] for key in ("reference", "batchnorm", "arithmetic") if cfg[key] is not None}
+    return replace(full, seed=seed, **said)
+
+
+def number(cfg: DictConfig, files: SampleFiles | None, evaluation: Evaluation) -> int:
+    """How many samples to take. Raises ValueError for more than there are."""
+    if files is None:
+        return cfg.num_samples or evaluation.num_samples
+    if cfg.num_samples is not None and cfg.num_samples > files.count:
+        raise ValueError(f"num_samples must be at most {files.count}, all that there are, got {cfg.num_samples}")
+    return cfg.num_samples or files.count
+
+
+def files_of(cfg: DictConfig, reference: Reference) -> SampleFiles | None:
+    """Samples that lie in a file or folder, with as many channels as the real images have; None if not asked for."""
+    if cfg.samples is None:
+        return None
+    channels = reference.shape[0] if len(reference.shape) == 3 else 3
+    files = open_samples(Path(cfg.samples).expanduser(), channels)
+    if len(files.shape) != len(reference.shape):
+        raise ValueError(f"samples must be like {list(reference.shape)}, got {list(files.shape)}")
+    return files
+
+
+def of_files(files: SampleFiles, evaluation: Evaluation) -> Drawn:
+    """As many samples of files as an evaluation looks at, spread evenly over them: they may be sorted by class."""
+    index = evenly(evaluation.num_samples, files.count)
+    labels = None if files.labels is None else files.labels[index]
+
+    def images(start: int, stop: int) -> Tensor:
+        return torch.cat([files.images(i, i + 1) for i in index[start:stop].tolist()])
+
+    everything = evaluation.num_samples == files.count
+    return Drawn(files.images if everything else images, labels, Samples(files.shape, "files"))
+
+
+def generator_of(cfg: DictConfig) -> tuple[Net, str]:
+    """The generator that `checkpoint` names, and the rule by which it was chosen."""
+    run, chosen = Path(cfg.run), cfg.checkpoint
+    if chosen not in (None, "best", "last"):
+        path = Path(chosen)
+        G = load_generator(path) if path.is_dir() else from_checkpoint(path, cfg)
+        return G, path.name
+    folder = find_generator(run, chosen)
+    return load_generator(folder), checkpoint_rule(run, folder.name)
+
+
+def from_checkpoint(path: Path, cfg: DictConfig) -> nn.Module:
+    """The averaged generator of a training state, in evaluation mode."""
+    state = torch.load(whole_checkpoint(path, *CHECKPOINT), map_location="cpu", weights_only=True)["state_dict"]
+    config: Any = OmegaConf.to_container(cfg.model.G, resolve=True)
+    G = rebuild(config, trust=False)
+    weights = {name.removeprefix(EMA): value for name, value in state.items() if name.startswith(EMA)}
+    try:
+        G.load_state_dict(weights)
+    except RuntimeError as error:
+        reason = " ".join(str(error).split())[:200]
+        raise ValueError(f"checkpoint must be of the run {cfg.run}, got {path}: {reason}") from None
+    return G.eval()

@@ -1,0 +1,98 @@
+"""What may be asked of the sample command. Free of torch, so that a wrong request is refused at once."""
+
+import math
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from gantry.runs.generator_json import Description
+
+
+@dataclass(frozen=True)
+class Kind:
+    """A kind of output: the suffix of its file (a folder has none) and how many samples it can take."""
+
+    suffix: str
+    most: float = math.inf
+
+    @property
+    def is_folder(self) -> bool:
+        return not self.suffix
+
+
+GRID = "grid"
+
+KINDS = {
+    GRID: Kind(".png", most=10_000),  # a picture is made in memory
+    "png": Kind(""),
+    "npz": Kind(".npz"),
+    "interpolation": Kind(".webp", most=2_000),
+}
+
+
+@dataclass(frozen=True)
+class Request:
+    """Which samples: sample i depends on (seed, i) alone. `label` is a class, None all classes in turn.
+
+    `truncation` bounds every entry of z, None leaves them be.
+    """
+
+    n: int
+    seed: int
+    label: int | None = None
+    truncation: float | None = None
+
+    def __post_init__(self) -> None:
+        if type(self.n) is not int or self.n < 1:
+            raise ValueError(f"n must be an integer of at least 1, got {self.n}")
+        if type(self.seed) is not int or self.seed < 0:
+            raise ValueError(f"seed must be an integer of at least 0, got {self.seed}")
+        bound = self.truncation
+        if bound is not None and not (isinstance(bound, int | float) and bound > 0):
+            raise ValueError(f"truncation must be a number above 0 or null, got {bound}")
+
+
+def check(kind: str, request: Request, what: Description) -> None:
+    """Raise ValueError for a kind of output that does not exist or does not suit these samples."""
+    if kind not in KINDS:
+        raise ValueError(f"what must be one of {', '.join(KINDS)}, got {kind}")
+    if KINDS[kind].is_folder and (len(what.shape) != 3 or what.shape[0] > 4):
+        raise ValueError(f"what must not be {kind} for samples of shape {what.shape}, got {kind}")
+    if request.n > KINDS[kind].most:
+        raise ValueError(f"n must be at most {KINDS[kind].most} for what={kind}, got {request.n}")
+
+
+def check_out(kind: Kind, request: Request, out: Path) -> None:
+    """Raise ValueError for a place that is taken. Metrics read whole folders: nothing else may be in one."""
+    if out.exists() and out.is_dir() != kind.is_folder:
+        raise ValueError(f"out must be a {'folder' if kind.is_folder else 'file'} here, got {out}")
+    if out.exists() and kind.is_folder:
+        strange = {path.name for path in out.iterdir()} - set(names(request.n))
+        if strange:
+            raise ValueError(f"out must be a folder without other files, got {out} with {min(strange)}")
+
+
+def names(n: int) -> list[str]:
+    """The files of a folder of n samples."""
+    return [f"{i:05d}.png" for i in range(n)]
+
+
+def label_of(chosen: Any, what: Description) -> int | None:
+    """The class that a number or a name stands for. Raises ValueError when there is no such class."""
+    if chosen is None:
+        return None
+    if what.num_classes == 0:
+        raise ValueError(f"class must be null for a generator without classes, got {chosen}")
+    classes = [str(name) for name in what.extra.get("classes", ())]
+    label = classes.index(chosen) if chosen in classes else chosen
+    if type(label) is not int or not 0 <= label < what.num_classes:
+        known = f", or one of {', '.join(classes)}" if 0 < len(classes) <= 20 else ""
+        raise ValueError(f"class must be one of 0 to {what.num_classes - 1}{known}, got {chosen}")
+    return label
+
+
+def default_name(kind: str, request: Request) -> str:
+    """A name that says what is in it: `grid-64-seed0-class3.png`."""
+    label = "" if request.label is None else f"-class{request.label}"
+    bound = "" if request.truncation is None else f"-truncation{request.truncation:g}"
+    return f"{kind}-{request.n}-seed{request.seed}{label}{bound}{KINDS[kind].suffix}"

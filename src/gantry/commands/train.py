@@ -1,0 +1,191 @@
+"""One training run, from a validated configuration to the numbers that it ends with."""
+
+import logging
+import os
+import signal
+import sys
+import time
+import warnings
+from contextlib import ExitStack
+from pathlib import Path
+from typing import Any, NoReturn
+
+import torch
+from hydra.core.hydra_config import HydraConfig
+from lightning import Trainer
+from lightning.fabric.plugins.environments.cluster_environment import ClusterEnvironment
+from lightning.fabric.plugins.environments.lightning import LightningEnvironment
+from lightning.fabric.plugins.environments.torchelastic import TorchElasticEnvironment
+from omegaconf import DictConfig, OmegaConf
+
+from gantry import rng
+from gantry.commands.hardware import fast
+from gantry.commands.workers import processes
+from gantry.config.checks import check_batch
+from gantry.config.instantiate import build, build_all
+from gantry.config.rules import count_of
+from gantry.data.datamodule import DataModule
+from gantry.distributed import environment
+from gantry.errors import mistakes
+from gantry.files import remove_parts
+from gantry.loggers.dispatch import close, log_config, log_generator, log_summary
+from gantry.runs.checkpoint import newest_checkpoint
+from gantry.runs.folder import changes, check_new, check_same, write_config
+from gantry.runs.generator_json import JSON, find_generator
+from gantry.runs.lock import alone_in
+from gantry.runs.status import write_began, write_ended
+from gantry.runs.summary import best_score, read_summary, write_summary
+from gantry.training.gan import GAN
+from gantry.values import flat
+
+log = logging.getLogger(__name__)
+
+
+def train(cfg: DictConfig) -> float | None:
+    """Train as configured; -> the best value of the monitored score, for sweeps that optimise it."""
+    folder, place = Path(cfg.run.dir), environment.place()  # Lightning forgets the place when training ends
+    quieten()
+    with ExitStack() as stack:
+        with mistakes():
+            count = number_of_processes(cfg)
+            environment.check_trainer(count, cfg.trainer.num_nodes, place)
+            check_batch(cfg, count)
+            if place.rank == 0:
+                stack.enter_context(alone_in(folder))
+            checkpoint = starting_point(cfg, folder)
+            gan = build_gan(cfg)
+            data = build(cfg.data, batches_per_turn=gan.loss.batches_per_turn, seed=cfg.seed)
+            data.setup("fit")
+        if place.rank == 0:
+            write_config(cfg, folder)
+            write_began(folder, choices())
+        with processes(count, cfg.resume):
+            with mistakes():
+                trainer = build_trainer(cfg)
+            fit(trainer, gan, data, checkpoint, cfg)
+    if gan.interrupted:
+        if place.rank == 0:
+            write_ended(folder)
+        log.warning("interrupted at turn %d; go on with resume=%s", gan.turn, folder)
+        leave(gan.interrupted)
+    return best_score(folder, OmegaConf.select(cfg, "metrics.monitor"))
+
+
+def fit(trainer: Trainer, gan: GAN, data: DataModule, checkpoint: Path | None, cfg: DictConfig) -> None:
+    """Train, with what the loggers must be told before and after."""
+    sizes = {name: sum(p.numel() for p in net.parameters()) for name, net in (("G", gan.G), ("D", gan.D))}
+    if trainer.is_global_zero:
+        plain: Any = OmegaConf.to_container(cfg, resolve=True)
+        log_config(trainer.loggers, plain | {"parameters": sizes}, choices())
+    started = time.monotonic()
+    success = False
+    try:
+        trainer.fit(gan, datamodule=data, ckpt_path=checkpoint, weights_only=True)
+        success = not gan.interrupted
+        if trainer.is_global_zero:
+            before = read_summary(Path(cfg.run.dir)).get("seconds", 0.0) if cfg.resume else 0.0
+            seconds = before + time.monotonic() - started
+            ended = {"turns": gan.turn, "kimg": gan.kimg, "seconds": seconds, "parameters": sizes}
+            write_summary(Path(cfg.run.dir), ended)
+            log_summary(trainer.loggers, {"seconds": seconds, **flat({"parameters": sizes}, "/")})
+            if success:
+                keep_generator(trainer, Path(cfg.run.dir))
+    finally:
+        close(trainer.loggers, success)
+
+
+def keep_generator(trainer: Trainer, folder: Path) -> None:
+    """Give the loggers the best generator (without scores the last) with its scores and their protocol."""
+    if any(folder.glob(f"generator/*/{JSON}")):  # callbacks.export may have been left out
+        generator = find_generator(folder)
+        summary = read_summary(folder)
+        about = summary.get("report", summary).get(generator.name, {})
+        log_generator(trainer.loggers, generator, {"checkpoint": generator.name, **about})
+
+
+def choices() -> dict[str, str]:
+    """The name chosen in each group: {"model": "dcgan"}."""
+    chosen = HydraConfig.get().runtime.choices.items()
+    return {k: v for k, v in chosen if isinstance(v, str) and not k.startswith("hydra")}
+
+
+def starting_point(cfg: DictConfig, folder: Path) -> Path | None:
+    """The checkpoint of the run to resume; None for a new run, whose folder must be new too."""
+    if cfg.resume:
+        check_same(cfg, folder)
+        if environment.place().rank == 0:
+            remove_parts(folder)
+            for change in changes(cfg, folder):
+                log.warning("from here on the run has %s", change)
+        return newest_checkpoint(folder)
+    if environment.place().rank == 0 and not cfg.run.auto_resume:
+        check_new(folder)
+    return None
+
+
+def build_gan(cfg: DictConfig) -> GAN:
+    """G and D with the initial weights that the seed gives, and all that trains them."""
+    torch.manual_seed(rng.mix(cfg.seed))
+    gan = GAN(
+        G=build(cfg.model.G),
+        D=build(cfg.model.D),
+        loss=build(cfg.loss),
+        optim=build(cfg.optim),
+        ema=build(cfg.ema),
+        augment=build(cfg.augment),
+        turns=cfg.turns,
+        batch_size=cfg.data.batch_size,
+        seed=cfg.seed,
+    )
+    return fast(gan, cfg)
+
+
+def build_trainer(cfg: DictConfig) -> Trainer:
+    """Lightning's trainer with the loggers and callbacks that are configured."""
+    loggers = list(build_all(cfg.logger).values())
+    callbacks = list(build_all(cfg.callbacks).values())
+    own = {} if "plugins" in cfg.trainer else {"plugins": cluster_environment()}
+    trainer: Trainer = build(cfg.trainer, logger=loggers, callbacks=callbacks, **own)
+    return trainer
+
+
+def cluster_environment() -> ClusterEnvironment:
+    """Where Lightning reads the ranks. Never what it finds itself under SLURM: that would requeue jobs on its own, with
+    a checkpoint beside ours that it would then prefer for ever."""
+    return TorchElasticEnvironment() if environment.started() else LightningEnvironment()
+
+
+def number_of_processes(cfg: DictConfig) -> int:
+    """Processes that the trainer wants on this machine."""
+    if cfg.trainer.strategy == "auto":
+        return 1
+    every = 1 if cfg.trainer.accelerator == "cpu" else max(1, torch.cuda.device_count())
+    return count_of(cfg.trainer.devices) or every
+
+
+def quieten() -> None:
+    """Lightning's remarks that tell the user nothing: what is said twice, advertised, or meant as it is.
+
+    And its way to ask for GPUs, which every step of an optimiser on the CPU would wait for, 0.1 to 0.4 ms.
+    """
+    os.environ.pop("PYTORCH_NVML_BASED_CUDA_CHECK", None)
+    for name in ("lightning.pytorch", "lightning.fabric"):
+        logging.getLogger(name).handlers.clear()
+        logging.getLogger(name).setLevel(logging.WARNING)
+    for message in (
+        "Found .* in eval mode",
+        ".*treespec, LeafSpec",
+        ".*does not have many workers",
+        ".*capturable=True",
+    ):
+        warnings.filterwarnings("ignore", message)
+
+
+def leave(number: int) -> NoReturn:
+    """End as the signal of this number ends a process; whoever started it and waits for that signal is given it again.
+
+    submitit is one that waits: it queues the job once more, and ends the process itself.
+    """
+    if number not in (signal.SIGINT, signal.SIGTERM) and callable(signal.getsignal(number)):
+        signal.raise_signal(number)
+    sys.exit(128 + number)

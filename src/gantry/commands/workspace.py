@@ -1,0 +1,111 @@
+"""A W&B workspace for the runs of a group: which is best, why, and what they look like."""
+
+import importlib.util
+import os
+from dataclasses import dataclass
+from typing import Any
+
+from omegaconf import DictConfig, ListConfig
+
+from gantry.errors import RunError, mistakes, one_line
+from gantry.loggers.wandb_login import logged_in
+
+LOSSES = ["loss/D", "loss/G"]
+GRADIENTS = ["grad/D", "grad/G"]
+CRITIC = ["critic/train", "critic/held_out", "critic/fake"]
+SPEED = ["speed/images_per_second"]
+
+
+@dataclass(frozen=True)
+class Request:
+    """Whose runs, which of them, and what they are compared by; `compare` names keys of their configurations."""
+
+    entity: str
+    project: str
+    group: str | None
+    score: str
+    less_is_better: bool
+    compare: tuple[str, ...]
+
+    @property
+    def best(self) -> str:
+        """The number of the summary that decides."""
+        return f"best/{self.score}"
+
+
+def make(cfg: DictConfig) -> str:
+    """Save the workspace at the W&B server; -> its address."""
+    with mistakes():
+        request = asked_for(cfg)
+        if importlib.util.find_spec("wandb_workspaces") is None:
+            raise ValueError("workspace must not be made without its package (pip install wandb-workspaces), got none")
+        if not logged_in(os.environ):
+            raise ValueError("WANDB_API_KEY must be a key of the W&B server (or use wandb login), got none")
+    try:
+        return str(described(request).save().url)
+    except Exception as error:  # of the network, of the server, or of the package
+        raise RunError(f"W&B took no workspace: {type(error).__name__}: {one_line(error)}") from None
+
+
+def asked_for(cfg: DictConfig) -> Request:
+    """Raises ValueError for what cannot be."""
+    for key in ("entity", "project", "score"):
+        if not isinstance(cfg[key], str) or not cfg[key]:
+            raise ValueError(f"{key} must be a name, got {cfg[key]}")
+    if cfg.mode not in ("min", "max"):
+        raise ValueError(f"mode must be min or max, got {cfg.mode}")
+    if not isinstance(cfg.compare, ListConfig) or not cfg.compare:
+        raise ValueError(f"compare must be keys of the configuration, [model,loss], got {cfg.compare}")
+    group = None if cfg.group is None else str(cfg.group)
+    return Request(cfg.entity, cfg.project, group, cfg.score, cfg.mode == "min", tuple(map(str, cfg.compare)))
+
+
+def described(request: Request) -> Any:
+    """The workspace, not yet saved: nothing here talks to a server."""
+    import wandb_workspaces.workspaces as ws
+    from wandb_workspaces.expr import And
+
+    group = ws.Metric("Group")
+    runs = ws.RunsetSettings(
+        filters=And(group == request.group) if request.group else [],
+        order=[ws.Ordering(ws.Summary(request.best), ascending=request.less_is_better)],
+        pinned_columns=[f"summary:{request.best}", *(f"config:{key}" for key in request.compare)],
+    )
+    sections = [
+        ws.Section("Which is best", panels=deciding(request), is_open=True),
+        ws.Section("Samples", panels=pictures(), is_open=True),
+        ws.Section("Against turn", panels=curves(request, "turn"), is_open=True),
+        ws.Section("Against kimg", panels=curves(request, "kimg")),
+    ]
+    name = f"{request.group or request.project}: which is best, and why"
+    settings = ws.WorkspaceSettings(x_axis="turn", group_by_prefix="first", max_runs=50)
+    return ws.Workspace(request.entity, request.project, name, sections, settings, runs)
+
+
+def deciding(request: Request) -> list[Any]:
+    """What differs between the runs, and what comes of it."""
+    import wandb_workspaces.reports.v2 as wr
+
+    keys = [wr.ParallelCoordinatesPlotColumn(wr.Config(key)) for key in request.compare]
+    score = wr.ParallelCoordinatesPlotColumn(wr.SummaryMetric(request.best), inverted=request.less_is_better or None)
+    return [
+        wr.ParallelCoordinatesPlot(columns=[*keys, score], title=request.best),
+        wr.BarPlot(metrics=[wr.SummaryMetric(request.best)], title=request.best),
+        wr.RunComparer(diff_only=True),
+    ]
+
+
+def pictures() -> list[Any]:
+    """What all generators make of the same latents, with a slider over the turns."""
+    import wandb_workspaces.reports.v2 as wr
+
+    return [wr.MediaBrowser(title="the same latents", media_keys=["samples"], num_columns=4)]
+
+
+def curves(request: Request, axis: str) -> list[Any]:
+    """Line plots against turn or kimg."""
+    import wandb_workspaces.reports.v2 as wr
+
+    plots = {request.score: [f"score/{request.score}"], "losses": LOSSES, "gradient norms": GRADIENTS}
+    plots |= {"logits of D": CRITIC, "images per second": SPEED}
+    return [wr.LinePlot(title=title, x=axis, y=list(names), title_x=axis) for title, names in plots.items()]

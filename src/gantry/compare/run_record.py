@@ -1,0 +1,164 @@
+"""A run as it is compared: read from its folder, whoever logged it and whatever has become of it."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from omegaconf import OmegaConf
+
+from gantry.compare.wandb_offline import WandbRun, find_logs, read_wandb
+from gantry.runs.folder import read_config
+from gantry.runs.metrics_csv import Column, read_metrics
+from gantry.runs.status import State, Status, read_job, status_of
+from gantry.runs.summary import read_summary
+from gantry.values import flat, nested
+
+PLACES = ("best", "last")
+SECONDS = "speed/seconds"
+
+
+@dataclass(frozen=True)
+class Run:
+    """What is known of a run. `config` has flat names, `choices` the name chosen in each group.
+
+    `places` (best, last) hold turn, scores and protocol: of the report (`reported`) or of the evaluation in training;
+    `selected` has the scores of the latter that selected the best checkpoint.
+    """
+
+    name: str
+    folder: Path
+    status: Status
+    config: Mapping[str, Any] = field(default_factory=dict)
+    told: tuple[str, ...] = ()
+    choices: Mapping[str, str] = field(default_factory=dict)
+    places: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
+    reported: bool = False
+    selected: Mapping[str, Any] = field(default_factory=dict)
+    metrics: Mapping[str, Column] = field(default_factory=dict)
+    pictures: Mapping[int, Path] = field(default_factory=dict)
+    seconds: float | None = None
+
+    @property
+    def finished(self) -> bool:
+        """Whether it has done all of its turns."""
+        return self.status.state == State.FINISHED
+
+    @property
+    def seed(self) -> Any:
+        """Of the training; what a job that never began was told."""
+        told = (word.removeprefix("seed=") for word in self.told if word.startswith("seed="))
+        return self.config.get("seed", next(told, None))
+
+    @property
+    def monitor(self) -> str | None:
+        """The score that the run is judged by."""
+        return self.config.get("metrics.monitor")
+
+    def number(self, place: str, score: str) -> float | None:
+        """A score; None where there is none or it was not finite."""
+        value = self.places.get(place, {}).get("scores", {}).get(score)
+        return float(value) if value is not None and np.isfinite(value) else None
+
+
+def read_run(folder: Path, name: str) -> Run:
+    """The run of a folder, from its files or else from W&B's. Raises ValueError, in one line, if there is none."""
+    try:
+        logs = find_logs(folder)
+        if (folder / "config.yaml").is_file():
+            return from_folder(folder, name, logs)
+        if logs:
+            return from_wandb(folder, name, read_wandb(logs))
+        job = read_job(folder)
+        if "failed" in job:
+            return Run(name, folder, Status(State.FAILED, job["failed"]), told=tuple(job.get("overrides", ())))
+    except Exception as error:  # a file may be broken in any way: this run is left out with a line, not the others
+        raise ValueError(" ".join(f"{type(error).__name__}: {error}".split())[:300]) from None
+    raise ValueError("it has no config.yaml")
+
+
+def from_folder(folder: Path, name: str, logs: Sequence[Path]) -> Run:
+    """A run from its own files; numbers and pictures that only W&B was given come from its logs."""
+    config: Any = OmegaConf.to_container(read_config(folder), resolve=True)
+    summary = read_summary(folder)
+    told = tuple(config.get("run", {}).get("overrides", ()))
+    report = summary.get("report", summary)
+    pictures = {int(path.stem): path for path in folder.glob("samples/*.png") if path.stem.isdigit()}
+    metrics: Mapping[str, Column] = read_metrics(folder)
+    if logs and not (metrics and pictures):
+        wandb = written_so_far(logs)
+        metrics, pictures = metrics or wandb.metrics, pictures or wandb.pictures
+    return Run(
+        name=name,
+        folder=folder,
+        status=status_of(folder, summary.get("turns"), config.get("turns")),
+        config=flat(config),
+        told=told,
+        choices=read_job(folder).get("choices") or told_choices(config, told),
+        places={place: report[place] for place in PLACES if place in report},
+        reported="report" in summary,
+        selected=summary.get("best", {}).get("scores", {}),
+        metrics=metrics,
+        pictures=pictures,
+        seconds=summary.get("seconds", last_of(metrics, SECONDS)),
+    )
+
+
+def written_so_far(logs: Sequence[Path]) -> WandbRun:
+    """What W&B has written of a run, which is nothing as the run begins."""
+    try:
+        return read_wandb(logs)
+    except ValueError:
+        return WandbRun("", "", "", "", (), {}, {}, {}, {}, None)
+
+
+def from_wandb(folder: Path, name: str, run: WandbRun) -> Run:
+    """A run of which there is nothing but what W&B wrote."""
+    choices = {k: v for k, v in run.config.items() if any(other.startswith(f"{k}/") for other in run.config)}
+    config = {key.replace("/", "."): value for key, value in run.config.items() if key not in choices}
+    reported = any(key.startswith("report/") for key in run.summary)
+    done, wanted = last_of(run.metrics, "turn") or 0, config.get("turns") or 0
+    ended = State.FINISHED if run.exit_code == 0 and done >= wanted else State.INTERRUPTED
+    state = State.RUNNING if run.exit_code is None else ended
+    return Run(
+        name=name,
+        folder=folder,
+        status=Status(state, "" if state == State.FINISHED else f"at turn {done:,.0f} of {wanted:,}"),
+        config=config,
+        told=tuple(config.get("run.overrides") or ()),
+        choices={key: str(value) for key, value in choices.items()},
+        places=places_of(run, "report/" if reported else ""),
+        reported=reported,
+        metrics=run.metrics,
+        pictures=run.pictures,
+        seconds=last_of(run.metrics, SECONDS),
+    )
+
+
+def places_of(run: WandbRun, above: str) -> dict[str, dict[str, Any]]:
+    """Best and last from the flat names of a W&B summary; of the protocol, W&B knows the one of last."""
+    about = nested({k: v for k, v in run.config.items() if k.startswith(f"{above}protocol/")}, "/")
+    protocol = about.get("report", about).get("protocol", {})
+    places = {}
+    for place in PLACES:
+        start = f"{above}{place}/"
+        scores = {key.removeprefix(start): value for key, value in run.summary.items() if key.startswith(start)}
+        if scores:
+            places[place] = {"scores": scores, "protocol": protocol | {"checkpoint": f"{place}, as W&B has it"}}
+    return places
+
+
+def told_choices(config: Mapping[str, Any], told: tuple[str, ...]) -> dict[str, str]:
+    """Names chosen on the command line, and those that stand in the configuration, where job.json does not say."""
+    groups = {key: value for key, value in config.items() if isinstance(value, Mapping)}
+    words = [word.partition("=") for word in told]
+    named = {key: str(value["name"]) for key, value in groups.items() if value.get("name")}
+    return named | {key: value for key, _, value in words if key in groups}
+
+
+def last_of(metrics: Mapping[str, Column], name: str) -> float | None:
+    """The last value of a column; None where there is none."""
+    column = metrics.get(name, np.array([]))
+    there = column[np.isfinite(column)]
+    return float(there[-1]) if there.size else None

@@ -1,0 +1,122 @@
+"""Rules that span several keys of a configuration."""
+
+import ctypes
+import importlib
+from collections.abc import Callable
+from pathlib import Path
+
+from omegaconf import DictConfig, ListConfig, OmegaConf
+
+from gantry.config.rules import RULES, count_of
+from gantry.data import folder_index
+
+
+def check_side(cfg: DictConfig) -> None:
+    """The nets can build images of this shape; the model names the rule, a function that needs no torch."""
+    rule = OmegaConf.select(cfg, "model.sides")
+    if rule is not None:
+        module, _, function = str(rule).rpartition(".")
+        getattr(importlib.import_module(module), function)(list(cfg.data.shape))
+
+
+def check_processes(cfg: DictConfig) -> None:
+    """One process, unless the strategy is made for more; processes on the CPU are counted, not listed."""
+    if OmegaConf.select(cfg, "trainer") is None:
+        return
+    devices, strategy = (OmegaConf.select(cfg, f"trainer.{name}") for name in ("devices", "strategy"))
+    if devices is None:
+        raise ValueError(f"trainer.devices must be {RULES['devices'][0]}, got null")
+    if strategy != "auto" and not isinstance(strategy, DictConfig):
+        raise ValueError(f"trainer.strategy must be auto or a dict with _target_, as in trainer=ddp, got {strategy}")
+    if OmegaConf.select(cfg, "trainer.accelerator") == "cpu" and (devices == -1 or isinstance(devices, ListConfig)):
+        raise ValueError(f"trainer.devices must be an integer of at least 1 on the CPU, got {devices}")
+    if strategy == "auto" and count_of(devices) != 1:
+        raise ValueError(f"trainer.devices must be 1 for this trainer (trainer=ddp or ddp_cpu for more), got {devices}")
+
+
+def check_devices(cfg: DictConfig) -> None:
+    """The GPUs that are asked for are there; asked of the driver, since importing torch takes seconds."""
+    if OmegaConf.select(cfg, "trainer.accelerator") != "cuda":
+        if OmegaConf.select(cfg, "trainer.capture"):
+            raise ValueError("trainer.capture must be false without a CUDA device (trainer=gpu), got true")
+        return
+    there, devices = cuda_devices(), OmegaConf.select(cfg, "trainer.devices")
+    if there == 0:
+        raise ValueError("trainer must be cpu, ddp_cpu or mps on a machine without a CUDA device, got a GPU trainer")
+    if isinstance(devices, ListConfig) and max(devices) >= there:
+        raise ValueError(f"trainer.devices must be numbers below {there}, the CUDA devices here, got {devices}")
+    if isinstance(devices, int) and devices > there:
+        raise ValueError(f"trainer.devices must be at most {there}, the CUDA devices here, got {devices}")
+
+
+def cuda_devices() -> int:
+    """CUDA devices that this process may use."""
+    for library in ("libcuda.so.1", "nvcuda.dll", "libamdhip64.so"):
+        try:
+            driver = ctypes.CDLL(library)
+        except OSError:
+            continue
+        initialise = driver.cuInit if hasattr(driver, "cuInit") else driver.hipInit
+        count = ctypes.c_int()
+        counts = driver.cuDeviceGetCount if hasattr(driver, "cuDeviceGetCount") else driver.hipGetDeviceCount
+        if initialise(0) == 0 and counts(ctypes.byref(count)) == 0:
+            return count.value
+    return 0
+
+
+def check_batch(cfg: DictConfig, devices: int | None = None) -> None:
+    """Every process and every accumulation part gets the same number of images.
+
+    `devices` of each machine where they have been counted; without, those of the configuration, if it says how many.
+    """
+    devices = devices or count_of(OmegaConf.select(cfg, "trainer.devices", default=1))
+    nodes = OmegaConf.select(cfg, "trainer.num_nodes", default=1)
+    parts = OmegaConf.select(cfg, "optim.accumulate", default=1)
+    batch_size = OmegaConf.select(cfg, "data.batch_size")
+    if devices is None or batch_size is None:
+        return
+    if batch_size % (devices * nodes * parts):
+        what = f"{devices * nodes} devices" + (f" times {parts} parts" if parts > 1 else "")
+        raise ValueError(f"data.batch_size must be a multiple of {devices * nodes * parts} ({what}), got {batch_size}")
+
+
+def check_critic_norm(cfg: DictConfig) -> None:
+    """No BatchNorm in a critic that a penalty per sample looks at."""
+    terms = OmegaConf.select(cfg, "loss.d_terms")
+    if terms and OmegaConf.select(cfg, "model.D.norm") == "batch":
+        raise ValueError(
+            f"model.D.norm must not be batch with the penalties {', '.join(map(str, terms))} of loss.d_terms: "
+            "a penalty per sample needs logits that do not depend on the other samples, got batch"
+        )
+
+
+def check_augment(cfg: DictConfig) -> None:
+    """DiffAugment moves pixels: there are none in points."""
+    shape, augment = (OmegaConf.select(cfg, key) for key in ("data.shape", "augment._target_"))
+    module, _, name = str(augment).rpartition(".")
+    if shape is not None and len(shape) != 3 and module == "gantry.augment.diffaugment":
+        raise ValueError(f"augment must be none for points, got {name}")
+
+
+def check_folder(cfg: DictConfig) -> None:
+    """A source that wants at least so many images finds a folder with something in it."""
+    source = OmegaConf.select(cfg, "data.source")
+    if source and "min_images" in source:
+        folder_index.check_folder(source.root)
+
+
+def check_reference(key: str, where: str | None) -> None:
+    """Real images to compare with can be there: the name of a split, or a path that exists."""
+    if where not in (None, "train", "test") and not Path(str(where)).expanduser().exists():
+        raise ValueError(f"{key} must be train, test, or a folder, .zip or .npz of real images, got {where}")
+
+
+CHECKS: tuple[Callable[[DictConfig], None], ...] = (
+    check_side,
+    check_processes,
+    check_devices,
+    check_batch,
+    check_critic_norm,
+    check_augment,
+    check_folder,
+)

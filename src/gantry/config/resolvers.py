@@ -1,0 +1,81 @@
+"""The few functions that the configuration may call: `${share:${turns},50}`."""
+
+import os
+from datetime import datetime
+from typing import Any
+
+from omegaconf import DictConfig, OmegaConf
+
+from gantry.config.rules import count_of
+from gantry.distributed import environment
+
+
+def share(turns: int, parts: int) -> int:
+    """One part of so many of the budget, at least one turn."""
+    return max(1, turns // parts)
+
+
+def times(a: float, b: float) -> float:
+    """The product."""
+    return a * b
+
+
+def when(condition: bool, value: Any, otherwise: Any) -> Any:
+    """One value or the other."""
+    return value if condition else otherwise
+
+
+def critic_norm(norm: str, *, _root_: DictConfig) -> str:
+    """The norm of a critic that wants `norm`: `none` instead of `batch` where logits must not depend on the batch.
+
+    A penalty differentiates the logit of one image by that image. With BatchNorm the logit depends on all images of
+    the batch, and the penalty is of something else (Gulrajani et al. 2017, section 4, "No critic batch normalization").
+    """
+    penalised = bool(OmegaConf.select(_root_, "loss.d_terms", default={}))
+    allowed = OmegaConf.select(_root_, "recipe.critic_batch_norm", default=True)
+    return "none" if norm == "batch" and (penalised or not allowed) else norm
+
+
+def run_name() -> str:
+    """Date and time, or what all processes of a job agree on."""
+    return environment.agreed(f"{datetime.now():%Y-%m-%d_%H-%M-%S}")
+
+
+def started(what: str) -> int:
+    """`devices` of each machine, or `nodes`: what torchrun or srun has started."""
+    if not environment.started():
+        raise ValueError("trainer must be ddp or ddp_cpu unless torchrun or srun starts it, got ddp_multinode")
+    here = environment.place()
+    return {"devices": here.local_size, "nodes": here.nodes}[what]
+
+
+def jobs_at_once(accelerator: str, devices: Any) -> int:
+    """Jobs that fill the cores of this machine with one thread for each process; a GPU takes one after the other."""
+    return max(1, environment.cores() // (count_of(devices) or 1)) if accelerator == "cpu" else 1
+
+
+def trials_at_once(launcher: DictConfig) -> int:
+    """Trials that a launcher runs at a time, as far as its settings say; else one after the other."""
+    return int(launcher.get("n_jobs") or launcher.get("array_parallelism") or 1)
+
+
+def gpus(accelerator: str, devices: Any) -> int:
+    """GPUs that a job needs on a machine; one where the trainer takes whatever there is."""
+    return (count_of(devices) or 1) if accelerator == "cuda" else 0
+
+
+def cpus(accelerator: str, devices: Any) -> int:
+    """Cores that a job needs: one for each process on the CPU, four to feed each GPU."""
+    return (count_of(devices) or 1) if accelerator == "cpu" else 4 * gpus(accelerator, devices)
+
+
+def source() -> str:
+    """The folder that `import gantry` needs, for processes on other machines."""
+    return os.environ.get("PYTHONPATH", "")
+
+
+def register() -> None:
+    """Make the resolvers known to OmegaConf; harmless when repeated."""
+    for resolver in (share, times, when, critic_norm, started, jobs_at_once, trials_at_once, gpus, cpus, source):
+        OmegaConf.register_new_resolver(resolver.__name__, resolver, replace=True)
+    OmegaConf.register_new_resolver(run_name.__name__, run_name, replace=True, use_cache=True)  # the same in all jobs

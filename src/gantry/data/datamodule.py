@@ -1,0 +1,111 @@
+"""The data module: one for every kind of data set, which is the `source` that it is given."""
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, replace
+from functools import cached_property
+
+import torch
+from lightning.pytorch import LightningDataModule
+
+from gantry.data.images import RealData, Source, Split, Turn
+from gantry.data.sampler import Order
+from gantry.errors import mistakes
+
+
+@dataclass(frozen=True)
+class Turns:
+    """The endless loader, a turn an item. A pass over it begins where training stands: at turn `start()`."""
+
+    split: Split
+    order: Order
+    start: Callable[[], int]
+    device: torch.device
+
+    def __iter__(self) -> Iterator[Turn]:
+        return self.split.turns(self.order, self.start(), self.device)
+
+
+class DataModule(LightningDataModule):
+    """Real images for training and for metrics.
+
+    `name`, `shape` and `num_classes` stand in the configuration because the nets are built from them before
+    any image is read; they are held against what the source gives. `num_classes=0` ignores the labels.
+    `small_net` names the shipped network that scores such images. `batch_size` is the number of real images
+    of one update of D, over all processes; `batches_per_turn` is how many such batches a turn takes. `flip`
+    mirrors every second image, on average.
+
+    Raises ValueError, naming the key, for a value that cannot be or that the source contradicts.
+    """
+
+    name: str
+
+    def __init__(
+        self,
+        source: Source,
+        name: str,
+        shape: Sequence[int],
+        num_classes: int,
+        small_net: str | None,
+        batch_size: int,
+        flip: bool,
+        *,
+        batches_per_turn: int,
+        seed: int,
+    ) -> None:
+        super().__init__()
+        self.source, self.name, self.shape = source, name, tuple(shape)
+        self.num_classes, self.small_net = num_classes, small_net
+        self.batch_size, self.flip = batch_size, flip
+        self.batches_per_turn, self.seed = batches_per_turn, seed
+        self._check_arguments()
+
+    def _check_arguments(self) -> None:
+        points = self.shape == (2,)
+        if not points and (len(self.shape) != 3 or min(self.shape) < 1):
+            raise ValueError(f"data.shape must be [channels, height, width] or [2], got {list(self.shape)}")
+        if self.num_classes < 0:
+            raise ValueError(f"data.num_classes must be 0 or more, got {self.num_classes}")
+        if self.batch_size < 1:
+            raise ValueError(f"data.batch_size must be 1 or more, got {self.batch_size}")
+        if self.flip and points:
+            raise ValueError("data.flip must be false for points, got true")
+
+    def setup(self, stage: str = "fit") -> None:
+        """Read the images, whatever the stage; what is wrong with them ends a run in one line."""
+        with mistakes():
+            _ = self.data, stage
+
+    @cached_property
+    def data(self) -> RealData:
+        """The data set, read at first use."""
+        data = replace(self.source.load(), name=self.name)
+        if data.shape != self.shape:
+            rule = f"{list(data.shape)}, the shape of the images of {self.name}"
+            raise ValueError(f"data.shape must be {rule}, got {list(self.shape)}")
+        if self.num_classes not in (0, data.num_classes):
+            choices = f"{data.num_classes}, the classes of {self.name}, or 0" if data.classes else "0"
+            raise ValueError(f"data.num_classes must be {choices}, got {self.num_classes}")
+        return data if self.num_classes else data.unlabelled()
+
+    @property
+    def classes(self) -> tuple[str, ...]:
+        """Names of the classes; empty where there are none."""
+        return self.data.classes
+
+    def reference(self, split: str) -> Split:
+        """The real images that metrics compare with: `split` is "train" or "test"."""
+        return self.data.split(split)
+
+    def train_dataloader(self) -> Turns:
+        trainer = self.trainer
+        assert trainer is not None, "batches belong to a training run"
+        order = Order(
+            n=len(self.data.train),
+            seed=self.seed,
+            batch_size=self.batch_size,
+            batches_per_turn=self.batches_per_turn,
+            flip=self.flip,
+            rank=trainer.global_rank,
+            world_size=trainer.world_size,
+        )
+        return Turns(self.data.train, order, lambda: trainer.global_step, trainer.strategy.root_device)

@@ -1,0 +1,105 @@
+"""BatchNorm over the global batch, however many processes share it."""
+
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.autograd.function import once_differentiable
+from torch.nn.modules.batchnorm import _BatchNorm
+
+from gantry.distributed import collectives
+
+
+class _Normalise(torch.autograd.Function):
+    """(x - mean) / sqrt(var + eps) * weight + bias, with the moments over all processes; differentiable once.
+
+    As for `world.gather`, gradients are of the sum over the processes of what each of them minimises.
+    """
+
+    @staticmethod
+    def forward(ctx: Any, x: Tensor, weight: Tensor, bias: Tensor, eps: float) -> tuple[Tensor, Tensor, Tensor]:
+        mean, var = moments(x)
+        scale = (var + eps).rsqrt()
+        ctx.save_for_backward(x, mean, scale, weight)
+        ctx.mark_non_differentiable(mean, var)
+        gain = scale * weight
+        return torch.addcmul(spread(bias - mean * gain, x), x, spread(gain, x)), mean, var
+
+    @staticmethod
+    @once_differentiable
+    def backward(ctx: Any, dy: Tensor, *_: Tensor) -> tuple[Tensor, Tensor, Tensor, None]:
+        x, mean, scale, weight = ctx.saved_tensors
+        dims = [0, *range(2, x.dim())]
+        d_bias = dy.sum(dims)
+        d_weight = (dy * (x - spread(mean, x))).sum(dims) * scale
+        count = collectives.size() * x.numel() // x.shape[1]
+        by_mean, by_scale = collectives.sum_(torch.stack([d_bias, d_weight])) / count
+        gain, slope = scale * weight, scale * by_scale
+        dx = torch.addcmul(spread(gain * (slope * mean - by_mean), x), dy, spread(gain, x))
+        return dx.addcmul_(x, spread(-gain * slope, x)), d_weight, d_bias, None
+
+
+class _Synced(_BatchNorm):
+    """In training, mean and variance are those of the samples of all processes, each of which has as many.
+
+    torch's SyncBatchNorm does the same on GPUs alone. One message a pass, and one back.
+    """
+
+    def forward(self, x: Tensor) -> Tensor:
+        if not self.training or collectives.size() == 1:
+            return super().forward(x)
+        self._check_input_dim(x)  # type: ignore[no-untyped-call]
+        exact = x if x.dtype == torch.float64 else x.float()
+        weight = exact.new_ones(x.shape[1]) if self.weight is None else self.weight
+        bias = exact.new_zeros(x.shape[1]) if self.bias is None else self.bias
+        y, mean, var = _Normalise.apply(exact, weight, bias, self.eps)
+        self.track(mean, var, collectives.size() * x.numel() // x.shape[1])
+        return y.to(x.dtype)
+
+    @torch.no_grad()
+    def track(self, mean: Tensor, var: Tensor, count: int) -> None:
+        """Bring the running averages on; the variance is the unbiased one of `count` numbers."""
+        if self.running_mean is None or self.running_var is None:
+            return
+        assert self.num_batches_tracked is not None
+        self.num_batches_tracked.add_(1)
+        share = 1.0 / float(self.num_batches_tracked) if self.momentum is None else self.momentum
+        self.running_mean.lerp_(mean, share)
+        self.running_var.lerp_(var * (count / (count - 1)), share)
+
+
+class Synced1d(_Synced, nn.BatchNorm1d):
+    """For [N, F] and [N, F, L]."""
+
+
+class Synced2d(_Synced, nn.BatchNorm2d):
+    """For [N, F, H, W]."""
+
+
+class Synced3d(_Synced, nn.BatchNorm3d):
+    """For [N, F, D, H, W]."""
+
+
+SYNCED: dict[type, type] = {nn.BatchNorm1d: Synced1d, nn.BatchNorm2d: Synced2d, nn.BatchNorm3d: Synced3d}
+
+
+def moments(x: Tensor) -> tuple[Tensor, Tensor]:
+    """Mean and biased variance of each feature over all processes: x [N, F, ...] -> [F], [F]."""
+    dims = [0, *range(2, x.dim())]
+    mean = x.mean(dims)
+    mine = torch.stack([mean, (x - spread(mean, x)).square().mean(dims)])  # on a CPU a third of the time of x.var
+    means, variances = collectives.gather(mine[None]).unbind(1)  # [size, F]
+    mean = means.mean(0)
+    return mean, variances.mean(0) + (means - mean).square().mean(0)
+
+
+def spread(values: Tensor, x: Tensor) -> Tensor:
+    """One number for each feature of x [N, F, ...]: [F] -> [1, F, 1, ...]."""
+    return values.view(1, -1, *[1] * (x.dim() - 2))
+
+
+def synchronise_(net: nn.Module) -> None:
+    """Let every BatchNorm of a net see the global batch, in place; its state stays what it is."""
+    for module in net.modules():
+        if type(module) in SYNCED:
+            module.__class__ = SYNCED[type(module)]

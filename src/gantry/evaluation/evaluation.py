@@ -1,0 +1,180 @@
+"""One evaluation: which samples are compared with which real images, in which features, by which scores."""
+
+import inspect
+from collections.abc import Callable, Mapping
+from dataclasses import asdict, dataclass, field, is_dataclass, replace
+from functools import cached_property, reduce
+from operator import or_
+from pathlib import Path
+from typing import Any, Literal
+
+import torch
+from torch import Tensor
+
+from gantry.distributed import collectives
+from gantry.evaluation.feature_pass import Images, Reader
+from gantry.evaluation.protocol import Protocol, Samples, versions
+from gantry.evaluation.reference import Reference, check_real, read
+from gantry.features.arithmetic import KINDS
+from gantry.features.extractor import Extractor, Points, resizer_of
+from gantry.metrics.score import Needs, Score
+from gantry.metrics.statistics import Collected
+
+BATCHNORM = ("running", "standing", "batch")
+
+
+@dataclass(frozen=True)
+class Report:
+    """What is otherwise in the evaluation that a run is judged by: more samples, of other latents, more scores."""
+
+    num_samples: int
+    seed: int
+    scores: Mapping[str, Score] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Evaluation:
+    """Scores of `num_samples` samples, of the latents of `seed`, against real images.
+
+    `reference` says which: "train" or "test", a split of the data set, or the path of a folder, .zip or .npz.
+    `extractor` is called when features are first needed, with `weights` (a file) if that is given; without an
+    extractor samples are points. `batchnorm` says how G normalises (see `gantry.sampling.batchnorm`), `arithmetic` what
+    the extractor computes in.
+
+    This is the cheap evaluation that selects a checkpoint: `monitor` names the score that does, `mode` says
+    whether less or more of it is better. `report` makes of it the one that a run is judged by. They change no
+    number, nor does `batch_size`. The statistics of real images are kept in the folder `cache`.
+    """
+
+    scores: Mapping[str, Score]
+    num_samples: int
+    monitor: str | None
+    mode: Literal["min", "max"]
+    seed: int = 0
+    reference: str = "train"
+    extractor: Callable[..., Extractor] | None = field(default=None, repr=False)
+    weights: str | None = None
+    batchnorm: Literal["running", "standing", "batch"] = "running"
+    arithmetic: Literal["float32", "tf32", "bf16"] = "float32"
+    batch_size: int = 250
+    cache: str | None = None
+    report: Report | None = None
+
+    def __post_init__(self) -> None:
+        takes_file = self.extractor is not None and "weights" in inspect.signature(self.extractor).parameters
+        if self.weights is not None and not takes_file:
+            raise ValueError(f"metrics.weights must be null for this choice of metrics, got {self.weights}")
+        if self.batchnorm not in BATCHNORM:
+            raise ValueError(f"metrics.batchnorm must be one of {', '.join(BATCHNORM)}, got {self.batchnorm}")
+        if self.arithmetic not in KINDS:
+            raise ValueError(f"metrics.arithmetic must be one of {', '.join(KINDS)}, got {self.arithmetic}")
+        if self.report is not None and self.report.seed == self.seed:
+            raise ValueError(f"metrics.report.seed must be another than metrics.seed, which selects, got {self.seed}")
+
+    @property
+    def full(self) -> "Evaluation":
+        """The evaluation that a run is judged by."""
+        if self.report is None:
+            return self
+        report = self.report
+        scores = {**self.scores, **report.scores}
+        full = replace(self, num_samples=report.num_samples, seed=report.seed, scores=scores, report=None)
+        if "features" in self.__dict__:
+            full.__dict__["features"] = self.features  # a cached property: a large extractor is loaded once
+        return full
+
+    @cached_property
+    def features(self) -> Extractor:
+        """The extractor, built at first use."""
+        if self.extractor is None:
+            return Points()
+        return self.extractor(weights=self.weights) if self.weights is not None else self.extractor()
+
+    @property
+    def names(self) -> list[str]:
+        """What the scores are called."""
+        return [name for score in self.scores.values() for name in score.names(self.features.name)]
+
+    @property
+    def needs(self) -> Needs:
+        """All that the scores look at."""
+        return reduce(or_, (score.needs for score in self.scores.values()), Needs.SUMS)
+
+    def check(self, reference: Reference, key: str = "metrics.num_samples") -> None:
+        """Raise ValueError unless all scores can be made of these real images, the monitored one among them.
+
+        `key` is where the number of samples was set.
+        """
+        points = len(reference.shape) == 1
+        if points != (self.extractor is None):
+            rule = "modes for points" if points else "an extractor's for images (small, inception, dinov2)"
+            raise ValueError(f"metrics must be {rule}, got one that cannot score {reference.name}")
+        if self.monitor not in self.names:
+            raise ValueError(f"metrics.monitor must be one of {', '.join(self.names)}, got {self.monitor}")
+        for name, score in self.scores.items():
+            fewest = score.fewest(self.features.dim)
+            if self.num_samples < fewest.samples:
+                rule = f"at least {fewest.samples} for the score {name} of {self.features.dim} features"
+                raise ValueError(f"{key} must be {rule}, got {self.num_samples}")
+            if Needs.CLASSIFIER in score.needs and not self.features.num_classes:
+                raise ValueError(f"metrics.scores.{name} must be left out: {self.features.name} classifies nothing")
+            check_real(reference, name, score.needs, fewest)
+
+    def read_real(self, reference: Reference, device: torch.device) -> Collected:
+        """What the scores need to know of the real images; every process must call it."""
+        cache = None if self.cache is None else Path(self.cache)
+        return read(reference, self.needs, self._reader(device), cache)
+
+    def __call__(
+        self, samples: Images, real: Collected, device: torch.device, labels: Tensor | None = None
+    ) -> dict[str, float]:
+        """The scores of samples(start, stop) of the classes `labels` [num_samples]; every process must call it."""
+        return self.compare(real, self.read_samples(samples, device, labels))
+
+    def read_samples(self, samples: Images, device: torch.device, labels: Tensor | None = None) -> Collected:
+        """What the scores look at of samples(start, stop), see `Reader.collect`, of the classes `labels` [num_samples].
+
+        Batches are dealt out to the processes, all of which must call it; all get the same.
+        """
+        if Needs.LABELS in self.needs and labels is None:
+            raise ValueError(
+                "metrics must be without scores per class for samples without classes (model.conditional=true has "
+                "them, as have folders by class and arr_1 of an .npz), got one"
+            )
+        return replace(self._reader(device).collect(samples, self.num_samples), labels=labels)
+
+    def compare(self, real: Collected, fake: Collected) -> dict[str, float]:
+        """The scores; every process must call it, and gets the numbers of process 0."""
+        values = [value for score in self.scores.values() for value in score(real, fake)]
+        agreed = torch.tensor(values, dtype=torch.float64, device=fake.statistics.mean.device)
+        collectives.sum_(agreed if collectives.rank() == 0 else agreed.zero_())
+        return dict(zip(self.names, agreed.tolist()))
+
+    def protocol(self, reference: Reference, samples: Samples) -> Protocol:
+        """How the scores are measured."""
+        return Protocol(
+            extractor=self.features.name,
+            extractor_digest=self.features.digest,
+            resizer=resizer_of(self.features),
+            arithmetic=self.arithmetic,
+            real=reference.name,
+            real_split=reference.split,
+            real_count=reference.count,
+            real_digest=reference.digest,
+            shape=samples.shape,
+            num_samples=self.num_samples,
+            seed=None if samples.generator is None else self.seed,
+            generator=samples.generator,
+            batchnorm=samples.batchnorm,
+            checkpoint=samples.checkpoint,
+            scores={name: _settings(score) for name, score in self.scores.items()},
+            versions=versions(),
+        )
+
+    def _reader(self, device: torch.device) -> Reader:
+        self.features.to(device)
+        return Reader(self.features, self.batch_size, Needs.FEATURES in self.needs, device, self.arithmetic)
+
+
+def _settings(score: Score) -> dict[str, Any]:
+    return asdict(score) if is_dataclass(score) and not isinstance(score, type) else {}

@@ -1,0 +1,151 @@
+"""The real images that samples are compared with, and what is known of them once they have been read."""
+
+import hashlib
+import logging
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+
+import torch
+from torch import Tensor
+
+from gantry.data.datamodule import DataModule
+from gantry.data.images import Split
+from gantry.distributed import collectives
+from gantry.evaluation.cache import remembered
+from gantry.evaluation.feature_pass import Images, Reader
+from gantry.evaluation.sample_files import SampleFiles, open_samples
+from gantry.features.extractor import resizer_of
+from gantry.metrics.score import Fewest, Needs
+from gantry.metrics.statistics import Collected, Statistics
+
+log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class Reference:
+    """`count` real images; `digest` is a hash of what they are, `name` and `split` are for people.
+
+    images(start, stop) gives uint8 [n, *shape], or float for points. `labels` int64 [count] are their classes,
+    where there are any; `held_out` the real images that were kept apart, where these are what D is trained on, and
+    `mirrored` says that D sees them in a mirror as well.
+    """
+
+    name: str
+    split: str
+    digest: str
+    count: int
+    shape: tuple[int, ...]
+    images: Images = field(repr=False)
+    labels: Tensor | None = field(default=None, repr=False)
+    held_out: "Reference | None" = None
+    mirrored: bool = False
+
+    @property
+    def in_mirror(self) -> "Reference":
+        """The same images, left and right exchanged."""
+        images = self.images
+        return replace(self, digest=f"{self.digest} mirrored", images=lambda start, stop: images(start, stop).flip(-1))
+
+
+def check_real(reference: Reference, name: str, needs: Needs, fewest: Fewest) -> None:
+    """Raise ValueError unless a score, called `name` in metrics.scores, can be made of these real images."""
+    _check_count(reference, name, fewest.real)
+    if Needs.LABELS in needs:
+        _check_classes(reference, name, fewest.of_class)
+    if Needs.HELD_OUT not in needs:
+        return
+    if reference.held_out is None:
+        raise ValueError(
+            f"metrics.reference must be train, beside which images are held out, for the score {name}, "
+            f"got {reference.split} of {reference.name}"
+        )
+    _check_count(reference.held_out, name, fewest.held_out)
+
+
+def _check_classes(reference: Reference, name: str, fewest: int) -> None:
+    if reference.labels is None:
+        raise ValueError(f"metrics.scores.{name} must be left out for images without classes, got {reference.name}")
+    count, k = reference.labels.bincount().min(0)
+    if count < fewest:
+        rule = f"metrics.scores.{name} must be left out where a class has fewer than {fewest} images"
+        raise ValueError(f"{rule}, got {int(count)} of class {int(k)} of {reference.name}")
+
+
+def _check_count(reference: Reference, name: str, fewest: int) -> None:
+    if reference.count < fewest:
+        raise ValueError(
+            f"metrics.scores.{name} must be left out or set for {reference.count} images of {reference.name} "
+            f"({reference.split}), got one that needs {fewest}"
+        )
+
+
+def read(reference: Reference, needs: Needs, reader: Reader, cache: Path | None) -> Collected:
+    """What scores with these needs must know of real images that passed the check; every process must call it."""
+    real = replace(_read_set(reference, reader, cache), labels=reference.labels)
+    if Needs.HELD_OUT not in needs:
+        return real
+    assert reference.held_out is not None
+    mirrored = _read_set(reference.in_mirror, reader, cache).features if reference.mirrored else None
+    return replace(real, held_out=_read_set(reference.held_out, reader, cache).features, mirrored=mirrored)
+
+
+def _read_set(reference: Reference, reader: Reader, cache: Path | None) -> Collected:
+    extractor = reader.extractor
+    facts = {
+        "extractor": extractor.name,
+        "extractor_digest": extractor.digest,
+        "resizer": resizer_of(extractor),
+        "real_digest": reference.digest,
+        "real_count": reference.count,
+        "keep_features": reader.keep_features,
+        "arithmetic": reader.arithmetic,
+        "torch": torch.__version__,
+    }
+
+    def make() -> dict[str, Tensor]:
+        count, name = reference.count, reference.name
+        if collectives.rank() == 0:
+            log.info("reading %d real images of %s with the extractor %s", count, name, extractor.name)
+        found = reader.collect(reference.images, count)
+        return found.statistics.tensors() | ({} if found.features is None else {"features": found.features})
+
+    tensors = remembered(cache, facts, make, reader.device)
+    return Collected(Statistics.from_tensors(tensors), features=tensors.get("features"))
+
+
+BLOCK = 1024  # images that are held while a folder is hashed
+
+
+def reference_of(data: DataModule, where: str) -> Reference:
+    """`where` is "train", "test" or a path; beside the training images stand those that are held out, if any."""
+    if where not in ("train", "test"):
+        return _of_path(Path(where).expanduser(), data.shape)
+    held_out = _of_split(data, "test") if where == "train" and len(data.data.test) else None
+    return replace(_of_split(data, where, held_out), mirrored=data.flip and where == "train")
+
+
+def _of_split(data: DataModule, split: str, held_out: Reference | None = None) -> Reference:
+    real: Split = data.reference(split)
+
+    def images(start: int, stop: int) -> Tensor:
+        return real.part(start, stop).x
+
+    labels = real.c if data.num_classes else None
+    return Reference(data.name, split, real.digest, len(real), real.shape, images, labels, held_out)
+
+
+def _of_path(path: Path, shape: tuple[int, ...]) -> Reference:
+    files = open_samples(path, shape[0] if len(shape) == 3 else 3)
+    if len(files.shape) != len(shape):
+        raise ValueError(
+            f"metrics.reference must hold real images like {list(shape)}, got {list(files.shape)} in {path}"
+        )
+    return Reference(path.name, "folder", _digest(files), files.count, files.shape, files.images, files.labels)
+
+
+def _digest(files: SampleFiles) -> str:
+    """A hash of every pixel."""
+    sha = hashlib.sha256(str((files.count, files.shape)).encode())
+    for start in range(0, files.count, BLOCK):
+        sha.update(files.images(start, min(start + BLOCK, files.count)).contiguous().numpy().data)
+    return sha.hexdigest()

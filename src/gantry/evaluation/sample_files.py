@@ -1,0 +1,145 @@
+"""Images that another program left: a folder, a zip or an npz, read piece by piece as metrics want them."""
+
+import io
+import re
+import zipfile
+import zlib
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from PIL import Image
+from torch import Tensor
+
+from gantry.data.decoding import on_white, reason
+from gantry.evaluation.feature_pass import Images
+
+SUFFIXES = {".png", ".jpg", ".jpeg", ".bmp", ".webp", ".tif", ".tiff"}
+MODES = {1: "L", 3: "RGB"}
+KNOWN = {"1", "L", "LA", "P", "PA", "RGB", "RGBA"}  # eight bits a channel, which is what metrics see
+
+
+@dataclass(frozen=True)
+class SampleFiles:
+    """`count` samples of one `shape`: images(start, stop) -> uint8 [n, C, H, W], or points float [n, 2].
+
+    `labels` int64 [count] are their classes, where they are known: `arr_1` of an npz, or by the folder that a file
+    lies in, when all lie in folders side by side.
+    """
+
+    count: int
+    shape: tuple[int, ...]
+    images: Images
+    labels: Tensor | None = None
+
+
+def open_samples(path: Path, channels: int) -> SampleFiles:
+    """The samples of a file or folder, with 1 or 3 channels, in the order of their names.
+
+    Raises ValueError, naming the file, for what is no image and for images of different sizes.
+    """
+    if not path.exists():
+        raise ValueError(f"samples must be a folder, an .npz or a .zip, got {path}, which does not exist")
+    if path.suffix == ".npz":
+        return of_array(path)
+    if path.suffix == ".zip":
+        return of_zip(path, channels)
+    names = [str(file.relative_to(path)) for file in path.rglob("*")]
+    return of_images(path, images_among(names), lambda name: (path / name).read_bytes(), channels)
+
+
+def of_zip(path: Path, channels: int) -> SampleFiles:
+    """The image files in an archive."""
+    try:
+        archive = zipfile.ZipFile(path)
+    except (zipfile.BadZipFile, OSError) as error:
+        raise ValueError(f"samples must be a whole .zip, got {path}: {error}") from None
+    return of_images(path, images_among(archive.namelist()), archive.read, channels)
+
+
+def images_among(names: Iterable[str]) -> list[str]:
+    """Names of image files, sorted; hidden ones and what macOS puts beside them are passed over."""
+    return sorted(name for name in names if Path(name).suffix.lower() in SUFFIXES and not hidden(name))
+
+
+def hidden(name: str) -> bool:
+    """Whether any part of a path is meant to be passed over."""
+    return any(part.startswith(".") or part == "__MACOSX" for part in Path(name).parts)
+
+
+def of_array(path: Path) -> SampleFiles:
+    """`arr_0` of an npz: uint8 [N, H, W, C], or points float [N, 2]; nothing is unpickled."""
+    try:
+        arrays = np.load(path, allow_pickle=False)
+        if not isinstance(arrays, np.lib.npyio.NpzFile):
+            raise ValueError("this is a single array, an .npy by another name")
+        with arrays:
+            x = arrays["arr_0"]
+            c = arrays.get("arr_1")
+    except (KeyError, ValueError, OSError, EOFError, RuntimeError, zlib.error, zipfile.BadZipFile) as error:
+        raise ValueError(f"samples must be an .npz with arr_0, got {path}: {error}") from None
+    if x.ndim == 2 and x.shape[1] == 2 and x.dtype.kind == "f":
+        return SampleFiles(len(x), (2,), lambda start, stop: torch.from_numpy(x[start:stop]).float(), classes_of(c, x))
+    if x.dtype != np.uint8 or x.ndim != 4 or x.shape[3] not in MODES:
+        raise ValueError(f"samples must hold arr_0 uint8 [N, H, W, 1 or 3], got {x.dtype} {list(x.shape)}")
+    chw = (x.shape[3], x.shape[1], x.shape[2])
+    return SampleFiles(len(x), chw, lambda start, stop: as_tensor(x[start:stop]), classes_of(c, x))
+
+
+def classes_of(c: NDArray[np.generic] | None, x: NDArray[np.generic]) -> Tensor | None:
+    """Class ids int64 [N] of the samples x [N, ...]; None for what are none."""
+    whole = c is not None and c.dtype.kind in "iu" and c.shape == x.shape[:1]
+    return torch.from_numpy(c.astype(np.int64)) if c is not None and whole else None
+
+
+def classes_by_folder(names: list[str]) -> Tensor | None:
+    """Classes of files by the folders that they lie in: int64 [N]; None unless all lie one folder deep in several.
+
+    Folders whose names are all whole numbers are called by their classes; other names are counted from 0, sorted as
+    text.
+    """
+    folders = [str(Path(name).parent) for name in names]
+    counted = all(re.fullmatch("[0-9]{1,9}", folder) for folder in folders)
+    numbers = {folder: int(folder) if counted else i for i, folder in enumerate(sorted(set(folders)))}
+    deep = all(len(Path(name).parts) == 2 for name in names)
+    return torch.tensor([numbers[folder] for folder in folders]) if deep and len(numbers) > 1 else None
+
+
+def of_images(path: Path, names: list[str], read: Callable[[str], bytes], channels: int) -> SampleFiles:
+    """Image files, decoded when they are asked for."""
+    if not names:
+        raise ValueError(f"samples must hold images ({', '.join(sorted(SUFFIXES))}), got none in {path}")
+    height, width = decoded(read, names[0], channels).shape[:2]
+
+    def images(start: int, stop: int) -> Tensor:
+        return as_tensor(np.stack([whole(name) for name in names[start:stop]]))
+
+    def whole(name: str) -> NDArray[np.uint8]:
+        pixels = decoded(read, name, channels)
+        if pixels.shape[:2] != (height, width):
+            size = f"{pixels.shape[0]}x{pixels.shape[1]}"
+            raise ValueError(f"samples must all be {height}x{width} as {names[0]} is, got {name} with {size}")
+        return pixels
+
+    return SampleFiles(len(names), (channels, height, width), images, classes_by_folder(names))
+
+
+def decoded(read: Callable[[str], bytes], name: str, channels: int) -> NDArray[np.uint8]:
+    """An image uint8 [H, W, C], on white where it is transparent."""
+    try:
+        image = Image.open(io.BytesIO(read(name)))
+        image.load()
+    except Exception as error:  # of archives and of Pillow's decoders: anything from OSError to SyntaxError
+        raise ValueError(f"samples must be images, got {name}: {reason(error)}") from None
+    if image.mode not in KNOWN:
+        raise ValueError(f"samples must have 8 bits a channel, got {name} of mode {image.mode}")
+    pixels = np.asarray(on_white(image).convert(MODES[channels]))
+    return pixels[:, :, None] if pixels.ndim == 2 else pixels
+
+
+def as_tensor(x: NDArray[np.uint8]) -> Tensor:
+    """[N, H, W, C] -> [N, C, H, W]."""
+    return torch.from_numpy(x).permute(0, 3, 1, 2).contiguous()

@@ -1,0 +1,101 @@
+"""A user's network as the extractor: `metrics=own metrics.extractor.net._target_=PACKAGE.CLASS`."""
+
+import re
+from collections.abc import Sequence
+from pathlib import Path
+
+import torch
+from torch import Tensor, nn
+
+from gantry.features.arithmetic import arithmetic
+from gantry.features.extractor import INCEPTION, Features
+from gantry.features.preprocessing import standardised
+from gantry.features.published_weights import digest_of, one_line, read_tensors, refusal
+from gantry.features.small_classifier import SIZES
+
+TAKEN = (INCEPTION, "dinov2", "stacked", *SIZES)  # how the names of other extractors begin
+
+
+class Own(nn.Module):
+    """Extractor: uint8 [N, 1 or 3, H, W] -> Features, what `net` makes of float [N, *size] as a tensor [N, dim].
+
+    Images are resized to `size` (C, H, W) and standardised, x in [0, 1] -> (x - mean) / std with C numbers each.
+    `weights` is a file with the state_dict of `net`, .safetensors or of torch.save; None: as `net` was built. `digest`
+    is of its tensors, not of its code. Raises ValueError when this does not fit together.
+    """
+
+    num_classes = 0
+    mean: Tensor
+    std: Tensor
+
+    def __init__(
+        self,
+        net: nn.Module,
+        name: str,
+        size: Sequence[int],
+        mean: Sequence[float],
+        std: Sequence[float],
+        weights: str | None = None,
+    ) -> None:
+        super().__init__()
+        _check(net, name, size, mean, std)
+        channels, height, width = size
+        self.name, self.size = name, (channels, height, width)
+        self.register_buffer("mean", torch.tensor(mean).float().view(-1, 1, 1))
+        self.register_buffer("std", torch.tensor(std).float().view(-1, 1, 1))
+        about = f"minus {list(mean)}, divided by {list(std)}"
+        self.resizer = f"bilinear, antialiased, to {channels}x{height}x{width}; {about}"
+        self.net = net.to("cpu", torch.float32)
+        if weights is not None:
+            _load(self.net, Path(weights).expanduser())
+        self.eval().requires_grad_(False)
+        state = self.net.state_dict()
+        self.digest = digest_of({key: value for key, value in state.items() if isinstance(value, Tensor)})
+        self.dim = _probed(self.net, self.size)
+
+    @torch.no_grad()
+    def forward(self, images: Tensor) -> Features:
+        """images uint8 [N, 1 or 3, H, W] -> features float32 [N, dim]; see `standardised` for what is done to them."""
+        x = standardised(images, self.size, self.mean, self.std)
+        with arithmetic(x.device):
+            return Features(self.net(x).float())
+
+
+def _check(net: nn.Module, name: str, size: Sequence[int], mean: Sequence[float], std: Sequence[float]) -> None:
+    if not isinstance(net, nn.Module):
+        raise ValueError(f"metrics.extractor.net must be a torch.nn.Module, got {one_line(net)}")
+    if name.startswith(TAKEN) or not re.fullmatch(r"[A-Za-z]\w*", name):
+        raise ValueError(f"metrics.extractor.name must be a word of your own, got {name}")
+    if len(size) != 3 or size[0] not in (1, 3) or min(size) < 1:
+        raise ValueError(f"metrics.extractor.size must be [1 or 3, H, W], got {list(size)}")
+    for key, values in (("mean", mean), ("std", std)):
+        if len(values) != size[0]:
+            raise ValueError(f"metrics.extractor.{key} must have {size[0]} numbers, as size says, got {list(values)}")
+    if min(std) <= 0:
+        raise ValueError(f"metrics.extractor.std must be positive, got {list(std)}")
+
+
+def _load(net: nn.Module, path: Path) -> None:
+    whose = type(net).__name__
+    if not path.is_file():
+        raise ValueError(f"metrics.weights must be null or a file, got {path}, which does not exist")
+    tensors = read_tensors(path, whose)
+    try:
+        net.load_state_dict(tensors)
+    except (RuntimeError, TypeError, AttributeError) as error:
+        raise refusal(path, whose, error) from None
+
+
+def _probed(net: nn.Module, size: tuple[int, int, int]) -> int:
+    """The number of features, found by trying two grey images."""
+    key = f"metrics.extractor.net must take float [N, {', '.join(map(str, size))}] and give features float [N, F]"
+    try:
+        with torch.no_grad(), arithmetic(torch.device("cpu")):
+            features = net(torch.zeros(2, *size))
+    except Exception as error:  # a user's code can raise anything
+        raise ValueError(f"{key}, got {type(error).__name__}: {one_line(error)}") from None
+    if not isinstance(features, Tensor):
+        raise ValueError(f"{key}, got a {type(features).__name__}")
+    if features.dim() != 2 or len(features) != 2 or not features.is_floating_point():
+        raise ValueError(f"{key}, got {features.dtype} {list(features.shape)} for N = 2")
+    return features.shape[1]

@@ -1,0 +1,127 @@
+"""DINOv2 (Oquab et al. 2023), whose features rank generators nearer to people than Inception's (Stein et al. 2023).
+
+The network is timm's, the weights are the published ones, in the published format.
+"""
+
+import math
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from gantry.features.arithmetic import arithmetic
+from gantry.features.extractor import Features
+from gantry.features.preprocessing import as_float, with_channels
+from gantry.features.published_weights import Published, read_tensors, refusal
+
+SIDE, PATCH = 224, 14  # pixels
+MEAN, STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)  # of ImageNet, in [0, 1]
+
+
+@dataclass(frozen=True)
+class Size:
+    """A published network: our, their and timm's names for it, its width, how the sha256 of its weights begins."""
+
+    name: str
+    arch: str
+    timm: str
+    dim: int
+    sha256: str
+
+    @property
+    def published(self) -> Published:
+        """Its weights."""
+        url = f"https://dl.fbaipublicfiles.com/dinov2/dinov2_{self.arch}/dinov2_{self.arch}_pretrain.pth"
+        return Published("dinov2", url, self.sha256)
+
+
+SIZES = {
+    "small": Size("dinov2_vits14", "vits14", "vit_small_patch14_dinov2", 384, sha256="b938bf1bc15cd2ec"),
+    "base": Size("dinov2_vitb14", "vitb14", "vit_base_patch14_dinov2", 768, sha256="0b8b82f85de91b42"),
+    "large": Size("dinov2", "vitl14", "vit_large_patch14_dinov2", 1024, sha256="d5383ea8f4877b24"),
+}
+
+
+class Dinov2(nn.Module):
+    """Extractor: uint8 [N, 1 or 3, H, W] -> Features, the class token after the last norm [N, dim]; no classes.
+
+    `weights` names their file; None: the published ones, from the cache of torch.hub or downloaded. `name` is
+    "dinov2" with the published weights of ViT-L/14, which the paper recommends, and "dinov2_vits14" or
+    "dinov2_vitb14" with those of a smaller one; with other weights it tells them apart. Raises ValueError without the
+    package timm, and when weights cannot be had or read.
+    """
+
+    num_classes = 0
+    resizer = "grey repeated to three channels; bicubic, antialiased, to 224x224, rounded to bytes, as Pillow does it"
+    mean: Tensor
+    std: Tensor
+
+    def __init__(self, weights: str | None = None, size: str = "large") -> None:
+        super().__init__()
+        if size not in SIZES:
+            raise ValueError(f"metrics.extractor.size must be one of {', '.join(SIZES)}, got {size}")
+        spec = SIZES[size]
+        self.net = _transformer(spec)
+        path, self.digest = spec.published.found(weights)
+        self.name = spec.published.name(spec.name, self.digest)
+        self.dim = spec.dim
+        _load(self.net, path, spec)
+        self.register_buffer("mean", torch.tensor(MEAN).view(3, 1, 1))
+        self.register_buffer("std", torch.tensor(STD).view(3, 1, 1))
+        self.eval().requires_grad_(False)
+
+    @torch.no_grad()
+    def forward(self, images: Tensor) -> Features:
+        """images uint8 [N, 1 or 3, H, W], any side -> features float32 [N, dim]."""
+        x = (resized(images) / 255 - self.mean) / self.std
+        with arithmetic(x.device):
+            return Features(self.net(x).float())
+
+
+def resized(images: Tensor) -> Tensor:
+    """images uint8 [N, 1 or 3, H, W] -> float32 [N, 3, 224, 224], whole numbers in [0, 255]; stretched."""
+    x = with_channels(as_float(images), 3)
+    for sides in ((x.shape[2], SIDE), (SIDE, SIDE)):  # Pillow rounds after each axis
+        if x.shape[2:] != sides:
+            x = F.interpolate(x, sides, mode="bicubic", antialias=True).clamp(0, 255).round()
+    return x
+
+
+def resampled(positions: Tensor, side: int) -> Tensor:
+    """Embeddings of positions [1, 1 + M^2, D] for side^2 patches: [1, 1 + side^2, D]; the class token's stays.
+
+    As the published code does it, and timm does not: not antialiased, and by a scale that is off by 0.1 / M.
+    """
+    token, patches = positions[:, :1], positions[:, 1:]
+    M = math.isqrt(patches.shape[1])
+    grid = patches.reshape(1, M, M, -1).permute(0, 3, 1, 2)
+    scale = (side + 0.1) / M
+    grid = F.interpolate(grid, scale_factor=(scale, scale), mode="bicubic")
+    return torch.cat([token, grid.permute(0, 2, 3, 1).flatten(1, 2)], 1)
+
+
+def _transformer(spec: Size) -> nn.Module:
+    """timm's network, without weights."""
+    try:
+        import timm
+    except ModuleNotFoundError:
+        raise ValueError('metrics=dinov2 needs the package timm: pip install "gantry[dinov2]"') from None
+    with torch.device("meta"):  # 300 million random numbers would be drawn, and thrown away
+        net: nn.Module = timm.create_model(spec.timm, pretrained=False, num_classes=0, img_size=SIDE)
+    return net
+
+
+def _load(net: nn.Module, path: Path, spec: Size) -> None:
+    """Fill the network from a file in the published format."""
+    whose = f"DINOv2 {spec.arch}"
+    tensors = read_tensors(path, whose)
+    try:
+        positions = tensors["pos_embed"]
+        if positions.shape[-1] != spec.dim:
+            raise ValueError(f"it is {positions.shape[-1]} numbers wide, not {spec.dim}")
+        kept = {key: value.float() for key, value in tensors.items() if key != "mask_token"}
+        net.load_state_dict(kept | {"pos_embed": resampled(positions.float(), SIDE // PATCH)}, assign=True)
+    except (KeyError, ValueError, RuntimeError) as error:
+        raise refusal(path, whose, error) from None

@@ -1,0 +1,101 @@
+"""Weights that somebody published: found on the disk or downloaded once, checked, read without running their code."""
+
+import hashlib
+import os
+from dataclasses import dataclass
+from pathlib import Path
+from urllib.error import URLError
+
+import torch
+from safetensors.torch import load_file
+from torch import Tensor
+
+from gantry.distributed import collectives
+
+
+@dataclass(frozen=True)
+class Published:
+    """A published file: the choice of `metrics` that needs it, its address and how its sha256 begins."""
+
+    choice: str
+    url: str
+    sha256: str
+
+    def found(self, weights: str | None) -> tuple[Path, str]:
+        """The file `weights`, or the published one for None, and its sha256; every process must call it.
+
+        The published file comes from the cache of torch.hub; if it is not there, one process downloads it. Raises
+        ValueError when there is no such file, or the published one is damaged.
+        """
+        path = self._downloaded() if weights is None else Path(weights).expanduser()
+        if not path.is_file():
+            raise ValueError(f"metrics.weights must be null or a file, got {path}, which does not exist")
+        with path.open("rb") as file:
+            digest = hashlib.file_digest(file, "sha256").hexdigest()
+        if weights is None and not digest.startswith(self.sha256):
+            raise ValueError(f"metrics={self.choice} needs whole weights: delete {path}, which is damaged")
+        return path, digest
+
+    def name(self, known: str, digest: str) -> str:
+        """What an extractor with weights of this digest is called: `known` with the published ones alone."""
+        return known if digest.startswith(self.sha256) else f"{known}-{digest[:8]}"
+
+    def _downloaded(self) -> Path:
+        path = Path(torch.hub.get_dir()) / "checkpoints" / self.url.rpartition("/")[2]
+        problem = ""
+        if not path.is_file() and int(os.environ.get("LOCAL_RANK", 0)) == 0:
+            problem = self._download(path)
+        collectives.barrier()
+        if not path.is_file():
+            raise ValueError(
+                f"metrics={self.choice} needs {path}: download {self.url} to that place, or name the file by "
+                f"metrics.weights=PATH{problem and f' (downloading it failed: {problem})'}"
+            )
+        return path
+
+    def _download(self, path: Path) -> str:
+        """Fetch the file; -> what went wrong, "" if nothing did."""
+        try:
+            path.parent.mkdir(parents=True, exist_ok=True)
+            torch.hub.download_url_to_file(self.url, str(path), hash_prefix=self.sha256, progress=False)
+        except (URLError, OSError, RuntimeError) as error:
+            return one_line(error)
+        return ""
+
+
+def read_tensors(path: Path, whose: str) -> dict[str, Tensor]:
+    """The tensors of a file that may come from anywhere, without running code that it may hold.
+
+    Raises ValueError, naming what the weights should be those of.
+    """
+    try:
+        if path.suffix == ".safetensors":
+            return load_file(path)
+        tensors = torch.load(path, map_location="cpu", weights_only=True)
+        if not isinstance(tensors, dict):
+            raise TypeError(f"it holds a {type(tensors).__name__}")
+    except Exception as error:  # of a file of another kind, an unpickler can say anything
+        raise refusal(path, whose, error) from None
+    return tensors
+
+
+def refusal(path: Path, whose: str, error: Exception) -> ValueError:
+    """One line that says what is wrong with a file of weights."""
+    return ValueError(f"metrics.weights must be those of {whose}, got {path}: {one_line(error)}")
+
+
+def one_line(thing: object) -> str:
+    """How it reads, at most 200 characters."""
+    return " ".join(str(thing).split())[:200]
+
+
+Tensors = dict[str, Tensor]
+
+
+def digest_of(tensors: Tensors) -> str:
+    """A hash of names, types, shapes and every byte."""
+    digest = hashlib.sha256()
+    for name, tensor in sorted(tensors.items()):
+        digest.update(f"{name} {tensor.dtype} {tuple(tensor.shape)}".encode())
+        digest.update(tensor.reshape(-1).view(torch.uint8).numpy().data)
+    return digest.hexdigest()

@@ -1,0 +1,142 @@
+"""Small classifiers that ship with Gantry: their features stand in for Inception's where there is no network.
+
+One plain family. A fixed 2x2 stem whitens patches (each principal direction with both signs: 8 C channels),
+stages of two 3x3 convolutions halve the side, the mean over positions gives the features and one linear layer
+the classes. The batch norms of training are folded into the convolutions, so what an image gives does not
+depend on the images beside it. Recipe: benchmarks/train_small_net.py. Accuracies: docs/small_networks.md.
+"""
+
+import hashlib
+from dataclasses import dataclass
+from functools import reduce
+from importlib import resources
+from importlib.resources.abc import Traversable
+from itertools import pairwise
+
+import torch
+import torch.nn.functional as F
+from safetensors.torch import load
+from torch import Tensor, nn
+
+from gantry.features.arithmetic import arithmetic
+from gantry.features.extractor import Features
+from gantry.features.preprocessing import standardised
+
+WEIGHTS = resources.files("gantry.features").joinpath("weights")
+
+
+@dataclass(frozen=True)
+class Size:
+    """The images that a network looks at, and the channels of its stages; the last ones are its features."""
+
+    channels: int
+    side: int
+    widths: tuple[int, ...]
+    num_classes: int = 10
+
+
+SIZES = {
+    "digits": Size(channels=1, side=8, widths=(32, 64)),
+    "mnist": Size(channels=1, side=28, widths=(32, 64, 128)),
+    "cifar10": Size(channels=3, side=32, widths=(64, 256, 256)),
+}
+
+
+class Stage(nn.Module):
+    """[N, c_in, H, W] -> [N, c_out, H // 2, W // 2]."""
+
+    def __init__(self, c_in: int, c_out: int) -> None:
+        super().__init__()
+        self.down = nn.Conv2d(c_in, c_out, 3, padding=1)
+        self.keep = nn.Conv2d(c_out, c_out, 3, padding=1)
+
+    def forward(self, x: Tensor) -> Tensor:
+        x = F.gelu(F.max_pool2d(self.down(x), 2))
+        return F.gelu(self.keep(x))
+
+
+class SmallNet(nn.Module):
+    """Extractor: uint8 images [N, 1 or 3, H, W] -> `Features`, in float32, each image by itself.
+
+    Beside what every extractor has: `num_classes`, and `size`, the (C, H, W) that it looks at. `digest` is
+    that of the weights file, empty while there is none.
+    """
+
+    mean: Tensor
+    std: Tensor
+
+    def __init__(self, name: str, digest: str = "") -> None:
+        super().__init__()
+        spec = SIZES[name]
+        self.name, self.digest = name, digest
+        self.dim, self.num_classes = spec.widths[-1], spec.num_classes
+        self.size = (spec.channels, spec.side, spec.side)
+        self.resizer = f"bilinear, antialiased, to {spec.channels}x{spec.side}x{spec.side}"
+        self.register_buffer("mean", torch.zeros(spec.channels, 1, 1))
+        self.register_buffer("std", torch.ones(spec.channels, 1, 1))
+        widths = (8 * spec.channels, *spec.widths)
+        self.stem = nn.Conv2d(spec.channels, widths[0], 2)
+        self.stages = nn.Sequential(*[Stage(c_in, c_out) for c_in, c_out in pairwise(widths)])
+        self.head = nn.Linear(self.dim, self.num_classes)
+
+    @torch.no_grad()
+    def forward(self, images: Tensor) -> Features:
+        """images uint8 [N, 1 or 3, H, W] -> features [N, dim], probabilities [N, num_classes]."""
+        with arithmetic(images.device):
+            features = self.features(self.prepare(images)).float()
+        # a sum of products, not a matrix product: those may have been set to TF32
+        logits = (features.unsqueeze(1) * self.head.weight).sum(2) + self.head.bias
+        return Features(features, logits.softmax(1))
+
+    def prepare(self, images: Tensor) -> Tensor:
+        """images uint8 [N, 1 or 3, H, W] -> float32 [N, *size], standardised as the training images were.
+
+        See `prepare.standardised`. Raises ValueError for anything else than such images.
+        """
+        return standardised(images, self.size, self.mean, self.std)
+
+    def features(self, x: Tensor) -> Tensor:
+        """x standardised [N, *size] -> [N, dim], differentiable."""
+        return self.stages(F.gelu(self.stem(x))).mean((2, 3))
+
+
+def load_small_net(name: str, folder: Traversable = WEIGHTS) -> SmallNet:
+    """The network `name`, frozen and in eval mode, on the CPU. The file holds float16, the network float32.
+
+    Raises ValueError for an unknown name.
+    """
+    if name not in SIZES:
+        raise ValueError(f"small_net must be one of {', '.join(SIZES)}, got {name}")
+    data = folder.joinpath(f"{name}.safetensors").read_bytes()
+    net = SmallNet(name, hashlib.sha256(data).hexdigest())
+    net.load_state_dict({key: value.float() for key, value in load(data).items()})
+    return net.eval().requires_grad_(False).to(memory_format=torch.channels_last)  # half the time on a CPU
+
+
+class Stacked(nn.Module):
+    """Extractor: uint8 [N, 3, H, W] -> Features of the three channels, seen one by one by a small network.
+
+    Features are laid side by side, probabilities multiplied: with 10 classes a channel, the class (a, b, c)
+    has the number 100 a + 10 b + c.
+    """
+
+    def __init__(self, name: str) -> None:
+        super().__init__()
+        self.net = load_small_net(name)
+        self.name, self.digest = f"stacked_{name}", self.net.digest
+        self.resizer = f"each of 3 channels by itself: {self.net.resizer}"
+        self.dim, self.num_classes = 3 * self.net.dim, self.net.num_classes**3
+
+    @torch.no_grad()
+    def forward(self, x: Tensor) -> Features:
+        """x uint8 [N, 3, H, W] -> features [N, 3 F], probabilities [N, K^3]."""
+        if x.dim() != 4 or x.shape[1] != 3:
+            raise ValueError(f"metrics=stacked is for images of three channels, got {list(x.shape)}")
+        features, probabilities = self.net(x.flatten(0, 1)[:, None])  # [3 N, 1, H, W]
+        per_channel = probabilities.unflatten(0, (-1, 3)).unbind(1)
+        return Features(features.unflatten(0, (-1, 3)).flatten(1), reduce(_joint, per_channel))
+
+
+def _joint(p: Tensor, q: Tensor) -> Tensor:
+    """p [N, K], q [N, M] -> the joint probabilities [N, K M] of independent classes."""
+    return (p[:, :, None] * q[:, None, :]).flatten(1)

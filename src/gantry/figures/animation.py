@@ -1,0 +1,37 @@
+"""Pictures one after another in one file."""
+
+from collections.abc import Iterable
+from pathlib import Path
+
+from PIL import Image, ImageDraw, ImageFont
+
+from gantry.files import whole
+
+STRIP = 28  # height of the line of text below the picture, in pixels,
+NARROWEST = 130  # and the width that it needs
+INK, PAPER, BAR = "#202428", "#ffffff", "#1f5fd0"
+
+
+def captioned(picture: Image.Image, text: str, done: float) -> Image.Image:
+    """The picture with a line of text below it and a bar that is `done` (0 to 1) of its width."""
+    frame = Image.new("RGB", (max(picture.width, NARROWEST), picture.height + STRIP), PAPER)
+    frame.paste(picture, (0, 0))
+    draw = ImageDraw.Draw(frame)
+    draw.text((4, frame.height - STRIP + 3), text, fill=INK, font=ImageFont.load_default(size=15))
+    draw.rectangle((0, frame.height - 3, round(done * frame.width), frame.height), fill=BAR)
+    return frame
+
+
+def write_animation(
+    frames: Iterable[Image.Image], path: Path, milliseconds: int, hold: int = 0, lossless: bool = False
+) -> None:
+    """Write frames as an animated WebP that repeats; the last frame stays `hold` milliseconds longer.
+
+    Lossless is the smaller of the two for enlarged grey pixels, lossy by far for colours. A GIF is larger
+    than either, and has only 256 colours.
+    """
+    first, *others = frames
+    durations = [milliseconds] * len(others) + [milliseconds + hold]
+    how = {"lossless": lossless, "quality": 20 if lossless else 80, "method": 2}
+    with whole(path) as part:
+        first.save(part, "WEBP", save_all=True, append_images=others, duration=durations, loop=0, **how)

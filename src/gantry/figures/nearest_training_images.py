@@ -1,0 +1,44 @@
+"""Samples beside the training images that they are nearest to: what a share of copies cannot show."""
+
+from pathlib import Path
+
+import torch
+from torch import Tensor
+
+from gantry.evaluation.generator_samples import Drawn
+from gantry.evaluation.reference import Reference
+from gantry.figures.image_grid import grid, write_png
+from gantry.metrics.memorisation import training_features
+from gantry.metrics.nearest_neighbours import neighbours
+from gantry.metrics.statistics import Collected
+from gantry.pixels import to_uint8
+
+COLUMNS, ROWS = 10, 3  # pairs: the samples of a row stand above the training images that they are nearest to
+FILE = "neighbours.png"
+
+
+def write_neighbours(path: Path, drawn: Drawn, fake: Collected, reference: Reference, real: Collected) -> None:
+    """A picture of the samples that are nearest to a training image, the nearest first, in the features' distance.
+
+    Where samples have another shape than the real images, or are points, there is no picture.
+    """
+    if drawn.about.shape != reference.shape or len(reference.shape) != 3:
+        return
+    assert fake.features is not None
+    distance, index = neighbours(fake.features, training_features(real))
+    columns = min(COLUMNS, len(distance))
+    suspects = distance.argsort()[: min(ROWS, len(distance) // columns) * columns]
+    samples = torch.cat([_bytes(drawn.images(i, i + 1)) for i in suspects.tolist()])
+    trained = torch.cat([trained_on(reference, i) for i in index[suspects].tolist()])
+    rows = zip(torch.split(samples, columns), torch.split(trained, columns))
+    write_png(grid(torch.cat([image for pair in rows for image in pair]), columns=columns), path)
+
+
+def trained_on(reference: Reference, i: int) -> Tensor:
+    """The i-th of the training images and, behind them, the mirrored ones: uint8 [1, C, H, W]."""
+    shown = reference if i < reference.count else reference.in_mirror
+    return _bytes(shown.images(i % reference.count, i % reference.count + 1))
+
+
+def _bytes(x: Tensor) -> Tensor:
+    return (x if x.dtype == torch.uint8 else to_uint8(x)).cpu()

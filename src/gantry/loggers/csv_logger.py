@@ -1,0 +1,94 @@
+"""metrics.csv: every number of a run, one row a turn."""
+
+import csv
+import io
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from lightning.pytorch.loggers.logger import Logger
+from lightning.pytorch.utilities import rank_zero_only
+
+from gantry.files import on_disk, replace
+from gantry.runs.metrics_csv import FILE, Row, in_order, read_rows
+
+
+class CsvLogger(Logger):
+    """Writes `folder`/metrics.csv; what is logged at one turn, by whomever, stands in one row.
+
+    A row is on the disk when `log_metrics` returns. One that only follows the others is appended; when a
+    column is new or an earlier row grows, the whole file is written anew and then replaces the old one.
+    """
+
+    def __init__(self, folder: str) -> None:
+        super().__init__()
+        self.path = Path(folder) / FILE
+        self._rows: dict[int, Row] | None = None
+        self._columns: list[str] = []  # as this process wrote them; none yet, so its first row rewrites the file
+
+    @property
+    def name(self) -> str:
+        return "metrics"
+
+    @property
+    def version(self) -> str:
+        return ""
+
+    @property
+    def save_dir(self) -> str:
+        return str(self.path.parent)
+
+    @property
+    def rows(self) -> dict[int, Row]:
+        """Turn -> its numbers; what an earlier process left is read when first asked for."""
+        if self._rows is None:
+            self._rows = {int(row["turn"]): row for row in read_rows(self.path)}
+        return self._rows
+
+    @rank_zero_only
+    def log_hyperparams(self, params: Any, *_: Any) -> None:
+        """Nothing: config.yaml holds the configuration."""
+
+    @rank_zero_only
+    def log_metrics(self, metrics: Mapping[str, Any], step: int | None = None) -> None:
+        """Add numbers to the row of a turn."""
+        turn = int(metrics["turn"] if step is None else step)
+        follows = turn > next(reversed(self.rows), -1)
+        row = self.rows.setdefault(turn, {"turn": turn})
+        row |= {name: _number(value) for name, value in metrics.items()} | {"turn": turn}
+        if follows and row.keys() <= set(self._columns):
+            with on_disk(self.path), self.path.open("a", encoding="utf-8", newline="") as file:
+                file.write(_line(row.get(name) for name in self._columns))
+        else:
+            self._rewrite()
+
+    @rank_zero_only
+    def forget_after(self, turn: int) -> None:
+        """Drop the rows of later turns: a resumed run is about to make them again."""
+        later = [t for t in self.rows if t > turn]
+        for t in later:
+            del self.rows[t]
+        if later:
+            self._rewrite()
+
+    def _rewrite(self) -> None:
+        self._rows = dict(sorted(self.rows.items()))
+        self._columns = in_order(self._rows.values())
+        lines = [_line(row.get(name) for name in self._columns) for row in self._rows.values()]
+        replace(self.path, "".join([_line(self._columns), *lines]))
+
+
+def _number(value: Any) -> float:
+    return value if isinstance(value, int) else float(value)
+
+
+def _line(cells: Any) -> str:
+    """One line of CSV; floats with as many digits as it takes to read back the same number."""
+    text = io.StringIO()
+    csv.writer(text, lineterminator="\n").writerow(["" if cell is None else _text(cell) for cell in cells])
+    return text.getvalue()
+
+
+def _text(cell: Any) -> str:
+    whole = isinstance(cell, float) and cell.is_integer() and abs(cell) < 1e15
+    return str(int(cell)) if whole else str(cell)

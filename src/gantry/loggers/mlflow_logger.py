@@ -1,0 +1,78 @@
+"""MLflow, for those who have installed it: pip install 'gantry[mlflow]'."""
+
+import importlib.util
+import os
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from lightning.pytorch import loggers
+from lightning.pytorch.utilities import rank_zero_only
+
+from gantry.loggers.dispatch import Pixels
+
+PATIENCE = {"MLFLOW_HTTP_REQUEST_MAX_RETRIES": "2", "MLFLOW_HTTP_REQUEST_TIMEOUT": "10"}  # instead of four minutes
+
+
+class MlflowLogger(loggers.MLFlowLogger):
+    """Lightning's, that shows pictures and keeps the id of its run in `folder`/mlflow for a resumed run.
+
+    Pictures go to `artifacts`, or to where an MLflow server keeps them. Training waits for a server that is gone
+    as long as PATIENCE says, unless the environment says otherwise, and then goes on without it.
+    """
+
+    def __init__(
+        self,
+        folder: str,
+        experiment: str,
+        tracking_uri: str,
+        artifacts: str | None = None,
+        name: str | None = None,
+        tags: Sequence[str] = (),
+        group: str | None = None,
+        job_type: str | None = None,
+    ) -> None:
+        if importlib.util.find_spec("mlflow") is None:
+            raise ValueError("logger must not be mlflow without its package (pip install mlflow), got mlflow")
+        for variable, value in PATIENCE.items():
+            os.environ.setdefault(variable, value)
+        self._id_file = Path(folder) / "mlflow" / "run_id.txt"
+        named = {"tags": ",".join(tags), "group": group, "job_type": job_type}
+        local = artifacts is not None and not tracking_uri.startswith("http")
+        super().__init__(
+            experiment,
+            name,
+            tracking_uri,
+            tags={k: v for k, v in named.items() if v},
+            artifact_location=str(Path(artifacts or "").resolve()) if local else None,
+            run_id=self._id_file.read_text(encoding="utf-8") if self._id_file.exists() else None,
+        )
+
+    @rank_zero_only
+    def log_hyperparams(self, params: Any, *_: Any) -> None:
+        """What is new: MLflow refuses to change a parameter, and those of a resumed run stand already."""
+        known = self.experiment.get_run(self.run_id).data.params
+        super().log_hyperparams({k: v for k, v in dict(params).items() if k not in known})
+        self._id_file.parent.mkdir(parents=True, exist_ok=True)
+        self._id_file.write_text(str(self.run_id), encoding="utf-8")
+
+    @rank_zero_only
+    def log_picture(self, name: str, pixels: Pixels, turn: int) -> None:
+        """Show pixels uint8 [H, W, 1 or 3]."""
+        self.experiment.log_image(self.run_id, pixels, key=name, step=turn)
+
+    @rank_zero_only
+    def log_generator(self, folder: Path, about: Mapping[str, Any]) -> None:
+        """Keep a generator's files, and what is known of it, as artifacts of the run."""
+        self.experiment.log_artifacts(self.run_id, str(folder), "generator")
+        self.experiment.log_dict(self.run_id, dict(about), "generator/about.json")
+
+    @rank_zero_only
+    def log_summary(self, numbers: Mapping[str, float]) -> None:
+        """Leave the numbers as metrics of their own."""
+        self.log_metrics(dict(numbers))
+
+    @rank_zero_only
+    def close(self, success: bool) -> None:
+        """End the run, as Lightning does where one of its trainers was at work."""
+        self.finalize("success" if success else "failed")

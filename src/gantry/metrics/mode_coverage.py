@@ -1,0 +1,107 @@
+"""Mode coverage, where the modes are known: the mixtures in the plane, and images of a thousand kinds."""
+
+import math
+from dataclasses import dataclass
+from typing import ClassVar, Protocol
+
+import torch
+from torch import Tensor
+
+from gantry.metrics.score import Fewest, Needs
+from gantry.metrics.statistics import Collected
+
+WITHIN = 3.0  # standard deviations from a mode in which a sample is of high quality
+
+
+class Mixture(Protocol):
+    """Equal round Gaussians: what is needed of a data set in the plane."""
+
+    centres: Tensor  # [K, 2]
+    sigma: float
+    scale: float  # centres and sigma are divided by it in the data
+
+
+@dataclass(frozen=True)
+class PointModes:
+    """Coverage of a mixture of Gaussians in the plane, K `centres` (x, y) with standard deviation `sigma`.
+
+    `overlap` of the samples' distribution over the modes with the even one, where low-quality samples belong
+    to no mode: 1 is perfect, true samples reach 0.99. `modes`: those with at least one high-quality sample.
+    `high_quality`: share of the samples within three standard deviations of a mode (both as in VEEGAN,
+    Srivastava et al. 2017, section 5.1). `kl`: divergence of the samples' nearest modes from the even
+    distribution, in nats (PacGAN, Lin et al. 2018, section 4).
+    """
+
+    centres: tuple[tuple[float, float], ...]
+    sigma: float
+    needs: ClassVar[Needs] = Needs.FEATURES
+
+    def fewest(self, dim: int) -> Fewest:  # noqa: ARG002
+        """One."""
+        return Fewest(1)
+
+    def names(self, extractor: str) -> tuple[str, ...]:  # noqa: ARG002
+        """The first is the one to select by: it alone sees both what is missing and what is off."""
+        return "overlap", "modes", "high_quality", "kl"
+
+    def __call__(self, real: Collected, fake: Collected) -> tuple[float, ...]:  # noqa: ARG002
+        assert fake.features is not None
+        nearest, good = histograms(fake.features, torch.tensor(self.centres), self.sigma)
+        count = len(fake.features)
+        return overlap(good, count), float(covered(good)), float(good.sum()) / count, kl_from_even(nearest)
+
+
+def point_modes(mixture: Mixture) -> PointModes:
+    """The score for the data set that the mixture describes."""
+    if not hasattr(mixture, "centres"):
+        raise ValueError("metrics must be modes only where the modes are known (data=ring, data=grid), got modes")
+    centres = ((x, y) for x, y in (mixture.centres.double() / mixture.scale).tolist())
+    return PointModes(tuple(centres), mixture.sigma / mixture.scale)
+
+
+@dataclass(frozen=True)
+class ClassModes:
+    """Coverage of classes told apart by the extractor's classifier: the 1,000 modes of the stacked sets.
+
+    `modes`: classes that at least one sample is assigned to. `kl`: divergence of the assigned classes from
+    the even distribution, in nats (Metz et al. 2017, section 3.3.1; Srivastava et al. 2017, section 5.2).
+    """
+
+    needs: ClassVar[Needs] = Needs.CLASSIFIER
+
+    def fewest(self, dim: int) -> Fewest:  # noqa: ARG002
+        """One."""
+        return Fewest(1)
+
+    def names(self, extractor: str) -> tuple[str, ...]:  # noqa: ARG002
+        """The first is the one to select by."""
+        return "kl", "modes"
+
+    def __call__(self, real: Collected, fake: Collected) -> tuple[float, ...]:  # noqa: ARG002
+        if fake.predictions is None:
+            raise ValueError("metrics.extractor must classify to count modes, got one that does not")
+        winners = fake.predictions.winners
+        return kl_from_even(winners), float(covered(winners))
+
+
+def histograms(x: Tensor, centres: Tensor, sigma: float) -> tuple[Tensor, Tensor]:
+    """Samples x [N, 2] counted by nearest centre [K, 2]: all, and those of high quality: int64 [K] each."""
+    distance, mode = torch.cdist(x.double(), centres.double()).min(1)
+    K = len(centres)
+    return mode.bincount(minlength=K), mode[distance <= WITHIN * sigma].bincount(minlength=K)
+
+
+def covered(counts: Tensor) -> int:
+    """Modes with at least one sample."""
+    return int((counts > 0).sum())
+
+
+def overlap(counts: Tensor, total: int) -> float:
+    """Sum over the modes of min(counts / total, 1 / K): one minus the total variation from an even spread."""
+    return float((counts.double() / total).clamp(max=1 / len(counts)).sum())
+
+
+def kl_from_even(counts: Tensor) -> float:
+    """KL(q || even) = log K + sum of q log q for q = counts [K] / their sum: from 0 to log K."""
+    q = counts.double() / counts.sum()
+    return float(torch.xlogy(q, q).sum()) + math.log(len(q))

@@ -1,0 +1,92 @@
+"""A checkpoint file that can tell whether it is whole: torch's zip archive, with a digest of its bytes as its comment.
+
+The checksums of the archive itself cover its contents but not their headers, and there is a byte in those that makes
+torch read other numbers without a word.
+"""
+
+import hashlib
+import logging
+import struct
+import zipfile
+import zlib
+from collections.abc import Iterator
+from pathlib import Path
+
+log = logging.getLogger(__name__)
+
+MARK = b"sha256:"
+
+COMMENT = len(MARK) + hashlib.sha256().digest_size
+
+TAIL = 2 + COMMENT  # of a sealed file: the length of the comment, and the comment
+
+LENGTH = struct.pack("<H", COMMENT)
+
+PIECE = 1 << 20
+
+# what zipfile raises, depending on which byte is wrong
+UNREADABLE = (zipfile.BadZipFile, OSError, ValueError, RuntimeError, EOFError, zlib.error, struct.error)
+
+
+def sealed(archive: memoryview) -> Iterator[bytes | memoryview]:
+    """The parts of the sealed file of a zip archive without a comment, whose last two bytes say so."""
+    yield archive[:-2]
+    yield LENGTH + MARK + hashlib.sha256(archive[:-2]).digest()
+
+
+def damage(path: Path) -> str:
+    """What is wrong with a checkpoint; empty if it is whole. One without a seal is judged as a zip archive."""
+    try:
+        with path.open("rb") as file:
+            body = file.seek(0, 2) - TAIL
+            file.seek(max(body, 0))
+            tail = file.read()
+            if MARK in tail:  # wherever: a seal that is cut off is one that is wrong
+                file.seek(0)
+                digest = hashlib.sha256()
+                while piece := file.read(min(PIECE, body - file.tell())):
+                    digest.update(piece)
+                return "" if tail == LENGTH + MARK + digest.digest() else "its checksum is wrong"
+        with zipfile.ZipFile(path) as archive:
+            damaged = archive.testzip()
+    except UNREADABLE as error:
+        return str(error)
+    return f"{damaged} is damaged" if damaged else ""
+
+
+def has_checkpoint(folder: Path) -> bool:
+    """Whether there is a state to go on from."""
+    return any((folder / "checkpoints" / name).is_file() for name in ("last.ckpt", "before.ckpt"))
+
+
+def whole_checkpoint(path: Path, key: str = "resume", wanted: str = "the folder of a run with a checkpoint") -> Path:
+    """The path, once every byte of the checkpoint has been checked against its checksums.
+
+    `key` is what the user named it by, and `wanted` what that must be. Raises ValueError.
+    """
+    if not path.is_file():
+        raise ValueError(f"{key} must be {wanted}, got {path}, which does not exist")
+    if why := damage(path):
+        raise ValueError(f"checkpoint must be whole, got {path}: {why}")
+    return path
+
+
+def newest_checkpoint(folder: Path) -> Path:
+    """The last checkpoint of a run or, with a warning, the one before, should that be damaged. Raises ValueError."""
+    path, why = newest_whole(folder)
+    if why:
+        log.warning("%s; going on from the one before, %s", why, path)
+    return path
+
+
+def newest_whole(folder: Path) -> tuple[Path, str]:
+    """The last checkpoint of a run that is whole, and what is wrong with the one after it. Raises ValueError."""
+    last, before = (folder / "checkpoints" / name for name in ("last.ckpt", "before.ckpt"))
+    try:
+        return whole_checkpoint(last), ""
+    except ValueError as error:
+        if not before.is_file():
+            raise
+        if why := damage(before):
+            raise ValueError(f"{error}, and the one before, {before}: {why}") from None
+        return before, str(error)

@@ -1,0 +1,61 @@
+"""generator.json: what a saved generator is. Free of torch, so that a wrong request is refused at once."""
+
+import hashlib
+import json
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any
+
+from gantry.files import replace
+
+JSON, WEIGHTS = "generator.json", "model.safetensors"
+
+
+@dataclass(frozen=True)
+class Description:
+    """A generator in plain values: `config` is its class (`_target_`) and the arguments of its constructor.
+
+    `sha256` is of the file of weights; `extra` says where it comes from: its turn, scores and so on.
+    """
+
+    config: dict[str, Any]
+    shape: list[int]
+    z_dim: int
+    num_classes: int
+    sha256: str
+    extra: dict[str, Any] = field(default_factory=dict)
+
+    def write(self, folder: Path) -> None:
+        """Write `folder`/generator.json."""
+        replace(folder / JSON, json.dumps(asdict(self), indent=2) + "\n")
+
+
+def read_description(folder: Path) -> Description:
+    """Read `folder`/generator.json. Raises ValueError when it is missing or is not one."""
+    path = folder / JSON
+    try:
+        return Description(**json.loads(path.read_text(encoding="utf-8")))
+    except OSError:
+        raise ValueError(f"generator must be a folder with {JSON}, got {folder}") from None
+    except (ValueError, TypeError) as error:
+        raise ValueError(f"generator must have a whole {JSON}, got {path}: {error}") from None
+
+
+def find_generator(run: Path, which: str | None = None) -> Path:
+    """The folder of the best (or, without scores, the last) generator of a run, or of the one that is named.
+
+    Raises ValueError when there is none.
+    """
+    if not run.is_dir():
+        raise ValueError(f"run must be the folder of a run, got {run}, which does not exist")
+    names = ("best", "last") if which is None else (which,)
+    for folder in (run / "generator" / name for name in names):
+        if (folder / JSON).is_file():
+            return folder
+    raise ValueError(f"run must be a folder with generator/{' or generator/'.join(names)}, got {run}")
+
+
+def digest(path: Path) -> str:
+    """SHA-256 of a file, in hexadecimal digits."""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()

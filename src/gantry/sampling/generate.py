@@ -1,0 +1,37 @@
+"""Samples of a generator: batch by batch, in evaluation mode."""
+
+from collections.abc import Iterator
+
+import torch
+from torch import Tensor
+
+from gantry.nets.contract import Net
+from gantry.sampling.latents import labels, latents
+
+
+def samples(G: Net, seed: int, start: int, stop: int, batch_size: int, device: torch.device | str) -> Iterator[Tensor]:
+    """Images start..stop-1 of the generator, batch by batch: x float [n, *shape] in [-1, 1] on the device."""
+    for first in range(start, stop, batch_size):
+        last = min(first + batch_size, stop)
+        z = latents(seed, first, last, G.z_dim)
+        c = labels(first, last, G.num_classes)
+        yield generate(G, z.to(device), c.to(device))
+
+
+@torch.no_grad()
+def generate(G: Net, z: Tensor, c: Tensor | None) -> Tensor:
+    """G(z, c) in evaluation mode, float32 whatever G's weights are; G is left in the mode it was in."""
+    training = G.training
+    G.eval()
+    x: Tensor = G(z.to(next(G.parameters()).dtype), c)
+    G.train(training)
+    return x.float()
+
+
+BATCH = 128
+
+
+def draw(G: Net, z: Tensor, c: Tensor, device: torch.device | str = "cpu") -> Tensor:
+    """G's samples, on the CPU: x float [N, *shape] in [-1, 1]."""
+    batches = zip(torch.split(z, BATCH), torch.split(c, BATCH))
+    return torch.cat([generate(G, z_part.to(device), c_part.to(device)).cpu() for z_part, c_part in batches])

@@ -1,0 +1,45 @@
+"""Samples for evaluation and for people: sample i depends on (seed, i) alone, not on batches or ranks."""
+
+import torch
+from torch import Tensor
+
+from gantry.rng import mix
+
+BLOCK = 256  # latents drawn from one seed; any range of samples is cut from whole blocks
+
+
+def latents(seed: int, start: int, stop: int, z_dim: int) -> Tensor:
+    """Standard normal z of the samples start..stop-1: -> [stop - start, z_dim], on CPU."""
+    blocks = range(start // BLOCK, (stop + BLOCK - 1) // BLOCK)
+    draws = [torch.randn(BLOCK, z_dim, generator=torch.Generator().manual_seed(mix(seed, b))) for b in blocks]
+    first = start - blocks.start * BLOCK
+    return torch.cat([*draws, torch.empty(0, z_dim)])[first : first + stop - start]
+
+
+def labels(start: int, stop: int, num_classes: int) -> Tensor:
+    """Classes of the samples start..stop-1, every class equally often: -> int64 [stop - start].
+
+    All classes in turn, each round beginning one class later: every tenth sample, which is a split of the Inception
+    Score, must not be of one class when there are ten.
+    """
+    i, count = torch.arange(start, stop), max(num_classes, 1)
+    return (i + i // count) % count
+
+
+def truncated(z: Tensor, bound: float) -> Tensor:
+    """Standard normal z -> draws of the normal distribution cut off at +-bound (Brock et al. 2019, 3.1).
+
+    BigGAN draws entries beyond the bound again. Mapping each z through both distribution functions gives the
+    same distribution, and keeps a sample a function of its own z.
+    """
+    edge = torch.special.ndtr(torch.tensor(bound, dtype=torch.float64))
+    share = (1 - edge) + torch.special.ndtr(z.double()) * (2 * edge - 1)
+    return torch.special.ndtri(share).clamp(-bound, bound).to(z.dtype)
+
+
+def slerp(start: Tensor, stop: Tensor, t: float) -> Tensor:
+    """From start to stop [N, z_dim] along the arc between them, where normal z are at home (White 2016)."""
+    cosine = torch.nn.functional.cosine_similarity(start, stop, dim=1).clamp(-1, 1)
+    angle = cosine.acos()[:, None]
+    arc = (((1 - t) * angle).sin() * start + (t * angle).sin() * stop) / angle.sin()
+    return torch.where(angle.sin() > 1e-4, arc, torch.lerp(start, stop, t))

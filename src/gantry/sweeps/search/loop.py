@@ -1,0 +1,128 @@
+"""The loop of a search: choose, run, look at what has become of it, until there are as many trials as asked for."""
+
+import itertools
+import logging
+import time
+from collections import Counter
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from optuna.study import Study
+from optuna.trial import Trial, TrialState
+
+from gantry.errors import RunError, one_line
+from gantry.runs import status
+from gantry.runs.lock import check_alone
+from gantry.sweeps.search.settings import Settings
+from gantry.sweeps.search.space import Space, suggest
+from gantry.sweeps.search.study import ABOUT, trial_of
+from gantry.sweeps.search.trials import REASON, Outcome, best_line, failures_line, outcome, write_study
+
+log = logging.getLogger(__name__)
+Launch = Callable[[Sequence[Sequence[str]], int], Any]  # overrides of some jobs, and the number of the first
+GOES_ON = "run.auto_resume=true"  # a trial that was interrupted goes on from its checkpoint
+TRIES = 2  # how often the processes of a trial may die without a word
+
+
+@dataclass
+class Searching:
+    """A search in the folder of a sweep; trial i is job i, in the folder i."""
+
+    study: Study
+    space: Space
+    settings: Settings
+    folder: Path
+    launch: Launch
+    died: Counter[int] = field(default_factory=Counter)
+
+    def run(self) -> None:
+        """Make the trials that are missing. Raises RunError when none could be completed."""
+        started = time.monotonic()
+        while trials := self.unfinished() or self.chosen(started):
+            for batch in consecutive(trials):
+                self.make(batch)
+                write_study(self.study, self.space, self.folder)
+        write_study(self.study, self.space, self.folder)  # of a search that was killed before it could
+        if not self.study.get_trials(deepcopy=False, states=(TrialState.COMPLETE,)):
+            raise RunError(failures_line(self.study))
+        print(best_line(self.study, self.space, self.folder))
+
+    def chosen(self, started: float) -> list[Trial]:
+        """New trials: a batch, or what is missing of all; none when the time is over."""
+        missing = self.settings.trials - len(self.study.trials)
+        if time.monotonic() - started >= self.settings.seconds:
+            return []
+        return [self.completed(self.study.ask()) for _ in range(min(self.settings.at_once, missing))]
+
+    def unfinished(self) -> list[Trial]:
+        """Trials that have begun and are to go on; those whose end was not written down are told of it."""
+        begun = [trial.number for trial in self.study.get_trials(states=(TrialState.RUNNING,))]
+        for number in begun:
+            wait_for(self.folder_of(number), number)
+        return [self.completed(trial_of(self.study, number)) for number in begun if not self.told(number)]
+
+    def completed(self, trial: Trial) -> Trial:
+        """A trial with values for all keys; those that it has, it keeps."""
+        self.study.sampler = self.settings.sampler(trial.number)
+        trial = trial_of(self.study, trial.number)
+        for key, one in self.space.swept.items():
+            suggest(trial, key, one)
+        return trial
+
+    def make(self, batch: Sequence[Trial]) -> None:
+        """Run trials of consecutive numbers."""
+        words = [[*self.space.words(trial.params), GOES_ON] for trial in batch]
+        try:
+            self.launch(words, batch[0].number)
+        except Exception as error:  # a process that died takes its launcher along, and the other jobs of the batch
+            if not any((self.folder_of(trial.number) / status.FILE).exists() for trial in batch):
+                raise
+            log.error("the launcher failed: %s", one_line(error))
+            self.died.update(trial.number for trial in batch)
+        for number in (trial.number for trial in batch):
+            if not self.told(number) and not self.died[number]:
+                raise RunError(
+                    f"trial {number} was interrupted; the same command with run.name={self.folder.name} goes on"
+                )
+
+    def told(self, number: int) -> bool:
+        """Tell the study how a trial ended; -> whether it has."""
+        end = outcome(self.folder_of(number), self.study.user_attrs[ABOUT]["metric"])
+        if end is None and self.died[number] >= TRIES:
+            end = Outcome(TrialState.FAIL, reason=f"its process died {TRIES} times")
+        if end is None:
+            return False
+        if end.reason:
+            trial_of(self.study, number).set_user_attr(REASON, end.reason)
+        self.study.tell(number, end.value, state=end.state)
+        return True
+
+    def folder_of(self, number: int) -> Path:
+        """Where a trial runs."""
+        return self.folder / str(number)
+
+
+def consecutive(trials: Sequence[Trial]) -> Iterator[list[Trial]]:
+    """The trials in runs of consecutive numbers, which is how launchers number their jobs."""
+    for _, run in itertools.groupby(enumerate(trials), lambda pair: pair[1].number - pair[0]):
+        yield [trial for _, trial in run]
+
+
+def wait_for(folder: Path, number: int) -> None:
+    """Wait until no process works on a trial: those that a launcher has started may outlive the search."""
+    said = False
+    while busy(folder):
+        if not said:
+            log.warning("trial %d still runs, of an earlier start: waiting for it", number)
+        said = True
+
+
+def busy(folder: Path) -> bool:
+    """Whether a process works on the run of a folder; takes some seconds to say so."""
+    try:
+        check_alone(folder)
+    except ValueError:
+        return True
+    return False

@@ -1,0 +1,55 @@
+"""A run of a search ends early when the others say that it is hopeless."""
+
+import logging
+from pathlib import Path
+from typing import Any
+
+import torch
+from lightning import Callback, Trainer
+from optuna.pruners import BasePruner
+
+from gantry.distributed import collectives
+from gantry.runs.status import write_pruned
+from gantry.sweeps.search.study import open_study, trial_of
+from gantry.training.gan import GAN
+
+log = logging.getLogger(__name__)
+
+
+class Pruning(Callback):
+    """Tells the study of a search each evaluation's monitored score, and ends the run when the pruner says so.
+
+    The run's folder is that of the sweep, where the study is, and the number of its trial. Process 0 asks, all stop
+    together. Comes after the Evaluate callback; a run that is pruned makes no report.
+    """
+
+    def __init__(self, folder: str, monitor: str | None, pruner: BasePruner) -> None:
+        if monitor is None:
+            raise ValueError("metrics.monitor must be the score that a search looks at, got null")
+        self.folder, self.monitor, self.pruner = Path(folder), monitor, pruner
+        self.pruned_at = -1
+
+    def on_train_start(self, trainer: Trainer, gan: GAN) -> None:  # type: ignore[override]  # noqa: ARG002
+        if trainer.is_global_zero:
+            self.study = open_study(self.folder.parent, self.pruner)
+
+    def on_train_batch_end(self, trainer: Trainer, gan: GAN, *_: Any) -> None:  # type: ignore[override]
+        if gan.scored_at != gan.turn or gan.turn >= gan.turns:
+            return
+        says = trainer.is_global_zero and self.hopeless(gan.turn, gan.scores[self.monitor])
+        if collectives.sum_(torch.tensor(int(says), device=gan.device)):
+            self.pruned_at = gan.turn
+            trainer.should_stop = True
+            log.info("turn %d: the search ends this run, others were better here", gan.turn)
+
+    def hopeless(self, turn: int, score: float) -> bool:
+        """Tell the study a score; -> whether the pruner gives up on the run."""
+        trial = trial_of(self.study, int(self.folder.name))
+        told = self.study.trials[trial.number].intermediate_values
+        if turn not in told:  # a run that was killed since, and goes on, comes here again
+            trial.report(score, turn)
+        return trial.should_prune()
+
+    def on_fit_end(self, trainer: Trainer, gan: GAN) -> None:  # type: ignore[override]
+        if self.pruned_at == gan.turn and trainer.is_global_zero:
+            write_pruned(self.folder, f"at turn {gan.turn:,} of {gan.turns:,}")

@@ -1,0 +1,74 @@
+"""Processes that torchrun or srun starts train one model in one folder."""
+
+import signal
+import sys
+from pathlib import Path
+
+import pytest
+
+from gantry.distributed.environment import free_port
+from recording import recorded
+from starting import EVERY_TURN, RECORDING, SCRIPT, finish, launch, left_behind, train
+
+TORCHRUN = [sys.executable, "-m", "torch.distributed.run"]
+ON_CPU = ["trainer=ddp_multinode", "trainer.accelerator=cpu"]
+BOTH = [{"rank": rank, "size": 2, "seed": 0, "turn": 0} for rank in (0, 1)]
+pytestmark = pytest.mark.slow
+
+
+def only_run(folder: Path) -> Path:
+    (run,) = (folder / "train").iterdir()
+    return run
+
+
+def test_torchrun_makes_one_folder(tmp_path: Path) -> None:
+    finish(launch([*TORCHRUN, "--standalone", "--nproc-per-node=2", SCRIPT, *ON_CPU, RECORDING], tmp_path))
+    assert recorded(only_run(tmp_path)) == BOTH
+    assert left_behind(tmp_path) == []
+
+
+def test_two_machines_make_one_folder(tmp_path: Path) -> None:
+    command = [*TORCHRUN, "--nnodes=2", "--nproc-per-node=1", f"--master-port={free_port()}", "--master-addr=127.0.0.1"]
+    nodes = [launch([*command, f"--node-rank={n}", SCRIPT, *ON_CPU, RECORDING], tmp_path) for n in (0, 1)]
+    for node in nodes:
+        finish(node)
+    assert recorded(only_run(tmp_path)) == BOTH
+
+
+def test_what_torchrun_restarts_goes_on_in_its_folder(tmp_path: Path) -> None:
+    dying = [f"+callbacks.dying={{_target_:recording.Signalling,number:{signal.SIGKILL.value},rank:1}}", EVERY_TURN]
+    again = [*TORCHRUN, "--standalone", "--nproc-per-node=2", "--max-restarts=2"]
+    finish(launch([*again, SCRIPT, *ON_CPU, *dying], tmp_path))
+    run = only_run(tmp_path)
+    assert recorded(run) == [*BOTH, *(about | {"turn": 3} for about in BOTH)]
+    turns = [line.split(",")[0] for line in (run / "metrics.csv").read_text().splitlines()[1:]]
+    assert turns == [str(turn) for turn in range(1, 7)]
+
+
+def srun(rank: int, job: int) -> dict[str, str]:
+    """What srun tells the task of rank `rank` of two on one node."""
+    step = {"STEP_NUM_TASKS": 2, "STEP_NUM_NODES": 1, "STEP_ID": 0, "STEP_NODELIST": "localhost", "NTASKS": 2}
+    task = {"JOB_ID": job, "PROCID": rank, "LOCALID": rank, "NODEID": 0, "JOB_NAME": "train"}
+    return {f"SLURM_{name}": str(value) for name, value in (step | task).items()} | {"MASTER_PORT": str(free_port())}
+
+
+def test_srun_makes_one_folder_and_a_requeue_goes_on_in_it(tmp_path: Path) -> None:
+    ahead = f"+callbacks.ahead={{_target_:recording.Signalling,number:{signal.SIGUSR1.value},rank:1}}"
+    command = [sys.executable, SCRIPT, *ON_CPU, ahead, "run.auto_resume=true"]
+    for status in (128 + signal.SIGUSR1, 0):
+        port = {"MASTER_PORT": str(free_port())}
+        for task in [launch(command, tmp_path, srun(rank, 77) | port) for rank in (0, 1)]:
+            finish(task, status)
+    run = only_run(tmp_path)
+    assert run.name == "slurm-77.0"
+    assert recorded(run) == [*BOTH, *(about | {"turn": 4} for about in BOTH)]
+    assert [path.name for path in run.rglob("hpc*")] == []
+
+
+def test_a_trainer_for_other_processes_than_were_started(tmp_path: Path) -> None:
+    tasks = [launch([sys.executable, SCRIPT], tmp_path, srun(rank, 78)) for rank in (0, 1)]
+    for task in tasks:
+        said = finish(task, status=2)
+        assert "error: trainer must be ddp_multinode for the 2 processes that torchrun or srun has started" in said
+    assert "got 2 of them" in finish(launch([sys.executable, SCRIPT, "-m"], tmp_path, srun(0, 78)), status=2)
+    assert "trainer.num_nodes must be 1" in train("trainer=ddp_cpu", "trainer.num_nodes=2", folder=tmp_path, status=2)

@@ -1,0 +1,195 @@
+import json
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from omegaconf import OmegaConf
+from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
+
+from composing import composed
+from gantry.commands.evaluate import evaluate, said
+from gantry.commands.evaluate_job import of_files
+from gantry.config.instantiate import build
+from gantry.data.digits import Digits
+from gantry.errors import UserError
+from gantry.evaluation.evaluation import Evaluation
+from gantry.evaluation.sample_files import SampleFiles
+from gantry.runs.folder import write_config
+from gantry.runs.generator import save_generator
+from gantry.runs.summary import read_summary, write_summary
+
+RULE = "best fd_digits (min) on 5000 samples of seed 0, every 20 turns"
+
+
+@pytest.fixture(autouse=True)
+def _in_a_folder_of_its_own(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("GANTRY_CACHE_DIR", str(tmp_path / "cache"))
+    monkeypatch.setenv("GANTRY_LOGS", str(tmp_path / "logs"))
+
+
+@pytest.fixture
+def run(tmp_path: Path) -> Path:
+    """A run of an untrained generator: `best` and last.ckpt hold one, `last` another."""
+    folder = tmp_path / "run"
+    cfg = composed("data=digits", "model=mlp", f"run.dir={folder}")
+    write_config(cfg, folder)
+    config: Any = OmegaConf.to_container(cfg.model.G, resolve=True)
+    for seed, name in enumerate(("best", "last")):
+        torch.manual_seed(seed)
+        save_generator(G := build(cfg.model.G), config, folder / "generator" / name)
+        if name == "best":
+            (folder / "checkpoints").mkdir()
+            weights = {f"G_ema.{key}": value for key, value in G.state_dict().items()}
+            torch.save({"state_dict": weights}, folder / "checkpoints" / "last.ckpt")
+    write_summary(folder, {"best": {"protocol": {"checkpoint": RULE}}, "turns": 20})
+    return folder
+
+
+def scores_of(*overrides: str) -> dict[str, float]:
+    return evaluate(composed("num_samples=60", "device=cpu", *overrides, config_name="evaluate"))
+
+
+def test_a_run_is_scored_and_the_numbers_stand_with_their_protocol(
+    run: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    scores = scores_of(f"run={run}", f"output={tmp_path / 'out'}")
+    assert list(scores) == ["fd_digits", "cs_digits", "cs_digits_std"]
+    record = json.loads((tmp_path / "out" / "scores.json").read_text())
+    assert record["scores"] == scores
+    assert record["protocol"]["checkpoint"] == RULE
+    assert record["protocol"]["num_samples"] == 60
+    assert record["protocol"]["seed"] == 1
+    assert record["protocol"]["real_split"] == "train"
+    assert read_summary(run)["turns"] == 20
+    scores_of(f"run={run}", "reference=test", "seed=5")
+    first, second = read_summary(run)["evaluations"]
+    assert first == record
+    assert (second["protocol"]["real_split"], second["protocol"]["seed"]) == ("test", 5)
+    assert first["scores"] != second["scores"]
+    printed = capsys.readouterr().out
+    assert f"fd_digits               {scores['fd_digits']:.6g}" in printed
+    assert f"  checkpoint            {RULE}" in printed
+
+
+def test_the_checkpoint_is_a_choice(run: Path) -> None:
+    best, last = scores_of(f"run={run}"), scores_of(f"run={run}", "checkpoint=last")
+    assert best != last
+    state = run / "checkpoints" / "last.ckpt"
+    assert scores_of(f"checkpoint={state}") == best
+    assert scores_of(f"run={run}", f"checkpoint={run / 'generator' / 'last'}") == last
+    assert read_summary(run)["evaluations"][-2]["protocol"]["checkpoint"] == "last.ckpt"
+
+
+def test_some_of_the_samples_of_a_folder_are_spread_over_it() -> None:
+    files = SampleFiles(6, (1, 1, 1), lambda start, stop: torch.arange(start, stop).view(-1, 1, 1, 1), torch.arange(6))
+    drawn = of_files(files, Evaluation({}, 3, None, "min"))
+    assert drawn.images(0, 3).flatten().tolist() == [0, 2, 5]
+    assert drawn.labels is not None
+    assert drawn.labels.tolist() == [0, 2, 5]
+    assert drawn.images(1, 2).flatten().tolist() == [2]
+
+
+def test_metrics_are_a_choice(run: Path) -> None:
+    assert scores_of(f"run={run}", "metrics=small", "scores=kid", "num_samples=1000").keys() == {
+        "kd_digits",
+        "kd_digits_std",
+    }
+    assert scores_of(f"run={run}", "metrics=small", "~metrics.scores.inception_score").keys() == {"fd_digits"}
+
+
+def test_the_real_images_as_samples_are_perfect(tmp_path: Path) -> None:
+    train = Digits().load().train
+    np.savez(tmp_path / "real.npz", train.part(0, len(train)).x.permute(0, 2, 3, 1).numpy())
+    whole = evaluate(composed(f"samples={tmp_path}/real.npz", "data=digits", config_name="evaluate"))
+    assert whole["fd_digits"] == pytest.approx(0, abs=1e-6)
+    (path,) = (tmp_path / "logs" / "evaluate").glob("*/scores.json")
+    protocol = json.loads(path.read_text())["protocol"]
+    assert (protocol["num_samples"], protocol["seed"], protocol["generator"]) == (len(train), None, None)
+
+
+def test_scores_of_samples_can_be_logged_without_a_run(tmp_path: Path) -> None:
+    pixels = np.random.default_rng(0).integers(0, 256, (60, 8, 8, 1), np.uint8)
+    np.savez(tmp_path / "noise.npz", pixels)
+    out = tmp_path / "out"
+    scores = scores_of(f"samples={tmp_path}/noise.npz", "data=digits", "log_to=tensorboard", f"output={out}")
+    events = EventAccumulator(str(out / "tensorboard"))
+    events.Reload()
+    (event,) = events.Scalars("evaluation/fd_digits")
+    assert event.value == pytest.approx(scores["fd_digits"])
+
+
+def test_mistakes_are_named(run: Path, tmp_path: Path) -> None:
+    np.savez(tmp_path / "few.npz", np.zeros((12, 8, 8, 1), np.uint8))
+    files = f"samples={tmp_path}/few.npz"
+    (tmp_path / "other.ckpt").write_bytes(b"half")
+    for overrides, message in [
+        ([], "run or samples must be given"),
+        ([f"run={run}", files], "run or samples must be given, and not both"),
+        ([f"run={tmp_path}/none"], "run must be the folder of a run"),
+        ([f"run={run}", f"checkpoint={tmp_path}/other.ckpt"], "checkpoint must be whole"),
+        (
+            [f"run={run}", "checkpoint=first"],
+            "checkpoint must be best, last, .* got first, which does not exist",
+        ),
+        ([f"run={run}", "device=cpu:foo"], "device must be"),
+        ([f"run={run}", "batchnorm=stading"], "metrics.batchnorm must be one of running, standing, batch"),
+        (
+            [f"run={run}", "reference=all"],
+            "reference must be train, test, or a folder, .* got all",
+        ),
+        ([f"run={run}", "device=abacus"], "device must be"),
+        ([f"run={run}", "log_to=csv"], "log_to must be null or one of mlflow, tensorboard, wandb, got csv"),
+        ([f"run={run}", "metrics=none"], "metrics must be a choice with scores"),
+        ([files], "data must be the data set to compare the samples with"),
+        ([files, "data=digits"], "num_samples must be at most 12, all that there are, got 60"),
+        ([files, "data=ring"], "samples must be like"),
+    ]:
+        with pytest.raises(UserError, match=message):
+            scores_of(*overrides)
+
+
+def test_a_number_of_the_run_stands_beside_with_what_was_otherwise(
+    run: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    scores_of(f"run={run}")
+    record = read_summary(run)["evaluations"][0]
+    otherwise = record["protocol"] | {"num_samples": 5000, "seed": 0}
+    best = {"scores": {"fd_digits": 1.5}, "protocol": otherwise}
+    write_summary(run, {"best": best, "report": {"best": record, "last": {"scores": {"fid": 1.0}, "protocol": {}}}})
+    capsys.readouterr()
+    scores_of(f"run={run}")
+    said = [line for line in capsys.readouterr().out.splitlines() if "of the run" in line]
+    assert said[0].startswith("best of the run: fd_digits 1.5 (measured otherwise, by ")
+    assert said[0].endswith("num_samples: 5000 and 60; seed: 0 and 1)")
+    assert said[1].startswith(f"report/best of the run: fd_digits {record['scores']['fd_digits']:.6g}")
+    assert said[1].endswith("(measured alike)")
+    assert len(said) == 2
+
+
+def test_real_images_may_come_from_anywhere(run: Path, tmp_path: Path) -> None:
+    train = Digits().load().train
+    np.savez(tmp_path / "real.npz", train.part(0, 500).x.permute(0, 2, 3, 1).numpy())
+    scores_of(f"run={run}", f"reference={tmp_path}/real.npz")
+    protocol = read_summary(run)["evaluations"][0]["protocol"]
+    assert (protocol["real"], protocol["real_split"], protocol["real_count"]) == ("real.npz", "folder", 500)
+    whole = evaluate(
+        composed(
+            f"samples={tmp_path}/real.npz", f"reference={tmp_path}/real.npz", "data=digits", config_name="evaluate"
+        )
+    )
+    assert whole["fd_digits"] == pytest.approx(0, abs=1e-6)
+    np.savez(tmp_path / "points.npz", np.zeros((12, 2), np.float32))
+    with pytest.raises(UserError, match=r"metrics\.reference must hold real images like \[1, 8, 8\], got \[2\]"):
+        scores_of(f"run={run}", f"reference={tmp_path}/points.npz")
+
+
+def test_batchnorm_is_a_choice(run: Path) -> None:
+    scores = [scores_of(f"run={run}", f"batchnorm={mode}")["fd_digits"] for mode in ("running", "standing", "batch")]
+    said = [entry["protocol"]["batchnorm"] for entry in read_summary(run)["evaluations"]]
+    assert len(set(said)) == len(set(scores)) == 3
+
+
+def test_digests_are_shortened_for_people() -> None:
+    assert said({"a": "0" * 64, "b": None, "c": {}, "d": [1, 2]}) == "a 000000000000, b -, c, d [1, 2]"

@@ -1,0 +1,208 @@
+"""The page, driven in a real browser where there is one."""
+
+import json
+import re
+from pathlib import Path
+
+import pytest
+from plotly.offline import get_plotlyjs
+
+from browser import chromium, drive
+from gantry.compare.comparison import compare_runs
+from gantry.compare.find_runs import read_all
+from gantry.compare.page.page import page
+from gantry.compare.page.page_data import at, plain, shared_turns
+from made_runs import make_run, make_sweep
+
+browser = pytest.mark.skipif(chromium() is None, reason="no Chromium on this machine")
+
+STEPS = """
+const cells = (n) => [...document.querySelectorAll("#table tbody tr")].map((row) => row.cells[n].textContent);
+const type = async (id, value, kind) => {
+  const node = document.getElementById(id);
+  node.value = value;
+  node.dispatchEvent(new Event(kind));
+  await pause();
+};
+const levels = () => [...document.querySelectorAll("#grid img")].map((image) => {
+  const canvas = document.createElement("canvas");
+  canvas.width = canvas.height = 1;
+  const context = canvas.getContext("2d");
+  context.drawImage(image, 5, 5, 1, 1, 0, 0, 1, 1);
+  return context.getImageData(0, 0, 1, 1).data[0];
+});
+const loaded = () => Promise.all([...document.querySelectorAll("#grid img")].map((image) => image.decode()));
+const chart = document.getElementById("plot");
+
+result.ranked = cells(3);
+result.losses = cells(4);
+document.querySelector('[data-key="last/fd_digits"] button').click();
+document.querySelector('[data-key="last/fd_digits"] button').click();
+result.worst_first = cells(2);
+document.querySelector('[data-view="runs"]').click();
+result.runs = cells(0).length;
+await type("filter", "dcgan seed=2", "input");
+result.filtered = cells(4);
+result.tiles = document.querySelectorAll("#grid figure").length;
+result.legend = document.getElementById("legend").children.length;
+result.count = document.getElementById("count").textContent;
+await type("filter", "", "input");
+const pick = document.querySelector('[data-column="loss"]');
+pick.value = "hinge";
+pick.dispatchEvent(new Event("change"));
+result.picked = cells(5);
+pick.value = "";
+pick.dispatchEvent(new Event("change"));
+await loaded();
+result.late = levels();
+await type("slider", "0", "input");
+await loaded();
+result.early = levels();
+result.turn = document.getElementById("turn").textContent;
+document.querySelector("#grid button").click();
+result.enlarged = document.getElementById("large").open;
+result.large_before = document.querySelector("#large p").textContent;
+const key = new KeyboardEvent("keydown", { key: "ArrowRight", bubbles: true });
+document.getElementById("large").dispatchEvent(key);
+result.large_after = document.querySelector("#large p").textContent;
+document.getElementById("large").click();
+result.closed = !document.getElementById("large").open;
+result.means = chart.data.map((curve) => [curve.meta, curve.y.at(-1), curve.fill ?? ""]);
+document.querySelector('[data-lines="runs"]').click();
+result.axes = [];
+for (const axis of ["kimg", "seconds", "turn"]) {
+  document.querySelector(`[data-axis="${axis}"]`).click();
+  result.axes.push([chart.layout.xaxis.title.text, chart.data[0].x.at(-1), chart.data.length]);
+}
+result.colours = new Set(chart.data.map((curve) => curve.line.color)).size;
+const area = document.querySelector("#plot .nsewdrag");
+const point = document.querySelectorAll("#plot .scatterlayer .trace")[1].querySelectorAll(".point")[2];
+const tip = document.getElementById("tip");
+const mouse = async (kind, target, hidden) => {
+  const { x, y } = target.getBoundingClientRect();
+  area.dispatchEvent(new MouseEvent(kind, { clientX: x + 2, clientY: y + 2, bubbles: true }));
+  for (let i = 0; i < 40 && tip.hidden !== hidden; i++) await pause();
+};
+await mouse("mousemove", point, false);
+result.tip = tip.textContent;
+result.faded = document.querySelectorAll('#plot .trace[style*="opacity: 0.25"]').length;
+await mouse("mouseout", point, true);
+result.tip_gone = tip.hidden;
+await type("metric", "loss/D", "change");
+result.other = chart.data[0].y;
+result.scales = [chart.layout.yaxis.type];
+document.getElementById("log").click();
+result.scales.push(chart.layout.yaxis.type);
+result.text_before = chart.layout.font.color;
+result.before = document.documentElement.dataset.theme;
+document.getElementById("theme").click();
+result.after = document.documentElement.dataset.theme;
+result.text_after = chart.layout.font.color;
+result.wide = document.documentElement.scrollWidth > window.innerWidth;
+result.told_by = document.getElementById("filter").getBoundingClientRect().top;
+"""
+
+
+def write(folder: Path, *folders: Path) -> Path:
+    """The page of some runs."""
+    found = read_all([str(one) for one in folders])
+    path = folder / "compare.html"
+    path.write_text(page(compare_runs(found.runs, found.broken), "runs", "from a test", pictures=12), encoding="utf-8")
+    return path
+
+
+@pytest.mark.slow  # a busy machine keeps a browser waiting
+@browser
+def test_a_reader_sorts_filters_and_slides(tmp_path: Path) -> None:
+    path = write(tmp_path, make_sweep(tmp_path / "sweep"))
+    got = drive(path, STEPS, "--window-size=1280,900")
+    assert got["said"] == []
+    assert got["ranked"] == ["dcgan", "dcgan", "mlp", "mlp"]
+    assert got["losses"] == ["hinge", "nonsaturating"] * 2
+    assert [cell.split(" ")[0] for cell in got["worst_first"]] == ["45.15", "41.15", "25.15", "21.15"]
+    assert (got["runs"], got["filtered"]) == (8, ["dcgan", "dcgan"])
+    assert (got["tiles"], got["legend"], got["count"]) == (2, 2, "2 of 8")
+    assert got["picked"] == ["hinge"] * 4
+    assert got["late"] == pytest.approx([240] * 8, abs=4)
+    assert got["early"] == pytest.approx([10] * 8, abs=4)
+    assert got["turn"] == "turn 0"
+    assert (got["enlarged"], got["closed"]) == (True, True)
+    assert (", turn 0 " in got["large_before"], ", turn 50 " in got["large_after"]) == (True, True)
+    assert len(got["means"]) == 12  # for each setting its lowest, its highest and its mean
+    said = "model=mlp loss=hinge, mean of 2 seeds"
+    assert got["means"][:3] == [[said, 40.1, ""], [said, 40.2, "tonexty"], [said, pytest.approx(40.15), ""]]
+    assert got["axes"] == [["kimg", 6.4, 8], ["wall time, s", 20, 8], ["turn", 100, 8]]
+    assert got["colours"] == 4
+    assert got["tip"] == "model=mlp loss=hinge seed=2: 40.2"
+    assert (got["faded"], got["tip_gone"]) == (7, True)
+    assert got["other"] == [2, 1.5, 1]
+    assert got["scales"] == ["linear", "log"]
+    assert {got["before"], got["after"]} == {"light", "dark"}
+    assert got["text_before"] != got["text_after"]
+    assert not got["wide"]
+    assert got["told_by"] < 900  # the best, why, and the table begin on the first screen
+
+
+@pytest.mark.slow  # a busy machine keeps a browser waiting
+@browser
+def test_a_page_of_whatever_there_is_has_no_errors(tmp_path: Path) -> None:
+    make_run(tmp_path / "a", "model=<b>&amp;</script>", fd=3.0, pictures=())
+    make_run(tmp_path / "b", "model=$x{{data}}", done=None, pictures=(0, 70))
+    got = drive(write(tmp_path, tmp_path), "result.text = document.querySelector('#table').textContent")
+    assert got["said"] == []
+    assert "<b>&amp;</script>" in got["text"]
+    assert "$x{{data}}" in got["text"]
+
+
+@pytest.mark.slow  # a busy machine keeps a browser waiting
+@browser
+def test_a_phone_shows_all_of_it_without_scrolling_sideways(tmp_path: Path) -> None:
+    write(tmp_path, make_sweep(tmp_path / "sweep"))
+    frame = tmp_path / "phone.html"
+    frame.write_text(
+        '<html><head></head><body><iframe src="compare.html" width="400" height="800"></iframe></body></html>'
+    )
+    script = """
+    const inner = frames[0].document;
+    result.wide = inner.documentElement.scrollWidth;
+    const chart = inner.getElementById("plot");
+    result.chart = [chart._fullLayout.width, chart.clientWidth];
+    document.querySelector("iframe").width = 360;
+    await new Promise((done) => setTimeout(done, 500));
+    result.narrower = [chart._fullLayout.width, chart.clientWidth, inner.documentElement.scrollWidth];
+    """
+    got = drive(frame, script, "--allow-file-access-from-files")
+    assert got["said"] == []
+    assert got["wide"] <= 400
+    assert got["chart"][0] == got["chart"][1] < 400
+    assert got["narrower"][0] == got["narrower"][1] < got["chart"][0]
+    assert got["narrower"][2] <= 360
+
+
+def test_the_page_needs_nothing_else(tmp_path: Path) -> None:
+    text = write(tmp_path, make_sweep(tmp_path / "sweep")).read_text(encoding="utf-8")
+    assert text.count(get_plotlyjs()) == 1
+    assert "</script" not in get_plotlyjs()
+    text = text.replace(get_plotlyjs(), "")
+    assert re.findall(r"""(?:src|href)=["'](?!data:)[^"']*|url\((?!data:)[^)]*|@import""", text) == []
+    data = re.search(r'<script type="application/json" id="data">(.*?)</script>', text, re.DOTALL)
+    assert data is not None
+    assert len(json.loads(data.group(1))["runs"]) == 8
+    assert len(text) < 400_000
+
+
+def test_rows_without_a_time_lie_between_their_neighbours(tmp_path: Path) -> None:
+    make_run(tmp_path / "a", "model=mlp")
+    found = read_all([str(tmp_path)])
+    (curves,) = plain(compare_runs(found.runs), 0)["curves"]
+    assert curves["score/fd_digits"]["seconds"] == [0.0, 10.0, 20.0]
+    assert curves["score/fd_digits"]["y"] == [110.0, 60.0, 10.0]
+
+
+def test_the_slider_has_a_few_turns_of_all_runs() -> None:
+    assert shared_turns([[0, 10, 20], [0, 15]], 12) == [0, 10, 15, 20]
+    assert shared_turns([range(101)], 3) == [0, 50, 100]
+    assert shared_turns([range(101)], 1) == [0]
+    assert shared_turns([[5]], 0) == []
+    assert at([0, 10, 15, 20], [0, 15]) == [0, 0, 15, 15]
+    assert at([0, 10], [5]) == [None, 5]

@@ -1,0 +1,155 @@
+"""The data module: what it refuses, what it yields under a trainer, and where it goes on."""
+
+from itertools import islice
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+import torch
+from lightning.pytorch import LightningModule, Trainer
+from torch import Tensor
+
+from gantry.data.datamodule import DataModule
+from gantry.data.digits import Digits
+from gantry.data.images import Turn
+from gantry.data.toys import ring
+from gantry.errors import UserError
+
+GOOD = {"name": "digits", "shape": [1, 8, 8], "num_classes": 10, "small_net": "digits", "batch_size": 64}
+
+
+def module(source: Any = None, batches_per_turn: int = 2, flip: bool = False, **changed: Any) -> DataModule:
+    arguments = {**GOOD, "flip": flip, **changed}
+    return DataModule(source or Digits(), **arguments, batches_per_turn=batches_per_turn, seed=0)
+
+
+def turns(start: int, n: int, rank: int = 0, world_size: int = 1, **changed: Any) -> list[Turn]:
+    """What a process gets from turn `start` on."""
+    data = module(**changed)
+    strategy = SimpleNamespace(root_device=torch.device("cpu"))
+    stub = SimpleNamespace(global_step=start, global_rank=rank, world_size=world_size, strategy=strategy)
+    data.trainer = stub  # type: ignore[assignment]
+    return list(islice(data.train_dataloader(), n))
+
+
+@pytest.mark.parametrize(
+    ("changed", "message"),
+    [
+        ({"shape": [8, 8]}, r"data\.shape must be \[channels, height, width\] or \[2\], got \[8, 8\]"),
+        ({"shape": [1, 0, 8]}, r"data\.shape must be .*, got \[1, 0, 8\]"),
+        ({"shape": [2], "flip": True}, r"data\.flip must be false for points, got true"),
+        ({"batch_size": 0}, r"data\.batch_size must be 1 or more, got 0"),
+        ({"num_classes": -1}, r"data\.num_classes must be 0 or more, got -1"),
+    ],
+)
+def test_wrong_arguments_are_refused_at_once(changed: dict[str, Any], message: str) -> None:
+    with pytest.raises(ValueError, match=f"^{message}$"):
+        module(**changed)
+
+
+@pytest.mark.parametrize(
+    ("changed", "message"),
+    [
+        ({"shape": [3, 8, 8]}, r"data\.shape must be \[1, 8, 8\], .* digits, got \[3, 8, 8\]"),
+        ({"num_classes": 9}, r"data\.num_classes must be 10, the classes of digits, or 0, got 9"),
+    ],
+)
+def test_the_source_is_held_against_the_configuration(changed: dict[str, Any], message: str) -> None:
+    with pytest.raises(UserError, match=f"^{message}$"):
+        module(**changed).setup("fit")
+
+
+def test_labels_can_be_ignored() -> None:
+    data = module(num_classes=0)
+    assert (data.classes, data.data.num_classes) == ((), 0)
+    assert data.reference("test").c.unique().tolist() == [0]
+
+
+def test_it_knows_its_reference_sets() -> None:
+    data = module(name="mine")
+    assert (data.data.name, data.classes) == ("mine", tuple("0123456789"))
+    assert (len(data.reference("train")), len(data.reference("test"))) == (1437, 360)
+
+
+def test_a_turn_is_n_batches_in_range() -> None:
+    x, c = turns(0, 1)[0]
+    assert (x.shape, c.shape) == ((2, 64, 1, 8, 8), (2, 64))
+    assert (x.min().item(), x.max().item()) == (-1, 1)
+    x, c = turns(0, 1, source=ring(100, 10), shape=[2], num_classes=8, batch_size=256)[0]
+    assert x.shape == (2, 256, 2)
+
+
+def test_half_of_the_images_are_mirrored_when_asked() -> None:
+    ((plain, _),), ((flipped, _),) = turns(0, 1), turns(0, 1, flip=True)
+    as_they_were = (plain == flipped).flatten(2).all(2)
+    mirrored = (plain == flipped.flip(-1)).flatten(2).all(2)
+    assert (as_they_were | mirrored).all()
+    assert 40 < mirrored.sum().item() < 88  # of 128, four standard deviations
+
+
+@pytest.mark.parametrize("start", [1, 11, 12, 40])
+def test_resumed_turns_are_those_of_the_unbroken_run(start: int) -> None:
+    """12 turns of 2 x 64 images are a little more than an epoch of 1,437."""
+    unbroken, resumed = turns(0, start + 3, flip=True)[start:], turns(start, 3, flip=True)
+    for (x, c), (x_again, c_again) in zip(unbroken, resumed):
+        assert torch.equal(x, x_again)
+        assert torch.equal(c, c_again)
+
+
+@pytest.mark.parametrize("world_size", [2, 3])
+def test_processes_together_see_the_batch_of_one(world_size: int) -> None:
+    whole = turns(10, 3, batch_size=66, flip=True)
+    parts = [turns(10, 3, rank, world_size, batch_size=66, flip=True) for rank in range(world_size)]
+    for turn, (x, c) in enumerate(whole):
+        assert torch.equal(torch.cat([part[turn][0] for part in parts], dim=1), x)
+        assert torch.equal(torch.cat([part[turn][1] for part in parts], dim=1), c)
+
+
+def test_a_batch_that_the_processes_do_not_divide_is_refused_by_name() -> None:
+    with pytest.raises(ValueError, match=r"^data\.batch_size must be"):
+        turns(0, 1, world_size=3)
+
+
+class Recorder(LightningModule):
+    """Counts a turn a step, as a GAN does, and keeps the labels that it saw."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.automatic_optimization = False
+        self.weight = torch.nn.Parameter(torch.zeros(1))
+        self.seen: list[Tensor] = []
+
+    def training_step(self, batch: Turn) -> None:
+        self.seen.append(batch[1])
+        optimizer = self.optimizers()
+        assert not isinstance(optimizer, list)
+        (self.weight * batch[0].mean()).backward()
+        optimizer.step()
+
+    def configure_optimizers(self) -> torch.optim.Optimizer:
+        return torch.optim.SGD(self.parameters(), 0.1)
+
+
+def fit(folder: Path, steps: int, checkpoint: Path | None = None) -> tuple[list[Tensor], Trainer]:
+    trainer = Trainer(
+        max_steps=steps,
+        accelerator="cpu",
+        logger=False,
+        enable_checkpointing=False,
+        enable_progress_bar=False,
+        enable_model_summary=False,
+        default_root_dir=folder,
+    )
+    recorder = Recorder()
+    trainer.fit(recorder, datamodule=module(), ckpt_path=checkpoint)
+    return recorder.seen, trainer
+
+
+def test_a_trainer_reads_it_and_resumes_where_it_stood(tmp_path: Path) -> None:
+    unbroken, _ = fit(tmp_path, 8)
+    first, trainer = fit(tmp_path, 5)
+    trainer.save_checkpoint(tmp_path / "at5.ckpt")
+    second, _ = fit(tmp_path, 8, tmp_path / "at5.ckpt")
+    assert len(first + second) == len(unbroken) == 8
+    assert torch.equal(torch.stack(first + second), torch.stack(unbroken))

@@ -1,0 +1,83 @@
+"""Two processes with half of the batch each against torch's BatchNorm on the whole."""
+
+import copy
+
+import pytest
+import torch
+from torch import Tensor, nn
+
+from gantry.distributed import collectives
+from gantry.distributed.sync_batchnorm import SYNCED, synchronise_
+from ranks import on_ranks
+
+
+def batch(shape: tuple[int, ...]) -> Tensor:
+    return torch.randn(8, *shape, generator=torch.Generator().manual_seed(0), dtype=torch.float64) * 3 + 1
+
+
+def norm(shape: tuple[int, ...], affine: bool) -> nn.Module:
+    made = {1: nn.BatchNorm1d, 3: nn.BatchNorm2d}[len(shape)](shape[0], affine=affine).double()
+    if affine:
+        with torch.no_grad():
+            made.weight.copy_(torch.linspace(0.5, 2, shape[0]))
+            made.bias.copy_(torch.linspace(-1, 1, shape[0]))
+    return made
+
+
+def passed(net: nn.Module, x: Tensor) -> dict[str, Tensor]:
+    """Two passes, the second with a loss that couples all samples; what they give and what they leave."""
+    net(x[: len(x) // 2].repeat(2, *[1] * (x.dim() - 1)) * 2)
+    x = x.clone().requires_grad_()
+    y = net(x)
+    whole = collectives.gather(y.flatten(1).square().sum(1) * torch.arange(len(y)))
+    (whole - whole.mean()).square().mean().backward()
+    assert x.grad is not None
+    gradients = [p.grad for p in net.parameters() if p.grad is not None]
+    collectives.mean_(gradients)
+    return {
+        "y": y.detach(),
+        "x.grad": x.grad / collectives.size(),
+        **{f"grad{i}": g for i, g in enumerate(gradients)},
+        **net.state_dict(),
+    }
+
+
+def shared(shape: tuple[int, ...], affine: bool) -> dict[str, Tensor]:
+    net = norm(shape, affine)
+    synchronise_(net)
+    x = batch(shape)
+    halves = x.view(2, 4, *shape)
+    return passed(net, halves[collectives.rank()])
+
+
+@pytest.mark.parametrize(("shape", "affine"), [((5,), True), ((5, 3, 3), True), ((5, 3, 3), False)])
+def test_two_processes_normalise_as_one(shape: tuple[int, ...], affine: bool) -> None:
+    ranks = on_ranks(2, shared, shape, affine)
+    net, x = norm(shape, affine), batch(shape)
+    parts = x.view(2, 4, *shape)
+    twice = torch.cat([part[:2].repeat(2, *[1] * len(shape)) for part in parts]) * 2
+    net(twice)
+    x = x.clone().requires_grad_()
+    y = net(x)
+    logits = y.flatten(1).square().sum(1) * torch.arange(4).repeat(2)
+    (logits - logits.mean()).square().mean().backward()
+    assert x.grad is not None
+    torch.testing.assert_close(torch.cat([rank["y"] for rank in ranks]), y.detach())
+    torch.testing.assert_close(torch.cat([rank["x.grad"] for rank in ranks]), x.grad)
+    for rank in ranks:
+        for i, parameter in enumerate(net.parameters()):
+            torch.testing.assert_close(rank[f"grad{i}"], parameter.grad)
+        for name, value in net.state_dict().items():
+            torch.testing.assert_close(rank[name], value)
+
+
+def test_alone_and_in_evaluation_it_is_torchs() -> None:
+    net = nn.Sequential(nn.Linear(3, 4), nn.BatchNorm1d(4), nn.Sequential(nn.BatchNorm1d(4, track_running_stats=False)))
+    other = copy.deepcopy(net)
+    synchronise_(other)
+    assert [type(m) for m in other.modules() if type(m) in SYNCED.values()] == [SYNCED[nn.BatchNorm1d]] * 2
+    x = torch.randn(6, 3)
+    for _ in range(2):
+        assert torch.equal(net(x), other(x))
+        net.eval(), other.eval()
+    assert list(net.state_dict()) == list(other.state_dict())

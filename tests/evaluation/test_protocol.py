@@ -1,0 +1,69 @@
+import json
+
+import torch
+from toy_extractor import evaluation, images, reference
+
+from gantry.evaluation.evaluation import Evaluation
+from gantry.evaluation.protocol import Samples, differences
+from gantry.evaluation.reference import Reference
+from gantry.metrics.mode_coverage import PointModes
+from gantry.metrics.score import metric_name
+
+
+def test_only_inception_has_the_published_names() -> None:
+    assert [metric_name(kind, "inception") for kind in ("fd", "cs", "cs_std", "kd")] == [
+        "fid",
+        "is",
+        "is_std",
+        "kid",
+    ]
+    assert [metric_name(kind, "digits") for kind in ("fd", "cs_std")] == ["fd_digits", "cs_digits_std"]
+    assert metric_name("fd", "inception-0a1b2c3d") == "fd_inception-0a1b2c3d"
+
+
+def test_a_protocol_names_everything_and_is_plain() -> None:
+    real = reference(images(30, seed=0))
+    protocol = evaluation(num_samples=20, seed=7).protocol(real, Samples((3, 4, 4), "last", "G_ema", "running"))
+    plain = json.loads(json.dumps(protocol.to_dict()))
+    assert plain == protocol.to_dict()
+    assert plain["extractor"] == "toy"
+    assert plain["extractor_digest"] == "0123"
+    assert plain["real"] == "noise"
+    assert plain["real_count"] == 30
+    assert plain["num_samples"] == 20
+    assert plain["seed"] == 7
+    assert plain["shape"] == [3, 4, 4]
+    assert plain["scores"]["kd"] == {"subsets": 4, "subset_size": 8, "seed": 2020}
+    assert plain["versions"]["torch"] == torch.__version__.partition("+")[0]
+
+
+def test_files_have_no_seed() -> None:
+    protocol = evaluation().protocol(reference(images(30, seed=0)), Samples((3, 4, 4), "samples.npz"))
+    assert protocol.seed is None
+
+
+def test_differences_are_named() -> None:
+    a = evaluation(num_samples=20).protocol(reference(images(30, seed=0)), Samples((3, 4, 4), "last")).to_dict()
+    b = a | {"num_samples": 50, "real_split": "test", "note": "new"}
+    assert differences(a, a) == []
+    assert differences(a, b) == ["real_split: train and test", "num_samples: 20 and 50", "note: None and new"]
+
+
+def test_a_score_is_compared_where_both_have_it() -> None:
+    about = Samples((3, 4, 4), "last")
+    with_kd = evaluation().protocol(reference(images(30, seed=0)), about).to_dict()
+    without = evaluation(kernel=False).protocol(reference(images(30, seed=0)), about).to_dict()
+    assert differences(with_kd, without) == []
+    other = json.loads(json.dumps(with_kd))
+    other["scores"]["kd"]["subset_size"] = 9
+    (said,) = differences(with_kd, other)
+    assert said.startswith("scores.kd: ")
+
+
+def test_what_json_changes_is_no_difference() -> None:
+    modes = PointModes(centres=((0.0, 1.0),), sigma=1.0)
+    made = Evaluation({"modes": modes}, 4, None, "min")
+    points = Reference("two", "train", "abc", 2, (2,), lambda start, stop: torch.zeros(stop - start, 2))
+    protocol = made.protocol(points, Samples((2,), "last")).to_dict()
+    assert json.loads(json.dumps(protocol)) == protocol
+    assert differences(protocol, json.loads(json.dumps(protocol))) == []

@@ -1,0 +1,68 @@
+"""Extractors do not inherit the arithmetic of the training around them."""
+
+import pytest
+import torch
+
+from gantry.features.arithmetic import arithmetic, asked
+
+GPU = torch.backends.cudnn.conv, torch.backends.cuda.matmul
+CPU = torch.backends.mkldnn.conv, torch.backends.mkldnn.matmul
+CHEAP = ["tf32", "tf32", "bf16", "bf16"]
+
+
+@pytest.fixture
+def cheap_arithmetic():  # type: ignore[no-untyped-def]
+    """What a user may have set for speed; put back afterwards."""
+    before = _precisions()
+    for operator, precision in zip((*GPU, *CPU), CHEAP):
+        operator.fp32_precision = precision
+    yield
+    for operator, precision in zip((*GPU, *CPU), before):
+        operator.fp32_precision = precision
+
+
+def _precisions() -> list[str]:
+    return [operator.fp32_precision for operator in (*GPU, *CPU)]
+
+
+@pytest.mark.usefixtures("cheap_arithmetic")
+def test_arithmetic_is_exact_inside_and_as_it_was_outside() -> None:
+    with arithmetic(torch.device("cpu")):
+        assert _precisions() == ["ieee"] * 4
+    assert _precisions() == CHEAP
+
+
+def test_the_older_way_to_ask_for_cheap_products_is_put_back() -> None:
+    torch.set_float32_matmul_precision("high")
+    try:
+        with arithmetic(torch.device("cpu")):
+            assert _precisions()[1] == "ieee"
+        assert torch.get_float32_matmul_precision() == "high"
+        assert _precisions()[1] == "tf32"
+    finally:
+        torch.set_float32_matmul_precision("highest")
+
+
+@pytest.mark.usefixtures("cheap_arithmetic")
+def test_an_error_inside_leaves_nothing_changed() -> None:
+    with pytest.raises(RuntimeError, match="broken"), arithmetic(torch.device("cpu")):
+        raise RuntimeError("broken")
+    assert _precisions() == CHEAP
+
+
+def test_autocast_is_off_inside() -> None:
+    with torch.autocast("cpu", torch.bfloat16):
+        with arithmetic(torch.device("cpu")):
+            assert (torch.ones(2, 2) @ torch.ones(2, 2)).dtype == torch.float32
+        assert (torch.ones(2, 2) @ torch.ones(2, 2)).dtype == torch.bfloat16
+
+
+@pytest.mark.usefixtures("cheap_arithmetic")
+def test_less_is_computed_where_it_is_asked_for() -> None:
+    with asked("tf32"), arithmetic(torch.device("cpu")):
+        assert _precisions() == ["tf32"] * 4
+    with asked("bf16"), arithmetic(torch.device("cpu")):
+        assert _precisions() == ["ieee"] * 4
+        assert (torch.ones(2, 2) @ torch.ones(2, 2)).dtype == torch.bfloat16
+    with arithmetic(torch.device("cpu")):
+        assert _precisions() == ["ieee"] * 4

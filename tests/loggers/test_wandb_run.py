@@ -1,0 +1,140 @@
+"""A sweep as W&B gets it, offline: trained by the command, read back from W&B's files."""
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+from safetensors.torch import load_file
+
+from gantry.compare.wandb_offline import WandbRun, find_logs, of, read_records, read_wandb
+from starting import ROOT, environment, train
+
+pytestmark = pytest.mark.slow
+TURNS = 24
+SMALL = [
+    f"turns={TURNS}",
+    "model=mlp_small",
+    "logger=wandb",
+    "tags=[a,b]",
+    "metrics=small",
+    "metrics.num_samples=20",
+    "metrics.report.num_samples=20",
+    *(f"callbacks.{name}.every=1" for name in ("scalars", "evaluate", "critic_gap")),
+    "callbacks.samples={_target_:gantry.callbacks.samples.Samples,folder:'${run.dir}',every:1,rows:3,columns:3}",
+]
+SCALARS = {"loss/D", "loss/G", "logits/real", "logits/fake", "grad/D", "grad/G", "speed/images_per_second"}
+SCALARS |= {"memory/process_gib", "score/fd_digits", "critic/train", "critic/held_out", "critic/fake", "kimg"}
+
+
+@pytest.fixture(scope="module")
+def sweep(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The folder of a sweep over two seeds."""
+    folder = tmp_path_factory.mktemp("wandb")
+    train("-m", "run.name=S", "seed=1,2", *SMALL, folder=folder)
+    return folder / "train" / "sweeps" / "S"
+
+
+def read(folder: Path) -> WandbRun:
+    return read_wandb(find_logs(folder))
+
+
+def test_the_jobs_are_runs_of_a_group_that_can_be_filtered(sweep: Path) -> None:
+    runs = [read(sweep / number) for number in ("0", "1")]
+    assert [(run.name, run.group, run.job_type, run.tags) for run in runs] == [
+        (f"S/{number}", "S", "train", ("a", "b")) for number in (0, 1)
+    ]
+    assert runs[0].id != runs[1].id
+    for run, seed in zip(runs, (1, 2)):
+        chosen = {"model": "mlp_small", "loss": "nonsaturating", "optim": "adam", "data": "digits", "seed": seed}
+        assert run.config | chosen == run.config
+        assert run.config["optim/G/lr"] == 2e-4
+        assert run.config["protocol/num_samples"] == 20
+        assert run.config["report/protocol/seed"] == 1
+        assert run.exit_code == 0
+
+
+def test_every_number_is_there_at_every_turn(sweep: Path) -> None:
+    metrics = read(sweep / "0").metrics
+    assert set(metrics) >= SCALARS
+    for name in SCALARS:
+        assert np.isfinite(metrics[name]).sum() >= TURNS, name
+    np.testing.assert_allclose(metrics["kimg"][1:], metrics["turn"][1:] * 0.008)
+
+
+def test_samples_and_histograms_are_there_at_every_turn(sweep: Path) -> None:
+    run = read(sweep / "0")
+    assert sorted(run.pictures) == list(range(TURNS + 1))
+    pixels = np.asarray(Image.open(run.pictures[TURNS]))
+    assert pixels.std() > 20  # neither black nor grey
+    np.testing.assert_array_equal(pixels, Image.open(sweep / "0" / "samples" / f"{TURNS:06d}.png"))
+    for kind in ("train", "held_out", "fake"):
+        counts = [sum(row.get(f"logits/histogram/{kind}.values", [])) for row in run.rows.values()]
+        assert sum(count > 0 for count in counts) == TURNS
+
+
+def test_the_summary_has_what_the_run_is_judged_by(sweep: Path) -> None:
+    run, said = read(sweep / "0"), json.loads((sweep / "0" / "summary.json").read_text())
+    for place in ("best", "last"):
+        assert run.summary[f"{place}/fd_digits"] == said[place]["scores"]["fd_digits"]
+        assert run.summary[f"report/{place}/fd_digits"] == said["report"][place]["scores"]["fd_digits"]
+    weights = load_file(sweep / "0" / "generator" / "last" / "model.safetensors")
+    assert run.summary["parameters/G"] == run.config["parameters/G"] <= sum(w.numel() for w in weights.values())
+    assert run.summary["parameters/G"] > 0 < run.summary["parameters/D"]
+    assert run.summary["seconds"] == said["seconds"]
+
+
+def artifact(folder: Path) -> Any:
+    """The one that the run logged."""
+    (found,) = [one for log in find_logs(folder) for one in of("artifact", list(read_records(log)))]
+    return found
+
+
+def test_the_best_generator_is_an_artifact_with_its_protocol(sweep: Path) -> None:
+    found, said = artifact(sweep / "0"), json.loads((sweep / "0" / "summary.json").read_text())["report"]["best"]
+    about = json.loads(found.metadata)
+    assert (about["checkpoint"], about["turn"]) == ("best", said["turn"])
+    assert about["scores/fd_digits"] == said["scores"]["fd_digits"]
+    assert about["protocol/extractor"] == said["protocol"]["extractor"]
+    files = {entry.path: Path(entry.local_path) for entry in found.manifest.contents}
+    kept, best = load_file(files["model.safetensors"]), load_file(sweep / "0/generator/best/model.safetensors")
+    assert kept.keys() == best.keys()
+    assert all(torch.equal(kept[name], best[name]) for name in best)
+
+
+def command(name: str, *words: str, folder: Path) -> None:
+    """Run evaluate.py or sample.py."""
+    line = [sys.executable, str(ROOT / "src" / f"{name}.py"), *words]
+    done = subprocess.run(line, env=environment(folder), cwd=folder, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+
+
+def test_scores_and_samples_are_runs_of_the_same_group(sweep: Path, tmp_path: Path) -> None:
+    command("evaluate", f"run={sweep / '0'}", "log_to=wandb", "num_samples=30", "output=E", folder=tmp_path)
+    command("sample", f"run={sweep / '0'}", "log_to=wandb", "n=4", f"out={tmp_path / 'grid.png'}", folder=tmp_path)
+    scored, shown = read(tmp_path / "E"), read(tmp_path / "grid-wandb")
+    for run, task in ((scored, "evaluate"), (shown, "sample")):
+        assert (run.name, run.group, run.job_type, run.tags) == ("S/0", "S", task, ("a", "b"))
+        assert (run.config["model"], run.config["of"]) == ("mlp_small", str(sweep / "0"))
+        assert run.exit_code == 0
+    record = json.loads((tmp_path / "E" / "scores.json").read_text())
+    assert scored.summary["evaluation/fd_digits"] == record["scores"]["fd_digits"]
+    assert scored.config["evaluation/protocol/num_samples"] == 30
+    (picture,) = shown.pictures.values()
+    np.testing.assert_array_equal(Image.open(picture), Image.open(tmp_path / "grid.png"))
+
+
+def test_a_job_goes_on_as_the_same_run(sweep: Path) -> None:
+    before = read(sweep / "1")
+    train(f"resume={sweep / '1'}", f"turns={TURNS + 2}", *SMALL[1:], folder=sweep.parents[2])
+    after = read(sweep / "1")
+    assert len(find_logs(sweep / "1")) == 2
+    assert (after.id, after.name, after.group) == (before.id, before.name, before.group)
+    runs = [run for log in find_logs(sweep / "1") for run in of("run", list(read_records(log)))]
+    assert {(run.run_id, run.display_name, run.run_group) for run in runs} == {(before.id, "S/1", "S")}
+    assert sorted(after.rows) == list(range(TURNS + 3))

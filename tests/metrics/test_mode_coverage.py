@@ -1,0 +1,68 @@
+import math
+from types import SimpleNamespace
+
+import pytest
+import torch
+from gaussians import randn, statistics_of
+from torch import Tensor
+
+from gantry.metrics.mode_coverage import ClassModes, PointModes, histograms, kl_from_even, overlap, point_modes
+from gantry.metrics.statistics import Collected, Predictions
+
+SQUARE = PointModes(centres=((1.0, 1.0), (1.0, -1.0), (-1.0, 1.0), (-1.0, -1.0)), sigma=0.1)
+
+
+def score(x: Tensor) -> dict[str, float]:
+    fake = Collected(statistics_of(x), features=x)
+    return dict(zip(SQUARE.names("points"), SQUARE(fake, fake)))
+
+
+def test_samples_at_the_centres_are_perfect() -> None:
+    x = torch.tensor(SQUARE.centres).repeat(5, 1)
+    assert score(x) == {"overlap": 1.0, "modes": 4.0, "high_quality": 1.0, "kl": pytest.approx(0, abs=1e-12)}
+
+
+def test_true_samples_miss_the_tails_of_three_deviations() -> None:
+    x = torch.tensor(SQUARE.centres).repeat(20_000, 1) + 0.1 * randn(80_000, 2, seed=0)
+    expected = 1 - math.exp(-(3**2) / 2)  # a Rayleigh variable is below 3
+    assert score(x)["high_quality"] == pytest.approx(expected, abs=2e-3)
+    assert score(x)["overlap"] == pytest.approx(expected, abs=2e-3)
+
+
+def test_a_collapsed_generator_covers_one_mode_in_perfect_quality() -> None:
+    x = torch.tensor([[1.0, 1.0]]).repeat(8, 1)
+    assert score(x) == {"overlap": 0.25, "modes": 1.0, "high_quality": 1.0, "kl": pytest.approx(math.log(4))}
+
+
+def test_samples_between_the_modes_are_of_none() -> None:
+    x = torch.tensor(SQUARE.centres) * 0.5
+    assert score(x) == {"overlap": 0.0, "modes": 0.0, "high_quality": 0.0, "kl": pytest.approx(0, abs=1e-12)}
+
+
+def test_one_good_sample_covers_a_mode_and_the_limit_is_three_deviations() -> None:
+    x = torch.tensor([[1.0, 1.29], [1.0, -1.31], [-1.0, 1.0], [-1.0, 1.0]])
+    nearest, good = histograms(x, torch.tensor(SQUARE.centres), SQUARE.sigma)
+    assert nearest.tolist() == [1, 1, 2, 0]
+    assert good.tolist() == [1, 0, 2, 0]
+    assert score(x)["modes"] == 2
+    assert overlap(good, 4) == pytest.approx(0.25 + 0 + 0.25 + 0)
+
+
+def test_modes_of_a_data_set_are_scaled_as_its_points_are() -> None:
+    mixture = SimpleNamespace(centres=torch.tensor([[2.0, 0.0], [0.0, -2.0]]), sigma=0.02, scale=2.5)
+    assert point_modes(mixture) == PointModes(((0.8, 0.0), (0.0, -0.8)), pytest.approx(0.008))
+    with pytest.raises(ValueError, match="metrics must be modes only where"):
+        point_modes(SimpleNamespace(root="photos"))  # type: ignore[arg-type]
+
+
+def test_classes_are_counted_by_the_likeliest() -> None:
+    predictions = Predictions(4)
+    predictions.update(0, torch.tensor([[0.4, 0.3, 0.3, 0.0], [0.6, 0.4, 0.0, 0.0], [0.0, 0.1, 0.9, 0.0]]))
+    fake = Collected(statistics_of(torch.zeros(3, 1)), predictions)
+    kl = 2 / 3 * math.log(2 / 3 * 4) + 1 / 3 * math.log(1 / 3 * 4)
+    assert ClassModes()(fake, fake) == (pytest.approx(kl), 2.0)
+
+
+def test_divergence_from_even_goes_from_nothing_to_log_k() -> None:
+    assert kl_from_even(torch.full((1000,), 26)) == pytest.approx(0, abs=1e-12)
+    assert kl_from_even(torch.eye(1000, dtype=torch.int64)[3]) == pytest.approx(math.log(1000))

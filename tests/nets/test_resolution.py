@@ -1,0 +1,38 @@
+import subprocess
+import sys
+
+import pytest
+
+from gantry.nets.resolution import doublings
+
+
+@pytest.mark.parametrize("base", [4, 5, 6, 7])
+@pytest.mark.parametrize("n", [1, 2, 3, 6, 9])
+def test_finds_the_one_base_and_number_of_doublings(base: int, n: int) -> None:
+    assert doublings((3, base * 2**n, base * 2**n)) == (base, n)
+
+
+def test_builds_exactly_the_sides_that_it_names() -> None:
+    built = []
+    for side in range(513):
+        try:
+            base, n = doublings([1, side, side])
+        except ValueError as error:
+            message = str(error)
+            assert message.endswith(f"for this model, got {side}")
+        else:
+            assert base * 2**n == side
+            built.append(side)
+    assert message == f"data.shape must have a side of {', '.join(map(str, built))} for this model, got 511"
+    assert built[:10] == [8, 10, 12, 14, 16, 20, 24, 28, 32, 40]
+
+
+@pytest.mark.parametrize(("shape", "got"), [((1, 28, 32), "1x28x32"), ((2,), "2"), ((32, 32), "32x32")])
+def test_refuses_what_is_not_a_square_image(shape: tuple[int, ...], got: str) -> None:
+    with pytest.raises(ValueError, match=rf"^data.shape must have a side of 8, .* for this model, got {got}$"):
+        doublings(shape)
+
+
+def test_needs_no_torch() -> None:
+    code = "import sys; import gantry.nets.resolution; sys.exit('torch' in sys.modules)"
+    assert subprocess.run([sys.executable, "-c", code], check=False, env={"PYTHONPATH": "src"}).returncode == 0

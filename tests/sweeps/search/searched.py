@@ -1,0 +1,66 @@
+"""Searches without any training: jobs that write the folder of a run at once."""
+
+import math
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import hydra
+from hydra.core.global_hydra import GlobalHydra
+from hydra.types import RunMode
+from omegaconf import OmegaConf
+
+from gantry.config import resolvers
+from gantry.config.compose import CONFIGS
+from gantry.runs.folder import write_config
+from gantry.runs.status import write_began, write_failed
+from gantry.runs.summary import write_summary
+from gantry.sweeps.search.sweeper import sweep
+
+RATE = "optim.D.lr=tag(log,interval(1e-5,1e-1))"
+SMALL = ["run.name=S", "model=mlp", "data=ring"]
+
+
+@dataclass
+class Jobs:
+    """A launcher whose jobs are best at a rate of 1e-3; `wrong` ones fail, and before `dies` it is killed."""
+
+    sweep: Path
+    wrong: Sequence[int] = ()
+    dies: int = -1
+    launched: list[tuple[int, int]] = field(default_factory=list)  # first job and number of jobs
+    rates: dict[int, float] = field(default_factory=dict)
+
+    def launch(self, overrides: Sequence[Sequence[str]], initial_job_idx: int) -> None:
+        self.launched.append((initial_job_idx, len(overrides)))
+        for number, words in enumerate(overrides, initial_job_idx):
+            assert words[-1] == "run.auto_resume=true"
+            self.run(number, dict(word.split("=", 1) for word in words))
+
+    def run(self, number: int, told: dict[str, str]) -> None:
+        folder = self.sweep / str(number)
+        write_began(folder, {})
+        write_config(OmegaConf.create({"turns": 10}), folder)
+        if number == self.dies:
+            self.dies = -1
+            raise KeyboardInterrupt
+        self.rates[number] = float(told["optim.D.lr"])
+        if number in self.wrong:
+            write_failed(folder, [], "nothing but trouble")
+        else:
+            value = -abs(math.log10(self.rates[number]) + 3)
+            write_summary(folder, {"best": {"scores": {"overlap": value}}, "turns": 10})
+
+
+def search(*words: str, launch: Callable[..., Any]) -> None:
+    """What `python src/train.py -m` does with these words, with a launcher of its own."""
+    resolvers.register()
+    with hydra.initialize_config_dir(str(CONFIGS), version_base="1.3"):
+        state = GlobalHydra.instance().hydra
+        assert state is not None
+        config = state.config_loader.load_configuration("train", [*SMALL, *words], run_mode=RunMode.MULTIRUN)
+        told = list(config.hydra.overrides.task)
+        launcher: Any = SimpleNamespace(launch=lambda jobs, initial_job_idx: launch(jobs, initial_job_idx))
+        sweep(config, state.config_loader, launcher, told)

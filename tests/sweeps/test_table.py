@@ -1,0 +1,138 @@
+"""The table and the pictures that a sweep leaves."""
+
+import csv
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+from hydra.core.utils import JobReturn, JobStatus
+from hydra.types import RunMode
+from omegaconf import OmegaConf
+
+from gantry.compare import find_runs
+from gantry.compare.run_record import read_run
+from gantry.errors import UserError
+from gantry.runs.status import read_job, write_pruned
+from gantry.runs.summary import write_summary
+from gantry.sweeps.figures import heights
+from gantry.sweeps.hydra_callbacks import AfterSweep, finish
+from gantry.sweeps.table import as_csv, as_markdown, counted, write_table
+from made_runs import make_run, make_sweep, picture_of
+
+
+def rows(sweep: Path) -> list[dict[str, str]]:
+    with (sweep / "table.csv").open() as file:
+        return list(csv.DictReader(file))
+
+
+def ends(sweep: Path, number: int, error: Exception | None, mode: RunMode = RunMode.MULTIRUN) -> None:
+    """Call back as Hydra does after a job."""
+    folder = sweep / str(number)
+    hydra = {"mode": mode, "sweep": {"dir": str(sweep)}, "runtime": {"output_dir": str(folder)}}
+    done = JobReturn(overrides=["model=mlp", "loss=wgan", "seed=3"], status=JobStatus.COMPLETED)
+    if error is not None:
+        done.status, done.return_value = JobStatus.FAILED, error
+    AfterSweep().on_job_end(OmegaConf.create({"hydra": hydra}), done)
+
+
+def test_a_row_for_each_job_with_its_numbers_and_how_they_were_measured(tmp_path: Path) -> None:
+    write_table(make_sweep(tmp_path))
+    found = rows(tmp_path)
+    assert list(found[0])[:6] == ["job", "model", "loss", "seed", "status", "reason"]
+    assert [row["job"] for row in found] == [str(i) for i in range(8)]
+    assert (found[4]["model"], found[4]["loss"], found[4]["seed"]) == ("dcgan", "hinge", "1")
+    assert (float(found[4]["best/fd_digits"]), float(found[4]["last/fd_digits"])) == (20.1, 21.1)
+    assert (found[4]["turn"], found[4]["seconds"]) == ("100", "20.0")
+    assert found[4]["protocol"] == "report: digits, 500 samples of seed 1 against digits train (1437)"
+    text = (tmp_path / "table.md").read_text()
+    assert "| 4 | dcgan | hinge | 1 | finished | 20 | 20.1 | 21.1 | A |" in text
+    assert "- A: report: digits, 500 samples" in text
+
+
+def test_a_finished_job_is_read_once_and_again_when_it_changes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    make_run(tmp_path / "0", "model=mlp", fd=20.0)
+    make_run(tmp_path / "1", "model=dcgan", done=40)
+    read: list[str] = []
+    monkeypatch.setattr(find_runs, "read_run", lambda path, name: read.append(name) or read_run(path, name))
+    write_table(tmp_path)
+    make_run(tmp_path / "2", "model=sngan", fd=30.0)
+    write_table(tmp_path)
+    assert read == ["0", "1", "1", "2"]
+    write_summary(tmp_path / "0", {"seconds": 77.0})
+    write_table(tmp_path)
+    assert read[4:] == ["0", "1"]
+    assert rows(tmp_path)[0]["seconds"] == "77.0"
+
+
+def test_what_selected_is_beside_what_was_reported(tmp_path: Path) -> None:
+    make_run(tmp_path / "0", "model=mlp", fd=20.0)
+    write_summary(tmp_path / "0", {"best": {"scores": {"fd_digits": 19.5}}})
+    make_run(tmp_path / "1", "model=dcgan", done=40)
+    write_pruned(tmp_path / "1", "at turn 40 of 100")
+    comparison = write_table(tmp_path)
+    first, second = rows(tmp_path)
+    assert (first["best/fd_digits"], first["selected/fd_digits"]) == ("20.0", "19.5")
+    assert (second["status"], second["reason"], second["selected/fd_digits"]) == ("pruned", "at turn 40 of 100", "")
+    assert counted(comparison) == "2 jobs: 1 finished, 1 pruned"
+
+
+@pytest.mark.parametrize(
+    ("error", "reason"),
+    [
+        (UserError("seed must be an integer, got x"), "seed must be an integer, got x"),
+        (RuntimeError("out of\nmemory"), "RuntimeError: out of memory"),
+    ],
+)
+def test_a_failed_job_is_in_the_table_with_its_reason(error: Exception, reason: str, tmp_path: Path) -> None:
+    make_sweep(tmp_path)
+    (tmp_path / "8").mkdir()
+    ends(tmp_path, 8, error)
+    last = rows(tmp_path)[-1]
+    assert (last["job"], last["model"], last["loss"]) == ("8", "mlp", "wgan")
+    assert (last["status"], last["reason"], last["best/fd_digits"]) == ("failed", reason, "")
+    assert (tmp_path / "seeds.md").exists()
+
+
+def test_a_run_of_its_own_that_fails_says_so_and_leaves_no_table(tmp_path: Path) -> None:
+    ends(tmp_path, 0, RuntimeError("no"), RunMode.RUN)
+    assert read_job(tmp_path / "0")["failed"] == "RuntimeError: no"
+    assert not (tmp_path / "table.csv").exists()
+
+
+def test_an_interrupted_job_is_in_the_table(tmp_path: Path) -> None:
+    make_run(tmp_path / "0", "model=mlp")
+    make_run(tmp_path / "1", "model=dcgan", done=40)
+    comparison = write_table(tmp_path)
+    assert "| 1 | dcgan | interrupted: at turn 40 of 100 |" in as_markdown(comparison)
+    assert "1,dcgan,interrupted,at turn 40 of 100,100," in as_csv(comparison)
+
+
+def test_the_end_says_how_many_and_leaves_pictures(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    make_sweep(tmp_path)
+    make_run(tmp_path / "8", "model=sngan", done=40)
+    finish(tmp_path)
+    assert capsys.readouterr().out == f"9 jobs: 8 finished, 1 interrupted ({tmp_path / 'table.md'})\n"
+    for name in ("curves.png", "parallel.png"):
+        pixels = picture_of(tmp_path / name)
+        assert pixels.shape[0] > 300
+        assert len(np.unique(pixels.reshape(-1, pixels.shape[-1]), axis=0)) > 20
+
+
+def test_nothing_is_said_of_a_sweep_that_never_began(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    finish(tmp_path)
+    assert capsys.readouterr().out == ""
+
+
+def test_numbers_are_to_scale_and_names_evenly_spread(stub_axes: Callable[[], object]) -> None:
+    axes = stub_axes()
+    np.testing.assert_allclose(heights(axes, 0, [1, 10, 4]), [0, 1, 1 / 3])
+    np.testing.assert_allclose(heights(axes, 0, ["b", "c", "a", "b"]), [0.5, 1, 0, 0.5])
+    np.testing.assert_allclose(heights(axes, 0, [3.0, 3.0]), [0.5, 0.5])
+
+
+@pytest.fixture
+def stub_axes() -> Callable[[], object]:
+    from matplotlib.figure import Figure
+
+    return lambda: Figure().add_subplot()

@@ -1,0 +1,141 @@
+"""What happens to files when the disk is full: nothing to the old ones, nothing is left of the new ones."""
+
+import logging
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from torch import nn
+
+from full_disk import full_disk
+from gantry.callbacks.checkpoints import Checkpoints, InPlace
+from gantry.errors import RunError, failures
+from gantry.figures.image_grid import write_png
+from gantry.files import LogFile, dispensable, remove_parts, replace, whole
+from gantry.loggers.csv_logger import CsvLogger
+from gantry.runs.generator import load_generator, save_generator
+from gantry.runs.metrics_csv import read_metrics
+from gantry.runs.summary import read_summary, write_summary
+from tiny import TinyGan
+
+MLP = {
+    **{"_target_": "gantry.nets.mlp.Generator", "shape": [1, 4, 4], "z_dim": 3, "hidden": [5]},
+    **{"norm": "none", "activation": "relu"},
+}
+
+
+def files(folder: Path) -> set[str]:
+    return {str(path.relative_to(folder)) for path in folder.rglob("*") if path.is_file()}
+
+
+def test_a_text_stays_as_it_was(tmp_path: Path) -> None:
+    replace(tmp_path / "a.txt", "old")
+    with pytest.raises(RunError, match=r"a\.txt cannot be written: File too large$"), full_disk():
+        replace(tmp_path / "a.txt", "new")
+    assert (tmp_path / "a.txt").read_text() == "old"
+    assert files(tmp_path) == {"a.txt"}
+
+
+def test_what_goes_wrong_otherwise_is_passed_on_and_leaves_nothing(tmp_path: Path) -> None:
+    with pytest.raises(ZeroDivisionError), whole(tmp_path / "a") as part:
+        part.write_text(str(1 / len(part.write_text("half") * "")))
+    assert files(tmp_path) == set()
+
+
+def test_numbers(tmp_path: Path) -> None:
+    logger = CsvLogger(str(tmp_path))
+    for turn in range(3):
+        logger.log_metrics({"a": 0.5}, step=turn)
+    write_summary(tmp_path, {"turns": 3})
+    with (
+        pytest.raises(RunError, match=r"metrics\.csv cannot be written"),
+        full_disk((tmp_path / "metrics.csv").stat().st_size + 2),
+    ):
+        logger.log_metrics({"a": 0.5}, step=3)
+    assert read_metrics(tmp_path)["turn"].tolist() == [0, 1, 2]
+    with pytest.raises(RunError, match=r"summary\.json cannot be written"), full_disk():
+        write_summary(tmp_path, {"turns": 4})
+    assert read_summary(tmp_path) == {"turns": 3}
+    assert files(tmp_path) == {"metrics.csv", "summary.json"}
+
+
+def test_a_generator_stays_as_it_was(tmp_path: Path) -> None:
+    from gantry.nets.mlp import Generator
+
+    G = Generator((1, 4, 4), 3, hidden=[5], norm="none", activation="relu")
+    save_generator(G, MLP, tmp_path / "last")
+    before = load_generator(tmp_path / "last").state_dict()
+    nn.init.zeros_(next(G.parameters()))
+    with pytest.raises(RunError, match=r"model\.safetensors cannot be written"), full_disk(200):
+        save_generator(G, MLP, tmp_path / "last")
+    torch.testing.assert_close(load_generator(tmp_path / "last").state_dict(), before)
+    assert files(tmp_path) == {"last/model.safetensors", "last/generator.json"}
+
+
+class Saving:
+    """A trainer that writes checkpoints as Lightning's does."""
+
+    is_global_zero, optimizers = True, ()
+
+    def __init__(self, gan: Any) -> None:
+        self.gan, self.strategy = gan, type("Strategy", (), {"barrier": lambda _: None})()
+
+    def save_checkpoint(self, path: Path, weights_only: bool) -> None:
+        InPlace().save_checkpoint({"turn": self.gan.turn, "x": torch.zeros(5000)}, path)
+
+
+def test_checkpoints_stay_as_they_were(tmp_path: Path) -> None:
+    gan: Any = TinyGan()
+    gan.G = gan.D = gan.G_ema
+    callback, trainer = Checkpoints(str(tmp_path / "c"), every=1), Saving(gan)
+    for gan.turn in (1, 2):
+        callback.write_last(trainer, gan)  # type: ignore[arg-type]
+    gan.turn = 3
+    with pytest.raises(RunError, match=r"last\.ckpt cannot be written: File too large$"), full_disk(15_000):
+        callback.write_last(trainer, gan)  # type: ignore[arg-type]
+    turns = {name: torch.load(tmp_path / "c" / name, weights_only=True)["turn"] for name in files(tmp_path / "c")}
+    assert turns == {"before.ckpt": 1, "last.ckpt": 2}
+
+
+def test_a_picture_costs_a_warning(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    with full_disk(10), dispensable():
+        write_png(np.zeros((16, 16, 1), dtype=np.uint8), tmp_path / "a.png")
+    assert [record.levelname for record in caplog.records] == ["WARNING"]
+    assert "a.png cannot be written: File too large" in caplog.text
+    assert files(tmp_path) == set()
+
+
+def test_a_log_that_cannot_be_written_says_nothing(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    logger, handler = logging.Logger("own"), LogFile(tmp_path / "a.log")
+    logger.addHandler(handler)
+    logger.warning("one")
+    with full_disk(4):
+        logger.warning("two" * 10_000)
+        logger.warning("three")
+    assert capsys.readouterr().err == ""
+    assert (tmp_path / "a.log").read_text() == "one\n"
+    logger.warning("four")
+    assert "four" in (tmp_path / "a.log").read_text()
+    logger.warning("%d", "a mistake of ours")
+    assert "--- Logging error ---" in capsys.readouterr().err
+
+
+def test_whoever_writes_it_is_one_line(tmp_path: Path) -> None:
+    with (
+        pytest.raises(RunError, match=r"^a file of the run cannot be written: File too large$"),
+        failures(),
+        full_disk(),
+    ):
+        (tmp_path / "x").write_text("x")
+    with pytest.raises(FileNotFoundError), failures():
+        (tmp_path / "nowhere" / "x").write_text("x")
+
+
+def test_what_a_killed_process_left_is_removed(tmp_path: Path) -> None:
+    (tmp_path / "checkpoints").mkdir()
+    for name in ("checkpoints/last.ckpt.part", "summary.json.123.part", "summary.json"):
+        (tmp_path / name).touch()
+    remove_parts(tmp_path)
+    assert files(tmp_path) == {"summary.json"}
