@@ -43,9 +43,9 @@ def arguments() -> argparse.Namespace:
 def main() -> None:
     args = arguments()
     import torch  # seconds, which --help need not take
-    from speed.clock import machine
-    from speed.page import replaced
-    from speed.runs import Options
+    from speed.experiments import Options
+    from speed.markdown_page import replaced
+    from speed.timing import machine
 
     if args.device == "cuda" and not torch.cuda.is_available():
         sys.exit("error: --device must be cpu on this machine, got cuda")

@@ -23,7 +23,7 @@ PATHS = [str(ROOT / "src"), str(ROOT / "benchmarks")]
 sys.path[:0] = PATHS
 os.environ |= {"OMP_NUM_THREADS": "1", "PYTHONPATH": os.pathsep.join(PATHS)}  # of further ranks, too
 
-from finished import differences  # noqa: E402
+from run_differences import differences  # noqa: E402
 
 import gantry.commands.train  # noqa: E402  what takes seconds to import, before any run is forked
 from gantry.commands.entry import entry  # noqa: E402

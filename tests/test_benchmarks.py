@@ -36,7 +36,7 @@ def block(page: str, part: str, device: str) -> str:
 
 
 def test_a_part_is_written_for_its_device_alone() -> None:
-    from speed.page import replaced
+    from speed.markdown_page import replaced
 
     page = PAGE.read_text()
     changed = replaced(page, "turn", "cuda", "| new |\n")
@@ -53,13 +53,13 @@ def test_the_page_has_a_block_for_every_part() -> None:
 
 
 def test_ratios_are_of_rounds_and_not_of_medians() -> None:
-    from speed.clock import ratio
+    from speed.timing import ratio
 
     assert ratio([2.0, 4.0, 30.0], [1.0, 2.0, 10.0]) == "2.00 (2.00 to 2.50)"
 
 
 def test_costs_are_those_of_closed_forms() -> None:
-    from speed.counting import cost
+    from speed.operation_cost import cost
 
     a, b = torch.ones(3, 5), torch.ones(5, 7)
     found = cost(lambda: (a @ b).view(-1))
@@ -104,7 +104,7 @@ def _float64() -> Iterator[None]:
 @pytest.mark.parametrize("loss", LOSSES)
 def test_the_plain_loop_trains_as_gantry_does(loss: str, tuned: bool) -> None:
     """From the same weights, images and latents it makes the same nets."""
-    from speed.plain import Loop, Recipe
+    from speed.plain_loop import Loop, Recipe
 
     loader, adam = Loader(LOSSES[loss].n_critic), partial(torch.optim.Adam, **ADAM)
     gan = GAN(*nets(), LOSSES[loss], Optim(adam, adam), Ema(0.0), turns=TURNS, batch_size=N, seed=5)

@@ -18,7 +18,7 @@ from gantry.loggers.csv_logger import CsvLogger
 from gantry.runs.generator import load_generator, save_generator
 from gantry.runs.metrics_csv import read_metrics
 from gantry.runs.summary import read_summary, write_summary
-from tiny import TinyGan
+from stubs import TinyGan
 
 MLP = {
     **{"_target_": "gantry.nets.mlp.Generator", "shape": [1, 4, 4], "z_dim": 3, "hidden": [5]},

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from composing import composed
+from compose_config import composed
 from gantry.config import validate
 
 ROOT = Path(__file__).parents[1]

@@ -19,9 +19,9 @@ from gantry.evaluation.evaluation import Evaluation
 from gantry.evaluation.generator_samples import images_of
 from gantry.nets.dcgan import Generator
 from gantry.runs.summary import read_summary
-from speed.clock import in_turns, ratio
-from speed.page import table
-from speed.runs import Options, composed, noise, trainer
+from speed.experiments import Options, composed, noise, trainer
+from speed.markdown_page import table
+from speed.timing import in_turns, ratio
 
 HEADER = ("part", "images", "images/s", "baseline", "baseline, images/s", "baseline / Gantry, seconds")
 WARM = 8  # images, before the clock runs

@@ -6,11 +6,11 @@ from typing import Any
 import torch
 
 from gantry.commands.hardware import use_tf32
-from speed.clock import in_turns
-from speed.counting import copies, products
-from speed.page import table
-from speed.plain import GANTRY
-from speed.runs import Options
+from speed.experiments import Options
+from speed.markdown_page import table
+from speed.operation_cost import copies, products
+from speed.plain_loop import GANTRY
+from speed.timing import in_turns
 from speed.turn import races
 
 CEILINGS = ("ceiling", "reached")

@@ -18,11 +18,11 @@ from torchvision.transforms import v2
 from gantry.data.folder import Folder
 from gantry.data.images import Split, to_float
 from gantry.data.sampler import Order
-from speed.clock import in_turns, ratio
-from speed.page import table
-from speed.plain import GANTRY
-from speed.runs import Options
-from speed.stand_in import Noise
+from speed.experiments import Options
+from speed.markdown_page import table
+from speed.noise_data import Noise
+from speed.plain_loop import GANTRY
+from speed.timing import in_turns, ratio
 from speed.turn import races
 
 BATCH = 64

@@ -9,9 +9,9 @@ from typing import Any
 
 import torch
 
-from speed.page import table
-from speed.plain import Loop, Recipe
-from speed.runs import MLP_RING, QUIET, Options, composed, trainer
+from speed.experiments import MLP_RING, QUIET, Options, composed, trainer
+from speed.markdown_page import table
+from speed.plain_loop import Loop, Recipe
 
 HEADER = ("who", "at 1 %", "at 10 %", "at 50 %", "at 100 %", "peak on the GPU")
 SHARES = (1, 10, 50, 100)  # percent of the turns
@@ -41,7 +41,9 @@ def of_gantry(options: Options, turns: int) -> tuple[list[float], str]:
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "peaks.json"
         words = [*MLP_RING.words, *QUIET, f"turns={turns}", f"run.dir={folder}/run", trainer(options), *options.words]
-        train(composed([*words, "+callbacks.watch._target_=speed.watch.Watch", f"+callbacks.watch.path={path}"]))
+        train(
+            composed([*words, "+callbacks.watch._target_=speed.memory_callback.Watch", f"+callbacks.watch.path={path}"])
+        )
         return json.loads(path.read_text()), on_gpu(options.device)
 
 

@@ -11,9 +11,9 @@ import torch
 from lightning import Callback, Trainer
 
 from gantry.training.gan import GAN
-from speed.clock import now, seconds
-from speed.counting import cost
-from speed.plain import GANTRY, PLAIN, TUNED, Loop, Recipe
+from speed.operation_cost import cost
+from speed.plain_loop import GANTRY, PLAIN, TUNED, Loop, Recipe
+from speed.timing import now, seconds
 
 FORMATS = {PLAIN: torch.contiguous_format, TUNED: torch.preserve_format}
 WARM = {"cpu": 2, "cuda": 30}  # turns of each before the race; the last of them says how many a stretch is

@@ -5,10 +5,10 @@ from statistics import median
 
 from ddp import milliseconds as of_processes
 
-from speed.clock import milliseconds, ratio
-from speed.page import table
-from speed.plain import GANTRY, PLAIN
-from speed.runs import Case, Options, noise, race
+from speed.experiments import Case, Options, noise, race
+from speed.markdown_page import table
+from speed.plain_loop import GANTRY, PLAIN
+from speed.timing import milliseconds, ratio
 
 HEADER = ("`dcgan_small`", "Gantry, ms a turn", "plain", "Gantry / plain", "times the turn above")
 PROCESSES = ("processes", "threads of each", "ms a turn", "times as fast")

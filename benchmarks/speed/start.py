@@ -7,9 +7,9 @@ from pathlib import Path
 
 import torch
 
-from speed.clock import in_turns, spread
-from speed.page import table
-from speed.runs import Options
+from speed.experiments import Options
+from speed.markdown_page import table
+from speed.timing import in_turns, spread
 
 ROOT = Path(__file__).parents[2]
 HEADER = ("command", "seconds, warm", "quartiles")

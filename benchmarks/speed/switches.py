@@ -3,10 +3,10 @@
 from dataclasses import replace
 from statistics import median
 
-from speed.clock import milliseconds, ratio, ratios
-from speed.page import table
-from speed.plain import GANTRY, PLAIN
-from speed.runs import Options, cases, race
+from speed.experiments import Options, cases, race
+from speed.markdown_page import table
+from speed.plain_loop import GANTRY, PLAIN
+from speed.timing import milliseconds, ratio, ratios
 
 HEADER = ("net", "switch", "Gantry, ms a turn", "Gantry / plain", "times the turn as it is")
 SWITCHES = {

@@ -4,10 +4,10 @@ from functools import cache
 from statistics import median
 from typing import Any
 
-from speed.clock import milliseconds, ratio
-from speed.page import table
-from speed.plain import GANTRY, PLAIN, TUNED
-from speed.runs import Options, cases, composed, race, trainer
+from speed.experiments import Options, cases, composed, race, trainer
+from speed.markdown_page import table
+from speed.plain_loop import GANTRY, PLAIN, TUNED
+from speed.timing import milliseconds, ratio
 
 HEADER = ("net", "batch", "Gantry, ms a turn", "plain", "tuned", "Gantry / plain", "Gantry / tuned", "images/s")
 

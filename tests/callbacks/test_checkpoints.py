@@ -5,7 +5,7 @@ from types import SimpleNamespace
 from typing import Any
 
 from gantry.callbacks.checkpoints import Checkpoints
-from tiny import TinyGan, play
+from stubs import TinyGan, play
 
 
 class Saving:

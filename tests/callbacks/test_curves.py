@@ -8,7 +8,7 @@ from PIL import Image
 from gantry.callbacks.curves import Curves
 from gantry.figures.curves import Curve, arrange, spread_of
 from gantry.loggers.csv_logger import CsvLogger
-from tiny import TinyGan, play, trainer
+from stubs import TinyGan, play, trainer
 
 NAN = float("nan")
 

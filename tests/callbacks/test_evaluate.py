@@ -6,8 +6,8 @@ from typing import Any
 
 import pytest
 import torch
-from points_run import Run, evaluation
 
+from fake_points_run import Run, evaluation
 from gantry.callbacks.evaluate import Evaluate
 from gantry.errors import UserError
 from gantry.evaluation.evaluation import Evaluation

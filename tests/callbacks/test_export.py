@@ -10,7 +10,7 @@ from gantry.callbacks.export import Export
 from gantry.nets.mlp import Generator
 from gantry.runs.generator import load_generator
 from gantry.runs.generator_json import read_description
-from tiny import TinyGan, play, trainer
+from stubs import TinyGan, play, trainer
 
 CONFIG: dict[str, Any] = {
     "_target_": "gantry.nets.mlp.Generator",

@@ -21,7 +21,7 @@ from gantry.nets import mlp
 from gantry.training.ema import Ema
 from gantry.training.gan import GAN
 from gantry.training.optim import Optim
-from tiny import Recorder
+from stubs import Recorder
 
 N, N_CRITIC, TURNS = 8, 3, 20
 

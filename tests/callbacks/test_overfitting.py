@@ -11,7 +11,7 @@ from torch import Tensor, nn
 
 from gantry.callbacks.overfitting import CriticGap, gap, spread
 from gantry.data.images import Images
-from tiny import Recorder, TinyG, TinyGan, play, trainer
+from stubs import Recorder, TinyG, TinyGan, play, trainer
 
 
 class MeanD(nn.Module):

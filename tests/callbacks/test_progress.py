@@ -9,7 +9,7 @@ import torch
 
 from gantry.callbacks import progress
 from gantry.callbacks.progress import Progress, describe
-from tiny import TinyGan, play, trainer
+from stubs import TinyGan, play, trainer
 
 LOSSES = {"loss/D": torch.tensor(1.386294), "loss/G": torch.tensor(0.693147), "loss/D/r1": torch.tensor(3.0)}
 

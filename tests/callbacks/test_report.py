@@ -6,8 +6,8 @@ from typing import Any
 
 import pytest
 import torch
-from points_run import PERFECT, Constant, Run, evaluation
 
+from fake_points_run import PERFECT, Constant, Run, evaluation
 from gantry.callbacks import report as module
 from gantry.callbacks.evaluate import Evaluate
 from gantry.callbacks.report import Report as ReportCallback

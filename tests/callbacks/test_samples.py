@@ -13,7 +13,7 @@ from gantry.callbacks import samples
 from gantry.callbacks.samples import Samples
 from gantry.data.images import Images
 from gantry.figures.sample_sheet import fixed_sheet
-from tiny import Recorder, TinyG, TinyGan, play, trainer
+from stubs import Recorder, TinyG, TinyGan, play, trainer
 
 
 def run(folder: Path, gan: TinyGan, turns: int = 20, **more: Any) -> Recorder:

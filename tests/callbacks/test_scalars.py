@@ -8,7 +8,7 @@ from torch import Tensor, nn
 
 from gantry.callbacks import scalars
 from gantry.callbacks.scalars import Scalars
-from tiny import Recorder, TinyGan, play, trainer
+from stubs import Recorder, TinyGan, play, trainer
 
 
 def losses(turn: int) -> dict[str, Tensor]:

@@ -7,8 +7,8 @@ from pathlib import Path
 import pytest
 
 from gantry.distributed.environment import free_port
-from recording import recorded
-from starting import EVERY_TURN, RECORDING, SCRIPT, finish, launch, left_behind, train
+from recording_callbacks import recorded
+from subprocess_runs import EVERY_TURN, RECORDING, SCRIPT, finish, launch, left_behind, train
 
 TORCHRUN = [sys.executable, "-m", "torch.distributed.run"]
 ON_CPU = ["trainer=ddp_multinode", "trainer.accelerator=cpu"]
@@ -36,7 +36,10 @@ def test_two_machines_make_one_folder(tmp_path: Path) -> None:
 
 
 def test_what_torchrun_restarts_goes_on_in_its_folder(tmp_path: Path) -> None:
-    dying = [f"+callbacks.dying={{_target_:recording.Signalling,number:{signal.SIGKILL.value},rank:1}}", EVERY_TURN]
+    dying = [
+        f"+callbacks.dying={{_target_:recording_callbacks.Signalling,number:{signal.SIGKILL.value},rank:1}}",
+        EVERY_TURN,
+    ]
     again = [*TORCHRUN, "--standalone", "--nproc-per-node=2", "--max-restarts=2"]
     finish(launch([*again, SCRIPT, *ON_CPU, *dying], tmp_path))
     run = only_run(tmp_path)
@@ -53,7 +56,7 @@ def srun(rank: int, job: int) -> dict[str, str]:
 
 
 def test_srun_makes_one_folder_and_a_requeue_goes_on_in_it(tmp_path: Path) -> None:
-    ahead = f"+callbacks.ahead={{_target_:recording.Signalling,number:{signal.SIGUSR1.value},rank:1}}"
+    ahead = f"+callbacks.ahead={{_target_:recording_callbacks.Signalling,number:{signal.SIGUSR1.value},rank:1}}"
     command = [sys.executable, SCRIPT, *ON_CPU, ahead, "run.auto_resume=true"]
     for status in (128 + signal.SIGUSR1, 0):
         port = {"MASTER_PORT": str(free_port())}

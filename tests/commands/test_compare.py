@@ -7,9 +7,9 @@ from pathlib import Path
 import pytest
 from omegaconf import OmegaConf
 
+from fake_runs import make_run, make_sweep
 from gantry.commands.compare import compare
 from gantry.errors import UserError
-from made_runs import make_run, make_sweep
 
 ROOT = Path(__file__).parents[2]
 

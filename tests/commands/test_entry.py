@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 from omegaconf import DictConfig, open_dict
 
-from composing import composed
+from compose_config import composed
 from gantry.commands.resume import name_run
 from gantry.config import resolvers
 from gantry.config.compose import compose

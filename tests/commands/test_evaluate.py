@@ -8,7 +8,7 @@ import torch
 from omegaconf import OmegaConf
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
-from composing import composed
+from compose_config import composed
 from gantry.commands.evaluate import evaluate, said
 from gantry.commands.evaluate_job import of_files
 from gantry.config.instantiate import build

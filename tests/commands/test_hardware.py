@@ -5,7 +5,7 @@ import logging
 import pytest
 import torch
 
-from composing import composed
+from compose_config import composed
 from gantry.commands import hardware
 from gantry.commands.train import build_gan
 from gantry.config import validate

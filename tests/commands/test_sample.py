@@ -16,7 +16,7 @@ from gantry.pixels import to_uint8
 from gantry.runs.generator import load_generator, save_generator
 from gantry.sampling.generate import samples
 from gantry.sampling.latents import labels, latents, slerp, truncated
-from tiny import TinyG
+from stubs import TinyG
 
 DEFAULTS = {"which": None, "what": "grid", "n": 10, "seed": 0, "class": None, "truncation": None, "out": None}
 DEFAULTS |= {"log_to": None}
@@ -24,7 +24,7 @@ DEFAULTS |= {"log_to": None}
 
 def run(folder: Path, shape: tuple[int, ...] = (1, 8, 8), num_classes: int = 0) -> Path:
     """A run that left a generator."""
-    config = {"_target_": "tiny.TinyG", "shape": shape, "num_classes": num_classes}
+    config = {"_target_": "stubs.TinyG", "shape": shape, "num_classes": num_classes}
     names = {"classes": [f"class {k}" for k in range(num_classes)]}
     save_generator(TinyG(shape, num_classes=num_classes), config, folder / "generator" / "last", names)
     return folder

@@ -12,7 +12,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from composing import composed
+from compose_config import composed
 from gantry.commands.train import build_gan
 
 ROOT = Path(__file__).parents[2]
@@ -30,7 +30,11 @@ def command(*overrides: str, folder: Path) -> list[str]:
 
 
 def environment(folder: Path) -> dict[str, str]:
-    own = {"OMP_NUM_THREADS": "1", "PYTHONPATH": str(ROOT / "tests"), "GANTRY_CACHE_DIR": str(folder.parent / "cache")}
+    own = {
+        "OMP_NUM_THREADS": "1",
+        "PYTHONPATH": str(ROOT / "tests" / "helpers"),
+        "GANTRY_CACHE_DIR": str(folder.parent / "cache"),
+    }
     return os.environ | own
 
 
@@ -68,7 +72,7 @@ def test_an_interrupted_run_resumes_bit_for_bit(tmp_path: Path) -> None:
     turns = ["turns=10", "model=dcgan_small", "loss=wgan_gp", *every]
     train(*turns, folder=unbroken)
     process = subprocess.Popen(
-        command(*turns, "++callbacks.scalars._target_=pausing.PausingScalars", folder=broken),
+        command(*turns, "++callbacks.scalars._target_=pausing_callback.PausingScalars", folder=broken),
         env=environment(broken),
         cwd=tmp_path,
         stderr=subprocess.DEVNULL,
@@ -145,7 +149,7 @@ def test_batchnorm_sees_the_global_batch(tmp_path: Path) -> None:
 @pytest.mark.slow
 def test_dcgan_with_a_gradient_penalty_on_two_processes(tmp_path: Path) -> None:
     """G has BatchNorm here: its running statistics agree, too."""
-    check = "+callbacks.agreement._target_=agreeing.Agreement"
+    check = "+callbacks.agreement._target_=agreement_callback.Agreement"
     folder = tmp_path / "run"
     train("turns=3", "model=dcgan", "loss=wgan_gp", "trainer=ddp_cpu", check, folder=folder)
     assert (folder / "ranks").read_text() == "2 equal"

@@ -9,7 +9,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from composing import composed
+from compose_config import composed
 from gantry.commands import workers
 from gantry.commands.train import number_of_processes, train
 from gantry.commands.workers import blamed, end, end_with, see_out, shared_variables

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from composing import composed
+from compose_config import composed
 from gantry.commands.workspace import asked_for, described, make
 from gantry.errors import RunError, UserError
 

@@ -7,10 +7,10 @@ from pathlib import Path
 
 import pytest
 
+from fake_runs import make_run, make_sweep
 from gantry.compare.comparison import Comparison, compare_runs, remarks, verdict
 from gantry.compare.find_runs import read_all
 from gantry.runs import status
-from made_runs import make_run, make_sweep
 
 
 def compared(*folders: Path) -> Comparison:

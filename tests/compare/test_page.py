@@ -8,11 +8,11 @@ import pytest
 from plotly.offline import get_plotlyjs
 
 from browser import chromium, drive
+from fake_runs import make_run, make_sweep
 from gantry.compare.comparison import compare_runs
 from gantry.compare.find_runs import read_all
 from gantry.compare.page.page import page
 from gantry.compare.page.page_data import at, plain, shared_turns
-from made_runs import make_run, make_sweep
 
 browser = pytest.mark.skipif(chromium() is None, reason="no Chromium on this machine")
 

@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 import wandb
 
+from fake_runs import LEVELS, make_run, picture_of, protocol
 from gantry.compare.comparison import compare_runs, verdict
 from gantry.compare.find_runs import read_all
 from gantry.compare.run_record import Run, read_run
@@ -15,7 +16,6 @@ from gantry.compare.wandb_offline import find_logs, read_wandb
 from gantry.loggers.dispatch import close, log_config, log_picture, log_summary
 from gantry.loggers.wandb_logger import WandbLogger
 from gantry.runs.status import State
-from made_runs import LEVELS, make_run, picture_of, protocol
 
 
 def log_to_wandb(folder: Path, fd: float, seed: int) -> None:

@@ -11,7 +11,7 @@ import pytest
 from hydra.errors import MissingConfigException
 from omegaconf import open_dict
 
-from composing import choices, composed
+from compose_config import choices, composed
 from gantry.commands.entry import refuse_early, share_schemas
 from gantry.commands.resume import not_of_one_start, resumed
 from gantry.config import resolvers

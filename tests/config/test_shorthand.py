@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 from omegaconf import OmegaConf
 
-from composing import composed
+from compose_config import composed
 from gantry.config.compose import spell_out
 
 

@@ -6,7 +6,7 @@ import pytest
 from omegaconf import DictConfig
 from PIL import Image
 
-from composing import choices, composed
+from compose_config import choices, composed
 from gantry.config.instantiate import build
 from gantry.data.datamodule import DataModule
 

@@ -2,7 +2,7 @@ import torch
 from torch import Tensor
 
 from gantry.distributed import collectives
-from ranks import on_ranks
+from spawn_ranks import on_ranks
 
 
 def everything() -> dict[str, Tensor | int]:

@@ -8,7 +8,7 @@ from torch import Tensor, nn
 
 from gantry.distributed import collectives
 from gantry.distributed.sync_batchnorm import SYNCED, synchronise_
-from ranks import on_ranks
+from spawn_ranks import on_ranks
 
 
 def batch(shape: tuple[int, ...]) -> Tensor:

@@ -5,7 +5,6 @@ from typing import Any
 import pytest
 import torch
 from torch import Tensor
-from toy_extractor import Toy, cut, evaluation, images, reference
 
 from gantry.distributed import collectives
 from gantry.evaluation.evaluation import Evaluation, Report
@@ -22,7 +21,8 @@ from gantry.metrics.mode_coverage import PointModes
 from gantry.metrics.precision_recall import Manifold
 from gantry.metrics.score import Needs
 from gantry.pixels import from_uint8
-from ranks import on_ranks
+from spawn_ranks import on_ranks
+from toy_extractor import Toy, cut, evaluation, images, reference
 
 CPU = torch.device("cpu")
 

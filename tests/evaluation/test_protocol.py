@@ -1,13 +1,13 @@
 import json
 
 import torch
-from toy_extractor import evaluation, images, reference
 
 from gantry.evaluation.evaluation import Evaluation
 from gantry.evaluation.protocol import Samples, differences
 from gantry.evaluation.reference import Reference
 from gantry.metrics.mode_coverage import PointModes
 from gantry.metrics.score import metric_name
+from toy_extractor import evaluation, images, reference
 
 
 def test_only_inception_has_the_published_names() -> None:

@@ -3,16 +3,16 @@ from pathlib import Path
 import pytest
 import torch
 from safetensors.torch import save_file
-from test_inception import photographs
 from torch import Tensor, nn
-from toy_extractor import Toy, cut, images, reference
 
-from composing import composed
+from compose_config import composed
 from gantry.config.instantiate import build
 from gantry.evaluation.evaluation import Evaluation
 from gantry.features.custom import Own
 from gantry.metrics.frechet import frechet_distance
 from gantry.metrics.statistics import Statistics
+from photographs import photographs
+from toy_extractor import Toy, cut, images, reference
 
 CPU = torch.device("cpu")
 FRAME = {"size": (3, 8, 8), "mean": (0.5, 0.4, 0.3), "std": (0.1, 0.2, 0.5)}

@@ -11,10 +11,10 @@ import torch.nn.functional as F
 from numpy.typing import NDArray
 from PIL import Image
 from safetensors.torch import save
-from test_inception import photographs
 from torch import Tensor
 
 from gantry.features.dinov2 import SIZES, Dinov2, resampled, resized
+from photographs import photographs
 
 WIDTH, HEADS, DEPTH, PATCHES = 384, 6, 12, 37  # of ViT-S/14; weights are published for images of 37 x 14 pixels
 

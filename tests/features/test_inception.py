@@ -9,7 +9,6 @@ import torch
 from torch import Tensor, nn
 from torch_fidelity import calculate_metrics
 from torch_fidelity.feature_extractor_inceptionv3 import FeatureExtractorInceptionV3
-from toy_extractor import cut, reference
 
 from gantry.evaluation.evaluation import Evaluation
 from gantry.features.inception import FILE, Inception
@@ -17,6 +16,8 @@ from gantry.metrics.frechet import Frechet
 from gantry.metrics.inception_score import InceptionScore
 from gantry.metrics.kid import KernelDistance
 from gantry.metrics.statistics import SPLITS
+from photographs import photographs
+from toy_extractor import cut, reference
 
 
 @pytest.fixture(scope="module")
@@ -34,14 +35,6 @@ def weights(tmp_path_factory: pytest.TempPathFactory) -> Path:
         nn.init.normal_(net.fc.weight, std=0.1)
     torch.save(net.state_dict(), path)
     return path
-
-
-def photographs(n: int, seed: int) -> Tensor:
-    """Smooth random pictures, uint8 [n, 3, 32, 32], whose contrast differs by seed."""
-    generator = torch.Generator().manual_seed(seed)
-    coarse = torch.randn(n, 3, 6, 6, generator=generator) * (50 + 10 * seed)
-    x = nn.functional.interpolate(coarse, (32, 32), mode="bicubic") + 128
-    return x.clamp(0, 255).to(torch.uint8)
 
 
 def test_it_is_torch_fidelitys_and_carries_the_digest_of_its_weights(weights: Path) -> None:

@@ -23,7 +23,7 @@ from gantry.loggers.dispatch import (
 from gantry.loggers.mlflow_logger import MlflowLogger
 from gantry.loggers.tensorboard_logger import TensorBoardLogger
 from gantry.values import flat
-from tiny import Recorder
+from stubs import Recorder
 
 PICTURE = np.arange(12 * 16, dtype=np.uint8).reshape(12, 16, 1)
 

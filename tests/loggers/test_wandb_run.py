@@ -13,7 +13,7 @@ from PIL import Image
 from safetensors.torch import load_file
 
 from gantry.compare.wandb_offline import WandbRun, find_logs, of, read_records, read_wandb
-from starting import ROOT, environment, train
+from subprocess_runs import ROOT, environment, train
 
 pytestmark = pytest.mark.slow
 TURNS = 24

@@ -1,11 +1,11 @@
 import numpy as np
 import pytest
 import torch
-from gaussians import covariance, gaussian, randn, rotation, statistics_of
 from scipy.linalg import sqrtm
 from torch_fidelity.metric_fid import fid_features_to_statistics, fid_statistics_to_metric
 
 from gantry.metrics.frechet import factor, frechet_distance
+from gaussians import covariance, gaussian, randn, rotation, statistics_of
 
 
 def test_on_a_line_it_is_the_difference_of_means_and_of_deviations() -> None:

@@ -3,13 +3,13 @@ from collections.abc import Callable
 
 import pytest
 import torch
-from gaussians import gaussian, randn, statistics_of
 from scipy.stats import t as student
 from torch import Tensor
 
 from gantry.metrics.frechet import frechet_distance
 from gantry.metrics.frechet_infinity import FrechetInfinity, intercept
 from gantry.metrics.statistics import Collected, Statistics
+from gaussians import gaussian, randn, statistics_of
 
 
 def collected(x: Tensor) -> Collected:

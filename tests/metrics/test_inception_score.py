@@ -3,12 +3,12 @@ import math
 import numpy as np
 import pytest
 import torch
-from gaussians import randn
 from torch import Tensor
 from torch_fidelity.metric_isc import isc_features_to_metric
 
 from gantry.metrics.inception_score import inception_scores
 from gantry.metrics.statistics import SPLITS, Predictions
+from gaussians import randn
 
 
 def sums_of(probabilities: Tensor, batch_size: int = 7) -> Predictions:

@@ -1,13 +1,13 @@
 import numpy as np
 import pytest
 import torch
-from gaussians import randn, statistics_of
 from numpy.typing import NDArray
 from torch_fidelity.metric_kid import kid_features_to_metric
 
 from gantry.metrics import kid
 from gantry.metrics.kid import KernelDistance, kernel_distance
 from gantry.metrics.statistics import Collected
+from gaussians import randn, statistics_of
 
 Array = NDArray[np.float64]
 

@@ -2,11 +2,11 @@ import dataclasses
 
 import pytest
 import torch
-from gaussians import randn, statistics_of
 from torch import Tensor
 
 from gantry.metrics.memorisation import Memorisation, share_nearer, share_of_copies
 from gantry.metrics.statistics import Collected
+from gaussians import randn, statistics_of
 
 DIM = 6
 TRAINING, HELD_OUT = randn(1500, DIM, seed=0).float(), randn(1000, DIM, seed=1).float()

@@ -3,11 +3,11 @@ from types import SimpleNamespace
 
 import pytest
 import torch
-from gaussians import randn, statistics_of
 from torch import Tensor
 
 from gantry.metrics.mode_coverage import ClassModes, PointModes, histograms, kl_from_even, overlap, point_modes
 from gantry.metrics.statistics import Collected, Predictions
+from gaussians import randn, statistics_of
 
 SQUARE = PointModes(centres=((1.0, 1.0), (1.0, -1.0), (-1.0, 1.0), (-1.0, -1.0)), sigma=0.1)
 

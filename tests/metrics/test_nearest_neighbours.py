@@ -1,11 +1,11 @@
 import numpy as np
 import pytest
 import torch
-from gaussians import randn
 from torch import Tensor
 
 from gantry.metrics import nearest_neighbours
 from gantry.metrics.nearest_neighbours import nearest, nearest_others, neighbours, pairs_within
+from gaussians import randn
 
 SIZES = [3, 8, 1000]
 

@@ -1,13 +1,13 @@
 import numpy as np
 import pytest
 import torch
-from gaussians import randn, statistics_of
 from torch import Tensor
 from torch_fidelity.metric_prc import calculate_precision_recall_part
 
 from gantry.metrics import nearest_neighbours
 from gantry.metrics.precision_recall import Manifold, manifold_scores
 from gantry.metrics.statistics import Collected
+from gaussians import randn, statistics_of
 
 
 def by_tables(real: Tensor, fake: Tensor, k: int, density_k: int) -> tuple[float, ...]:

@@ -3,9 +3,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from gaussians import randn, statistics_of
 
 from gantry.metrics.statistics import Statistics
+from gaussians import randn, statistics_of
 
 
 def test_streaming_equals_numpy_for_uneven_batches() -> None:

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from fake_runs import dead_process
 from gantry.runs.status import (
     FILE,
     State,
@@ -19,7 +20,6 @@ from gantry.runs.status import (
     write_failed,
     write_pruned,
 )
-from made_runs import dead_process
 
 
 def write(folder: Path, **facts: object) -> None:

@@ -3,7 +3,7 @@
 import pytest
 from omegaconf import OmegaConf
 
-from composing import choices
+from compose_config import choices
 from gantry.config.resolvers import cpus, gpus, jobs_at_once, trials_at_once
 from gantry.sweeps.hydra_callbacks import sharing
 

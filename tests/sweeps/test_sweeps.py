@@ -8,8 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from recording import recorded
-from starting import EVERY_TURN, RECORDING, SCRIPT, finish, launch, left_behind, train
+from recording_callbacks import recorded
+from subprocess_runs import EVERY_TURN, RECORDING, SCRIPT, finish, launch, left_behind, train
 
 pytestmark = pytest.mark.slow
 SWEEP = ["-m", "run.name=S", "seed=1,2", RECORDING]
@@ -56,7 +56,7 @@ def test_joblib_with_jobs_of_two_processes(tmp_path: Path) -> None:
 
 @needs("hydra_submitit_launcher", "slurm")
 def test_submitit_queues_again_what_was_told_to_stop(tmp_path: Path) -> None:
-    ahead = f"+callbacks.ahead={{_target_:recording.Signalling,number:{signal.SIGUSR2.value}}}"
+    ahead = f"+callbacks.ahead={{_target_:recording_callbacks.Signalling,number:{signal.SIGUSR2.value}}}"
     train(*SWEEP[:-1], ahead, "launcher=submitit_local", "trainer=ddp_cpu", folder=tmp_path)
     assert jobs(tmp_path) == [[*before, *(about | {"turn": 4} for about in before)] for before in ON_TWO]
     assert left_behind(tmp_path) == []
@@ -69,7 +69,7 @@ def test_ray(tmp_path: Path) -> None:
 
 
 def test_a_killed_run_starts_again_by_the_same_command_and_not_twice_at_a_time(tmp_path: Path) -> None:
-    hanging = "++callbacks.scalars._target_=pausing.PausingScalars"
+    hanging = "++callbacks.scalars._target_=pausing_callback.PausingScalars"
     command = [sys.executable, SCRIPT, "run.name=X", "run.auto_resume=true", "turns=8", EVERY_TURN, RECORDING, hanging]
     first, run = launch(command, tmp_path), tmp_path / "train" / "X"
     while not (run / "paused").exists() and first.poll() is None:

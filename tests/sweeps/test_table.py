@@ -10,6 +10,7 @@ from hydra.core.utils import JobReturn, JobStatus
 from hydra.types import RunMode
 from omegaconf import OmegaConf
 
+from fake_runs import make_run, make_sweep, picture_of
 from gantry.compare import find_runs
 from gantry.compare.run_record import read_run
 from gantry.errors import UserError
@@ -18,7 +19,6 @@ from gantry.runs.summary import write_summary
 from gantry.sweeps.figures import heights
 from gantry.sweeps.hydra_callbacks import AfterSweep, finish
 from gantry.sweeps.table import as_csv, as_markdown, counted, write_table
-from made_runs import make_run, make_sweep, picture_of
 
 
 def rows(sweep: Path) -> list[dict[str, str]]:

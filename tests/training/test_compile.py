@@ -7,11 +7,11 @@ from typing import Any
 import pytest
 import torch
 
-from composing import SMALL, choices, composed
-from fitting import bare, fit
+from compose_config import SMALL, choices, composed
 from gantry.augment.diffaugment import identity
 from gantry.commands.train import build_gan
 from gantry.training.gan import GAN
+from in_process_training import bare, fit
 
 
 def trained(model: str, compiled: Callable[[Any], Any], *words: str) -> GAN:

@@ -12,6 +12,7 @@ import torch
 from lightning import Trainer
 from torch import Tensor, nn
 
+from fake_cuda_graphs import Tapes
 from gantry.augment.diffaugment import DiffAugment
 from gantry.losses import adversarial, penalties
 from gantry.losses.objective import Objective, Term
@@ -22,7 +23,6 @@ from gantry.training.executor import Play
 from gantry.training.gan import GAN
 from gantry.training.optim import Optim
 from gantry.training.schedules import linear
-from replaying import Tapes
 
 N, TURNS = 8, 12
 Nets = tuple[nn.Module, nn.Module]

@@ -10,15 +10,15 @@ from omegaconf import DictConfig
 from torch import Tensor
 from torch.optim import Optimizer
 
-from composing import SMALL, choices, composed
-from elsewhere import THERE, Machine, elsewhere
-from fitting import bare, fit
+from compose_config import SMALL, choices, composed
+from fake_device import THERE, Machine, elsewhere
 from gantry.commands.train import build_gan, build_trainer
 from gantry.config.instantiate import build
 from gantry.evaluation.evaluation import Evaluation
 from gantry.training.cuda_graphs import Captured, make_capturable
 from gantry.training.executor import Scalars, Updates
 from gantry.training.gan import GAN
+from in_process_training import bare, fit
 
 PAIRS = sorted({("dcgan_small", loss) for loss in choices("loss")} | {(model, "hinge") for model in choices("model")})
 

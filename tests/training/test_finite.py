@@ -7,8 +7,8 @@ import torch
 from torch import nn
 
 from gantry.training.finite import finite, first_broken, is_healthy, state_of
-from ranks import on_ranks
-from tiny import TinyGan
+from spawn_ranks import on_ranks
+from stubs import TinyGan
 
 
 class Nets(TinyGan):

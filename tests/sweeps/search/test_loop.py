@@ -6,8 +6,8 @@ from typing import Any
 
 import pytest
 from optuna.study import Study
-from searched import RATE, Jobs, search
 
+from fake_search import RATE, Jobs, search
 from gantry.errors import RunError, UserError
 from gantry.runs.status import write_pruned
 from gantry.sweeps.search.study import FILE, open_study

@@ -11,7 +11,7 @@ from optuna.pruners import MedianPruner, NopPruner
 from gantry.runs.status import State, read_job, status_of
 from gantry.sweeps.search.pruning import Pruning
 from gantry.sweeps.search.study import begin_study, open_study
-from tiny import TinyGan, trainer
+from stubs import TinyGan, trainer
 
 ABOUT = {"metric": "fd", "mode": "min", "space": {}, "experiment": []}
 RATE = {"lr": FloatDistribution(0, 1)}

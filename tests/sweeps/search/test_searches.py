@@ -15,8 +15,8 @@ from optuna.study import Study
 from optuna.trial import TrialState
 
 from gantry.sweeps.search.study import open_study
-from recording import recorded
-from starting import RECORDING, SCRIPT, finish, launch, left_behind, train
+from recording_callbacks import recorded
+from subprocess_runs import RECORDING, SCRIPT, finish, launch, left_behind, train
 
 pytestmark = pytest.mark.slow
 ON_RING = ["data=ring", "metrics=modes", "metrics.num_samples=200", "metrics.report.num_samples=200", "model.z_dim=2"]

@@ -6,7 +6,7 @@ import pytest
 import yaml
 from wandb.sdk.launch.sweeps.utils import create_sweep_command_args
 
-from composing import composed
+from compose_config import composed
 from gantry.config.compose import CONFIGS
 
 SWEEP: dict[str, Any] = yaml.safe_load((CONFIGS / "wandb_sweep.yaml").read_text())

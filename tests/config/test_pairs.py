@@ -6,10 +6,10 @@ import pytest
 import torch
 from lightning import Callback, Trainer
 
-from composing import SMALL, choices, composed
-from fitting import bare, fit
+from compose_config import SMALL, choices, composed
 from gantry.commands.train import build_gan
 from gantry.training.gan import GAN
+from in_process_training import bare, fit
 
 
 class Losses(Callback):

@@ -6,17 +6,21 @@ import sys
 from collections.abc import Mapping
 from pathlib import Path
 
-ROOT = Path(__file__).parents[1]
+ROOT = Path(__file__).parents[2]
 SCRIPT = str(ROOT / "src" / "train.py")
 SMALL = ["model=mlp", "logger=csv", "metrics=none", "data.batch_size=8", "callbacks.samples=null", "turns=6"]
-RECORDING = "+callbacks.recording._target_=recording.Recording"
+RECORDING = "+callbacks.recording._target_=recording_callbacks.Recording"
 EVERY_TURN = "callbacks.checkpoints.every=1"
 MARK = "GANTRY_TEST"  # by which processes of a test are found
 
 
 def environment(folder: Path) -> dict[str, str]:
     """A small environment whose runs lie in `folder`/train."""
-    own = {"GANTRY_LOGS": str(folder), "GANTRY_CACHE_DIR": str(folder / "cache"), "PYTHONPATH": str(ROOT / "tests")}
+    own = {
+        "GANTRY_LOGS": str(folder),
+        "GANTRY_CACHE_DIR": str(folder / "cache"),
+        "PYTHONPATH": str(ROOT / "tests" / "helpers"),
+    }
     return os.environ | own | {"OMP_NUM_THREADS": "1", MARK: str(folder)}
 
 

@@ -12,7 +12,7 @@ from omegaconf import DictConfig
 
 from gantry.config import resolvers
 from gantry.config.compose import compose, settled
-from speed.plain import PLAIN, TUNED
+from speed.plain_loop import PLAIN, TUNED
 
 LEFT_OUT = ("evaluate", "critic_gap", "samples", "export", "report", "checkpoints", "curves")
 QUIET = ["logger=csv", "metrics=none", *(f"callbacks.{name}=null" for name in LEFT_OUT)]
@@ -36,7 +36,7 @@ class Options:
 
 def noise(channels: int, side: int) -> list[str]:
     """Images of noise as the data."""
-    source = ["data.source._target_=speed.stand_in.Noise", "+data.source.shape=${data.shape}"]
+    source = ["data.source._target_=speed.noise_data.Noise", "+data.source.shape=${data.shape}"]
     return ["data=digits", f"data.shape=[{channels},{side},{side}]", "data.num_classes=0", *source]
 
 

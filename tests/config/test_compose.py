@@ -7,7 +7,7 @@ import hydra
 import pytest
 from omegaconf import OmegaConf
 
-from composing import choices, composed
+from compose_config import choices, composed
 from gantry.config import resolvers
 from gantry.config.compose import CONFIGS
 from gantry.distributed.environment import cores
