@@ -19,21 +19,21 @@ from typing import Any
 sys.path.insert(0, str(Path(__file__).parents[1] / "src"))
 
 TURNS, REPEATS = 60, 3
-HOOKS = "GANTRY_BENCHMARK_HOOKS"  # set in processes that use DistributedDataParallel
-CASES = (
+HOOKS_VARIABLE = "GANTRY_BENCHMARK_HOOKS"  # set in processes that use DistributedDataParallel
+OVERRIDES_TO_COMPARE = (
     ["model=mlp", "loss=nonsaturating"],
     ["model=dcgan_small", "loss=nonsaturating"],
     ["model=dcgan_small", "loss=wgan_gp", "loss.n_critic=2"],
 )
 
 
-def hooked() -> type:
+def make_hooked_gan_class() -> type:
     """A GAN whose gradients are reduced by the hooks of DistributedDataParallel, while they are computed."""
-    from gantry.training.executor import Scalars
+    from gantry.training.executor import ScalarTensors
     from gantry.training.gan import GAN
 
     class Hooked(GAN):
-        def descend(self, optimizer: Any, losses: Iterable[Any]) -> Scalars:
+        def descend(self, optimizer: Any, losses: Iterable[Any]) -> ScalarTensors:
             mine = {id(p) for group in optimizer.param_groups for p in group["params"]}
             for net in (self.G, self.D):
                 for p in net.parameters():
@@ -49,24 +49,24 @@ def hooked() -> type:
     return Hooked
 
 
-def train() -> None:
+def run_train_process() -> None:
     """One process of a run, told by the command line what src/train.py would be."""
-    from gantry.commands.entry import entry
+    from gantry.commands.entry import command
 
-    @entry("train")
+    @command("train")
     def main(cfg: Any) -> None:
         import gantry.commands.train as runs
         from gantry.commands import workers
 
-        workers.SCRIPT = Path(__file__)  # further ranks train as this one does
-        if os.environ.get(HOOKS):
-            runs.GAN = hooked()  # type: ignore[misc,assignment]
+        workers.TRAIN_SCRIPT = Path(__file__)  # further ranks train as this one does
+        if os.environ.get(HOOKS_VARIABLE):
+            runs.GAN = make_hooked_gan_class()  # type: ignore[misc,assignment]
         runs.train(cfg)
 
     main()
 
 
-def milliseconds(overrides: list[str], hooks: bool, trainer: str = "ddp_cpu", threads: int = 1) -> float:
+def measure_turn_ms(overrides: list[str], hooks: bool, trainer: str = "ddp_cpu", threads: int = 1) -> float:
     """The median time of a turn, the first third left out; `threads` are those of each process."""
     quiet = [
         "logger=csv",
@@ -82,12 +82,12 @@ def milliseconds(overrides: list[str], hooks: bool, trainer: str = "ddp_cpu", th
     with tempfile.TemporaryDirectory() as folder:
         words = [f"trainer={trainer}", f"turns={TURNS}", *overrides, *quiet, f"run.dir={folder}/run"]
         words += lightnings if hooks else []
-        environment = os.environ | {"OMP_NUM_THREADS": str(threads), HOOKS: "1" if hooks else ""}
+        environment = os.environ | {"OMP_NUM_THREADS": str(threads), HOOKS_VARIABLE: "1" if hooks else ""}
         subprocess.run([sys.executable, __file__, *words], check=True, stderr=subprocess.DEVNULL, env=environment)
-        return time_of_turn(Path(folder) / "run")
+        return read_turn_ms(Path(folder) / "run")
 
 
-def time_of_turn(run: Path) -> float:
+def read_turn_ms(run: Path) -> float:
     """From the speeds in metrics.csv, in milliseconds."""
     from gantry.runs.metrics_csv import read_metrics
 
@@ -99,11 +99,13 @@ def time_of_turn(run: Path) -> float:
 
 def main() -> None:
     print("| | one message | hooks | hooks / one message |\n|---|---|---|---|")
-    for overrides in CASES:
-        pairs = [(milliseconds(overrides, hooks=False), milliseconds(overrides, hooks=True)) for _ in range(REPEATS)]
+    for overrides in OVERRIDES_TO_COMPARE:
+        pairs = [
+            (measure_turn_ms(overrides, hooks=False), measure_turn_ms(overrides, hooks=True)) for _ in range(REPEATS)
+        ]
         ours, theirs = (median(values) for values in zip(*pairs))
         print(f"| `{' '.join(overrides)}` | {ours:.1f} ms | {theirs:.1f} ms | {theirs / ours:.2f} |", flush=True)
 
 
 if __name__ == "__main__":
-    train() if len(sys.argv) > 1 else main()
+    run_train_process() if len(sys.argv) > 1 else main()

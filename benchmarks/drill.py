@@ -23,26 +23,30 @@ PATHS = [str(ROOT / "src"), str(ROOT / "benchmarks")]
 sys.path[:0] = PATHS
 os.environ |= {"OMP_NUM_THREADS": "1", "PYTHONPATH": os.pathsep.join(PATHS)}  # of further ranks, too
 
-from run_differences import differences  # noqa: E402
+from run_differences import find_run_differences  # noqa: E402
 
 import gantry.commands.train  # noqa: E402  what takes seconds to import, before any run is forked
-from gantry.commands.entry import entry  # noqa: E402
+from gantry.commands.entry import command  # noqa: E402
 
-KILLS = ("turn", "half a checkpoint", "unnamed checkpoint", "between the names", "evaluation", "half a row")
-LIMIT = 60  # seconds from a fault to the end of all processes
-TURNS, EVERY = 40, {"checkpoints": 6, "evaluate": 8, "scalars": 4, "critic_gap": 8}
+KILL_MOMENTS = ("turn", "half a checkpoint", "unnamed checkpoint", "between the names", "evaluation", "half a row")
+EXIT_LIMIT = 60  # seconds from a fault to the end of all processes
+TURNS, CALLBACK_INTERVALS = 40, {"checkpoints": 6, "evaluate": 8, "scalars": 4, "critic_gap": 8}
 GP = "loss.d_terms.gp.penalty"
-WORDS = [
+DRILL_OVERRIDES = [
     *("model=mlp", "loss=wgan_gp", "loss.n_critic=2", f"turns={TURNS}", "data.batch_size=8", "logger=csv"),
     *("metrics.num_samples=50", "metrics.report.num_samples=60", "+callbacks.critic_gap.num_samples=50"),
     *("callbacks.samples=null", "callbacks.curves=null"),
-    *(f"callbacks.{name}.every={every}" for name, every in EVERY.items()),
+    *(f"callbacks.{name}.every={every}" for name, every in CALLBACK_INTERVALS.items()),
 ]
-POISONED = [f"{GP}._target_=faults.Poisoned", f"{GP}._partial_=false", f"+{GP}.at=45"]  # the first update of turn 23
+NAN_PENALTY_OVERRIDES = [
+    f"{GP}._target_=faults.NanPenalty",
+    f"{GP}._partial_=false",
+    f"+{GP}.at=45",
+]  # the first update of turn 23
 
 
 @dataclass(frozen=True)
-class Ended:
+class RunResult:
     """A run that has ended: folder, exit status, stderr, and the seconds from its fault, if any, to its end."""
 
     folder: Path
@@ -51,24 +55,24 @@ class Ended:
     seconds: float
 
 
-def train(folder: Path, *words: str) -> Ended:
+def run_train_command(folder: Path, *words: str) -> RunResult:
     """Run the train command with these words and wait for it."""
     log = folder.with_suffix(".log")
     child = os.fork()
     if child == 0:
         os.dup2(os.open(log, os.O_WRONLY | os.O_CREAT | os.O_TRUNC), 2)
         os.dup2(2, 1)
-        os._exit(status_of([str(ROOT / "src" / "train.py"), *words]))
+        os._exit(call_train_command([str(ROOT / "src" / "train.py"), *words]))
     status = os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
     seconds = time.time() - (folder / "fault").stat().st_mtime if (folder / "fault").exists() else 0.0
-    return Ended(folder, status, log.read_text(), seconds)
+    return RunResult(folder, status, log.read_text(), seconds)
 
 
-def status_of(argv: list[str]) -> int:
+def call_train_command(argv: list[str]) -> int:
     """The exit status of a command in this process."""
     sys.argv = argv
     try:
-        entry("train")(gantry.commands.train.train)()
+        command("train")(gantry.commands.train.train)()
     except SystemExit as end:
         return int(end.code or 0)
     except BaseException:
@@ -77,33 +81,33 @@ def status_of(argv: list[str]) -> int:
     return 0
 
 
-def start(folder: Path, *words: str) -> Ended:
+def start_run(folder: Path, *words: str) -> RunResult:
     """Begin a run."""
-    return train(folder, *WORDS, *words, f"run.dir={folder}")
+    return run_train_command(folder, *DRILL_OVERRIDES, *words, f"run.dir={folder}")
 
 
-def go_on(folder: Path, *words: str) -> Ended:
+def resume_run(folder: Path, *words: str) -> RunResult:
     """Resume a run without its fault; one that had no checkpoint yet had nothing to lose, and begins anew."""
     if not any((folder / "checkpoints").glob("*.ckpt")):
         shutil.rmtree(folder)
-        return start(folder, *words)
-    return train(folder, f"resume={folder}", "++callbacks.fault=null")
+        return start_run(folder, *words)
+    return run_train_command(folder, f"resume={folder}", "++callbacks.fault=null")
 
 
-def fault(turn: int, moment: str, rank: int = 0) -> list[str]:
+def make_fault_overrides(turn: int, moment: str, rank: int = 0) -> list[str]:
     """The words that order a fault."""
-    values = {"_target_": "faults.Fault", "turn": turn, "moment": f"'{moment}'", "rank": rank}
+    values = {"_target_": "faults.FaultInjector", "turn": turn, "moment": f"'{moment}'", "rank": rank}
     return [f"+callbacks.fault.{name}={value}" for name, value in values.items()]
 
 
-def damage(path: Path) -> None:
+def flip_byte(path: Path) -> None:
     """Change one byte in the middle of a file."""
     data = bytearray(path.read_bytes())
     data[len(data) // 2] ^= 1
     path.write_bytes(data)
 
 
-class Drill:
+class FaultDrill:
     """Runs one after another in a folder; prints a row of a table for each, and counts those that did not pass."""
 
     def __init__(self, folder: Path, seed: int) -> None:
@@ -111,15 +115,15 @@ class Drill:
 
     def unbroken(self, name: str, *words: str) -> Path:
         """The folder of a run to which nothing happens."""
-        ended = start(self.folder / name, *words)
+        ended = start_run(self.folder / name, *words)
         assert ended.status == 0, ended.said
         return ended.folder
 
     def try_(self, what: str, unbroken: Path, status: int, said: str, words: list[str], *how: str) -> Path:
         """A fault, which must end the run with a status and these words; then the run is resumed and compared."""
         self.count += 1
-        ended = start(self.folder / f"run{self.count}", *how, *words)
-        fine = ended.status == status and said in ended.said and ended.seconds < LIMIT
+        ended = start_run(self.folder / f"run{self.count}", *how, *words)
+        fine = ended.status == status and said in ended.said and ended.seconds < EXIT_LIMIT
         fine = fine and "Traceback" not in ended.said
         outcome = f"exit status {ended.status} in {ended.seconds:.0f} s" + (f", `{said}`" if said else "")
         self.row(what, outcome, *self.after(ended.folder, unbroken, *how), fine)
@@ -127,10 +131,10 @@ class Drill:
 
     def after(self, folder: Path, unbroken: Path, *how: str) -> tuple[str, bool]:
         """How a run that is resumed compares with the unbroken one, and whether that is well."""
-        again = go_on(folder, *how)
+        again = resume_run(folder, *how)
         if again.status:
             return f"exit status {again.status}: {again.said.strip()[-200:]}", False
-        unlike = differences(folder, unbroken) + [path.name for path in folder.rglob("*.part")]
+        unlike = find_run_differences(folder, unbroken) + [path.name for path in folder.rglob("*.part")]
         return ("differs in " + ", ".join(unlike), False) if unlike else ("equal", True)
 
     def row(self, what: str, outcome: str, resumed: str, *fine: bool) -> None:
@@ -140,50 +144,52 @@ class Drill:
 
     def kill(self, unbroken: Path, *how: str) -> Path:
         """SIGKILL at a random turn and moment."""
-        turn, moment = self.random.randint(1, TURNS), self.random.choice(KILLS)
+        turn, moment = self.random.randint(1, TURNS), self.random.choice(KILL_MOMENTS)
         what = f"SIGKILL, turn {turn}, {moment}" + (", two ranks" if how else "")
-        return self.try_(what, unbroken, -9, "", fault(turn, moment), *how)
+        return self.try_(what, unbroken, -9, "", make_fault_overrides(turn, moment), *how)
 
     def damaged(self, unbroken: Path) -> None:
         """One damaged checkpoint costs turns, two the run."""
-        folder = start(self.folder / "damaged", *fault(21, "turn")).folder
+        folder = start_run(self.folder / "damaged", *make_fault_overrides(21, "turn")).folder
         last, before = (folder / "checkpoints" / name for name in ("last.ckpt", "before.ckpt"))
         shutil.copytree(folder, both := folder.with_name("both"))
-        damage(last)
-        again, warning = go_on(folder), "going on from the one before"
-        unlike = differences(folder, unbroken)
+        flip_byte(last)
+        again, warning = resume_run(folder), "going on from the one before"
+        unlike = find_run_differences(folder, unbroken)
         fine = again.status == 0 and warning in again.said
         self.row(
             "last.ckpt damaged", f"`{warning}`", "equal" if not unlike else f"differs in {unlike}", fine, not unlike
         )
         for path in (last, before):
-            damage(both / "checkpoints" / path.name)
-        refused = go_on(both)
+            flip_byte(both / "checkpoints" / path.name)
+        refused = resume_run(both)
         fine = refused.status == 2 and refused.said.count("\n") == 1
         self.row("both checkpoints damaged", f"exit status {refused.status}", "refused in one line", fine)
 
 
-def run(folder: Path, kills: int, ranks: int, seed: int) -> int:
+def run_drill(folder: Path, kills: int, ranks: int, seed: int) -> int:
     """The whole drill; -> how many rows did not pass."""
-    drill = Drill(folder, seed)
+    drill = FaultDrill(folder, seed)
     print("| fault | outcome | resumed | as it should be |\n|---|---|---|---|", flush=True)
     one = drill.unbroken("one")
     for _ in range(kills - ranks):
         drill.kill(one)
-    drill.try_("SIGTERM, turn 27", one, 143, "interrupted at turn 27", fault(27, "SIGTERM"))
-    drill.try_("full disk from turn 14 on", one, 1, "cannot be written", fault(14, "full disk"))
-    drill.try_("NaN in a penalty, turn 23", one, 1, "error: loss/D/gp is nan at turn 23", POISONED)
+    drill.try_("SIGTERM, turn 27", one, 143, "interrupted at turn 27", make_fault_overrides(27, "SIGTERM"))
+    drill.try_("full disk from turn 14 on", one, 1, "cannot be written", make_fault_overrides(14, "full disk"))
+    drill.try_("NaN in a penalty, turn 23", one, 1, "error: loss/D/gp is nan at turn 23", NAN_PENALTY_OVERRIDES)
     drill.damaged(one)
     if ranks:
         how = "trainer=ddp_cpu"
         two = drill.unbroken("two", how)
         for _ in range(ranks):
             drill.kill(two, how)
-        drill.try_("SIGTERM, turn 27, two ranks", two, 143, "interrupted at turn 27", fault(27, "SIGTERM"), how)
+        drill.try_(
+            "SIGTERM, turn 27, two ranks", two, 143, "interrupted at turn 27", make_fault_overrides(27, "SIGTERM"), how
+        )
         said = "a process of this run ended with exit status -9"
-        drill.try_("rank 1 dies, turn 20", two, 1, said, fault(20, "turn", rank=1), how)
-        drill.try_("NaN on two ranks", two, 1, "error: loss/D/gp is nan at turn 23", POISONED, how)
-        drill.try_("full disk, two ranks", two, 1, "cannot be written", fault(14, "full disk"), how)
+        drill.try_("rank 1 dies, turn 20", two, 1, said, make_fault_overrides(20, "turn", rank=1), how)
+        drill.try_("NaN on two ranks", two, 1, "error: loss/D/gp is nan at turn 23", NAN_PENALTY_OVERRIDES, how)
+        drill.try_("full disk, two ranks", two, 1, "cannot be written", make_fault_overrides(14, "full disk"), how)
     return drill.failed
 
 
@@ -194,7 +200,7 @@ def main() -> None:
     parser.add_argument("--seed", type=int, default=0)
     arguments, started = parser.parse_args(), time.monotonic()
     with tempfile.TemporaryDirectory() as folder:
-        failed = run(Path(folder), arguments.kills, arguments.ranks, arguments.seed)
+        failed = run_drill(Path(folder), arguments.kills, arguments.ranks, arguments.seed)
     print(f"\n{failed} not as they should be; {time.monotonic() - started:.0f} s")
     sys.exit(min(failed, 1))
 

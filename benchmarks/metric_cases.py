@@ -17,20 +17,20 @@ from torchmetrics.image.kid import KernelInceptionDistance
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "src"))
 
-from gantry.evaluation.feature_pass import ROWS
+from gantry.evaluation.feature_pass import STATISTICS_UPDATE_ROWS
 from gantry.metrics.frechet import frechet_distance
-from gantry.metrics.inception_score import inception_scores
+from gantry.metrics.inception_score import compute_inception_score_per_split
 from gantry.metrics.kid import KernelDistance
-from gantry.metrics.nearest_neighbours import neighbours
-from gantry.metrics.precision_recall import manifold_scores
-from gantry.metrics.statistics import Collected, Predictions, Statistics
+from gantry.metrics.nearest_neighbours import find_nearest_neighbours
+from gantry.metrics.precision_recall import compute_prdc
+from gantry.metrics.statistics import FeatureSet, PredictionSums, Statistics
 
-BATCH = 250  # samples that an extractor gives at a time
-OURS, FIDELITY, TORCHMETRICS = "Gantry", "torch-fidelity", "torchmetrics"
+EXTRACTOR_BATCH = 250  # samples that an extractor gives at a time
+GANTRY, FIDELITY, TORCHMETRICS = "Gantry", "torch-fidelity", "torchmetrics"
 
 
 @dataclass(frozen=True)
-class Size:
+class CaseSize:
     """Numbers of samples, features and classes, and of the subsets of KID."""
 
     samples: int
@@ -40,10 +40,10 @@ class Size:
     subset_size: int
 
 
-class Given(nn.Module):
+class IdentityExtractor(nn.Module):
     """An extractor for torchmetrics: images are their features."""
 
-    def __init__(self, size: Size) -> None:
+    def __init__(self, size: CaseSize) -> None:
         super().__init__()
         self.num_features = size.features
 
@@ -51,137 +51,147 @@ class Given(nn.Module):
         return x
 
 
-def features(size: Size, seed: int) -> Tensor:
+def random_features(size: CaseSize, seed: int) -> Tensor:
     """float32 [N, F] about a mean of 0.4, variances falling as i^-1.2 along the waves of Hartley's transform."""
     x = torch.randn(size.samples, size.features, generator=torch.Generator().manual_seed(seed))
     x.mul_(torch.arange(1.0, size.features + 1) ** -0.6)
-    for part in x.split(BATCH):
+    for part in x.split(EXTRACTOR_BATCH):
         waves = torch.fft.fft(part, norm="ortho")
         part.copy_(waves.real - waves.imag)
     return x.add_(0.4 + 0.01 * seed)
 
 
-def logits(size: Size) -> Tensor:
+def random_logits(size: CaseSize) -> Tensor:
     """float32 [N, K]."""
     return torch.randn(size.samples, size.classes, generator=torch.Generator().manual_seed(0)).mul_(2)
 
 
-def statistics(x: Tensor) -> Statistics:
+def accumulate_in_batches(x: Tensor) -> Statistics:
     """As evaluations take them."""
     whole = Statistics(x.shape[1])
-    for part in x.split(ROWS):
+    for part in x.split(STATISTICS_UPDATE_ROWS):
         whole.update(part)
     return whole
 
 
-def fed(metric: nn.Module, x: Tensor, *kind: bool) -> nn.Module:
+def update_metric(metric: nn.Module, x: Tensor, *kind: bool) -> nn.Module:
     """A metric of torchmetrics that has seen a set."""
-    for part in x.split(BATCH):
+    for part in x.split(EXTRACTOR_BATCH):
         metric.update(part, *kind)
     return metric
 
 
-def torchmetrics_fid(size: Size, real: Tensor, fake: Tensor) -> FrechetInceptionDistance:
+def make_torchmetrics_fid(size: CaseSize, real: Tensor, fake: Tensor) -> FrechetInceptionDistance:
     """Its state after both sets."""
-    return fed(fed(FrechetInceptionDistance(Given(size)), real, True), fake, False)
+    return update_metric(update_metric(FrechetInceptionDistance(IdentityExtractor(size)), real, True), fake, False)
 
 
-Work = Callable[[], object]  # what is measured
-Case = Callable[[Size], Work]  # makes its inputs first
+MetricCall = Callable[[], object]  # what is measured
+MetricCase = Callable[[CaseSize], MetricCall]  # makes its inputs first
 
 
-def both(work: Callable[[Size, Tensor, Tensor], object]) -> Case:
+def make_two_set_case(work: Callable[[CaseSize, Tensor, Tensor], object]) -> MetricCase:
     """A case on the features of two sets: work(size, real, fake)."""
 
-    def case(size: Size) -> Work:
-        real, fake = features(size, 0), features(size, 1)
+    def case(size: CaseSize) -> MetricCall:
+        real, fake = random_features(size, 0), random_features(size, 1)
         return lambda: work(size, real, fake)
 
     return case
 
 
-def one(work: Callable[[Size, Tensor], object], make: Callable[[Size], Tensor]) -> Case:
+def make_one_set_case(work: Callable[[CaseSize, Tensor], object], make: Callable[[CaseSize], Tensor]) -> MetricCase:
     """A case on what `make` gives."""
 
-    def case(size: Size) -> Work:
+    def case(size: CaseSize) -> MetricCall:
         x = make(size)
         return lambda: work(size, x)
 
     return case
 
 
-def after(state: Callable[[Size, Tensor, Tensor], object], work: Callable[..., object]) -> Case:
+def make_prepared_case(state: Callable[[CaseSize, Tensor, Tensor], object], work: Callable[..., object]) -> MetricCase:
     """A case on what `state` makes of the features, which is not measured: work(*state)."""
 
-    def case(size: Size) -> Work:
-        made = state(size, features(size, 0), features(size, 1))
+    def case(size: CaseSize) -> MetricCall:
+        made = state(size, random_features(size, 0), random_features(size, 1))
         return lambda: work(*made)
 
     return case
 
 
-def our_is(_: Size, x: Tensor) -> object:
-    sums = Predictions(x.shape[1])
-    for start, part in zip(range(0, len(x), BATCH), x.split(BATCH)):
+def compute_gantry_is(_: CaseSize, x: Tensor) -> object:
+    sums = PredictionSums(x.shape[1])
+    for start, part in zip(range(0, len(x), EXTRACTOR_BATCH), x.split(EXTRACTOR_BATCH)):
         sums.update(start, part.softmax(1))
-    return inception_scores(sums)
+    return compute_inception_score_per_split(sums)
 
 
-def our_kid(size: Size, real: Tensor, fake: Tensor) -> object:
+def compute_gantry_kid(size: CaseSize, real: Tensor, fake: Tensor) -> object:
     nothing = Statistics(0)
     score = KernelDistance(size.subsets, size.subset_size)
-    return score(Collected(nothing, features=real), Collected(nothing, features=fake))
+    return score(FeatureSet(nothing, features=real), FeatureSet(nothing, features=fake))
 
 
-def their_kid(size: Size, real: Tensor, fake: Tensor) -> object:
+def compute_fidelity_kid(size: CaseSize, real: Tensor, fake: Tensor) -> object:
     settings = {"kid_subsets": size.subsets, "kid_subset_size": size.subset_size, "rng_seed": 2020, "verbose": False}
     return kid_features_to_metric(fake, real, **settings)
 
 
-def torchmetrics_kid(size: Size, real: Tensor, fake: Tensor) -> object:
-    metric = KernelInceptionDistance(Given(size), subsets=size.subsets, subset_size=size.subset_size)
-    return fed(fed(metric, real, True), fake, False).compute()
+def compute_torchmetrics_kid(size: CaseSize, real: Tensor, fake: Tensor) -> object:
+    metric = KernelInceptionDistance(IdentityExtractor(size), subsets=size.subsets, subset_size=size.subset_size)
+    return update_metric(update_metric(metric, real, True), fake, False).compute()
 
 
-def moments(x: Tensor) -> tuple[Tensor, Tensor]:
+def compute_mean_and_covariance(x: Tensor) -> tuple[Tensor, Tensor]:
     """Mean and covariance in float64, as torchmetrics' distance wants them."""
     return x.mean(0, dtype=torch.float64), x.double().T.cov()
 
 
-def first_set(size: Size) -> Tensor:
-    return features(size, 0)
+def make_first_set(size: CaseSize) -> Tensor:
+    return random_features(size, 0)
 
 
-CASES: dict[str, dict[str, Case]] = {
+METRIC_CASES: dict[str, dict[str, MetricCase]] = {
     "FID, statistics of a set": {
-        OURS: one(lambda _, x: statistics(x), first_set),
-        FIDELITY: one(lambda _, x: fid_features_to_statistics(x), first_set),
-        TORCHMETRICS: one(lambda size, x: fed(FrechetInceptionDistance(Given(size)), x, True), first_set),
+        GANTRY: make_one_set_case(lambda _, x: accumulate_in_batches(x), make_first_set),
+        FIDELITY: make_one_set_case(lambda _, x: fid_features_to_statistics(x), make_first_set),
+        TORCHMETRICS: make_one_set_case(
+            lambda size, x: update_metric(FrechetInceptionDistance(IdentityExtractor(size)), x, True), make_first_set
+        ),
     },
     "FID, distance": {
-        OURS: after(lambda _, *sets: [statistics(x) for x in sets], frechet_distance),
-        FIDELITY: after(
+        GANTRY: make_prepared_case(lambda _, *sets: [accumulate_in_batches(x) for x in sets], frechet_distance),
+        FIDELITY: make_prepared_case(
             lambda _, *sets: [fid_features_to_statistics(x) for x in sets],
             lambda *sets: fid_statistics_to_metric(*sets, verbose=False),
         ),
-        TORCHMETRICS: after(lambda _, *sets: [m for x in sets for m in moments(x)], _compute_fid),
+        TORCHMETRICS: make_prepared_case(
+            lambda _, *sets: [m for x in sets for m in compute_mean_and_covariance(x)], _compute_fid
+        ),
     },
     "FID": {
-        OURS: both(lambda _, *sets: frechet_distance(*[statistics(x) for x in sets])),
-        FIDELITY: both(
+        GANTRY: make_two_set_case(lambda _, *sets: frechet_distance(*[accumulate_in_batches(x) for x in sets])),
+        FIDELITY: make_two_set_case(
             lambda _, *sets: fid_statistics_to_metric(*[fid_features_to_statistics(x) for x in sets], verbose=False)
         ),
-        TORCHMETRICS: both(lambda *given: torchmetrics_fid(*given).compute()),
+        TORCHMETRICS: make_two_set_case(lambda *given: make_torchmetrics_fid(*given).compute()),
     },
     "IS": {
-        OURS: one(our_is, logits),
-        FIDELITY: one(lambda _, x: isc_features_to_metric(x), logits),
-        TORCHMETRICS: one(lambda size, x: fed(InceptionScore(Given(size)), x).compute(), logits),
+        GANTRY: make_one_set_case(compute_gantry_is, random_logits),
+        FIDELITY: make_one_set_case(lambda _, x: isc_features_to_metric(x), random_logits),
+        TORCHMETRICS: make_one_set_case(
+            lambda size, x: update_metric(InceptionScore(IdentityExtractor(size)), x).compute(), random_logits
+        ),
     },
-    "KID": {OURS: both(our_kid), FIDELITY: both(their_kid), TORCHMETRICS: both(torchmetrics_kid)},
+    "KID": {
+        GANTRY: make_two_set_case(compute_gantry_kid),
+        FIDELITY: make_two_set_case(compute_fidelity_kid),
+        TORCHMETRICS: make_two_set_case(compute_torchmetrics_kid),
+    },
     "precision, recall": {  # with them ours has density and coverage, which have no peer
-        OURS: both(lambda _, real, fake: manifold_scores(real, fake, 3, 5)),
-        FIDELITY: both(lambda _, real, fake: calculate_precision_recall_part(fake, real)),
+        GANTRY: make_two_set_case(lambda _, real, fake: compute_prdc(real, fake, 3, 5)),
+        FIDELITY: make_two_set_case(lambda _, real, fake: calculate_precision_recall_part(fake, real)),
     },
-    "nearest training images": {OURS: both(lambda _, real, fake: neighbours(fake, real))},
+    "nearest training images": {GANTRY: make_two_set_case(lambda _, real, fake: find_nearest_neighbours(fake, real))},
 }

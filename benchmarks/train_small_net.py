@@ -26,16 +26,16 @@ from torch.nn.utils.fusion import fuse_conv_bn_eval
 sys.path.insert(0, str(Path(__file__).parents[1] / "src"))
 
 from gantry.data.digits import Digits
-from gantry.data.images import Images, RealData
-from gantry.data.torchvision_sets import TorchvisionSet
+from gantry.data.images import InMemoryImages, RealData
+from gantry.data.torchvision_sets import TorchvisionDataset
 from gantry.features.small_classifier import SmallNet, load_small_net
 
-WEIGHTS = Path(__file__).parents[1] / "src/gantry/features/weights"
-DATA = os.environ.get("GANTRY_DATA_DIR", "~/.cache/gantry")
+WEIGHTS_FOLDER = Path(__file__).parents[1] / "src/gantry/features/weights"
+DATA_ROOT = os.environ.get("GANTRY_DATA_DIR", "~/.cache/gantry")
 
 
 @dataclass(frozen=True)
-class Recipe:
+class TrainingRecipe:
     """How one network is trained; `shift` is the largest translation in pixels."""
 
     epochs: int
@@ -47,28 +47,28 @@ class Recipe:
     flip: bool
 
 
-RECIPES = {
-    "digits": Recipe(40, batch_size=64, lr=0.1, weight_decay=1e-3, smoothing=0.0, shift=1, flip=False),
-    "mnist": Recipe(10, batch_size=256, lr=0.2, weight_decay=1e-3, smoothing=0.0, shift=2, flip=False),
-    "cifar10": Recipe(16, batch_size=512, lr=0.5, weight_decay=1e-3, smoothing=0.1, shift=4, flip=True),
+TRAINING_RECIPES = {
+    "digits": TrainingRecipe(40, batch_size=64, lr=0.1, weight_decay=1e-3, smoothing=0.0, shift=1, flip=False),
+    "mnist": TrainingRecipe(10, batch_size=256, lr=0.2, weight_decay=1e-3, smoothing=0.0, shift=2, flip=False),
+    "cifar10": TrainingRecipe(16, batch_size=512, lr=0.5, weight_decay=1e-3, smoothing=0.1, shift=4, flip=True),
 }
 
 
-def real_images(name: str, root: str) -> RealData:
+def load_real_data(name: str, root: str) -> RealData:
     """The data set of that name, with its own held-out split, which is the test."""
     if name == "digits":
         return Digits().load()
-    return TorchvisionSet("MNIST" if name == "mnist" else "CIFAR10", root).load()
+    return TorchvisionDataset("MNIST" if name == "mnist" else "CIFAR10", root).load()
 
 
-def standardise(net: SmallNet, images: Tensor) -> None:
+def set_standardisation(net: SmallNet, images: Tensor) -> None:
     """Give the network the mean and standard deviation of each channel of the training images."""
     x = images.double() / 255
     net.mean.copy_(x.mean((0, 2, 3)).view_as(net.mean))
     net.std.copy_(x.std((0, 2, 3)).view_as(net.std))
 
 
-def whiten(stem: nn.Conv2d, x: Tensor, eps: float = 1e-3) -> None:
+def whiten_stem(stem: nn.Conv2d, x: Tensor, eps: float = 1e-3) -> None:
     """Fix the stem to the principal directions of 2x2 patches, scaled to unit variance, with both signs."""
     patches = F.unfold(x, 2).movedim(1, 2).flatten(0, 1)  # [N positions, 4 C]
     values, vectors = torch.linalg.eigh(patches.double().T.cov())
@@ -94,7 +94,7 @@ def fold_batch_norms(net: SmallNet) -> None:
             setattr(stage, name, fuse_conv_bn_eval(conv, norm))
 
 
-def augmented(x: Tensor, shift: int, flip: bool) -> Tensor:
+def augment_images(x: Tensor, shift: int, flip: bool) -> Tensor:
     """x [N, C, H, W] -> each image mirrored with probability one half and moved by up to `shift` pixels."""
     n, _, h, w = x.shape
     padded = F.pad(x, [shift] * 4, mode="reflect").movedim(1, 3)
@@ -105,14 +105,14 @@ def augmented(x: Tensor, shift: int, flip: bool) -> Tensor:
     return padded[torch.arange(n).view(n, 1, 1), rows.unsqueeze(2), columns.unsqueeze(1)].movedim(3, 1)
 
 
-def batches(x: Tensor, c: Tensor, recipe: Recipe) -> Iterator[tuple[Tensor, Tensor]]:
+def iter_batches(x: Tensor, c: Tensor, recipe: TrainingRecipe) -> Iterator[tuple[Tensor, Tensor]]:
     """One epoch of augmented batches; what is left over at the end of the permutation is dropped."""
     for index in torch.randperm(len(x)).split(recipe.batch_size):
         if len(index) == recipe.batch_size:
-            yield augmented(x[index], recipe.shift, recipe.flip), c[index]
+            yield augment_images(x[index], recipe.shift, recipe.flip), c[index]
 
 
-def optimiser(net: SmallNet, recipe: Recipe) -> torch.optim.SGD:
+def make_optimizer(net: SmallNet, recipe: TrainingRecipe) -> torch.optim.SGD:
     """Nesterov SGD; weight decay on weights, not on biases and batch norms."""
     trained = [p for p in net.parameters() if p.requires_grad]
     groups = [
@@ -122,21 +122,21 @@ def optimiser(net: SmallNet, recipe: Recipe) -> torch.optim.SGD:
     return torch.optim.SGD(groups, lr=recipe.lr, momentum=0.9, nesterov=True)
 
 
-def one_cycle(progress: float, peak: float = 0.2) -> float:
+def one_cycle_factor(progress: float, peak: float = 0.2) -> float:
     """Factor of the learning rate: linear from 0 to 1 at `peak`, linear back to 0 at progress 1."""
     return progress / peak if progress < peak else (1 - progress) / (1 - peak)
 
 
-def train(net: SmallNet, images: Images, recipe: Recipe) -> None:
+def train_net(net: SmallNet, images: InMemoryImages, recipe: TrainingRecipe) -> None:
     """Minimise the smoothed cross-entropy for `recipe.epochs` epochs, printing one line each."""
     x, c = net.prepare(images.x), images.c
     steps = recipe.epochs * (len(x) // recipe.batch_size)
-    optim = optimiser(net, recipe)
-    schedule = torch.optim.lr_scheduler.LambdaLR(optim, lambda step: one_cycle((step + 1) / (steps + 1)))
+    optim = make_optimizer(net, recipe)
+    schedule = torch.optim.lr_scheduler.LambdaLR(optim, lambda step: one_cycle_factor((step + 1) / (steps + 1)))
     start = time.perf_counter()
     net.train()
     for epoch in range(recipe.epochs):
-        for x_batch, c_batch in batches(x, c, recipe):
+        for x_batch, c_batch in iter_batches(x, c, recipe):
             with torch.autocast("cpu", torch.bfloat16):
                 logits = net.head(net.features(x_batch))
             loss = F.cross_entropy(logits.float(), c_batch, label_smoothing=recipe.smoothing)
@@ -148,13 +148,13 @@ def train(net: SmallNet, images: Images, recipe: Recipe) -> None:
         print(f"epoch {epoch + 1:2d}  loss of the last batch {loss.item():.4f}  {seconds:.0f} s", flush=True)
 
 
-def accuracy(net: SmallNet, images: Images) -> float:
+def compute_accuracy(net: SmallNet, images: InMemoryImages) -> float:
     """Share of images whose most probable class is the true one, without test-time augmentation."""
     guesses = torch.cat([net(x).probabilities.argmax(1) for x in images.x.split(500)])
     return (guesses == images.c).double().mean().item()
 
 
-def store(net: SmallNet, folder: Path) -> Path:
+def save_net(net: SmallNet, folder: Path) -> Path:
     """Write the folded network: weights as float16, the constants of standardisation as they are."""
     weights = {key: value.detach().half().contiguous() for key, value in net.named_parameters()}
     path = folder / f"{net.name}.safetensors"
@@ -163,32 +163,32 @@ def store(net: SmallNet, folder: Path) -> Path:
     return path
 
 
-def arguments() -> argparse.Namespace:
+def parse_arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("which", choices=RECIPES)
-    parser.add_argument("--root", default=DATA, help="folder of the data, filled if it is empty")
-    parser.add_argument("--out", type=Path, default=WEIGHTS, help="folder of the weights file")
+    parser.add_argument("which", choices=TRAINING_RECIPES)
+    parser.add_argument("--root", default=DATA_ROOT, help="folder of the data, filled if it is empty")
+    parser.add_argument("--out", type=Path, default=WEIGHTS_FOLDER, help="folder of the weights file")
     parser.add_argument("--epochs", type=int, help="instead of the recipe's")
     parser.add_argument("--seed", type=int, default=0)
     return parser.parse_args()
 
 
 def main() -> None:
-    args = arguments()
-    recipe = RECIPES[args.which]
+    args = parse_arguments()
+    recipe = TRAINING_RECIPES[args.which]
     recipe = replace(recipe, epochs=args.epochs or recipe.epochs)
     torch.manual_seed(args.seed)
-    data = real_images(args.which, args.root)
-    assert isinstance(data.train, Images)
-    assert isinstance(data.test, Images)
+    data = load_real_data(args.which, args.root)
+    assert isinstance(data.train, InMemoryImages)
+    assert isinstance(data.test, InMemoryImages)
     net = SmallNet(args.which)
-    standardise(net, data.train.x)
-    whiten(net.stem, net.prepare(data.train.x[:5000]))
+    set_standardisation(net, data.train.x)
+    whiten_stem(net.stem, net.prepare(data.train.x[:5000]))
     add_batch_norms(net)
-    train(net.to(memory_format=torch.channels_last), data.train, recipe)
+    train_net(net.to(memory_format=torch.channels_last), data.train, recipe)
     fold_batch_norms(net.eval())
-    path = store(net, args.out)
-    share = accuracy(load_small_net(args.which, args.out), data.test)
+    path = save_net(net, args.out)
+    share = compute_accuracy(load_small_net(args.which, args.out), data.test)
     print(f"{path.name}: {path.stat().st_size:,} bytes, test accuracy {share:.2%}")
 
 

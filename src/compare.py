@@ -2,10 +2,10 @@
 
 from omegaconf import DictConfig
 
-from gantry.commands.entry import entry
+from gantry.commands.entry import command
 
 
-@entry("compare")
+@command("compare")
 def main(cfg: DictConfig) -> None:
     from gantry.commands.compare import compare  # numpy and scipy
 

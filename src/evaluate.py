@@ -2,10 +2,10 @@
 
 from omegaconf import DictConfig
 
-from gantry.commands.entry import entry
+from gantry.commands.entry import command
 
 
-@entry("evaluate")
+@command("evaluate")
 def main(cfg: DictConfig) -> dict[str, float]:
     from gantry.commands.evaluate import evaluate
 

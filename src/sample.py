@@ -2,10 +2,10 @@
 
 from omegaconf import DictConfig
 
-from gantry.commands.entry import entry
+from gantry.commands.entry import command
 
 
-@entry("sample")
+@command("sample")
 def main(cfg: DictConfig) -> None:
     from gantry.commands.sample import sample
 

@@ -2,10 +2,10 @@
 
 from omegaconf import DictConfig
 
-from gantry.commands.entry import entry
+from gantry.commands.entry import command
 
 
-@entry("train")
+@command("train")
 def main(cfg: DictConfig) -> float | None:
     from gantry.commands.train import train  # torch and Lightning, seconds to import
 

@@ -2,14 +2,14 @@
 
 from omegaconf import DictConfig
 
-from gantry.commands.entry import entry
+from gantry.commands.entry import command
 
 
-@entry("workspace")
+@command("workspace")
 def main(cfg: DictConfig) -> None:
-    from gantry.commands.workspace import make
+    from gantry.commands.workspace import save_workspace
 
-    print(make(cfg))
+    print(save_workspace(cfg))
 
 
 if __name__ == "__main__":

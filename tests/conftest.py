@@ -2,8 +2,8 @@
 
 import pytest
 
-LONGEST = ("test_train.py", "test_readme.py")
+SLOW_TEST_FILES = ("test_train.py", "test_readme.py")
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    items.sort(key=lambda item: item.path.name not in LONGEST)
+    items.sort(key=lambda item: item.path.name not in SLOW_TEST_FILES)

@@ -36,14 +36,14 @@ def block(page: str, part: str, device: str) -> str:
 
 
 def test_a_part_is_written_for_its_device_alone() -> None:
-    from speed.markdown_page import replaced
+    from speed.markdown_page import replace_block
 
     page = PAGE.read_text()
-    changed = replaced(page, "turn", "cuda", "| new |\n")
+    changed = replace_block(page, "turn", "cuda", "| new |\n")
     assert block(changed, "turn", "cuda") == "| new |\n"
     assert changed.replace("| new |\n", block(page, "turn", "cuda")) == page
     with pytest.raises(ValueError, match="must have a block <!-- turn, tpu -->"):
-        replaced(page, "turn", "tpu", "| new |")
+        replace_block(page, "turn", "tpu", "| new |")
 
 
 def test_the_page_has_a_block_for_every_part() -> None:
@@ -53,16 +53,16 @@ def test_the_page_has_a_block_for_every_part() -> None:
 
 
 def test_ratios_are_of_rounds_and_not_of_medians() -> None:
-    from speed.timing import ratio
+    from speed.timing import format_ratio
 
-    assert ratio([2.0, 4.0, 30.0], [1.0, 2.0, 10.0]) == "2.00 (2.00 to 2.50)"
+    assert format_ratio([2.0, 4.0, 30.0], [1.0, 2.0, 10.0]) == "2.00 (2.00 to 2.50)"
 
 
 def test_costs_are_those_of_closed_forms() -> None:
-    from speed.operation_cost import cost
+    from speed.operation_cost import count_cost
 
     a, b = torch.ones(3, 5), torch.ones(5, 7)
-    found = cost(lambda: (a @ b).view(-1))
+    found = count_cost(lambda: (a @ b).view(-1))
     assert found.flops == 2 * 3 * 5 * 7
     assert found.bytes == 4 * (3 * 5 + 5 * 7 + 3 * 7)  # the view moves nothing
 
@@ -104,7 +104,7 @@ def _float64() -> Iterator[None]:
 @pytest.mark.parametrize("loss", LOSSES)
 def test_the_plain_loop_trains_as_gantry_does(loss: str, tuned: bool) -> None:
     """From the same weights, images and latents it makes the same nets."""
-    from speed.plain_loop import Loop, Recipe
+    from speed.plain_loop import LoopRecipe, PlainLoop
 
     loader, adam = Loader(LOSSES[loss].n_critic), partial(torch.optim.Adam, **ADAM)
     gan = GAN(*nets(), LOSSES[loss], Optim(adam, adam), Ema(0.0), turns=TURNS, batch_size=N, seed=5)
@@ -112,8 +112,8 @@ def test_the_plain_loop_trains_as_gantry_does(loss: str, tuned: bool) -> None:
     trainer = Trainer(accelerator="cpu", max_steps=TURNS, max_epochs=-1, enable_model_summary=False, **quiet)
     trainer.fit(gan, train_dataloaders=loader)
 
-    recipe = Recipe(loss, LOSSES[loss].n_critic, N, ADAM)
-    loop = Loop(*nets(), torch.zeros(N, 2), torch.zeros(N, dtype=torch.int64), recipe, tuned)
+    recipe = LoopRecipe(loss, LOSSES[loss].n_critic, N, ADAM)
+    loop = PlainLoop(*nets(), torch.zeros(N, 2), torch.zeros(N, dtype=torch.int64), recipe, tuned)
     batches = iter(list(zip(loader.x.flatten(0, 1), loader.c.flatten(0, 1))))
     loop.batch, loop.draw_z = lambda: next(batches), lambda: rng.randn(N, 3)  # type: ignore[method-assign]
     for turn in range(TURNS):

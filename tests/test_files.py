@@ -9,11 +9,11 @@ import pytest
 import torch
 from torch import nn
 
-from full_disk import full_disk
-from gantry.callbacks.checkpoints import Checkpoints, InPlace
-from gantry.errors import RunError, failures
+from full_disk import simulate_full_disk
+from gantry.callbacks.checkpoints import CheckpointWriter, InPlaceCheckpointIO
+from gantry.errors import RunError, disk_errors
 from gantry.figures.image_grid import write_png
-from gantry.files import LogFile, dispensable, remove_parts, replace, whole
+from gantry.files import LogFile, atomic_write, optional_write, remove_partial_files, write_text
 from gantry.loggers.csv_logger import CsvLogger
 from gantry.runs.generator import load_generator, save_generator
 from gantry.runs.metrics_csv import read_metrics
@@ -31,15 +31,15 @@ def files(folder: Path) -> set[str]:
 
 
 def test_a_text_stays_as_it_was(tmp_path: Path) -> None:
-    replace(tmp_path / "a.txt", "old")
-    with pytest.raises(RunError, match=r"a\.txt cannot be written: File too large$"), full_disk():
-        replace(tmp_path / "a.txt", "new")
+    write_text(tmp_path / "a.txt", "old")
+    with pytest.raises(RunError, match=r"a\.txt cannot be written: File too large$"), simulate_full_disk():
+        write_text(tmp_path / "a.txt", "new")
     assert (tmp_path / "a.txt").read_text() == "old"
     assert files(tmp_path) == {"a.txt"}
 
 
 def test_what_goes_wrong_otherwise_is_passed_on_and_leaves_nothing(tmp_path: Path) -> None:
-    with pytest.raises(ZeroDivisionError), whole(tmp_path / "a") as part:
+    with pytest.raises(ZeroDivisionError), atomic_write(tmp_path / "a") as part:
         part.write_text(str(1 / len(part.write_text("half") * "")))
     assert files(tmp_path) == set()
 
@@ -51,11 +51,11 @@ def test_numbers(tmp_path: Path) -> None:
     write_summary(tmp_path, {"turns": 3})
     with (
         pytest.raises(RunError, match=r"metrics\.csv cannot be written"),
-        full_disk((tmp_path / "metrics.csv").stat().st_size + 2),
+        simulate_full_disk((tmp_path / "metrics.csv").stat().st_size + 2),
     ):
         logger.log_metrics({"a": 0.5}, step=3)
     assert read_metrics(tmp_path)["turn"].tolist() == [0, 1, 2]
-    with pytest.raises(RunError, match=r"summary\.json cannot be written"), full_disk():
+    with pytest.raises(RunError, match=r"summary\.json cannot be written"), simulate_full_disk():
         write_summary(tmp_path, {"turns": 4})
     assert read_summary(tmp_path) == {"turns": 3}
     assert files(tmp_path) == {"metrics.csv", "summary.json"}
@@ -68,7 +68,7 @@ def test_a_generator_stays_as_it_was(tmp_path: Path) -> None:
     save_generator(G, MLP, tmp_path / "last")
     before = load_generator(tmp_path / "last").state_dict()
     nn.init.zeros_(next(G.parameters()))
-    with pytest.raises(RunError, match=r"model\.safetensors cannot be written"), full_disk(200):
+    with pytest.raises(RunError, match=r"model\.safetensors cannot be written"), simulate_full_disk(200):
         save_generator(G, MLP, tmp_path / "last")
     torch.testing.assert_close(load_generator(tmp_path / "last").state_dict(), before)
     assert files(tmp_path) == {"last/model.safetensors", "last/generator.json"}
@@ -83,24 +83,24 @@ class Saving:
         self.gan, self.strategy = gan, type("Strategy", (), {"barrier": lambda _: None})()
 
     def save_checkpoint(self, path: Path, weights_only: bool) -> None:
-        InPlace().save_checkpoint({"turn": self.gan.turn, "x": torch.zeros(5000)}, path)
+        InPlaceCheckpointIO().save_checkpoint({"turn": self.gan.turn, "x": torch.zeros(5000)}, path)
 
 
 def test_checkpoints_stay_as_they_were(tmp_path: Path) -> None:
     gan: Any = TinyGan()
     gan.G = gan.D = gan.G_ema
-    callback, trainer = Checkpoints(str(tmp_path / "c"), every=1), Saving(gan)
+    callback, trainer = CheckpointWriter(str(tmp_path / "c"), every=1), Saving(gan)
     for gan.turn in (1, 2):
         callback.write_last(trainer, gan)  # type: ignore[arg-type]
     gan.turn = 3
-    with pytest.raises(RunError, match=r"last\.ckpt cannot be written: File too large$"), full_disk(15_000):
+    with pytest.raises(RunError, match=r"last\.ckpt cannot be written: File too large$"), simulate_full_disk(15_000):
         callback.write_last(trainer, gan)  # type: ignore[arg-type]
     turns = {name: torch.load(tmp_path / "c" / name, weights_only=True)["turn"] for name in files(tmp_path / "c")}
     assert turns == {"before.ckpt": 1, "last.ckpt": 2}
 
 
 def test_a_picture_costs_a_warning(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
-    with full_disk(10), dispensable():
+    with simulate_full_disk(10), optional_write():
         write_png(np.zeros((16, 16, 1), dtype=np.uint8), tmp_path / "a.png")
     assert [record.levelname for record in caplog.records] == ["WARNING"]
     assert "a.png cannot be written: File too large" in caplog.text
@@ -111,7 +111,7 @@ def test_a_log_that_cannot_be_written_says_nothing(tmp_path: Path, capsys: pytes
     logger, handler = logging.Logger("own"), LogFile(tmp_path / "a.log")
     logger.addHandler(handler)
     logger.warning("one")
-    with full_disk(4):
+    with simulate_full_disk(4):
         logger.warning("two" * 10_000)
         logger.warning("three")
     assert capsys.readouterr().err == ""
@@ -125,11 +125,11 @@ def test_a_log_that_cannot_be_written_says_nothing(tmp_path: Path, capsys: pytes
 def test_whoever_writes_it_is_one_line(tmp_path: Path) -> None:
     with (
         pytest.raises(RunError, match=r"^a file of the run cannot be written: File too large$"),
-        failures(),
-        full_disk(),
+        disk_errors(),
+        simulate_full_disk(),
     ):
         (tmp_path / "x").write_text("x")
-    with pytest.raises(FileNotFoundError), failures():
+    with pytest.raises(FileNotFoundError), disk_errors():
         (tmp_path / "nowhere" / "x").write_text("x")
 
 
@@ -137,5 +137,5 @@ def test_what_a_killed_process_left_is_removed(tmp_path: Path) -> None:
     (tmp_path / "checkpoints").mkdir()
     for name in ("checkpoints/last.ckpt.part", "summary.json.123.part", "summary.json"):
         (tmp_path / name).touch()
-    remove_parts(tmp_path)
+    remove_partial_files(tmp_path)
     assert files(tmp_path) == {"summary.json"}

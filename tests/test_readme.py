@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from compose_config import composed
+from compose_config import compose_config
 from gantry.config import validate
 
 ROOT = Path(__file__).parents[1]
@@ -50,7 +50,7 @@ def test_every_command_composes(line: str, monkeypatch: pytest.MonkeyPatch) -> N
     words = [word for word in words if not word.startswith(("-", "resume="))]
     if "launcher=ray" in words and not find_spec("hydra_plugins.hydra_ray_launcher"):  # heavy, and so no part of .venv
         words = [word for word in words if "launcher" not in word]
-    composed(*words, config_name=name)
+    compose_config(*words, config_name=name)
 
 
 @pytest.mark.parametrize("line", [line for line in LINES if line.startswith("torchrun ")])
@@ -58,7 +58,7 @@ def test_what_torchrun_starts_composes(line: str, monkeypatch: pytest.MonkeyPatc
     monkeypatch.setattr(validate, "cuda_devices", lambda: 4)
     for name, value in {"RANK": "0", "LOCAL_RANK": "0", "WORLD_SIZE": "4", "LOCAL_WORLD_SIZE": "4"}.items():
         monkeypatch.setenv(name, value)
-    cfg = composed(*shlex.split(line.partition("src/train.py")[2]), "run.name=any")
+    cfg = compose_config(*shlex.split(line.partition("src/train.py")[2]), "run.name=any")
     assert (cfg.trainer.devices, cfg.trainer.num_nodes) == (4, 1)
 
 

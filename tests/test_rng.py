@@ -7,7 +7,7 @@ from gantry.distributed import collectives
 
 def draws_of(rank: int, size: int, n: int, monkeypatch: pytest.MonkeyPatch) -> torch.Tensor:
     monkeypatch.setattr(collectives, "rank", lambda: rank)
-    monkeypatch.setattr(collectives, "size", lambda: size)
+    monkeypatch.setattr(collectives, "world_size", lambda: size)
     rng.seed_turn(seed=3, turn=7)
     return torch.cat([rng.randn(n // size, 5), rng.rand(n // size, 5)], 1)
 

@@ -3,13 +3,13 @@
 from collections.abc import Sequence
 
 
-def table(header: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
+def format_table(header: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
     """A Markdown table."""
     lines = [header, ["---"] * len(header), *rows]
     return "\n".join(f"| {' | '.join(line)} |" for line in lines)
 
 
-def replaced(page: str, part: str, device: str, content: str) -> str:
+def replace_block(page: str, part: str, device: str, content: str) -> str:
     """The page with another content between `<!-- part, device -->` and `<!-- end -->`; other blocks stay.
 
     Raises ValueError when the page has no such block.

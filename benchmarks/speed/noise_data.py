@@ -5,11 +5,11 @@ from dataclasses import dataclass
 
 import torch
 
-from gantry.data.images import Images, RealData, Source
+from gantry.data.images import DataSource, InMemoryImages, RealData
 
 
 @dataclass(frozen=True)
-class Noise(Source):
+class NoiseSource(DataSource):
     """`n` uint8 images of `shape`, or points, in ten classes; nothing held out."""
 
     shape: Sequence[int]
@@ -21,4 +21,4 @@ class Noise(Source):
         if len(self.shape) == 1:
             x = x / 127.5 - 1
         c = torch.randint(10, (self.n,), generator=stream)
-        return RealData("noise", Images(x, c), Images(x[:0], c[:0]), tuple("0123456789"))
+        return RealData("noise", InMemoryImages(x, c), InMemoryImages(x[:0], c[:0]), tuple("0123456789"))

@@ -12,14 +12,14 @@ from torch.utils.flop_counter import FlopCounterMode
 
 
 @dataclass(frozen=True)
-class Cost:
+class OperationCost:
     """Operations of matrix products and convolutions (a product and a sum are two), and bytes read and written."""
 
     flops: int
     bytes: int
 
 
-class Traffic(TorchDispatchMode):
+class MemoryTraffic(TorchDispatchMode):
     """Adds up the sizes of all tensors that operations take and give, views left out.
 
     That is what would go through the memory if every operation read its inputs from it and wrote its results to it.
@@ -37,20 +37,20 @@ class Traffic(TorchDispatchMode):
         return out
 
 
-def cost(work: Callable[[], object]) -> Cost:
+def count_cost(work: Callable[[], object]) -> OperationCost:
     """What the work costs."""
-    with FlopCounterMode(display=False) as flops, Traffic() as traffic:
+    with FlopCounterMode(display=False) as flops, MemoryTraffic() as traffic:
         work()
-    return Cost(flops.get_total_flops(), traffic.bytes)
+    return OperationCost(flops.get_total_flops(), traffic.bytes)
 
 
-def products(n: int, dtype: torch.dtype, device: torch.device) -> tuple[Callable[[], object], float]:
+def make_matmul(n: int, dtype: torch.dtype, device: torch.device) -> tuple[Callable[[], object], float]:
     """A product of two matrices [n, n] and its operations."""
     a, b = (torch.randn(n, n, device=device).to(dtype) for _ in range(2))
     return lambda: a @ b, 2.0 * n**3
 
 
-def copies(n: int, device: torch.device) -> tuple[Callable[[], object], float]:
+def make_copy(n: int, device: torch.device) -> tuple[Callable[[], object], float]:
     """A copy of n bytes and the bytes that it reads and writes."""
     a, b = (torch.zeros(n, dtype=torch.uint8, device=device) for _ in range(2))
     return lambda: b.copy_(a), 2.0 * n

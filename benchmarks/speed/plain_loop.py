@@ -10,7 +10,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 GANTRY, PLAIN, TUNED = "Gantry", "plain", "tuned"  # who is raced
-LOSSES: dict[str, tuple[Callable[[Tensor, Tensor], Tensor], Callable[[Tensor], Tensor]]] = {
+LOOP_LOSSES: dict[str, tuple[Callable[[Tensor, Tensor], Tensor], Callable[[Tensor], Tensor]]] = {
     "nonsaturating": (
         lambda real, fake: (F.softplus(-real) + F.softplus(fake)).mean(),
         lambda f: F.softplus(-f).mean(),
@@ -20,7 +20,7 @@ LOSSES: dict[str, tuple[Callable[[Tensor, Tensor], Tensor], Callable[[Tensor], T
 
 
 @dataclass(frozen=True)
-class Recipe:
+class LoopRecipe:
     """What the loop shares with Gantry: the loss by name, updates of D in a turn, batch size, and Adam's settings."""
 
     loss: str
@@ -29,20 +29,20 @@ class Recipe:
     adam: dict[str, Any]
 
 
-class Loop:
+class PlainLoop:
     """G, D and all images in memory, x uint8 [N, C, H, W] or points float [N, 2]; `turn()` trains for one turn.
 
     No logging, no checks, no class of a framework; losses stay where they are. `tuned`: the optimiser and the average
     of G are the fused ones. Otherwise they are what torch gives without being asked.
     """
 
-    def __init__(self, G: nn.Module, D: nn.Module, x: Tensor, c: Tensor, recipe: Recipe, tuned: bool) -> None:
+    def __init__(self, G: nn.Module, D: nn.Module, x: Tensor, c: Tensor, recipe: LoopRecipe, tuned: bool) -> None:
         self.G, self.D, self.x, self.c, self.recipe, self.tuned = G, D, x, c, recipe, tuned
         self.G_ema = copy.deepcopy(G).eval().requires_grad_(False)
         fused = {"fused": True} if tuned else {}
         self.opt_g = torch.optim.Adam(G.parameters(), **recipe.adam, **fused)
         self.opt_d = torch.optim.Adam(D.parameters(), **recipe.adam, **fused)
-        self.d_loss, self.g_loss = LOSSES[recipe.loss]
+        self.d_loss, self.g_loss = LOOP_LOSSES[recipe.loss]
         self.order, self.at = torch.randperm(len(x), device=x.device), 0
 
     def batch(self) -> tuple[Tensor, Tensor]:

@@ -11,15 +11,15 @@ import torch
 from lightning import Callback, Trainer
 
 from gantry.training.gan import GAN
-from speed.operation_cost import cost
-from speed.plain_loop import GANTRY, PLAIN, TUNED, Loop, Recipe
-from speed.timing import now, seconds
+from speed.operation_cost import count_cost
+from speed.plain_loop import GANTRY, PLAIN, TUNED, LoopRecipe, PlainLoop
+from speed.timing import measure_seconds, synchronized_time
 
-FORMATS = {PLAIN: torch.contiguous_format, TUNED: torch.preserve_format}
-WARM = {"cpu": 2, "cuda": 30}  # turns of each before the race; the last of them says how many a stretch is
+MEMORY_FORMATS = {PLAIN: torch.contiguous_format, TUNED: torch.preserve_format}
+RACE_WARM_UP = {"cpu": 2, "cuda": 30}  # turns of each before the race; the last of them says how many a stretch is
 
 
-class Race(Callback):
+class RaceCallback(Callback):
     """After each stretch of turns training pauses while loops with the same nets do as many; ends after `rounds`.
 
     A stretch takes about `seconds`. Placed last, so that all that Lightning and the callbacks do in a turn is counted.
@@ -29,22 +29,22 @@ class Race(Callback):
 
     def __init__(self, path: str, loss: str, rounds: int, seconds: float, against: Sequence[str]) -> None:
         self.path, self.loss, self.rounds, self.seconds, self.against = Path(path), loss, rounds, seconds, against
-        self.loops: dict[str, Loop] = {}
+        self.loops: dict[str, PlainLoop] = {}
         self.times: dict[str, list[float]] = {}
         self.length, self.resumed = 1, 0.0
         self.warm = self.next_pause = 0  # turns of each that are not raced
 
     def on_train_start(self, trainer: Trainer, gan: GAN) -> None:  # type: ignore[override]
-        self.warm = WARM[gan.device.type]
+        self.warm = RACE_WARM_UP[gan.device.type]
         self.next_pause = self.warm - 1
         data = trainer.datamodule.data.train  # type: ignore[attr-defined]
         group = trainer.optimizers[0].param_groups[0]
         adam = {name: group[name] for name in ("betas", "eps")} | {"lr": float(group["initial_lr"])}
-        recipe = Recipe(self.loss, gan.loss.n_critic, gan.batch_size, adam)
+        recipe = LoopRecipe(self.loss, gan.loss.n_critic, gan.batch_size, adam)
         x, c = data.x.to(gan.device), data.c.to(gan.device)
         for name in self.against:
-            G, D = (copy.deepcopy(net).to(memory_format=FORMATS[name]) for net in (gan.G, gan.D))
-            self.loops[name] = Loop(G, D, x, c, recipe, tuned=name == TUNED)
+            G, D = (copy.deepcopy(net).to(memory_format=MEMORY_FORMATS[name]) for net in (gan.G, gan.D))
+            self.loops[name] = PlainLoop(G, D, x, c, recipe, tuned=name == TUNED)
             self.loops[name].turns(self.warm - 1)  # and a stretch of one turn that does not count
         self.times = {name: [] for name in (GANTRY, *self.loops)}
 
@@ -52,15 +52,15 @@ class Race(Callback):
         if gan.turn < self.next_pause:
             return
         if gan.turn >= self.warm:
-            self.note(GANTRY, now(gan.device) - self.resumed)
+            self.note(GANTRY, synchronized_time(gan.device) - self.resumed)
             for name, loop in self.loops.items():
-                self.note(name, seconds(partial(loop.turns, self.length), gan.device))
+                self.note(name, measure_seconds(partial(loop.turns, self.length), gan.device))
         if gan.turn == self.warm:
             self.settle()
         if len(self.times[GANTRY]) == self.rounds:
             self.finish(trainer, gan)
         self.next_pause = gan.turn + self.length
-        self.resumed = now(gan.device)
+        self.resumed = synchronized_time(gan.device)
 
     def note(self, name: str, spent: float) -> None:
         self.times[name].append(spent / self.length)
@@ -72,7 +72,7 @@ class Race(Callback):
 
     def finish(self, trainer: Trainer, gan: GAN) -> None:
         """Write what was measured and end the run."""
-        counted = cost(self.loops[PLAIN].turn)
+        counted = count_cost(self.loops[PLAIN].turn)
         facts = {"images": round(1000 * gan.kimg_of_turn), "batch": gan.batch_size, "shape": gan.G.shape}
         self.path.write_text(json.dumps({"times": self.times, **facts, **vars(counted)}))
         trainer.should_stop = True

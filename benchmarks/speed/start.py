@@ -7,9 +7,9 @@ from pathlib import Path
 
 import torch
 
-from speed.experiments import Options
-from speed.markdown_page import table
-from speed.timing import in_turns, spread
+from speed.experiments import BenchmarkOptions
+from speed.markdown_page import format_table
+from speed.timing import compute_quartiles, measure_interleaved
 
 ROOT = Path(__file__).parents[2]
 HEADER = ("command", "seconds, warm", "quartiles")
@@ -22,17 +22,17 @@ COMMANDS = {
 }
 
 
-def answer(words: list[str]) -> None:
+def run_command(words: list[str]) -> None:
     """Run a command to its end, whatever it says."""
     subprocess.run([sys.executable, *words], capture_output=True, check=False)
 
 
-def measure(options: Options) -> str:
+def measure(options: BenchmarkOptions) -> str:
     """A table of seconds."""
-    works = {name: partial(answer, words) for name, words in COMMANDS.items()}
-    times = in_turns(works, options.size(5, 1), torch.device("cpu"), warm=not options.toy)
+    works = {name: partial(run_command, words) for name, words in COMMANDS.items()}
+    times = measure_interleaved(works, options.size(5, 1), torch.device("cpu"), warm=not options.toy)
     rows = []
     for name, values in times.items():
-        low, middle, high = spread(values)
+        low, middle, high = compute_quartiles(values)
         rows.append([name, f"{middle:.2f}", f"{low:.2f} to {high:.2f}"])
-    return table(HEADER, rows)
+    return format_table(HEADER, rows)

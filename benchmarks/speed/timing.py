@@ -10,21 +10,21 @@ from statistics import median, quantiles
 import torch
 
 
-def now(device: torch.device) -> float:
+def synchronized_time(device: torch.device) -> float:
     """Seconds, once the device has done all that it was given."""
     if device.type == "cuda":
         torch.cuda.synchronize(device)
     return time.perf_counter()
 
 
-def seconds(work: Callable[[], object], device: torch.device) -> float:
+def measure_seconds(work: Callable[[], object], device: torch.device) -> float:
     """Seconds that the work takes."""
-    started = now(device)
+    started = synchronized_time(device)
     work()
-    return now(device) - started
+    return synchronized_time(device) - started
 
 
-def in_turns(
+def measure_interleaved(
     works: Mapping[str, Callable[[], object]], rounds: int, device: torch.device, warm: bool = True
 ) -> dict[str, list[float]]:
     """Seconds of each work in each round; they take turns, so that the noise of the machine strikes all alike."""
@@ -34,11 +34,11 @@ def in_turns(
     times: dict[str, list[float]] = {name: [] for name in works}
     for _ in range(rounds):
         for name, work in works.items():
-            times[name].append(seconds(work, device))
+            times[name].append(measure_seconds(work, device))
     return times
 
 
-def spread(values: Sequence[float]) -> tuple[float, float, float]:
+def compute_quartiles(values: Sequence[float]) -> tuple[float, float, float]:
     """First quartile, median, third quartile."""
     if len(values) < 2:
         return values[0], values[0], values[0]
@@ -46,32 +46,32 @@ def spread(values: Sequence[float]) -> tuple[float, float, float]:
     return low, middle, high
 
 
-def ratios(ours: Sequence[float], theirs: Sequence[float]) -> list[float]:
+def compute_ratios(ours: Sequence[float], theirs: Sequence[float]) -> list[float]:
     """Of each round."""
     return [a / b for a, b in zip(ours, theirs)]
 
 
-def ratio(ours: Sequence[float], theirs: Sequence[float]) -> str:
+def format_ratio(ours: Sequence[float], theirs: Sequence[float]) -> str:
     """`1.03 (1.01 to 1.06)`: the median and the quartiles of the ratios of rounds."""
-    low, middle, high = spread(ratios(ours, theirs))
+    low, middle, high = compute_quartiles(compute_ratios(ours, theirs))
     return f"{middle:.2f} ({low:.2f} to {high:.2f})"
 
 
-def milliseconds(values: Sequence[float]) -> str:
+def format_milliseconds(values: Sequence[float]) -> str:
     """The median."""
     value = 1000 * median(values)
     return f"{value:.2f}" if value < 10 else f"{value:,.0f}" if value >= 100 else f"{value:.1f}"
 
 
-def machine(device: torch.device) -> str:
+def describe_machine(device: torch.device) -> str:
     """The processor, or the GPU beside it, and what of them is in use."""
     cores, threads = len(os.sched_getaffinity(0)), torch.get_num_threads()
-    said = f"{processor()}, cores: {cores}, threads: {threads}"
+    said = f"{read_processor_name()}, cores: {cores}, threads: {threads}"
     gpu = f"{torch.cuda.get_device_name(device)}, " if device.type == "cuda" else ""
     return f"{gpu}{said}, torch {torch.__version__.split('+')[0]}, Python {platform.python_version()}"
 
 
-def processor() -> str:
+def read_processor_name() -> str:
     """As Linux names it, with family and model, since names alone are often of no use."""
     lines = (line.partition(":") for line in Path("/proc/cpuinfo").read_text().splitlines())
     facts = {name.strip(): value.strip() for name, _, value in lines}

@@ -13,13 +13,13 @@ log = logging.getLogger(__name__)
 
 
 @contextmanager
-def whole(path: Path, part: Path | None = None) -> Iterator[Path]:
+def atomic_write(path: Path, part: Path | None = None) -> Iterator[Path]:
     """Inside, a file is written under another name; then it bears the name `path` or, if anything failed, is gone.
 
     Raises RunError, naming the path, when it cannot be written.
     """
     part = part or path.with_name(f"{path.name}.part")
-    with on_disk(path):
+    with report_disk_errors(path):
         try:
             path.parent.mkdir(parents=True, exist_ok=True)
             yield part
@@ -29,7 +29,7 @@ def whole(path: Path, part: Path | None = None) -> Iterator[Path]:
 
 
 @contextmanager
-def on_disk(path: Path) -> Iterator[None]:
+def report_disk_errors(path: Path) -> Iterator[None]:
     """Inside, a file is written; raises RunError, naming the path, when that cannot be done."""
     try:
         yield
@@ -38,7 +38,7 @@ def on_disk(path: Path) -> Iterator[None]:
 
 
 @contextmanager
-def dispensable() -> Iterator[None]:
+def optional_write() -> Iterator[None]:
     """Inside, a file is written that a run can do without: a disk that takes no more costs a warning."""
     try:
         yield
@@ -46,13 +46,13 @@ def dispensable() -> Iterator[None]:
         log.warning("%s (the run goes on without it)", error)
 
 
-def replace(path: Path, text: str) -> None:
+def write_text(path: Path, text: str) -> None:
     """Write a whole file or nothing; several processes may do so at a time."""
-    with whole(path, path.with_name(f"{path.name}.{os.getpid()}.part")) as part:
+    with atomic_write(path, path.with_name(f"{path.name}.{os.getpid()}.part")) as part:
         part.write_text(text, encoding="utf-8")
 
 
-def sync(path: Path) -> None:
+def fsync(path: Path) -> None:
     """Have the operating system put a file, or the names in a folder, on the disk."""
     descriptor = os.open(path, os.O_RDONLY)
     try:
@@ -61,7 +61,7 @@ def sync(path: Path) -> None:
         os.close(descriptor)
 
 
-def remove_parts(folder: Path) -> None:
+def remove_partial_files(folder: Path) -> None:
     """Remove what a process that was killed had begun to write."""
     for part in folder.rglob("*.part"):
         part.unlink(missing_ok=True)

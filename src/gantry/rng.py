@@ -12,31 +12,31 @@ from torch import Tensor
 
 from gantry.distributed import collectives
 
-_streams: dict[torch.device, torch.Generator] = {}
-_seed = 0
-ODD = 0x9E3779B97F4A7C15  # 2^64 over the golden ratio: its multiples are far apart
+_generators: dict[torch.device, torch.Generator] = {}
+_turn_seed = 0
+GOLDEN_RATIO_64 = 0x9E3779B97F4A7C15  # 2^64 over the golden ratio: its multiples are far apart
 
 
-def mix(*numbers: int) -> int:
+def derive_seed(*numbers: int) -> int:
     """Any non-negative integers -> one well mixed 63-bit seed, the same on every machine."""
     return int(np.random.SeedSequence(numbers).generate_state(1, np.uint64)[0] >> np.uint64(1))
 
 
 def seed_turn(seed: int, turn: int) -> None:
     """Make all that is random from here on a function of (seed, rank, turn)."""
-    global _seed
-    _seed = mix(seed, turn)
-    rewind()
+    global _turn_seed
+    _turn_seed = derive_seed(seed, turn)
+    reseed()
 
 
-def rewind() -> None:
+def reseed() -> None:
     """Begin the draws of this turn again."""
-    for stream in _streams.values():
-        stream.manual_seed(_seed)
-    _seed_torch((_seed + (collectives.rank() + 1) * ODD) % 2**63)
+    for stream in _generators.values():
+        stream.manual_seed(_turn_seed)
+    _seed_default_generators((_turn_seed + (collectives.rank() + 1) * GOLDEN_RATIO_64) % 2**63)
 
 
-def _seed_torch(number: int) -> None:
+def _seed_default_generators(number: int) -> None:
     """`torch.manual_seed` for the devices in use; for those that are not, it would keep a stack trace at every turn."""
     torch.default_generator.manual_seed(number)
     if torch.cuda.is_initialized():  # type: ignore[no-untyped-call]
@@ -45,28 +45,32 @@ def _seed_torch(number: int) -> None:
         torch.mps.manual_seed(number)
 
 
-def _stream(device: torch.device) -> torch.Generator:
-    if device not in _streams:
-        _streams[device] = torch.Generator(device).manual_seed(_seed)
-    return _streams[device]
+def _device_generator(device: torch.device) -> torch.Generator:
+    if device not in _generators:
+        _generators[device] = torch.Generator(device).manual_seed(_turn_seed)
+    return _generators[device]
 
 
-def streams(kind: str) -> list[torch.Generator]:
+def device_generators(kind: str) -> list[torch.Generator]:
     """What draws on the devices of a kind, "cuda", come from."""
-    return [stream for device, stream in _streams.items() if device.type == kind]
+    return [stream for device, stream in _generators.items() if device.type == kind]
 
 
-def _own(draws: Tensor) -> Tensor:
-    return draws.chunk(collectives.size())[collectives.rank()]
+def _local_chunk(draws: Tensor) -> Tensor:
+    return draws.chunk(collectives.world_size())[collectives.rank()]
 
 
 def randn(n: int, *shape: int, device: torch.device | str = "cpu") -> Tensor:
     """Standard normal numbers for the n samples of this process: -> [n, *shape]."""
     device = torch.device(device)
-    return _own(torch.randn(n * collectives.size(), *shape, device=device, generator=_stream(device)))
+    return _local_chunk(
+        torch.randn(n * collectives.world_size(), *shape, device=device, generator=_device_generator(device))
+    )
 
 
 def rand(n: int, *shape: int, device: torch.device | str = "cpu") -> Tensor:
     """Uniform numbers in [0, 1) for the n samples of this process: -> [n, *shape]."""
     device = torch.device(device)
-    return _own(torch.rand(n * collectives.size(), *shape, device=device, generator=_stream(device)))
+    return _local_chunk(
+        torch.rand(n * collectives.world_size(), *shape, device=device, generator=_device_generator(device))
+    )

@@ -32,6 +32,6 @@ class Search(Sweeper):
 
             name = self.config.hydra.runtime.choices.get("hparams_search")
             raise UserError(f'hparams_search must be installed (pip install "gantry[search]"), got {name}')
-        from gantry.sweeps.search.sweeper import sweep  # Optuna, which other commands need not wait for
+        from gantry.sweeps.search.sweeper import run_search  # Optuna, which other commands need not wait for
 
-        sweep(self.config, self.hydra_context.config_loader, self.launcher, arguments)
+        run_search(self.config, self.hydra_context.config_loader, self.launcher, arguments)

@@ -11,11 +11,11 @@ from gantry.losses.penalties import r1
 
 FULL = da.DiffAugment(color=True, translation=0.125, cutout=0.5)
 PARTS = {
-    "brightness": da.brightness,
-    "saturation": da.saturation,
-    "contrast": da.contrast,
-    "translation": lambda x: da.translation(x, 0.25),
-    "cutout": lambda x: da.cutout(x, 0.5),
+    "brightness": da.rand_brightness,
+    "saturation": da.rand_saturation,
+    "contrast": da.rand_contrast,
+    "translation": lambda x: da.rand_translation(x, 0.25),
+    "cutout": lambda x: da.rand_cutout(x, 0.5),
     "all": FULL,
 }
 every = pytest.mark.parametrize("name", PARTS)
@@ -55,7 +55,7 @@ def test_draws_are_those_of_the_turn(name: str) -> None:
 def test_two_processes_draw_what_one_would(monkeypatch: pytest.MonkeyPatch) -> None:
     x = images(8)
     whole = FULL(x)
-    monkeypatch.setattr(collectives, "size", lambda: 2)
+    monkeypatch.setattr(collectives, "world_size", lambda: 2)
     halves = []
     for rank in (0, 1):
         monkeypatch.setattr(collectives, "rank", lambda rank=rank: rank)
@@ -89,7 +89,7 @@ def test_a_penalty_passes_through(name: str) -> None:
 
 def test_brightness_adds_up_to_one_half() -> None:
     x = images(256)
-    shift = da.brightness(x) - x
+    shift = da.rand_brightness(x) - x
     assert_close(shift, shift[:, :1, :1, :1].expand_as(shift))
     assert -0.5 <= shift.min() < -0.45
     assert 0.45 < shift.max() <= 0.5
@@ -97,20 +97,20 @@ def test_brightness_adds_up_to_one_half() -> None:
 
 def test_saturation_scales_what_is_not_grey() -> None:
     x = images(256)
-    out, grey = da.saturation(x), x.mean(1, keepdim=True)
+    out, grey = da.rand_saturation(x), x.mean(1, keepdim=True)
     factor = (out - grey).flatten(1).norm(dim=1) / (x - grey).flatten(1).norm(dim=1)
     assert_close(out, grey + factor[:, None, None, None] * (x - grey))
     assert_close(out.mean(1, keepdim=True), grey)
     assert factor.min() < 0.1
     assert 1.9 < factor.max() < 2
     single = images(4, channels=1)
-    assert_close(da.saturation(single), single)
+    assert_close(da.rand_saturation(single), single)
 
 
 def test_contrast_scales_about_the_mean() -> None:
     x = images(256)
     mean = x.mean((1, 2, 3), keepdim=True)
-    out = da.contrast(x)
+    out = da.rand_contrast(x)
     factor = (out - mean).flatten(1).norm(dim=1) / (x - mean).flatten(1).norm(dim=1)
     assert_close(out, mean + factor[:, None, None, None] * (x - mean))
     assert 0.5 <= factor.min() < 0.55
@@ -129,7 +129,7 @@ def moved(image: Tensor, down: int, right: int) -> Tensor:
 
 def test_translation_moves_by_whole_pixels_and_fills_with_zero() -> None:
     x = images(1).expand(256, 3, 8, 8)
-    out = da.translation(x, 0.25)
+    out = da.rand_translation(x, 0.25)
     possible = [moved(x[0], down, right) for down in range(-2, 3) for right in range(-2, 3)]
     counts = [sum(torch.equal(image, move) for image in out) for move in possible]
     assert sum(counts) == 256
@@ -138,14 +138,14 @@ def test_translation_moves_by_whole_pixels_and_fills_with_zero() -> None:
 
 def test_translation_of_the_whole_side_is_possible() -> None:
     x = images(64, side=4)
-    out = da.translation(x, 1.0)
+    out = da.rand_translation(x, 1.0)
     assert out.shape == x.shape
     assert out.isfinite().all()
 
 
 def test_cutout_leaves_a_hole_of_half_the_side() -> None:
     x = images(256) + 2  # no zero anywhere
-    out = da.cutout(x, 0.5)
+    out = da.rand_cutout(x, 0.5)
     hole = out == 0
     assert torch.equal(out[~hole], x[~hole])
     assert torch.equal(hole.any(1), hole.all(1))  # through all channels

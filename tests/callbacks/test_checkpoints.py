@@ -4,8 +4,8 @@ from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
-from gantry.callbacks.checkpoints import Checkpoints
-from stubs import TinyGan, play
+from gantry.callbacks.checkpoints import CheckpointWriter
+from stubs import TinyGan, call_hooks
 
 
 class Saving:
@@ -40,14 +40,14 @@ def improving(*turns: int) -> Any:
 
 def test_last_before_and_best(tmp_path: Path) -> None:
     gan = gan_of(turns=10)
-    play(Checkpoints(str(tmp_path / "c"), every=4), Saving(gan), gan, 10, between=improving(2, 5))
+    call_hooks(CheckpointWriter(str(tmp_path / "c"), every=4), Saving(gan), gan, 10, between=improving(2, 5))
     assert turns_in(tmp_path / "c") == {"last.ckpt": 10, "before.ckpt": 8, "best.ckpt": 5}
 
 
 def test_a_run_that_ends_early_is_written_at_its_end(tmp_path: Path) -> None:
     gan = gan_of(turns=100)
-    callback = Checkpoints(str(tmp_path / "c"), every=50)
-    play(callback, Saving(gan), gan, 7, between=improving(3))
+    callback = CheckpointWriter(str(tmp_path / "c"), every=50)
+    call_hooks(callback, Saving(gan), gan, 7, between=improving(3))
     gan.improved_at = 7  # scored at the end, after all
     callback.on_train_end(Saving(gan), gan)  # type: ignore[arg-type]
     assert turns_in(tmp_path / "c") == {"last.ckpt": 7, "best.ckpt": 7}

@@ -5,10 +5,10 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
-from gantry.callbacks.curves import Curves
-from gantry.figures.curves import Curve, arrange, spread_of
+from gantry.callbacks.curves import CurvePlotter
+from gantry.figures.curves import Curve, arrange_panels, max_min_ratio
 from gantry.loggers.csv_logger import CsvLogger
-from stubs import TinyGan, play, trainer
+from stubs import TinyGan, call_hooks, make_trainer_stub
 
 NAN = float("nan")
 
@@ -37,7 +37,7 @@ def test_related_columns_share_a_panel() -> None:
         "loss/D",
         "logits/real",
     ]
-    panels = arrange(dict.fromkeys(names, column))
+    panels = arrange_panels(dict.fromkeys(names, column))
     labels = {title: [curve.label for curve in curves] for title, curves in panels.items()}
     assert labels == {
         "loss": ["D", "G"],
@@ -50,9 +50,9 @@ def test_related_columns_share_a_panel() -> None:
 
 
 def test_spread_decides_about_the_log_scale() -> None:
-    assert spread_of([Curve("", np.array([1.0, NAN, 50.0])), Curve("", np.array([0.5]))]) == 100.0
-    assert spread_of([Curve("", np.array([-1.0, 50.0]))]) == 0.0
-    assert spread_of([Curve("", np.array([NAN]))]) == 0.0
+    assert max_min_ratio([Curve("", np.array([1.0, NAN, 50.0])), Curve("", np.array([0.5]))]) == 100.0
+    assert max_min_ratio([Curve("", np.array([-1.0, 50.0]))]) == 0.0
+    assert max_min_ratio([Curve("", np.array([NAN]))]) == 0.0
 
 
 def test_drawn_after_evaluations_and_at_the_end(tmp_path: Path) -> None:
@@ -64,8 +64,8 @@ def test_drawn_after_evaluations_and_at_the_end(tmp_path: Path) -> None:
         seen.append(picture.exists())
         gan.scored_at = gan.turn if gan.turn in (3, 4) else gan.scored_at
 
-    curves = Curves(str(tmp_path))
-    play(curves, trainer(), TinyGan(), 6, between=evaluate)
+    curves = CurvePlotter(str(tmp_path))
+    call_hooks(curves, make_trainer_stub(), TinyGan(), 6, between=evaluate)
     assert seen == [False, False, False, True, True, True]
     pixels = np.asarray(Image.open(picture).convert("L"))
     assert pixels.shape[1] == 1080
@@ -77,22 +77,22 @@ def test_drawn_after_evaluations_and_at_the_end(tmp_path: Path) -> None:
 
 def test_too_soon_after_the_last_picture_none_is_drawn(tmp_path: Path) -> None:
     log_run(tmp_path, turns=2)
-    curves = Curves(str(tmp_path))
+    curves = CurvePlotter(str(tmp_path))
     curves.draw()
     (tmp_path / "plots" / "curves.png").unlink()
     gan = TinyGan(turn=1, scored_at=1)
-    curves.on_train_batch_end(trainer(), gan)
+    curves.on_train_batch_end(make_trainer_stub(), gan)
     assert not (tmp_path / "plots" / "curves.png").exists()
-    curves.on_train_end(trainer(), gan)
+    curves.on_train_end(make_trainer_stub(), gan)
     assert (tmp_path / "plots" / "curves.png").exists()
 
 
 def test_no_numbers_no_picture(tmp_path: Path) -> None:
-    Curves(str(tmp_path)).draw()
+    CurvePlotter(str(tmp_path)).draw()
     assert not list(tmp_path.iterdir())
 
 
 def test_one_row_is_enough(tmp_path: Path) -> None:
     log_run(tmp_path, turns=1)
-    Curves(str(tmp_path)).draw()
+    CurvePlotter(str(tmp_path)).draw()
     assert (tmp_path / "plots" / "curves.png").exists()

@@ -7,14 +7,14 @@ from typing import Any
 import pytest
 import torch
 
-from fake_points_run import Run, evaluation
-from gantry.callbacks.evaluate import Evaluate
+from fake_points_run import FakePointsRun, make_points_evaluation
+from gantry.callbacks.evaluate import Evaluator
 from gantry.errors import UserError
 from gantry.evaluation.evaluation import Evaluation
 
 
-def started(folder: Path, callback: Evaluate | None = None, **wanted: Any) -> Run:
-    return Run(callback or Evaluate(evaluation(), every=2, path=str(folder), **wanted))
+def started(folder: Path, callback: Evaluator | None = None, **wanted: Any) -> FakePointsRun:
+    return FakePointsRun(callback or Evaluator(make_points_evaluation(), every=2, path=str(folder), **wanted))
 
 
 def summary(folder: Path) -> dict[str, Any]:
@@ -70,7 +70,7 @@ def test_an_equal_score_is_no_better(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize(("mode", "best"), [("min", 0.2), ("max", 0.9)])
 def test_less_or_more_is_better_and_nan_never_is(mode: str, best: float, tmp_path: Path) -> None:
-    callback = Evaluate(evaluation(mode=mode), 1, str(tmp_path))
+    callback = Evaluator(make_points_evaluation(mode=mode), 1, str(tmp_path))
     kept = []
     for score in (math.nan, 0.5, 0.2, math.nan, 0.9, 0.3):
         if callback.improves({"high_quality": score}):
@@ -86,7 +86,7 @@ def test_a_resumed_run_remembers_the_best_and_says_what_changed(
     before = started(tmp_path)
     before.turn()
     before.turn()
-    callback = Evaluate(evaluation(seed=3), every=2, path=str(tmp_path))
+    callback = Evaluator(make_points_evaluation(seed=3), every=2, path=str(tmp_path))
     callback.load_state_dict(before.callback.state_dict())
     with caplog.at_level(logging.WARNING):
         after = started(tmp_path, callback)
@@ -112,7 +112,7 @@ def test_a_run_that_stops_early_is_scored_unless_it_will_go_on(tmp_path: Path) -
 
 
 def test_without_scores_nothing_happens(tmp_path: Path) -> None:
-    run = started(tmp_path, Evaluate(Evaluation({}, 2, None, "min"), every=1, path=str(tmp_path)))
+    run = started(tmp_path, Evaluator(Evaluation({}, 2, None, "min"), every=1, path=str(tmp_path)))
     run.turn()
     run.callback.on_train_end(run.trainer, run.gan)
     assert run.gan.scores == {}
@@ -121,7 +121,7 @@ def test_without_scores_nothing_happens(tmp_path: Path) -> None:
 
 def test_mistakes_and_diverged_generators_end_in_one_line(tmp_path: Path) -> None:
     with pytest.raises(UserError, match=r"metrics\.monitor must be one of overlap, .*, got fid"):
-        started(tmp_path, Evaluate(evaluation(monitor="fid"), every=1, path=str(tmp_path)))
+        started(tmp_path, Evaluator(make_points_evaluation(monitor="fid"), every=1, path=str(tmp_path)))
     run = started(tmp_path)
     run.turn()
     with pytest.raises(UserError, match=r"samples must be finite .* got 8 of 8"):

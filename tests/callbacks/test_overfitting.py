@@ -9,9 +9,9 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from gantry.callbacks.overfitting import CriticGap, gap, spread
-from gantry.data.images import Images
-from stubs import Recorder, TinyG, TinyGan, play, trainer
+from gantry.callbacks.overfitting import OverfittingMonitor, compute_overfitting, evenly_spaced_images
+from gantry.data.images import InMemoryImages
+from stubs import RecordingLogger, TinyG, TinyGan, call_hooks, make_trainer_stub
 
 
 class MeanD(nn.Module):
@@ -26,9 +26,9 @@ class MeanD(nn.Module):
         return x.flatten(1).mean(1) + 10 * c
 
 
-def flat(*levels: int, c: int = 0) -> Images:
+def flat(*levels: int, c: int = 0) -> InMemoryImages:
     x = torch.tensor(levels, dtype=torch.uint8).view(-1, 1, 1, 1).expand(-1, 1, 8, 8)
-    return Images(x.contiguous(), torch.full((len(levels),), c))
+    return InMemoryImages(x.contiguous(), torch.full((len(levels),), c))
 
 
 def tiny_gan() -> Any:
@@ -37,11 +37,11 @@ def tiny_gan() -> Any:
     return gan
 
 
-def played(train: Images, held_out: Images, rank: int = 0) -> tuple[Recorder, Any]:
-    logger, gan = Recorder(), tiny_gan()
+def played(train: InMemoryImages, held_out: InMemoryImages, rank: int = 0) -> tuple[RecordingLogger, Any]:
+    logger, gan = RecordingLogger(), tiny_gan()
     data = SimpleNamespace(data=SimpleNamespace(train=train, test=held_out, name="few"))
-    callback = CriticGap(every=2, num_samples=5, batch_size=2, seed=3)
-    play(callback, trainer(logger, rank=rank, datamodule=data), gan, 4)
+    callback = OverfittingMonitor(every=2, num_samples=5, batch_size=2, seed=3)
+    call_hooks(callback, make_trainer_stub(logger, rank=rank, datamodule=data), gan, 4)
     return logger, gan
 
 
@@ -51,10 +51,10 @@ def test_the_means_are_those_of_the_three_kinds_of_images() -> None:
     row = logger.rows[-1][1]
     assert row["critic/train"] == pytest.approx(1 / 3)
     assert row["critic/held_out"] == pytest.approx(51 / 127.5 - 1 + 10)
-    from gantry.sampling.latents import labels, latents
+    from gantry.sampling.latents import balanced_labels, sample_latents
 
-    c = labels(0, 5, 2)
-    fake = (torch.tanh(latents(3, 0, 5, 4)[:, 0] / 4 + c) + 10 * c).mean()
+    c = balanced_labels(0, 5, 2)
+    fake = (torch.tanh(sample_latents(3, 0, 5, 4)[:, 0] / 4 + c) + 10 * c).mean()
     assert row["critic/fake"] == pytest.approx(float(fake), rel=1e-5)
     assert gan.D.training
     assert gan.D.norm.num_batches_tracked == 0
@@ -63,7 +63,9 @@ def test_the_means_are_those_of_the_three_kinds_of_images() -> None:
 def overfitting(train: float, held_out: float, fake: float) -> float:
     """Of logits with these means."""
     means = {"train": train, "held_out": held_out, "fake": fake}
-    return gap({name: np.array([mean - 1, mean + 1]) for name, mean in means.items()})["critic/overfitting"]
+    return compute_overfitting({name: np.array([mean - 1, mean + 1]) for name, mean in means.items()})[
+        "critic/overfitting"
+    ]
 
 
 def test_overfitting_is_the_share_of_the_way_from_real_to_fake() -> None:
@@ -86,13 +88,15 @@ def test_histograms_are_of_the_logits_behind_the_means() -> None:
 
 
 def test_images_are_spread_over_a_sorted_split() -> None:
-    assert spread(flat(*range(100)), 5).x[:, 0, 0, 0].tolist() == [0, 25, 50, 74, 99]
-    assert spread(flat(1, 2), 5).x[:, 0, 0, 0].tolist() == [1, 2]
+    assert evenly_spaced_images(flat(*range(100)), 5).x[:, 0, 0, 0].tolist() == [0, 25, 50, 74, 99]
+    assert evenly_spaced_images(flat(1, 2), 5).x[:, 0, 0, 0].tolist() == [1, 2]
 
 
 def test_without_held_out_images_there_is_no_gap(caplog: pytest.LogCaptureFixture) -> None:
     with caplog.at_level(logging.INFO):
-        logger, _ = played(flat(1, 2), Images(torch.empty(0, 1, 8, 8, dtype=torch.uint8), torch.empty(0).long()))
+        logger, _ = played(
+            flat(1, 2), InMemoryImages(torch.empty(0, 1, 8, 8, dtype=torch.uint8), torch.empty(0).long())
+        )
     assert [set(row) for _, row in logger.rows] == [{"turn", "kimg", "critic/train", "critic/fake"}] * 2
     assert "critic/held_out is left out: few holds no images apart" in caplog.text
 

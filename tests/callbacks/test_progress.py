@@ -8,8 +8,8 @@ import pytest
 import torch
 
 from gantry.callbacks import progress
-from gantry.callbacks.progress import Progress, describe
-from stubs import TinyGan, play, trainer
+from gantry.callbacks.progress import ProgressReporter, format_progress
+from stubs import TinyGan, call_hooks, make_trainer_stub
 
 LOSSES = {"loss/D": torch.tensor(1.386294), "loss/G": torch.tensor(0.693147), "loss/D/r1": torch.tensor(3.0)}
 
@@ -20,7 +20,7 @@ class Terminal(io.StringIO):
 
 
 def test_what_it_says() -> None:
-    assert describe(1234.5, LOSSES, 4321.2) == "1,234.5 kimg | D 1.39 G 0.693 | 4,321 img/s | "
+    assert format_progress(1234.5, LOSSES, 4321.2) == "1,234.5 kimg | D 1.39 G 0.693 | 4,321 img/s | "
 
 
 def test_without_a_terminal_a_line_now_and_then(
@@ -30,7 +30,7 @@ def test_without_a_terminal_a_line_now_and_then(
     monkeypatch.setattr(progress.time, "perf_counter", lambda: float(next(clock)))
     monkeypatch.setattr(sys, "stderr", io.StringIO())
     caplog.set_level(logging.INFO)
-    play(Progress(seconds=10), trainer(), TinyGan(turns=25), 25, lambda _: LOSSES)
+    call_hooks(ProgressReporter(seconds=10), make_trainer_stub(), TinyGan(turns=25), 25, lambda _: LOSSES)
     assert [record.getMessage() for record in caplog.records] == [  # a turn takes a second
         "turn 10/25 | 0.6 kimg | D 1.39 G 0.693 | 64 img/s | 00:15 left",
         "turn 20/25 | 1.3 kimg | D 1.39 G 0.693 | 64 img/s | 00:05 left",
@@ -41,13 +41,13 @@ def test_without_a_terminal_a_line_now_and_then(
 
 def test_in_a_terminal_a_bar_that_starts_where_the_run_goes_on(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(sys, "stderr", Terminal())
-    monkeypatch.setattr(progress, "REFRESH", 0.0)
+    monkeypatch.setattr(progress, "REFRESH_SECONDS", 0.0)
     root = logging.getLogger()
     handler = logging.StreamHandler(sys.stderr)
     root.addHandler(handler)
-    play(
-        Progress(),
-        trainer(),
+    call_hooks(
+        ProgressReporter(),
+        make_trainer_stub(),
         TinyGan(turns=2000, turn=1000),
         2000,
         lambda _: LOSSES,
@@ -63,5 +63,5 @@ def test_in_a_terminal_a_bar_that_starts_where_the_run_goes_on(monkeypatch: pyte
 
 def test_other_processes_are_silent(caplog: pytest.LogCaptureFixture) -> None:
     caplog.set_level(logging.INFO)
-    play(Progress(seconds=0), trainer(rank=1), TinyGan(turns=3), 3, lambda _: LOSSES)
+    call_hooks(ProgressReporter(seconds=0), make_trainer_stub(rank=1), TinyGan(turns=3), 3, lambda _: LOSSES)
     assert not caplog.records

@@ -7,15 +7,15 @@ from typing import Any
 import pytest
 import torch
 
-from fake_points_run import PERFECT, Constant, Run, evaluation
+from fake_points_run import MODE_POINTS, ConstantGenerator, FakePointsRun, make_points_evaluation
 from gantry.callbacks import report as module
-from gantry.callbacks.evaluate import Evaluate
-from gantry.callbacks.report import Report as ReportCallback
+from gantry.callbacks.evaluate import Evaluator
+from gantry.callbacks.report import FinalReport as ReportCallback
 from gantry.errors import UserError
-from gantry.evaluation.evaluation import Evaluation, Report
-from gantry.runs.generator_json import Description
+from gantry.evaluation.evaluation import Evaluation, ReportSettings
+from gantry.runs.generator_json import GeneratorInfo
 
-FULL = evaluation(report=Report(num_samples=12, seed=4))
+FULL = make_points_evaluation(report=ReportSettings(num_samples=12, seed=4))
 RULE = "best high_quality (max) on 8 samples of seed 0, every 2 turns"
 
 
@@ -23,12 +23,12 @@ def summary(folder: Path) -> dict[str, Any]:
     return dict(json.loads((folder / "summary.json").read_text()))
 
 
-def ended(folder: Path, made: Evaluation, interrupted: int = 0) -> Run:
+def ended(folder: Path, made: Evaluation, interrupted: int = 0) -> FakePointsRun:
     """A run whose last generator is bad, and whose best one is good."""
-    run = Run(Evaluate(made, every=2, path=str(folder)))
+    run = FakePointsRun(Evaluator(made, every=2, path=str(folder)))
     for spread in (1.0, 1.0, 1.5, 1.5, 1.5):
         run.turn(spread)
-    best = Description({}, [2], 3, 2, "", {"turn": 2, "kimg": 0.128})
+    best = GeneratorInfo({}, [2], 3, 2, "", {"turn": 2, "kimg": 0.128})
     (folder / "generator" / "best").mkdir(parents=True)
     best.write(folder / "generator" / "best")
     run.gan.interrupted = interrupted
@@ -38,7 +38,7 @@ def ended(folder: Path, made: Evaluation, interrupted: int = 0) -> Run:
 
 @pytest.fixture(autouse=True)
 def _the_best_generator_is_on_disk(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(module, "load_generator", lambda *_, **__: Constant().eval())
+    monkeypatch.setattr(module, "load_generator", lambda *_, **__: ConstantGenerator().eval())
 
 
 def test_best_and_last_are_scored_by_the_full_protocol(tmp_path: Path) -> None:
@@ -55,7 +55,7 @@ def test_best_and_last_are_scored_by_the_full_protocol(tmp_path: Path) -> None:
     assert run.logger.summary["report/last/high_quality"] == 0.0
     assert run.logger.config["report/protocol/num_samples"] == 12
     assert summary(tmp_path)["last"]["protocol"]["num_samples"] == 8  # what selected stands as it was
-    torch.testing.assert_close(run.gan.G_ema.points.data, 1.5 * torch.tensor(PERFECT))
+    torch.testing.assert_close(run.gan.G_ema.points.data, 1.5 * torch.tensor(MODE_POINTS))
 
 
 def test_a_best_that_is_the_last_is_scored_once(tmp_path: Path) -> None:
@@ -68,7 +68,7 @@ def test_a_best_that_is_the_last_is_scored_once(tmp_path: Path) -> None:
     assert (report["best"]["protocol"]["checkpoint"], report["last"]["protocol"]["checkpoint"]) == (RULE, "last")
 
 
-@pytest.mark.parametrize(("made", "interrupted"), [(evaluation(), 0), (FULL, 15)])
+@pytest.mark.parametrize(("made", "interrupted"), [(make_points_evaluation(), 0), (FULL, 15)])
 def test_without_a_report_and_when_interrupted_it_is_left_out(
     tmp_path: Path, made: Evaluation, interrupted: int
 ) -> None:
@@ -77,11 +77,11 @@ def test_without_a_report_and_when_interrupted_it_is_left_out(
 
 
 def test_the_report_is_checked_before_the_run_begins(tmp_path: Path) -> None:
-    made = evaluation(report=Report(num_samples=0, seed=4))
+    made = make_points_evaluation(report=ReportSettings(num_samples=0, seed=4))
     with pytest.raises(UserError, match=r"metrics\.report\.num_samples must be at least 1 for the score modes"):
-        Run(Evaluate(made, every=2, path=str(tmp_path)))
+        FakePointsRun(Evaluator(made, every=2, path=str(tmp_path)))
     with pytest.raises(ValueError, match=r"metrics\.report\.seed must be another than metrics\.seed.*, got 0"):
-        evaluation(report=Report(num_samples=12, seed=0))
+        make_points_evaluation(report=ReportSettings(num_samples=12, seed=0))
 
 
 def test_an_interrupted_run_makes_its_report_when_it_is_resumed_and_only_once(tmp_path: Path) -> None:

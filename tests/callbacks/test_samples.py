@@ -10,15 +10,15 @@ import torch
 from PIL import Image
 
 from gantry.callbacks import samples
-from gantry.callbacks.samples import Samples
-from gantry.data.images import Images
-from gantry.figures.sample_sheet import fixed_sheet
-from stubs import Recorder, TinyG, TinyGan, play, trainer
+from gantry.callbacks.samples import SampleWriter
+from gantry.data.images import InMemoryImages
+from gantry.figures.sample_sheet import make_fixed_sheet
+from stubs import RecordingLogger, TinyG, TinyGan, call_hooks, make_trainer_stub
 
 
-def run(folder: Path, gan: TinyGan, turns: int = 20, **more: Any) -> Recorder:
-    recorder = Recorder()
-    play(Samples(str(folder), every=8, rows=3, columns=4), trainer(recorder, **more), gan, turns)
+def run(folder: Path, gan: TinyGan, turns: int = 20, **more: Any) -> RecordingLogger:
+    recorder = RecordingLogger()
+    call_hooks(SampleWriter(str(folder), every=8, rows=3, columns=4), make_trainer_stub(recorder, **more), gan, turns)
     return recorder
 
 
@@ -63,7 +63,7 @@ def test_a_row_for_each_class(tmp_path: Path) -> None:
 
 
 def test_points_are_drawn_over_the_real_ones(tmp_path: Path) -> None:
-    real = Images(torch.full((50, 2), 0.5), torch.zeros(50, dtype=torch.int64))
+    real = InMemoryImages(torch.full((50, 2), 0.5), torch.zeros(50, dtype=torch.int64))
     data = SimpleNamespace(reference={"train": real}.__getitem__)
     plain = run(tmp_path / "a", TinyGan(TinyG((2,))), turns=0).pictures[0][2]
     over = run(tmp_path / "b", TinyGan(TinyG((2,))), turns=0, datamodule=data).pictures[0][2]
@@ -85,30 +85,30 @@ def test_a_resumed_run_takes_no_picture_of_the_start_and_animates_all(tmp_path: 
 def test_a_long_animation_skips_pictures(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, pictures: int, shown: list[int]
 ) -> None:
-    monkeypatch.setattr(samples, "FRAMES", 4)
+    monkeypatch.setattr(samples, "MAX_FRAMES", 4)
     said = []
     monkeypatch.setattr(samples, "captioned", lambda picture, text, done: said.append((text, done)))
     for turn in range(pictures):
         Image.new("L", (4, 4)).save(tmp_path / f"{turn:06d}.png")
-    list(samples.frames(tmp_path))
+    list(samples.read_frames(tmp_path))
     assert [text for text, _ in said] == [f"turn {turn}" for turn in shown]
     assert said[-1][1] == (1.0 if pictures > 1 else 0.0)
 
 
 def test_without_pictures_no_animation(tmp_path: Path) -> None:
-    callback = Samples(str(tmp_path), every=8)
-    callback.on_train_end(trainer(), TinyGan())
+    callback = SampleWriter(str(tmp_path), every=8)
+    callback.on_train_end(make_trainer_stub(), TinyGan())
     assert not list(tmp_path.iterdir())
 
 
 def test_large_images_make_no_huge_sheet() -> None:
-    sheet = fixed_sheet(TinyG((3, 256, 320), num_classes=10), 0, rows=10, columns=10)
+    sheet = make_fixed_sheet(TinyG((3, 256, 320), num_classes=10), 0, rows=10, columns=10)
     assert (sheet.rows, len(sheet.z)) == (6, 30)
     assert sheet.c[:6].tolist() == [0, 2, 4, 5, 7, 9]
 
 
 def test_one_process_alone_draws(tmp_path: Path) -> None:
-    play(Samples(str(tmp_path), every=8), trainer(Recorder(), rank=1), TinyGan(), 20)
+    call_hooks(SampleWriter(str(tmp_path), every=8), make_trainer_stub(RecordingLogger(), rank=1), TinyGan(), 20)
     assert not list(tmp_path.iterdir())
 
 

@@ -7,8 +7,8 @@ import torch
 from torch import Tensor, nn
 
 from gantry.callbacks import scalars
-from gantry.callbacks.scalars import Scalars
-from stubs import Recorder, TinyGan, play, trainer
+from gantry.callbacks.scalars import ScalarMonitor
+from stubs import RecordingLogger, TinyGan, call_hooks, make_trainer_stub
 
 
 def losses(turn: int) -> dict[str, Tensor]:
@@ -17,8 +17,8 @@ def losses(turn: int) -> dict[str, Tensor]:
 
 
 def rows(gan: TinyGan, turns: int, every: int) -> list[tuple[int, dict[str, Any]]]:
-    recorder = Recorder()
-    play(Scalars(every), trainer(recorder), gan, turns, losses)
+    recorder = RecordingLogger()
+    call_hooks(ScalarMonitor(every), make_trainer_stub(recorder), gan, turns, losses)
     return recorder.rows
 
 
@@ -42,19 +42,19 @@ def test_a_row_may_lack_a_lazy_term() -> None:
 
 
 def test_a_run_interrupted_between_two_rows_goes_on_to_the_same_row() -> None:
-    recorder, whole = Recorder(), rows(TinyGan(turns=10), turns=10, every=4)
-    before, after = Scalars(4), Scalars(4)
-    play(before, trainer(recorder), TinyGan(turns=10), 6, losses)
+    recorder, whole = RecordingLogger(), rows(TinyGan(turns=10), turns=10, every=4)
+    before, after = ScalarMonitor(4), ScalarMonitor(4)
+    call_hooks(before, make_trainer_stub(recorder), TinyGan(turns=10), 6, losses)
     after.load_state_dict(before.state_dict())
-    play(after, trainer(recorder), TinyGan(turns=10, turn=6), 10, losses)
+    call_hooks(after, make_trainer_stub(recorder), TinyGan(turns=10, turn=6), 10, losses)
     assert [without_speed(row) for row in recorder.rows] == [without_speed(row) for row in whole]
 
 
 def test_restored_sums_come_to_the_device_of_training_whether_or_not_they_are_seen_again() -> None:
-    before, after = Scalars(4), Scalars(4)
+    before, after = ScalarMonitor(4), ScalarMonitor(4)
     before.add(losses(3))  # with a lazy term
     after.load_state_dict(before.state_dict())
-    after.on_train_start(trainer(), TinyGan(turns=10, turn=3, device="meta"))
+    after.on_train_start(make_trainer_stub(), TinyGan(turns=10, turn=3, device="meta"))
     after.add({name: value.to("meta") for name, value in losses(4).items()})  # without
     assert {name: total.device.type for name, total in after.sums.items()} == dict.fromkeys(losses(3), "meta")
 
@@ -64,13 +64,13 @@ def without_speed(row: tuple[int, dict[str, Any]]) -> tuple[int, dict[str, Any]]
 
 
 def test_the_norms_of_the_last_gradients_are_in_the_row() -> None:
-    recorder, gan = Recorder(), TinyGan(turns=4, D=nn.Linear(2, 1))
+    recorder, gan = RecordingLogger(), TinyGan(turns=4, D=nn.Linear(2, 1))
 
     def descend(gan: TinyGan) -> None:
         gan.G.scale.grad = torch.tensor(-2.0 * gan.turn)
         gan.D.weight.grad, gan.D.bias.grad = torch.full((1, 2), 3.0), torch.full((1,), float(gan.turn))
 
-    play(Scalars(2), trainer(recorder), gan, 4, losses, between=descend)
+    call_hooks(ScalarMonitor(2), make_trainer_stub(recorder), gan, 4, losses, between=descend)
     norms = [(row["grad/D"], row["grad/G"]) for _, row in recorder.rows]
     assert norms == [pytest.approx(((18 + t * t) ** 0.5, 2.0 * t)) for t in (2, 4)]
 
@@ -87,8 +87,8 @@ def test_the_most_memory_so_far_is_in_the_row() -> None:
 def test_speed_leaves_out_what_others_do_at_the_same_turn(monkeypatch: pytest.MonkeyPatch) -> None:
     now = [100.0]
     monkeypatch.setattr(scalars.time, "perf_counter", lambda: now[0])
-    recorder, gan, callback = Recorder(), TinyGan(turns=4), Scalars(2)
-    on = trainer(recorder)
+    recorder, gan, callback = RecordingLogger(), TinyGan(turns=4), ScalarMonitor(2)
+    on = make_trainer_stub(recorder)
     callback.on_train_start(on, gan)
     for _ in range(4):
         callback.on_train_batch_start(on, gan, None, 0)
@@ -104,16 +104,16 @@ def test_seconds_add_up_over_a_run_and_the_one_that_goes_on(
 ) -> None:
     now = [100.0]
     monkeypatch.setattr(scalars.time, "perf_counter", lambda: now[0])
-    recorder, before, after = Recorder(), Scalars(2), Scalars(2)
+    recorder, before, after = RecordingLogger(), ScalarMonitor(2), ScalarMonitor(2)
 
     def takes_a_second(_: TinyGan) -> None:
         now[0] += 1.0
 
-    play(before, trainer(recorder), TinyGan(turns=6), 3, losses, between=takes_a_second)
+    call_hooks(before, make_trainer_stub(recorder), TinyGan(turns=6), 3, losses, between=takes_a_second)
     state = before.state_dict()
     now[0] += 1000.0  # until somebody resumes it
     after.load_state_dict(state)
-    play(after, trainer(recorder), TinyGan(turns=6, turn=3), 6, losses, between=takes_a_second)
+    call_hooks(after, make_trainer_stub(recorder), TinyGan(turns=6, turn=3), 6, losses, between=takes_a_second)
     assert [(step, row["speed/seconds"]) for step, row in recorder.rows] == [(2, 2.0), (4, 4.0), (6, 6.0)]
 
 
@@ -128,7 +128,7 @@ def test_values_stay_on_the_device_until_they_are_due(monkeypatch: pytest.Monkey
 
 
 def test_the_loggers_are_told_where_the_run_goes_on() -> None:
-    recorder = Recorder()
+    recorder = RecordingLogger()
     recorder.forget_after = lambda turn: recorder.rows.append((turn, {}))
-    Scalars(1).on_train_start(trainer(recorder), TinyGan(turn=7))
+    ScalarMonitor(1).on_train_start(make_trainer_stub(recorder), TinyGan(turn=7))
     assert recorder.rows == [(7, {})]

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 from omegaconf import OmegaConf
 
-from fake_runs import make_run, make_sweep
+from fake_runs import write_fake_run, write_fake_sweep
 from gantry.commands.compare import compare
 from gantry.errors import UserError
 
@@ -19,8 +19,8 @@ def compared(out: Path, *folders: Path | str, **other: object) -> Path:
 
 
 def test_a_page_and_a_table_and_the_answer(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    sweep = make_sweep(tmp_path / "sweep")
-    make_run(sweep / "8", "model=sngan", done=40)
+    sweep = write_fake_sweep(tmp_path / "sweep")
+    write_fake_run(sweep / "8", "model=sngan", done=40)
     assert compared(tmp_path / "out", sweep) == tmp_path / "out" / "compare.html"
     text = (tmp_path / "out" / "compare.md").read_text()
     assert text.startswith("Best: model=dcgan loss=hinge with fd_digits 20.15 ± 0.64")
@@ -49,7 +49,7 @@ def test_a_page_and_a_table_and_the_answer(tmp_path: Path, capsys: pytest.Captur
     ],
 )
 def test_mistakes_are_one_line(other: dict[str, object], message: str, tmp_path: Path) -> None:
-    run = make_run(tmp_path / "run", "model=mlp")
+    run = write_fake_run(tmp_path / "run", "model=mlp")
     cfg = {"runs": [str(run)], "out": str(tmp_path / "out"), "pictures": 0} | other
     with pytest.raises(UserError) as caught:
         compare(OmegaConf.create(cfg))
@@ -58,7 +58,7 @@ def test_mistakes_are_one_line(other: dict[str, object], message: str, tmp_path:
 
 
 def test_the_command_needs_no_torch(tmp_path: Path) -> None:
-    make_run(tmp_path / "run", "model=mlp")
+    write_fake_run(tmp_path / "run", "model=mlp")
     script = (
         "import sys, runpy; sys.argv = sys.argv[1:]; runpy.run_path(sys.argv[0], run_name='__main__'); "
         "sys.exit('torch' in sys.modules or 'lightning' in sys.modules)"

@@ -5,8 +5,8 @@ from pathlib import Path
 import pytest
 from omegaconf import DictConfig, open_dict
 
-from compose_config import composed
-from gantry.commands.resume import name_run
+from compose_config import compose_config
+from gantry.commands.resume import set_run_name
 from gantry.config import resolvers
 from gantry.config.compose import compose
 from gantry.runs.folder import write_config
@@ -14,12 +14,12 @@ from gantry.runs.folder import write_config
 
 def named(folder: Path, *words: str) -> DictConfig:
     """The configuration of a run in a folder, once it has its name."""
-    resolvers.register()
+    resolvers.register_resolvers()
     cfg = compose("train", words)
     with open_dict(cfg):
         del cfg["hydra"]
         cfg.run.dir = str(folder)
-        name_run(cfg)
+        set_run_name(cfg)
     return cfg
 
 
@@ -40,5 +40,5 @@ def test_a_job_of_a_sweep_is_in_a_group_also_when_it_goes_on(tmp_path: Path, sai
 
 
 def test_the_logger_is_told_what_it_is(tmp_path: Path) -> None:
-    wandb = composed("tags=[a,b]", "run.name=first").logger.wandb
+    wandb = compose_config("tags=[a,b]", "run.name=first").logger.wandb
     assert (wandb.job_type, list(wandb.tags), wandb.project) == ("train", ["a", "b"], "gantry")

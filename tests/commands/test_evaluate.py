@@ -8,9 +8,9 @@ import torch
 from omegaconf import OmegaConf
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
-from compose_config import composed
-from gantry.commands.evaluate import evaluate, said
-from gantry.commands.evaluate_job import of_files
+from compose_config import compose_config
+from gantry.commands.evaluate import evaluate, format_protocol_value
+from gantry.commands.evaluate_job import make_file_sample_source
 from gantry.config.instantiate import build
 from gantry.data.digits import Digits
 from gantry.errors import UserError
@@ -33,7 +33,7 @@ def _in_a_folder_of_its_own(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> 
 def run(tmp_path: Path) -> Path:
     """A run of an untrained generator: `best` and last.ckpt hold one, `last` another."""
     folder = tmp_path / "run"
-    cfg = composed("data=digits", "model=mlp", f"run.dir={folder}")
+    cfg = compose_config("data=digits", "model=mlp", f"run.dir={folder}")
     write_config(cfg, folder)
     config: Any = OmegaConf.to_container(cfg.model.G, resolve=True)
     for seed, name in enumerate(("best", "last")):
@@ -48,7 +48,7 @@ def run(tmp_path: Path) -> Path:
 
 
 def scores_of(*overrides: str) -> dict[str, float]:
-    return evaluate(composed("num_samples=60", "device=cpu", *overrides, config_name="evaluate"))
+    return evaluate(compose_config("num_samples=60", "device=cpu", *overrides, config_name="evaluate"))
 
 
 def test_a_run_is_scored_and_the_numbers_stand_with_their_protocol(
@@ -84,7 +84,7 @@ def test_the_checkpoint_is_a_choice(run: Path) -> None:
 
 def test_some_of_the_samples_of_a_folder_are_spread_over_it() -> None:
     files = SampleFiles(6, (1, 1, 1), lambda start, stop: torch.arange(start, stop).view(-1, 1, 1, 1), torch.arange(6))
-    drawn = of_files(files, Evaluation({}, 3, None, "min"))
+    drawn = make_file_sample_source(files, Evaluation({}, 3, None, "min"))
     assert drawn.images(0, 3).flatten().tolist() == [0, 2, 5]
     assert drawn.labels is not None
     assert drawn.labels.tolist() == [0, 2, 5]
@@ -102,7 +102,7 @@ def test_metrics_are_a_choice(run: Path) -> None:
 def test_the_real_images_as_samples_are_perfect(tmp_path: Path) -> None:
     train = Digits().load().train
     np.savez(tmp_path / "real.npz", train.part(0, len(train)).x.permute(0, 2, 3, 1).numpy())
-    whole = evaluate(composed(f"samples={tmp_path}/real.npz", "data=digits", config_name="evaluate"))
+    whole = evaluate(compose_config(f"samples={tmp_path}/real.npz", "data=digits", config_name="evaluate"))
     assert whole["fd_digits"] == pytest.approx(0, abs=1e-6)
     (path,) = (tmp_path / "logs" / "evaluate").glob("*/scores.json")
     protocol = json.loads(path.read_text())["protocol"]
@@ -175,7 +175,7 @@ def test_real_images_may_come_from_anywhere(run: Path, tmp_path: Path) -> None:
     protocol = read_summary(run)["evaluations"][0]["protocol"]
     assert (protocol["real"], protocol["real_split"], protocol["real_count"]) == ("real.npz", "folder", 500)
     whole = evaluate(
-        composed(
+        compose_config(
             f"samples={tmp_path}/real.npz", f"reference={tmp_path}/real.npz", "data=digits", config_name="evaluate"
         )
     )
@@ -192,4 +192,4 @@ def test_batchnorm_is_a_choice(run: Path) -> None:
 
 
 def test_digests_are_shortened_for_people() -> None:
-    assert said({"a": "0" * 64, "b": None, "c": {}, "d": [1, 2]}) == "a 000000000000, b -, c, d [1, 2]"
+    assert format_protocol_value({"a": "0" * 64, "b": None, "c": {}, "d": [1, 2]}) == "a 000000000000, b -, c, d [1, 2]"

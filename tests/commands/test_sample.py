@@ -14,8 +14,8 @@ from gantry.commands import sample_job
 from gantry.commands.sample import sample
 from gantry.pixels import to_uint8
 from gantry.runs.generator import load_generator, save_generator
-from gantry.sampling.generate import samples
-from gantry.sampling.latents import labels, latents, slerp, truncated
+from gantry.sampling.generate import iter_sample_batches
+from gantry.sampling.latents import balanced_labels, sample_latents, slerp, truncate_latents
 from stubs import TinyG
 
 DEFAULTS = {"which": None, "what": "grid", "n": 10, "seed": 0, "class": None, "truncation": None, "out": None}
@@ -40,7 +40,7 @@ def ask(folder: Path, **said: Any) -> Path:
 
 
 def expected(n: int, shape: tuple[int, ...] = (1, 8, 8), num_classes: int = 0) -> torch.Tensor:
-    return torch.cat(list(samples(TinyG(shape, num_classes=num_classes), 0, 0, n, 7, "cpu")))
+    return torch.cat(list(iter_sample_batches(TinyG(shape, num_classes=num_classes), 0, 0, n, 7, "cpu")))
 
 
 def pixels(x: torch.Tensor) -> np.ndarray:
@@ -58,7 +58,7 @@ def test_npz_holds_the_samples_that_metrics_see(tmp_path: Path, shape: tuple[int
 
 def test_npz_holds_classes_where_there_are_some(tmp_path: Path) -> None:
     with np.load(ask(run(tmp_path, num_classes=3), what="npz", n=200)) as file:
-        np.testing.assert_array_equal(file["arr_1"], labels(0, 200, 3))
+        np.testing.assert_array_equal(file["arr_1"], balanced_labels(0, 200, 3))
         assert file["arr_1"].dtype == np.int64
 
 
@@ -90,14 +90,14 @@ def test_a_square_grid(tmp_path: Path) -> None:
 def test_a_grid_with_a_row_for_each_class(tmp_path: Path) -> None:
     picture = Image.open(ask(run(tmp_path, num_classes=3), n=12))
     assert picture.size == (4 * 50 + 2, 3 * 50 + 2)
-    wanted = TinyG(num_classes=3)(latents(0, 0, 12, 4), torch.arange(12) % 3).detach()
+    wanted = TinyG(num_classes=3)(sample_latents(0, 0, 12, 4), torch.arange(12) % 3).detach()
     cells = np.asarray(picture)[26::50, 26::50]
     np.testing.assert_array_equal(cells.T.flatten(), pixels(wanted)[:, 0, 0, 0])
 
 
 @pytest.mark.parametrize("chosen", [2, "class 2"])
 def test_one_class(tmp_path: Path, chosen: int | str) -> None:
-    z = latents(0, 0, 9, 4)
+    z = sample_latents(0, 0, 9, 4)
     wanted = TinyG(num_classes=3)(z, torch.full((9,), 2)).detach()
     with np.load(ask(run(tmp_path, num_classes=3), what="npz", n=9, **{"class": chosen})) as file:
         np.testing.assert_array_equal(file["arr_0"], pixels(wanted))
@@ -128,7 +128,7 @@ def test_slerp_stays_on_the_sphere() -> None:
 
 
 def test_truncated_normal() -> None:
-    z = truncated(torch.randn(100_000, generator=torch.Generator().manual_seed(0)), 0.7)
+    z = truncate_latents(torch.randn(100_000, generator=torch.Generator().manual_seed(0)), 0.7)
     assert z.abs().max() <= 0.7
     assert z.abs().max() > 0.699
     phi, mass = math.exp(-0.245) / math.sqrt(2 * math.pi), math.erf(0.7 / math.sqrt(2))
@@ -139,8 +139,8 @@ def test_truncated_normal() -> None:
 
 def test_truncation_keeps_the_order_and_far_bounds_change_nothing() -> None:
     z = torch.linspace(-3, 3, 101)
-    assert (truncated(z, 1.0).diff() > 0).all()
-    torch.testing.assert_close(truncated(z, 30.0), z, atol=1e-4, rtol=1e-4)
+    assert (truncate_latents(z, 1.0).diff() > 0).all()
+    torch.testing.assert_close(truncate_latents(z, 30.0), z, atol=1e-4, rtol=1e-4)
 
 
 def test_truncation_reaches_the_samples(tmp_path: Path) -> None:

@@ -12,7 +12,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from compose_config import composed
+from compose_config import compose_config
 from gantry.commands.train import build_gan
 
 ROOT = Path(__file__).parents[2]
@@ -95,9 +95,9 @@ def test_an_interrupted_run_resumes_bit_for_bit(tmp_path: Path) -> None:
 
 def test_channels_last_is_a_layout_alone(tmp_path: Path) -> None:
     config = ["model=dcgan_small", f"run.dir={tmp_path}"]
-    last = build_gan(composed(*config))
-    first = build_gan(composed(*config, "trainer.channels_last=false"))
-    assert composed("trainer=cpu").trainer.channels_last
+    last = build_gan(compose_config(*config))
+    first = build_gan(compose_config(*config, "trainer.channels_last=false"))
+    assert compose_config("trainer=cpu").trainer.channels_last
     for net, other in ((last.G, first.G), (last.D, first.D), (last.G_ema, first.G_ema)):
         for (name, weight), plain in zip(net.named_parameters(), other.parameters(), strict=True):
             assert torch.equal(weight, plain)
@@ -105,7 +105,7 @@ def test_channels_last_is_a_layout_alone(tmp_path: Path) -> None:
                 assert weight.is_contiguous(memory_format=torch.channels_last), name
                 assert plain.is_contiguous(), name
     with pytest.raises(ValueError, match=r"^trainer\.channels_last must be true or false, got 2$"):
-        composed("trainer.channels_last=2")
+        compose_config("trainer.channels_last=2")
 
 
 COUPLED = [  # what a loss may want of a batch: a mean over it, pairs in it, penalties, now and then
@@ -149,7 +149,7 @@ def test_batchnorm_sees_the_global_batch(tmp_path: Path) -> None:
 @pytest.mark.slow
 def test_dcgan_with_a_gradient_penalty_on_two_processes(tmp_path: Path) -> None:
     """G has BatchNorm here: its running statistics agree, too."""
-    check = "+callbacks.agreement._target_=agreement_callback.Agreement"
+    check = "+callbacks.agreement._target_=agreement_callback.RankAgreement"
     folder = tmp_path / "run"
     train("turns=3", "model=dcgan", "loss=wgan_gp", "trainer=ddp_cpu", check, folder=folder)
     assert (folder / "ranks").read_text() == "2 equal"

@@ -9,10 +9,16 @@ from collections.abc import Iterator
 
 import pytest
 
-from compose_config import composed
+from compose_config import compose_config
 from gantry.commands import workers
-from gantry.commands.train import number_of_processes, train
-from gantry.commands.workers import blamed, end, end_with, see_out, shared_variables
+from gantry.commands.train import count_processes, train
+from gantry.commands.workers import (
+    make_rank_variables,
+    report_worker_failure,
+    stop_workers,
+    wait_for_workers,
+    watch_workers,
+)
 from gantry.errors import RunError, UserError
 
 Children = list[subprocess.Popen[bytes]]
@@ -28,7 +34,7 @@ def children(monkeypatch: pytest.MonkeyPatch) -> Iterator[Children]:
         raise Ended(status)
 
     monkeypatch.setattr(os, "_exit", exit_)
-    monkeypatch.setattr(workers, "POLL", 0.05)
+    monkeypatch.setattr(workers, "POLL_SECONDS", 0.05)
     started: Children = []
     yield started
     for child in started:
@@ -47,7 +53,7 @@ def test_any_child_that_fails_ends_this_process(
     children += [shell("exec sleep 20"), shell(death)]
     started = time.monotonic()
     with pytest.raises(Ended, match="1"):
-        end_with(children, threading.Event())
+        watch_workers(children, threading.Event())
     assert time.monotonic() - started < 10
     assert capsys.readouterr().err == f"error: a process of this run ended with exit status {status}\n"
 
@@ -56,15 +62,18 @@ def test_a_connection_that_breaks_since_a_child_is_gone_is_told_as_its_end(child
     over = threading.Event()
     children += [shell("exec sleep 20"), shell("kill -9 $$")]
     children[1].wait()
-    with pytest.raises(RunError, match=r"^a process of this run ended with exit status -9$"), blamed(children, over):
+    with (
+        pytest.raises(RunError, match=r"^a process of this run ended with exit status -9$"),
+        report_worker_failure(children, over),
+    ):
         raise RuntimeError("Connection closed by peer")
     assert over.is_set()
     assert children.pop(0).wait(timeout=5) == -9
     children.insert(0, shell("exit 0"))
     children[0].wait()
-    with pytest.raises(RuntimeError, match=r"^mine$"), blamed(children[:1], over):
+    with pytest.raises(RuntimeError, match=r"^mine$"), report_worker_failure(children[:1], over):
         raise RuntimeError("mine")
-    with pytest.raises(RunError, match=r"loss/D is nan"), blamed(children, over):
+    with pytest.raises(RunError, match=r"loss/D is nan"), report_worker_failure(children, over):
         raise RunError("loss/D is nan")
 
 
@@ -72,7 +81,7 @@ def test_a_connection_may_break_before_its_process_is_gone(children: Children) -
     children += [shell("sleep 0.3; exit 9")]
     with (
         pytest.raises(RunError, match=r"^a process of this run ended with exit status 9$"),
-        blamed(children, threading.Event()),
+        report_worker_failure(children, threading.Event()),
     ):
         raise RuntimeError("Connection reset by peer")
 
@@ -84,7 +93,7 @@ def test_children_that_end_well_or_are_ended_by_us_are_no_failure(children: Chil
 
     def watch() -> None:
         try:
-            end_with(children, over)
+            watch_workers(children, over)
         except Ended as failure:
             failures.append(failure)
 
@@ -94,7 +103,7 @@ def test_children_that_end_well_or_are_ended_by_us_are_no_failure(children: Chil
     children[2].wait()
     time.sleep(0.2)
     assert watching.is_alive()
-    end(children, over)
+    stop_workers(children, over)
     watching.join(timeout=10)
     assert children[0].wait() < 0
     assert (watching.is_alive(), failures) == (False, [])
@@ -102,53 +111,53 @@ def test_children_that_end_well_or_are_ended_by_us_are_no_failure(children: Chil
 
 @pytest.fixture
 def three_gpus(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("gantry.config.checks.cuda_devices", lambda: 3)
+    monkeypatch.setattr("gantry.config.checks.count_cuda_devices", lambda: 3)
     monkeypatch.setattr("torch.cuda.device_count", lambda: 3)
 
 
 @pytest.mark.usefixtures("three_gpus")
 @pytest.mark.parametrize(("devices", "count"), [("-1", 3), ("auto", 3), ("[0,2]", 2), ("[1]", 1), ("2", 2), ("1", 1)])
 def test_all_ways_to_say_how_many(devices: str, count: int) -> None:
-    cfg = composed("trainer=ddp", f"trainer.devices={devices}", "data.batch_size=96")
-    assert number_of_processes(cfg) == count
+    cfg = compose_config("trainer=ddp", f"trainer.devices={devices}", "data.batch_size=96")
+    assert count_processes(cfg) == count
 
 
 @pytest.mark.usefixtures("three_gpus")
 @pytest.mark.parametrize(("devices", "said"), [("4", "at most 3"), ("[0,3]", "numbers below 3")])
 def test_more_gpus_than_there_are(devices: str, said: str) -> None:
     with pytest.raises(ValueError, match=rf"^trainer\.devices must be {said}, the CUDA devices here, got "):
-        composed("trainer=ddp", f"trainer.devices={devices}", "data.batch_size=96")
+        compose_config("trainer=ddp", f"trainer.devices={devices}", "data.batch_size=96")
 
 
 def test_a_child_that_hangs_is_killed(children: Children, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(workers, "GRACE", 0.3)
-    monkeypatch.setattr(workers, "LAST", 0.3)
+    monkeypatch.setattr(workers, "TERMINATE_TIMEOUT", 0.3)
+    monkeypatch.setattr(workers, "EXIT_TIMEOUT", 0.3)
     ready = "trap '' TERM; echo; while :; do sleep 0.1; done"
     deaf = subprocess.Popen(["sh", "-c", ready], stdout=subprocess.PIPE)
     assert deaf.stdout is not None
     deaf.stdout.readline()
     children += [deaf, shell("exec sleep 20")]
     with pytest.raises(RuntimeError, match=r"had not ended 0\.3 s after the others"):
-        see_out(children)
-    end(children, threading.Event())
+        wait_for_workers(children)
+    stop_workers(children, threading.Event())
     assert [child.returncode for child in children] == [-signal.SIGKILL, -signal.SIGTERM]
 
 
 def test_a_child_that_ends_badly_at_the_end(children: Children) -> None:
     children += [shell("exit 0"), shell("exit 138"), shell("exit 1")]
     with pytest.raises(RuntimeError, match="exit status 1"):
-        see_out(children)
+        wait_for_workers(children)
 
 
 def test_ranks_share_the_threads_that_one_process_would_take(monkeypatch: pytest.MonkeyPatch) -> None:
     for alone, each in ((8, 4), (1, 1)):
         monkeypatch.setattr("torch.get_num_threads", lambda alone=alone: alone)
-        assert shared_variables(2)["OMP_NUM_THREADS"] == str(each)
+        assert make_rank_variables(2)["OMP_NUM_THREADS"] == str(each)
 
 
 def test_one_process_where_the_trainer_makes_no_more() -> None:
-    assert number_of_processes(composed()) == 1
-    assert number_of_processes(composed("trainer=ddp_cpu", "trainer.devices=auto")) == 1
+    assert count_processes(compose_config()) == 1
+    assert count_processes(compose_config("trainer=ddp_cpu", "trainer.devices=auto")) == 1
 
 
 @pytest.mark.usefixtures("three_gpus")
@@ -156,11 +165,11 @@ def test_one_process_where_the_trainer_makes_no_more() -> None:
 def test_a_batch_that_the_processes_cannot_share_is_refused_once_they_are_counted(
     devices: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("gantry.commands.train.quieten", lambda: None)
-    cfg = composed("trainer=ddp", f"trainer.devices={devices}", "optim.accumulate=2", "run.dir=nowhere")
+    monkeypatch.setattr("gantry.commands.train.silence_lightning", lambda: None)
+    cfg = compose_config("trainer=ddp", f"trainer.devices={devices}", "optim.accumulate=2", "run.dir=nowhere")
     with pytest.raises(
         UserError, match=r"^data\.batch_size must be a multiple of 6 \(3 devices times 2 parts\), got 64"
     ):
         train(cfg)
     with pytest.raises(ValueError, match=r"data\.batch_size must be a multiple of 2 \(2 devices\), got 65"):
-        composed("trainer=ddp", "trainer.devices=[0,1]", "data.batch_size=65")
+        compose_config("trainer=ddp", "trainer.devices=[0,1]", "data.batch_size=65")

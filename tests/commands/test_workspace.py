@@ -7,8 +7,8 @@ from typing import Any
 
 import pytest
 
-from compose_config import composed
-from gantry.commands.workspace import asked_for, described, make
+from compose_config import compose_config
+from gantry.commands.workspace import build_workspace, parse_workspace_config, save_workspace
 from gantry.errors import RunError, UserError
 
 pytestmark = pytest.mark.filterwarnings("ignore::DeprecationWarning:wandb_workspaces")
@@ -23,12 +23,16 @@ def _nobody_is_logged_in(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Non
 
 
 def cfg(*overrides: str) -> Any:
-    return composed("entity=team", *overrides, config_name="workspace")
+    return compose_config("entity=team", *overrides, config_name="workspace")
 
 
 def sent(*overrides: str) -> dict[str, Any]:
     """The specification of the workspace."""
-    return dict(described(asked_for(cfg(*overrides)))._to_model().model_dump(by_alias=True, mode="json")["spec"])
+    return dict(
+        build_workspace(parse_workspace_config(cfg(*overrides)))
+        ._to_model()
+        .model_dump(by_alias=True, mode="json")["spec"]
+    )
 
 
 def panels(spec: dict[str, Any], kind: str) -> list[dict[str, Any]]:
@@ -71,13 +75,13 @@ def test_every_curve_is_there_against_turn_and_kimg() -> None:
 )
 def test_mistakes_are_named(said: str, line: str) -> None:
     with pytest.raises(UserError, match=line):
-        make(composed(*said.split(), config_name="workspace"))
+        save_workspace(compose_config(*said.split(), config_name="workspace"))
 
 
 @needs_package
 def test_without_a_login_it_is_one_line() -> None:
     with pytest.raises(UserError, match=r"^WANDB_API_KEY must be a key of the W&B server"):
-        make(cfg("group=S"))
+        save_workspace(cfg("group=S"))
 
 
 @needs_package
@@ -86,10 +90,10 @@ def test_without_a_server_it_is_one_line(monkeypatch: pytest.MonkeyPatch) -> Non
     monkeypatch.setenv("WANDB_API_KEY", "0123456789" * 4)
     monkeypatch.setenv("WANDB_BASE_URL", "http://127.0.0.1:9")
     with pytest.raises(RunError, match=r"^W&B took no workspace: .+$"):
-        make(cfg("group=S"))
+        save_workspace(cfg("group=S"))
 
 
 def test_without_its_package_it_is_one_line(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("importlib.util.find_spec", lambda _: None)
     with pytest.raises(UserError, match=r"pip install wandb-workspaces"):
-        make(cfg())
+        save_workspace(cfg())

@@ -7,14 +7,14 @@ from pathlib import Path
 import pytest
 from plotly.offline import get_plotlyjs
 
-from browser import chromium, drive
-from fake_runs import make_run, make_sweep
+from browser import find_chromium, run_in_page
+from fake_runs import write_fake_run, write_fake_sweep
 from gantry.compare.comparison import compare_runs
-from gantry.compare.find_runs import read_all
-from gantry.compare.page.page import page
-from gantry.compare.page.page_data import at, plain, shared_turns
+from gantry.compare.find_runs import read_runs
+from gantry.compare.page.page import render_page
+from gantry.compare.page.page_data import find_latest_turns, make_page_data, select_image_turns
 
-browser = pytest.mark.skipif(chromium() is None, reason="no Chromium on this machine")
+browser = pytest.mark.skipif(find_chromium() is None, reason="no Chromium on this machine")
 
 STEPS = """
 const cells = (n) => [...document.querySelectorAll("#table tbody tr")].map((row) => row.cells[n].textContent);
@@ -105,17 +105,19 @@ result.told_by = document.getElementById("filter").getBoundingClientRect().top;
 
 def write(folder: Path, *folders: Path) -> Path:
     """The page of some runs."""
-    found = read_all([str(one) for one in folders])
+    found = read_runs([str(one) for one in folders])
     path = folder / "compare.html"
-    path.write_text(page(compare_runs(found.runs, found.broken), "runs", "from a test", pictures=12), encoding="utf-8")
+    path.write_text(
+        render_page(compare_runs(found.runs, found.broken), "runs", "from a test", pictures=12), encoding="utf-8"
+    )
     return path
 
 
 @pytest.mark.slow  # a busy machine keeps a browser waiting
 @browser
 def test_a_reader_sorts_filters_and_slides(tmp_path: Path) -> None:
-    path = write(tmp_path, make_sweep(tmp_path / "sweep"))
-    got = drive(path, STEPS, "--window-size=1280,900")
+    path = write(tmp_path, write_fake_sweep(tmp_path / "sweep"))
+    got = run_in_page(path, STEPS, "--window-size=1280,900")
     assert got["said"] == []
     assert got["ranked"] == ["dcgan", "dcgan", "mlp", "mlp"]
     assert got["losses"] == ["hinge", "nonsaturating"] * 2
@@ -146,9 +148,9 @@ def test_a_reader_sorts_filters_and_slides(tmp_path: Path) -> None:
 @pytest.mark.slow  # a busy machine keeps a browser waiting
 @browser
 def test_a_page_of_whatever_there_is_has_no_errors(tmp_path: Path) -> None:
-    make_run(tmp_path / "a", "model=<b>&amp;</script>", fd=3.0, pictures=())
-    make_run(tmp_path / "b", "model=$x{{data}}", done=None, pictures=(0, 70))
-    got = drive(write(tmp_path, tmp_path), "result.text = document.querySelector('#table').textContent")
+    write_fake_run(tmp_path / "a", "model=<b>&amp;</script>", fd=3.0, pictures=())
+    write_fake_run(tmp_path / "b", "model=$x{{data}}", done=None, pictures=(0, 70))
+    got = run_in_page(write(tmp_path, tmp_path), "result.text = document.querySelector('#table').textContent")
     assert got["said"] == []
     assert "<b>&amp;</script>" in got["text"]
     assert "$x{{data}}" in got["text"]
@@ -157,7 +159,7 @@ def test_a_page_of_whatever_there_is_has_no_errors(tmp_path: Path) -> None:
 @pytest.mark.slow  # a busy machine keeps a browser waiting
 @browser
 def test_a_phone_shows_all_of_it_without_scrolling_sideways(tmp_path: Path) -> None:
-    write(tmp_path, make_sweep(tmp_path / "sweep"))
+    write(tmp_path, write_fake_sweep(tmp_path / "sweep"))
     frame = tmp_path / "phone.html"
     frame.write_text(
         '<html><head></head><body><iframe src="compare.html" width="400" height="800"></iframe></body></html>'
@@ -171,7 +173,7 @@ def test_a_phone_shows_all_of_it_without_scrolling_sideways(tmp_path: Path) -> N
     await new Promise((done) => setTimeout(done, 500));
     result.narrower = [chart._fullLayout.width, chart.clientWidth, inner.documentElement.scrollWidth];
     """
-    got = drive(frame, script, "--allow-file-access-from-files")
+    got = run_in_page(frame, script, "--allow-file-access-from-files")
     assert got["said"] == []
     assert got["wide"] <= 400
     assert got["chart"][0] == got["chart"][1] < 400
@@ -180,7 +182,7 @@ def test_a_phone_shows_all_of_it_without_scrolling_sideways(tmp_path: Path) -> N
 
 
 def test_the_page_needs_nothing_else(tmp_path: Path) -> None:
-    text = write(tmp_path, make_sweep(tmp_path / "sweep")).read_text(encoding="utf-8")
+    text = write(tmp_path, write_fake_sweep(tmp_path / "sweep")).read_text(encoding="utf-8")
     assert text.count(get_plotlyjs()) == 1
     assert "</script" not in get_plotlyjs()
     text = text.replace(get_plotlyjs(), "")
@@ -192,17 +194,17 @@ def test_the_page_needs_nothing_else(tmp_path: Path) -> None:
 
 
 def test_rows_without_a_time_lie_between_their_neighbours(tmp_path: Path) -> None:
-    make_run(tmp_path / "a", "model=mlp")
-    found = read_all([str(tmp_path)])
-    (curves,) = plain(compare_runs(found.runs), 0)["curves"]
+    write_fake_run(tmp_path / "a", "model=mlp")
+    found = read_runs([str(tmp_path)])
+    (curves,) = make_page_data(compare_runs(found.runs), 0)["curves"]
     assert curves["score/fd_digits"]["seconds"] == [0.0, 10.0, 20.0]
     assert curves["score/fd_digits"]["y"] == [110.0, 60.0, 10.0]
 
 
 def test_the_slider_has_a_few_turns_of_all_runs() -> None:
-    assert shared_turns([[0, 10, 20], [0, 15]], 12) == [0, 10, 15, 20]
-    assert shared_turns([range(101)], 3) == [0, 50, 100]
-    assert shared_turns([range(101)], 1) == [0]
-    assert shared_turns([[5]], 0) == []
-    assert at([0, 10, 15, 20], [0, 15]) == [0, 0, 15, 15]
-    assert at([0, 10], [5]) == [None, 5]
+    assert select_image_turns([[0, 10, 20], [0, 15]], 12) == [0, 10, 15, 20]
+    assert select_image_turns([range(101)], 3) == [0, 50, 100]
+    assert select_image_turns([range(101)], 1) == [0]
+    assert select_image_turns([[5]], 0) == []
+    assert find_latest_turns([0, 10, 15, 20], [0, 15]) == [0, 0, 15, 15]
+    assert find_latest_turns([0, 10], [5]) == [None, 5]

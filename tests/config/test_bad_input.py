@@ -11,14 +11,14 @@ import pytest
 from hydra.errors import MissingConfigException
 from omegaconf import open_dict
 
-from compose_config import choices, composed
-from gantry.commands.entry import refuse_early, share_schemas
-from gantry.commands.resume import not_of_one_start, resumed
+from compose_config import compose_config, list_choices
+from gantry.commands.entry import disable_schema_copies, validate_early
+from gantry.commands.resume import expand_resume, is_stored_override
 from gantry.config import resolvers
-from gantry.config.compose import CONFIGS
-from gantry.errors import EXTRAS, UserError, mistakes, one_line
-from gantry.runs.checkpoint import newest_checkpoint, whole_checkpoint
-from gantry.runs.folder import changes, write_config
+from gantry.config.compose import CONFIG_DIR
+from gantry.errors import LAUNCHER_EXTRAS, UserError, format_error, user_errors
+from gantry.runs.checkpoint import find_newest_checkpoint, verify_checkpoint
+from gantry.runs.folder import list_config_changes, write_config
 
 ROOT = Path(__file__).parents[2]
 
@@ -71,9 +71,9 @@ MISTAKES = {
 
 
 def refusal(*argv: str) -> str:
-    resolvers.register()
-    with pytest.raises(UserError) as caught, mistakes():
-        refuse_early("train", resumed(list(argv)))
+    resolvers.register_resolvers()
+    with pytest.raises(UserError) as caught, user_errors():
+        validate_early("train", expand_resume(list(argv)))
     message = str(caught.value)
     assert "\n" not in message
     return message
@@ -87,7 +87,7 @@ def test_one_line_that_names_the_key(words: str, tmp_path: Path, monkeypatch: py
 
 
 def test_all_choices_are_listed() -> None:
-    assert refusal("model=none") == f"model must be one of {', '.join(choices('model'))}, got none"
+    assert refusal("model=none") == f"model must be one of {', '.join(list_choices('model'))}, got none"
 
 
 @pytest.mark.skipif(Path("/dev/nvidia0").exists(), reason="this machine has a GPU")
@@ -113,13 +113,13 @@ def test_nothing_heavy_is_imported_to_refuse() -> None:
 
 def test_a_launcher_that_is_not_installed_names_its_extra() -> None:
     error = MissingConfigException("no such", "hydra/launcher/ray", ["basic"])
-    assert one_line(error) == 'launcher must be installed (pip install "gantry[ray]"), got ray'
-    installed = {path.stem for path in (CONFIGS / "launcher").glob("*.yaml")} - {"basic"}
-    assert installed == EXTRAS.keys()
+    assert format_error(error) == 'launcher must be installed (pip install "gantry[ray]"), got ray'
+    installed = {path.stem for path in (CONFIG_DIR / "launcher").glob("*.yaml")} - {"basic"}
+    assert installed == LAUNCHER_EXTRAS.keys()
 
 
 def folder_of_a_run(folder: Path, *overrides: str) -> Path:
-    cfg = composed(*overrides)
+    cfg = compose_config(*overrides)
     with open_dict(cfg):
         cfg.run.overrides = list(overrides)
     write_config(cfg, folder)
@@ -130,14 +130,14 @@ def test_what_may_change_when_a_run_goes_on(tmp_path: Path) -> None:
     folder = folder_of_a_run(tmp_path / "run", "model=mlp", "turns=10")
     assert f"resume must be the folder of a run with a checkpoint, got {folder}" in refusal(f"resume={folder}")
     checkpoint(folder / "checkpoints" / "before.ckpt")  # killed between the two renames
-    refuse_early("train", resumed([f"resume={folder}", "turns=20"]))
-    assert changes(composed("model=mlp", "turns=20"), folder) == ["turns 10 -> 20"]
-    assert changes(composed("model=mlp", "turns=10", "trainer.precision=bf16-mixed"), folder) == [
+    validate_early("train", expand_resume([f"resume={folder}", "turns=20"]))
+    assert list_config_changes(compose_config("model=mlp", "turns=20"), folder) == ["turns 10 -> 20"]
+    assert list_config_changes(compose_config("model=mlp", "turns=10", "trainer.precision=bf16-mixed"), folder) == [
         "trainer.precision 32-true -> bf16-mixed"
     ]
     assert refusal(f"resume={folder}", "model.z_dim=7") == "model.G.z_dim must be 100 as in the run to resume, got 7"
     named = ["model=mlp", f"run.dir={folder}", "run.auto_resume=true"]
-    refuse_early("train", [*named, "turns=20"])
+    validate_early("train", [*named, "turns=20"])
     assert "model.G.z_dim must be 100 as in the run to resume" in refusal(*named, "turns=10", "model.z_dim=7")
     assert "run.name must be new" in refusal(*named[:2])
 
@@ -152,14 +152,14 @@ def test_a_checkpoint_that_is_cut_short_is_refused_early(tmp_path: Path) -> None
 def test_a_job_of_a_sweep_goes_on_though_its_name_is_a_number(tmp_path: Path) -> None:
     folder = folder_of_a_run(tmp_path / "0", "model=mlp", "turns=10")
     checkpoint(folder / "checkpoints" / "last.ckpt")
-    refuse_early("train", resumed([f"resume={folder}", "turns=20"]))
+    validate_early("train", expand_resume([f"resume={folder}", "turns=20"]))
 
 
 def test_what_belongs_to_one_start_and_what_to_the_run() -> None:
     words = ["hparams_search=tpe", "hparams_search/pruner=none", "callbacks.pruning.pruner.n_startup_trials=1"]
     words += ["++callbacks.pruning.pruner.n_warmup_steps=1", "run.name=S", "resume=X", "launcher=joblib"]
-    assert [word for word in words if not_of_one_start(word)] == []
-    assert all(map(not_of_one_start, ["seed=1", "+loss.d_terms.r1=1", "callbacks.samples=null"]))
+    assert [word for word in words if is_stored_override(word)] == []
+    assert all(map(is_stored_override, ["seed=1", "+loss.d_terms.r1=1", "callbacks.samples=null"]))
 
 
 def checkpoint(path: Path) -> Path:
@@ -173,48 +173,48 @@ def test_a_damaged_checkpoint_is_noticed_and_the_one_before_is_used(
     tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     last = checkpoint(tmp_path / "checkpoints" / "last.ckpt")
-    assert newest_checkpoint(tmp_path) == last
+    assert find_newest_checkpoint(tmp_path) == last
     whole = last.read_bytes()
     last.write_bytes(whole[:-100])
     with pytest.raises(ValueError, match="checkpoint must be whole"):
-        newest_checkpoint(tmp_path)
+        find_newest_checkpoint(tmp_path)
     last.write_bytes(whole[:500] + b"\xff" + whole[501:])
     with pytest.raises(ValueError, match=r"damaged|CRC"):
-        whole_checkpoint(last)
+        verify_checkpoint(last)
     before = checkpoint(tmp_path / "checkpoints" / "before.ckpt")
     assert not caplog.records
-    assert newest_checkpoint(tmp_path) == before
+    assert find_newest_checkpoint(tmp_path) == before
     (warning,) = caplog.messages
     assert f"got {last}: data is damaged; going on from the one before, {before}" in warning
     before.write_bytes(b"")
     with pytest.raises(ValueError, match=rf"got {last}: data is damaged, and the one before, {before}: .*not a zip"):
-        newest_checkpoint(tmp_path)
+        find_newest_checkpoint(tmp_path)
 
 
 def test_a_run_without_a_checkpoint(tmp_path: Path) -> None:
     with pytest.raises(ValueError, match="resume must be the folder of a run with a checkpoint"):
-        newest_checkpoint(tmp_path)
+        find_newest_checkpoint(tmp_path)
     with pytest.raises(ValueError, match=r"checkpoint must be a \.ckpt file, got nope, which does not exist"):
-        whole_checkpoint(Path("nope"), "checkpoint", "a .ckpt file")
+        verify_checkpoint(Path("nope"), "checkpoint", "a .ckpt file")
 
 
 @pytest.mark.parametrize("precision", ["32-true", "bf16-mixed", "bf16-true", "64-true", "32", "bf16", "64", "'32'"])
 def test_precisions_without_a_scaled_loss_are_taken(precision: str) -> None:
-    assert composed(f"trainer.precision={precision}").trainer.precision is not None
+    assert compose_config(f"trainer.precision={precision}").trainer.precision is not None
 
 
 def test_an_augmentation_of_images_and_none_of_points_are_taken() -> None:
-    assert composed("augment=diffaugment").augment.cutout > 0
-    assert list(composed("data=ring", "model=mlp").data.shape) == [2]
+    assert compose_config("augment=diffaugment").augment.cutout > 0
+    assert list(compose_config("data=ring", "model=mlp").data.shape) == [2]
 
 
 def test_help_copies_no_schemas_of_hydra_and_takes_what_it_needs_anyway() -> None:
     from hydra.core.config_store import ConfigStore
 
-    share_schemas()
+    disable_schema_copies()
     store = ConfigStore.instance()
     assert copy.deepcopy(store) is store  # for each group that is listed: two thirds of the time of --help
     before = store.load("hydra/config.yaml").node
-    composed("model=mlp", "hydra.job.name=other")
+    compose_config("model=mlp", "hydra.job.name=other")
     assert store.load("hydra/config.yaml").node == before
-    assert composed().model.name == "dcgan_small"
+    assert compose_config().model.name == "dcgan_small"

@@ -7,10 +7,10 @@ import hydra
 import pytest
 from omegaconf import OmegaConf
 
-from compose_config import choices, composed
+from compose_config import compose_config, list_choices
 from gantry.config import resolvers
-from gantry.config.compose import CONFIGS
-from gantry.distributed.environment import cores
+from gantry.config.compose import CONFIG_DIR
+from gantry.distributed.environment import count_cores
 
 GROUPS = ("data", "model", "loss", "optim", "augment", "metrics", "callbacks", "logger", "experiment", "hparams_search")
 NEEDS = {"folder": ["data.source.root=."], "ring": ["model=mlp"], "grid": ["model=mlp"]}
@@ -18,22 +18,22 @@ NEEDS = {"folder": ["data.source.root=."], "ring": ["model=mlp"], "grid": ["mode
 
 @pytest.mark.parametrize("group", GROUPS)
 def test_every_choice_composes_and_resolves(group: str) -> None:
-    for choice in choices(group):
-        OmegaConf.to_container(composed(f"{group}={choice}", *NEEDS.get(choice, [])), resolve=True)
+    for choice in list_choices(group):
+        OmegaConf.to_container(compose_config(f"{group}={choice}", *NEEDS.get(choice, [])), resolve=True)
 
 
-@pytest.mark.parametrize("data", [name for name in choices("data") if name not in ("ring", "grid")])
+@pytest.mark.parametrize("data", [name for name in list_choices("data") if name not in ("ring", "grid")])
 def test_every_model_fits_every_set_of_images(data: str) -> None:
-    for model in choices("model"):
-        composed(f"data={data}", f"model={model}", *NEEDS.get(data, []))
+    for model in list_choices("model"):
+        compose_config(f"data={data}", f"model={model}", *NEEDS.get(data, []))
 
 
-@pytest.mark.parametrize("launcher", choices("launcher"))
+@pytest.mark.parametrize("launcher", list_choices("launcher"))
 def test_every_launcher_composes_and_resolves(launcher: str) -> None:
     if launcher == "ray" and not find_spec("hydra_plugins.hydra_ray_launcher"):
         pytest.skip("the extra ray is not installed")
-    resolvers.register()
-    with hydra.initialize_config_dir(str(CONFIGS), version_base="1.3"):
+    resolvers.register_resolvers()
+    with hydra.initialize_config_dir(str(CONFIG_DIR), version_base="1.3"):
         cfg = hydra.compose("train", [f"launcher={launcher}", "trainer=ddp_cpu"], return_hydra_config=True)
     settings = cfg.hydra.launcher
     assert cfg.hydra.runtime.choices["hydra/launcher"] == launcher
@@ -41,16 +41,16 @@ def test_every_launcher_composes_and_resolves(launcher: str) -> None:
     if launcher.startswith("submitit"):
         assert (settings.tasks_per_node, settings.gpus_per_node) == (1, 0)
     elif launcher == "joblib":
-        assert settings.n_jobs == max(1, cores() // 2)
+        assert settings.n_jobs == max(1, count_cores() // 2)
 
 
-@pytest.mark.parametrize("pruner", choices("hparams_search/pruner"))
+@pytest.mark.parametrize("pruner", list_choices("hparams_search/pruner"))
 def test_every_pruner_composes_and_is_built(pruner: str) -> None:
     from gantry.config.instantiate import build_all
 
-    for search in choices("hparams_search"):
+    for search in list_choices("hparams_search"):
         words = (f"hparams_search={search}", f"hparams_search/pruner={pruner}", "run.dir=S/3")
-        pruning = composed(*words).callbacks.get("pruning")
+        pruning = compose_config(*words).callbacks.get("pruning")
         assert (pruning is None) == (pruner == "none")
         assert all(made.folder.name == "3" for made in build_all({"pruning": pruning}).values())  # type: ignore[arg-type]
 
@@ -69,9 +69,9 @@ hydra:
 def test_a_search_of_ones_own(tmp_path: Path) -> None:
     (tmp_path / "hparams_search").mkdir()
     (tmp_path / "hparams_search" / "mine.yaml").write_text(MINE)
-    resolvers.register()
+    resolvers.register_resolvers()
     words = [f"hydra.searchpath=[file://{tmp_path}]", "hparams_search=mine", "hparams_search/pruner=hyperband"]
-    with hydra.initialize_config_dir(str(CONFIGS), version_base="1.3"):
+    with hydra.initialize_config_dir(str(CONFIG_DIR), version_base="1.3"):
         cfg = hydra.compose("train", words, return_hydra_config=True)
     assert cfg.hydra.sweeper.params == {"optim.D.lr": "tag(log,interval(1e-5,1e-2))"}
     assert (cfg.hydra.sweeper.n_trials, cfg.hydra.sweeper.n_jobs) == (50, 1)
@@ -80,45 +80,45 @@ def test_a_search_of_ones_own(tmp_path: Path) -> None:
 
 
 def test_a_grid_is_not_pruned_unless_asked() -> None:
-    assert composed("hparams_search=grid").callbacks.pruning is None
-    assert composed("hparams_search=tpe", "turns=100").callbacks.pruning.pruner.n_warmup_steps == 25
+    assert compose_config("hparams_search=grid").callbacks.pruning is None
+    assert compose_config("hparams_search=tpe", "turns=100").callbacks.pruning.pruner.n_warmup_steps == 25
 
 
 def test_a_penalty_takes_batch_norm_out_of_the_critic() -> None:
-    assert composed("model=dcgan", "loss=nonsaturating").model.D.norm == "batch"
-    assert composed("model=dcgan", "loss=wgan_gp").model.D.norm == "none"
-    assert composed("model=dcgan", "loss=nonsaturating", "+loss.d_terms.r1=5").model.D.norm == "none"
+    assert compose_config("model=dcgan", "loss=nonsaturating").model.D.norm == "batch"
+    assert compose_config("model=dcgan", "loss=wgan_gp").model.D.norm == "none"
+    assert compose_config("model=dcgan", "loss=nonsaturating", "+loss.d_terms.r1=5").model.D.norm == "none"
     with pytest.raises(ValueError, match=r"model\.D\.norm must not be batch"):
-        composed("model=dcgan", "loss=wgan_gp", "model.D.norm=batch")
+        compose_config("model=dcgan", "loss=wgan_gp", "model.D.norm=batch")
 
 
 def test_a_number_stands_for_a_term_of_that_weight() -> None:
-    term = composed("loss=hinge", "+loss.d_terms.r1=0.25").loss.d_terms.r1
+    term = compose_config("loss=hinge", "+loss.d_terms.r1=0.25").loss.d_terms.r1
     assert term.weight == 0.25
     assert term.penalty["_target_"] == "gantry.losses.penalties.r1"
     with pytest.raises(ValueError, match=r"loss\.d_terms\.r3 must be one of .*r1"):
-        composed("+loss.d_terms.r3=1")
+        compose_config("+loss.d_terms.r3=1")
 
 
 def test_the_command_line_wins_over_the_recipe() -> None:
-    assert composed("loss=wgan_gp").optim.D.betas == [0.0, 0.9]
-    assert composed("loss=wgan_gp", "optim.D.lr=0.5").optim.D.lr == 0.5
-    assert composed("loss=wgan").optim.G["_target_"] == "torch.optim.RMSprop"
-    assert composed("loss=wgan", "optim=adam").optim.G["_target_"] == "torch.optim.Adam"
+    assert compose_config("loss=wgan_gp").optim.D.betas == [0.0, 0.9]
+    assert compose_config("loss=wgan_gp", "optim.D.lr=0.5").optim.D.lr == 0.5
+    assert compose_config("loss=wgan").optim.G["_target_"] == "torch.optim.RMSprop"
+    assert compose_config("loss=wgan", "optim=adam").optim.G["_target_"] == "torch.optim.Adam"
 
 
 def test_a_narrow_model_scales_the_rate_of_a_recipe() -> None:
-    narrow, wide = (composed(f"model={model}", "loss=wgan_gp").optim for model in ("dcgan_small", "dcgan"))
+    narrow, wide = (compose_config(f"model={model}", "loss=wgan_gp").optim for model in ("dcgan_small", "dcgan"))
     assert (narrow.G.lr, narrow.D.lr) == (2e-4, 2e-4)
     assert (wide.G.lr, wide.D.lr) == (1e-4, 1e-4)
-    assert composed("model=dcgan_small", "model.lr_scale=1", "optim.D.lr=3").optim.D.lr == 3
+    assert compose_config("model=dcgan_small", "model.lr_scale=1", "optim.D.lr=3").optim.D.lr == 3
 
 
 def test_the_parameter_counts_of_the_papers() -> None:
     from gantry.config.instantiate import build
 
     def millions(experiment: str) -> list[float]:
-        model = composed(f"experiment={experiment}").model
+        model = compose_config(f"experiment={experiment}").model
         nets = (build(model.G), build(model.D))
         return [round(sum(p.numel() for p in net.parameters()) / 1e6, 2) for net in nets]
 

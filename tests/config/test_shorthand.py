@@ -5,13 +5,13 @@ from typing import Any
 import pytest
 from omegaconf import OmegaConf
 
-from compose_config import composed
-from gantry.config.compose import spell_out
+from compose_config import compose_config
+from gantry.config.compose import expand_shorthand
 
 
 def spelt(**node: Any) -> Any:
     cfg = OmegaConf.create(node)
-    spell_out(cfg)
+    expand_shorthand(cfg)
     return OmegaConf.to_container(cfg, resolve=False)
 
 
@@ -24,7 +24,7 @@ def test_a_weight_stands_for_a_term() -> None:
 
 def test_true_stands_for_a_score_and_false_for_none() -> None:
     scores = spelt(metrics={"scores": {"manifold": True, "kid": {"subsets": 5}, "frechet": False}})["metrics"]["scores"]
-    assert scores["manifold"] == {"_target_": "gantry.metrics.precision_recall.Manifold", "k": 3, "density_k": 5}
+    assert scores["manifold"] == {"_target_": "gantry.metrics.precision_recall.PrecisionRecall", "k": 3, "density_k": 5}
     assert (scores["kid"]["subsets"], scores["kid"]["subset_size"]) == (5, 1000)
     assert "frechet" not in scores
 
@@ -46,8 +46,10 @@ def test_an_unknown_name_is_refused_with_the_choices() -> None:
 
 
 def test_on_the_command_line() -> None:
-    cfg = composed("+metrics.report.scores={manifold: true, kid: {subset_size: 100}}", "+loss.d_terms.r1.every=16")
+    cfg = compose_config(
+        "+metrics.report.scores={manifold: true, kid: {subset_size: 100}}", "+loss.d_terms.r1.every=16"
+    )
     assert cfg.metrics.report.scores.kid.subset_size == 100
     assert cfg.metrics.report.scores.manifold.k == 3
     assert (cfg.loss.d_terms.r1.every, cfg.loss.d_terms.r1.weight) == (16, 5.0)
-    assert composed("+metrics.scores.per_class=true").metrics.scores.per_class.num_classes == 10
+    assert compose_config("+metrics.scores.per_class=true").metrics.scores.per_class.num_classes == 10

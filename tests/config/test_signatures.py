@@ -1,24 +1,24 @@
 import ast
 
-from gantry.config.rules import rule_of
-from gantry.config.signatures import arguments
+from gantry.config.rules import rule_from_annotation
+from gantry.config.signatures import read_arguments
 
 
 def test_a_class_a_dataclass_a_function_and_a_reexport() -> None:
-    assert {"G", "D", "clip"} <= set(arguments("gantry.training.optim.Optim") or {})
-    assert {"seed", "turns"} <= set(arguments("gantry.training.gan.GAN") or {})
-    assert set(arguments("gantry.training.schedules.linear") or {}) == {"progress", "end"}
-    assert "betas" in (arguments("torch.optim.Adam") or {})
+    assert {"G", "D", "clip"} <= set(read_arguments("gantry.training.optim.Optim") or {})
+    assert {"seed", "turns"} <= set(read_arguments("gantry.training.gan.GAN") or {})
+    assert set(read_arguments("gantry.training.schedules.linear") or {}) == {"progress", "end"}
+    assert "betas" in (read_arguments("torch.optim.Adam") or {})
 
 
 def test_what_cannot_be_known_is_not_judged() -> None:
-    assert arguments("no_such_package.Thing") is None
-    assert arguments("gantry.training.gan.NoSuchClass") is None
+    assert read_arguments("no_such_package.Thing") is None
+    assert read_arguments("gantry.training.gan.NoSuchClass") is None
 
 
 def test_annotations_become_rules() -> None:
     def allows(annotation: str, value: object) -> bool:
-        rule = rule_of(ast.parse(annotation, mode="eval").body)
+        rule = rule_from_annotation(ast.parse(annotation, mode="eval").body)
         assert rule is not None
         return rule[1](value)
 
@@ -33,4 +33,4 @@ def test_annotations_become_rules() -> None:
     assert not allows("Literal['a', 'b']", "c")
     assert allows("Sequence[int]", [1, 2])
     assert not allows("tuple[int, ...]", [1, "x"])
-    assert rule_of(ast.parse("Callable[[int], int]", mode="eval").body) is None
+    assert rule_from_annotation(ast.parse("Callable[[int], int]", mode="eval").body) is None

@@ -6,10 +6,10 @@ import pytest
 import yaml
 from wandb.sdk.launch.sweeps.utils import create_sweep_command_args
 
-from compose_config import composed
-from gantry.config.compose import CONFIGS
+from compose_config import compose_config
+from gantry.config.compose import CONFIG_DIR
 
-SWEEP: dict[str, Any] = yaml.safe_load((CONFIGS / "wandb_sweep.yaml").read_text())
+SWEEP: dict[str, Any] = yaml.safe_load((CONFIG_DIR / "wandb_sweep.yaml").read_text())
 
 
 def some(parameter: dict[str, Any], which: int) -> Any:
@@ -31,12 +31,12 @@ def test_what_the_agent_starts_is_a_run(which: int, monkeypatch: pytest.MonkeyPa
     monkeypatch.setenv("WANDB_RUN_ID", "abcd1234")
     env, python, script, *overrides = started(which)
     assert (env, python, script) == ("/usr/bin/env", "python", "src/train.py")
-    cfg = composed(*overrides)
+    cfg = compose_config(*overrides)
     assert cfg.run.name == "abcd1234"
     assert cfg.recipe.lr == SWEEP["parameters"]["recipe.lr"]["min" if which == 0 else "max"]
     assert cfg.logger.wandb.project == "gantry"
 
 
 def test_the_metric_is_one_that_runs_log_in_its_direction() -> None:
-    metrics = composed(f"data={SWEEP['parameters']['data']['value']}").metrics
+    metrics = compose_config(f"data={SWEEP['parameters']['data']['value']}").metrics
     assert SWEEP["metric"] == {"name": f"best/{metrics.monitor}", "goal": f"{metrics.mode}imize"}

@@ -6,7 +6,7 @@ import pytest
 from omegaconf import DictConfig
 from PIL import Image
 
-from compose_config import choices, composed
+from compose_config import compose_config, list_choices
 from gantry.config.instantiate import build
 from gantry.data.datamodule import DataModule
 
@@ -14,7 +14,7 @@ EMBEDDED = ["digits", "ring", "grid", "stacked_digits"]
 
 
 def config(name: str, *overrides: str) -> DictConfig:
-    return composed(f"data={name}", "model=mlp", *overrides).data
+    return compose_config(f"data={name}", "model=mlp", *overrides).data
 
 
 def module(node: DictConfig) -> DataModule:
@@ -24,10 +24,10 @@ def module(node: DictConfig) -> DataModule:
 
 def test_every_data_set_of_the_list_has_a_file() -> None:
     images = ["digits", "mnist", "fashion_mnist", "cifar10", "cifar100", "stacked_digits", "stacked_mnist"]
-    assert choices("data") == sorted([*images, "ring", "grid", "folder"])
+    assert list_choices("data") == sorted([*images, "ring", "grid", "folder"])
 
 
-@pytest.mark.parametrize("name", [name for name in choices("data") if name != "folder"])
+@pytest.mark.parametrize("name", [name for name in list_choices("data") if name != "folder"])
 def test_every_file_builds_without_touching_the_data(name: str) -> None:
     node = config(name)
     data = module(node)

@@ -12,8 +12,8 @@ from torch import Tensor
 
 from gantry.data.datamodule import DataModule
 from gantry.data.digits import Digits
-from gantry.data.images import Turn
-from gantry.data.toys import ring
+from gantry.data.images import TurnBatches
+from gantry.data.toys import make_ring
 from gantry.errors import UserError
 
 GOOD = {"name": "digits", "shape": [1, 8, 8], "num_classes": 10, "small_net": "digits", "batch_size": 64}
@@ -24,7 +24,7 @@ def module(source: Any = None, batches_per_turn: int = 2, flip: bool = False, **
     return DataModule(source or Digits(), **arguments, batches_per_turn=batches_per_turn, seed=0)
 
 
-def turns(start: int, n: int, rank: int = 0, world_size: int = 1, **changed: Any) -> list[Turn]:
+def turns(start: int, n: int, rank: int = 0, world_size: int = 1, **changed: Any) -> list[TurnBatches]:
     """What a process gets from turn `start` on."""
     data = module(**changed)
     strategy = SimpleNamespace(root_device=torch.device("cpu"))
@@ -76,7 +76,7 @@ def test_a_turn_is_n_batches_in_range() -> None:
     x, c = turns(0, 1)[0]
     assert (x.shape, c.shape) == ((2, 64, 1, 8, 8), (2, 64))
     assert (x.min().item(), x.max().item()) == (-1, 1)
-    x, c = turns(0, 1, source=ring(100, 10), shape=[2], num_classes=8, batch_size=256)[0]
+    x, c = turns(0, 1, source=make_ring(100, 10), shape=[2], num_classes=8, batch_size=256)[0]
     assert x.shape == (2, 256, 2)
 
 
@@ -120,7 +120,7 @@ class Recorder(LightningModule):
         self.weight = torch.nn.Parameter(torch.zeros(1))
         self.seen: list[Tensor] = []
 
-    def training_step(self, batch: Turn) -> None:
+    def training_step(self, batch: TurnBatches) -> None:
         self.seen.append(batch[1])
         optimizer = self.optimizers()
         assert not isinstance(optimizer, list)

@@ -10,16 +10,16 @@ import pytest
 import torch
 from PIL import Image
 
-from gantry.data.decoding import decode
-from gantry.data.folder import Folder
-from gantry.data.folder_index import class_names, held_out, image_names
+from gantry.data.decoding import decode_image
+from gantry.data.folder import ImageFolder
+from gantry.data.folder_index import find_class_names, is_held_out, list_image_files
 
 RED, WHITE, BLACK = (255, 0, 0), (255, 255, 255), (0, 0, 0)
 
 
-def folder(root: Path, **changed: Any) -> Folder:
+def folder(root: Path, **changed: Any) -> ImageFolder:
     settings = {"shape": [3, 8, 8], "test_share": 0.2, "min_images": 1, "memory_limit": 1, "workers": 0}
-    return Folder(str(root), **{**settings, **changed})
+    return ImageFolder(str(root), **{**settings, **changed})
 
 
 def picture(path: Path, colour: tuple[int, int, int] = RED, size: tuple[int, int] = (10, 10)) -> Path:
@@ -113,12 +113,12 @@ def test_every_kind_of_file_gets_the_colours_that_people_see(
     kind: Callable[[Path], set], suffix: str, tmp_path: Path
 ) -> None:
     expected = kind(path := tmp_path / f"image.{suffix}")
-    assert colours(decode(path, (3, 4, 4))) == expected
+    assert colours(decode_image(path, (3, 4, 4))) == expected
 
 
 def test_cmyk_jpegs_become_rgb(tmp_path: Path) -> None:
     Image.new("CMYK", (16, 16), (0, 255, 255, 0)).save(tmp_path / "a.jpg", quality=100)
-    ((red, green, blue),) = colours(decode(tmp_path / "a.jpg", (3, 4, 4)))
+    ((red, green, blue),) = colours(decode_image(tmp_path / "a.jpg", (3, 4, 4)))
     assert (red > 240, green < 15, blue < 15) == (True, True, True)
 
 
@@ -129,7 +129,7 @@ def test_cameras_that_were_held_sideways_are_turned(tmp_path: Path) -> None:
     exif = Image.Exif()
     exif[0x0112] = 6
     Image.fromarray(pixels).save(tmp_path / "a.png", exif=exif)
-    image = decode(tmp_path / "a.png", (3, 8, 8))
+    image = decode_image(tmp_path / "a.png", (3, 8, 8))
     assert np.array_equal(image, np.rot90(pixels, -1).transpose(2, 0, 1))
     assert colours(image[:, :4, 6:]) == {RED}
 
@@ -139,14 +139,14 @@ def test_the_centre_is_kept(size: tuple[int, int], tmp_path: Path) -> None:
     image = Image.new("RGB", size, RED)
     image.paste(WHITE, ((size[0] - 10) // 2, (size[1] - 10) // 2, (size[0] + 10) // 2, (size[1] + 10) // 2))
     image.save(tmp_path / "a.png")
-    assert colours(decode(tmp_path / "a.png", (3, 10, 10))) == {WHITE}
+    assert colours(decode_image(tmp_path / "a.png", (3, 10, 10))) == {WHITE}
 
 
 @pytest.mark.parametrize("size", [(1, 1), (3, 200), (8, 8), (37, 23)])
 def test_any_size_comes_to_any_shape(size: tuple[int, int], tmp_path: Path) -> None:
     path = picture(tmp_path / "a.png", RED, size)
-    assert decode(path, (3, 6, 8)).shape == (3, 6, 8)
-    grey = decode(path, (1, 6, 8))
+    assert decode_image(path, (3, 6, 8)).shape == (3, 6, 8)
+    grey = decode_image(path, (1, 6, 8))
     assert (grey.shape, grey.dtype, colours(grey)) == ((1, 6, 8), np.uint8, {(76,)})
 
 
@@ -178,25 +178,25 @@ def test_class_folders_give_labels(tmp_path: Path) -> None:
 
 def test_new_files_move_no_old_one_between_the_splits(tmp_path: Path) -> None:
     many(tmp_path, 60)
-    before = {name: held_out(name, 0.2) for name in image_names(str(tmp_path))}
+    before = {name: is_held_out(name, 0.2) for name in list_image_files(str(tmp_path))}
     many(tmp_path / "more", 30)
     picture(tmp_path / "0 first.png")
-    after = {name: held_out(name, 0.2) for name in image_names(str(tmp_path))}
+    after = {name: is_held_out(name, 0.2) for name in list_image_files(str(tmp_path))}
     assert len(after) == 91
     assert {name: after[name] for name in before} == before
     assert 3 <= sum(before.values()) <= 25
 
 
 def test_the_share_held_out_is_the_share_asked_for() -> None:
-    held = [held_out(f"{i}.png", 0.1) for i in range(10_000)]
+    held = [is_held_out(f"{i}.png", 0.1) for i in range(10_000)]
     assert sum(held) == pytest.approx(1000, abs=120)  # four standard deviations
-    assert not any(held_out(f"{i}.png", 0) for i in range(100))
+    assert not any(is_held_out(f"{i}.png", 0) for i in range(100))
 
 
 def test_accents_are_one_name_on_every_system() -> None:
     shares = [i / 50 for i in range(50)]
     composed, decomposed = "caf\u00e9.png", "cafe\u0301.png"
-    assert [held_out(composed, s) for s in shares] == [held_out(decomposed, s) for s in shares]
+    assert [is_held_out(composed, s) for s in shares] == [is_held_out(decomposed, s) for s in shares]
 
 
 def damage(root: Path) -> None:
@@ -259,5 +259,5 @@ def test_wrong_settings_are_refused_by_name(key: str, changed: dict[str, Any], t
 
 
 def test_folders_that_are_numbers_are_classes_in_the_order_of_their_values() -> None:
-    assert class_names([f"{k}/a.png" for k in (10, 2, 0)]) == ("0", "2", "10")
-    assert class_names(["b/a.png", "10/a.png", "9/a.png"]) == ("10", "9", "b")
+    assert find_class_names([f"{k}/a.png" for k in (10, 2, 0)]) == ("0", "2", "10")
+    assert find_class_names(["b/a.png", "10/a.png", "9/a.png"]) == ("10", "9", "b")

@@ -11,10 +11,10 @@ import pytest
 import torch
 from PIL import Image
 
-from gantry.data.folder import Folder
+from gantry.data.folder import ImageFolder
 from gantry.data.image_files import ImageFiles
-from gantry.data.images import Images, RealData
-from gantry.data.sampler import Order
+from gantry.data.images import InMemoryImages, RealData
+from gantry.data.sampler import InfiniteSampler
 
 CPU = torch.device("cpu")
 
@@ -32,16 +32,16 @@ def root(tmp_path: Path) -> Path:
 
 def load(root: Path, **changed: Any) -> RealData:
     settings = {"shape": [3, 8, 8], "test_share": 0.2, "min_images": 1, "memory_limit": 0, "workers": 0}
-    return Folder(str(root), **{**settings, **changed}).load()
+    return ImageFolder(str(root), **{**settings, **changed}).load()
 
 
-def order(n: int, **rest: int) -> Order:
-    return Order(n, seed=5, batch_size=6, batches_per_turn=2, flip=True, **rest)
+def order(n: int, **rest: int) -> InfiniteSampler:
+    return InfiniteSampler(n, seed=5, batch_size=6, batches_per_turn=2, flip=True, **rest)
 
 
 def test_the_memory_limit_decides(root: Path) -> None:
     megabytes = 24 * 3 * 8 * 8 / 1e6
-    assert isinstance(load(root, memory_limit=megabytes).train, Images)
+    assert isinstance(load(root, memory_limit=megabytes).train, InMemoryImages)
     assert isinstance(load(root, memory_limit=megabytes * 0.99).train, ImageFiles)
 
 

@@ -6,35 +6,35 @@ from itertools import islice
 import pytest
 import torch
 
-from gantry.data.images import Images, RealData, to_float
-from gantry.data.sampler import Order
+from gantry.data.images import InMemoryImages, RealData, flip_and_scale
+from gantry.data.sampler import InfiniteSampler
 from gantry.pixels import to_uint8
 
 CPU = torch.device("cpu")
 
 
-def numbered(n: int) -> Images:
+def numbered(n: int) -> InMemoryImages:
     """Image i is of class i and has the levels i on the left and 255 - i on the right."""
     left = torch.arange(n, dtype=torch.uint8)
-    return Images(torch.stack([left, 255 - left], dim=1).view(n, 1, 1, 2), torch.arange(n))
+    return InMemoryImages(torch.stack([left, 255 - left], dim=1).view(n, 1, 1, 2), torch.arange(n))
 
 
 def test_bytes_come_as_floats_from_minus_one_to_one_and_back() -> None:
     levels = torch.arange(256, dtype=torch.uint8).view(1, 1, 16, 16)
-    x = to_float(levels, None)
+    x = flip_and_scale(levels, None)
     assert (x.min().item(), x.max().item()) == (-1, 1)
     assert torch.equal(to_uint8(x), levels)
 
 
 def test_only_the_images_told_to_are_mirrored() -> None:
     x = numbered(2).x
-    flipped = to_uint8(to_float(x, torch.tensor([True, False])))
+    flipped = to_uint8(flip_and_scale(x, torch.tensor([True, False])))
     assert torch.equal(flipped[0], x[0].flip(-1))
     assert torch.equal(flipped[1], x[1])
 
 
 def test_turns_show_the_images_of_the_order_with_their_labels() -> None:
-    images, order = numbered(10), Order(10, seed=3, batch_size=4, batches_per_turn=3, flip=True)
+    images, order = numbered(10), InfiniteSampler(10, seed=3, batch_size=4, batches_per_turn=3, flip=True)
     for turn, (x, c) in enumerate(islice(images.turns(order, 2, CPU), 4), start=2):
         assert (x.shape, x.dtype, c.shape, c.dtype) == ((3, 4, 1, 1, 2), torch.float32, (3, 4), torch.int64)
         assert torch.equal(c, order.indices(turn, CPU))
@@ -44,7 +44,7 @@ def test_turns_show_the_images_of_the_order_with_their_labels() -> None:
 
 @pytest.mark.gpu
 def test_a_gpu_yields_the_turns_of_the_cpu_and_never_waits() -> None:
-    images, order = numbered(10), Order(10, seed=3, batch_size=4, batches_per_turn=3, flip=True)
+    images, order = numbered(10), InfiniteSampler(10, seed=3, batch_size=4, batches_per_turn=3, flip=True)
     turns = images.turns(order, 0, torch.device("cuda"))
     first = next(turns)  # moves the images to the device
     torch.cuda.set_sync_debug_mode("error")
@@ -58,8 +58,8 @@ def test_a_gpu_yields_the_turns_of_the_cpu_and_never_waits() -> None:
 
 
 def test_points_pass_unchanged() -> None:
-    points = Images(torch.rand(6, 2), torch.zeros(6, dtype=torch.int64))
-    x, _ = next(points.turns(Order(6, seed=0, batch_size=6, batches_per_turn=1), 0, CPU))
+    points = InMemoryImages(torch.rand(6, 2), torch.zeros(6, dtype=torch.int64))
+    x, _ = next(points.turns(InfiniteSampler(6, seed=0, batch_size=6, batches_per_turn=1), 0, CPU))
     assert torch.equal(x[0].sort(0).values, points.x.sort(0).values)
 
 

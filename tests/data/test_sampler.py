@@ -3,16 +3,16 @@
 import pytest
 import torch
 
-from gantry.data.sampler import Order, coins, permutation
+from gantry.data.sampler import InfiniteSampler, draw_flips, draw_permutation
 
 CPU = torch.device("cpu")
 
 
-def order(n: int = 10, batch_size: int = 4, batches_per_turn: int = 3, **rest: int) -> Order:
-    return Order(n, seed=1, batch_size=batch_size, batches_per_turn=batches_per_turn, flip=True, **rest)
+def order(n: int = 10, batch_size: int = 4, batches_per_turn: int = 3, **rest: int) -> InfiniteSampler:
+    return InfiniteSampler(n, seed=1, batch_size=batch_size, batches_per_turn=batches_per_turn, flip=True, **rest)
 
 
-def stream(order: Order, turns: range) -> torch.Tensor:
+def stream(order: InfiniteSampler, turns: range) -> torch.Tensor:
     return torch.cat([order.indices(turn, CPU).flatten() for turn in turns])
 
 
@@ -31,7 +31,7 @@ def test_the_stream_does_not_depend_on_how_it_is_cut_into_turns() -> None:
 
 def test_epochs_and_seeds_differ() -> None:
     first, second = stream(order(n=50, batch_size=50, batches_per_turn=1), range(2)).view(2, 50)
-    other = Order(50, seed=2, batch_size=50, batches_per_turn=1).indices(0, CPU)[0]
+    other = InfiniteSampler(50, seed=2, batch_size=50, batches_per_turn=1).indices(0, CPU)[0]
     assert not torch.equal(first, second)
     assert not torch.equal(first, other)
 
@@ -52,12 +52,12 @@ def test_a_batch_that_the_processes_do_not_divide_is_refused() -> None:
 
 
 def test_half_of_the_images_are_mirrored_and_not_the_same_half_each_epoch() -> None:
-    first, second = coins(10_000, 0, 0, CPU), coins(10_000, 0, 1, CPU)
+    first, second = draw_flips(10_000, 0, 0, CPU), draw_flips(10_000, 0, 1, CPU)
     for share in (first, second, first ^ second):
         assert share.float().mean().item() == pytest.approx(0.5, abs=0.02)  # four standard deviations
-    assert Order(5, 0, 1, 1).flips(0, CPU) is None
+    assert InfiniteSampler(5, 0, 1, 1).flips(0, CPU) is None
 
 
 def test_mirroring_is_independent_of_the_order() -> None:
-    early = permutation(10_000, 0, 0, CPU) < 5_000
-    assert coins(10_000, 0, 0, CPU)[early].float().mean().item() == pytest.approx(0.5, abs=0.03)
+    early = draw_permutation(10_000, 0, 0, CPU) < 5_000
+    assert draw_flips(10_000, 0, 0, CPU)[early].float().mean().item() == pytest.approx(0.5, abs=0.03)

@@ -9,9 +9,9 @@ import torch
 from torch import Tensor
 
 from gantry.data.digits import Digits
-from gantry.data.images import Images, RealData, Source
-from gantry.data.stacked import Stacked
-from gantry.data.toys import Gaussians, grid, ring
+from gantry.data.images import DataSource, InMemoryImages, RealData
+from gantry.data.stacked import StackedDigits
+from gantry.data.toys import GaussianMixture, make_grid, make_ring
 
 
 def test_digits_are_the_1797_of_scikit_learn() -> None:
@@ -32,14 +32,14 @@ def test_digits_are_split_the_same_way_each_time_and_share_no_image() -> None:
     assert len(together.unique(dim=0)) == 1797
 
 
-def distances(images: Images, centres: Tensor) -> tuple[Tensor, Tensor]:
+def distances(images: InMemoryImages, centres: Tensor) -> tuple[Tensor, Tensor]:
     """To the nearest centre, and which that is."""
     nearest = torch.cdist(images.x, centres).min(dim=1)
     return nearest.values, nearest.indices
 
 
-@pytest.mark.parametrize(("source", "modes", "sigma"), [(ring, 8, 0.02 / 2.5), (grid, 25, 0.05 / 5)])
-def test_toys_have_their_modes_and_widths(source: type[Gaussians], modes: int, sigma: float) -> None:
+@pytest.mark.parametrize(("source", "modes", "sigma"), [(make_ring, 8, 0.02 / 2.5), (make_grid, 25, 0.05 / 5)])
+def test_toys_have_their_modes_and_widths(source: type[GaussianMixture], modes: int, sigma: float) -> None:
     toy = source(train=20_000, test=1_000)
     data = toy.load()
     assert (data.shape, data.num_classes, len(data.train), len(data.test)) == ((2,), modes, 20_000, 1_000)
@@ -53,7 +53,7 @@ def test_toys_have_their_modes_and_widths(source: type[Gaussians], modes: int, s
 
 
 def test_the_ring_has_radius_0_8_and_the_grid_reaches_0_8() -> None:
-    round_, square = ring(1, 1), grid(1, 1)
+    round_, square = make_ring(1, 1), make_grid(1, 1)
     torch.testing.assert_close((round_.centres / round_.scale).norm(dim=1), torch.full((8,), 0.8))
     assert (square.centres / square.scale).unique().tolist() == pytest.approx([-0.8, -0.4, 0, 0.4, 0.8])
 
@@ -63,12 +63,12 @@ class Shades:
 
     def load(self) -> RealData:
         c = torch.arange(10)
-        train, test = (Images((10 * c + i).to(torch.uint8).view(10, 1, 1, 1), c) for i in (0, 1))
+        train, test = (InMemoryImages((10 * c + i).to(torch.uint8).view(10, 1, 1, 1), c) for i in (0, 1))
         return RealData("shades", train, test, tuple("0123456789"))
 
 
 def test_stacked_labels_read_the_three_channels() -> None:
-    data = Stacked(Shades(), train=20_000, test=500).load()
+    data = StackedDigits(Shades(), train=20_000, test=500).load()
     assert (data.name, data.shape, data.num_classes) == ("stacked_shades", (3, 1, 1), 1000)
     for split, offset in ((data.train, 0), (data.test, 1)):
         digits = (split.x.flatten(1).long() - offset) // 10  # [N, 3]
@@ -78,7 +78,7 @@ def test_stacked_labels_read_the_three_channels() -> None:
 
 
 def test_stacked_digits_stack_the_real_ones() -> None:
-    digits, data = Digits().load(), Stacked(Digits(), train=2_000, test=100).load()
+    digits, data = Digits().load(), StackedDigits(Digits(), train=2_000, test=100).load()
     known = {image.numpy().tobytes(): label.item() for image, label in zip(digits.test.x, digits.test.c)}
     for image, label in zip(data.test.x, data.test.c):
         a, b, c = (known[channel.numpy().tobytes()] for channel in image)
@@ -88,7 +88,13 @@ def test_stacked_digits_stack_the_real_ones() -> None:
 def test_the_new_source_of_the_docs_works() -> None:
     docs = (Path(__file__).parents[2] / "docs" / "data.md").read_text(encoding="utf-8")
     start, stop = docs.index("    @dataclass"), docs.index("`Images` holds")
-    names = {"Source": Source, "Images": Images, "RealData": RealData, "torch": torch, "dataclass": dataclass}
+    names = {
+        "Source": DataSource,
+        "Images": InMemoryImages,
+        "RealData": RealData,
+        "torch": torch,
+        "dataclass": dataclass,
+    }
     exec(textwrap.dedent(docs[start:stop]), names)
     data = names["Halves"](side=4).load()  # type: ignore[operator]
     assert data.train.x[:, 0, 0].tolist() == [[255, 255, 0, 0], [0, 0, 255, 255]]

@@ -16,7 +16,7 @@ import torch
 from torchvision import datasets
 from torchvision.datasets import utils
 
-from gantry.data.torchvision_sets import TorchvisionSet
+from gantry.data.torchvision_sets import TorchvisionDataset
 
 
 @pytest.fixture
@@ -47,7 +47,7 @@ def write_fashion_mnist(root: Path) -> np.ndarray:
 @pytest.mark.usefixtures("no_network")
 def test_grey_sets_are_read_without_network(tmp_path: Path) -> None:
     images = write_fashion_mnist(tmp_path)
-    data = TorchvisionSet("FashionMNIST", str(tmp_path)).load()
+    data = TorchvisionDataset("FashionMNIST", str(tmp_path)).load()
     assert torch.equal(data.train.part(0, 6).x[:, 0], torch.from_numpy(images))
     assert data.train.c.tolist() == [0, 1, 2, 3, 4, 5]
     assert (data.shape, len(data.test), data.num_classes) == ((1, 28, 28), 4, 10)
@@ -69,7 +69,7 @@ def test_colour_sets_are_read_without_network(tmp_path: Path, monkeypatch: pytes
     monkeypatch.setattr(datasets.CIFAR100, "train_list", [["train", hashes[0]]])
     monkeypatch.setattr(datasets.CIFAR100, "test_list", [["test", hashes[1]]])
     monkeypatch.setattr(datasets.CIFAR100, "meta", {**datasets.CIFAR100.meta, "md5": meta})
-    data = TorchvisionSet("CIFAR100", str(tmp_path)).load()
+    data = TorchvisionDataset("CIFAR100", str(tmp_path)).load()
     assert torch.equal(data.train.part(0, 2).x.flatten(1), torch.from_numpy(pixels))
     assert (data.shape, data.train.c.tolist(), data.num_classes) == ((3, 32, 32), [7, 93], 100)
 
@@ -79,7 +79,7 @@ def test_colour_sets_are_read_without_network(tmp_path: Path, monkeypatch: pytes
 def test_a_missing_network_is_one_line_that_says_how_to_fill_the_folder(dataset: str, tmp_path: Path) -> None:
     root = tmp_path / "new"
     with pytest.raises(ValueError, match=r"^data\.source\.root must hold a whole ") as raised:
-        TorchvisionSet(dataset, str(root)).load()  # type: ignore[arg-type]
+        TorchvisionDataset(dataset, str(root)).load()  # type: ignore[arg-type]
     message = str(raised.value)
     for part in (
         dataset,
@@ -100,30 +100,30 @@ def test_a_damaged_copy_is_one_line(split: str, size: int, tmp_path: Path) -> No
     path = tmp_path / f"FashionMNIST/raw/{split}-images-idx3-ubyte"
     path.write_bytes(path.read_bytes()[:size])
     with pytest.raises(ValueError, match=r"^data\.source\.root must [^\n]*delete a damaged copy first$"):
-        TorchvisionSet("FashionMNIST", str(tmp_path)).load()
+        TorchvisionDataset("FashionMNIST", str(tmp_path)).load()
 
 
 @pytest.mark.usefixtures("no_network")
 def test_a_folder_that_cannot_be_written_is_one_line(tmp_path: Path) -> None:
     (tmp_path / "file").touch()
     with pytest.raises(ValueError, match=r"^data\.source\.root must [^\n]*NotADirectoryError"):
-        TorchvisionSet("MNIST", str(tmp_path / "file" / "below")).load()
+        TorchvisionDataset("MNIST", str(tmp_path / "file" / "below")).load()
 
 
 @pytest.mark.usefixtures("no_network")
 def test_a_whole_copy_is_read_from_a_folder_that_cannot_be_written(tmp_path: Path) -> None:
     write_fashion_mnist(tmp_path)
     before = sorted(tmp_path.rglob("*"))
-    TorchvisionSet("FashionMNIST", str(tmp_path)).load()
+    TorchvisionDataset("FashionMNIST", str(tmp_path)).load()
     assert sorted(tmp_path.rglob("*")) == before
 
 
 def test_a_server_that_keeps_silent_ends_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     silent = socket.create_server(("127.0.0.1", 0))
     monkeypatch.setattr(datasets.MNIST, "mirrors", [f"http://127.0.0.1:{silent.getsockname()[1]}/"])
-    monkeypatch.setattr("gantry.data.torchvision_sets._TIMEOUT", 0.2)
+    monkeypatch.setattr("gantry.data.torchvision_sets._SOCKET_TIMEOUT_SECONDS", 0.2)
     with silent, pytest.raises(ValueError, match="timed out"):
-        TorchvisionSet("MNIST", str(tmp_path)).load()
+        TorchvisionDataset("MNIST", str(tmp_path)).load()
     assert socket.getdefaulttimeout() is None
 
 
@@ -138,7 +138,7 @@ def test_of_many_processes_one_downloads(tmp_path: Path, monkeypatch: pytest.Mon
             write_fashion_mnist(tmp_path)
 
     monkeypatch.setattr(datasets.FashionMNIST, "download", download)
-    threads = [threading.Thread(target=TorchvisionSet("FashionMNIST", str(tmp_path)).load) for _ in range(4)]
+    threads = [threading.Thread(target=TorchvisionDataset("FashionMNIST", str(tmp_path)).load) for _ in range(4)]
     for thread in threads:
         thread.start()
     for thread in threads:
@@ -146,10 +146,10 @@ def test_of_many_processes_one_downloads(tmp_path: Path, monkeypatch: pytest.Mon
     assert len(downloads) == 1
 
 
-def real(dataset: str) -> TorchvisionSet:
+def real(dataset: str) -> TorchvisionDataset:
     if not (root := os.environ.get("GANTRY_DATA_DIR")):
         pytest.skip("GANTRY_DATA_DIR does not say where the real data are")
-    return TorchvisionSet(dataset, root)  # type: ignore[arg-type]
+    return TorchvisionDataset(dataset, root)  # type: ignore[arg-type]
 
 
 @pytest.mark.data

@@ -7,14 +7,14 @@ from torch.distributed import TCPStore
 
 from gantry.distributed import environment
 from gantry.distributed.environment import (
-    PARENT,
-    Place,
-    adopt_srun,
-    agreed,
-    check_trainer,
-    first_host,
-    lasting_name,
-    place,
+    PARENT_VARIABLE,
+    Ranks,
+    agree_on_run_name,
+    check_world_size,
+    export_srun_variables,
+    parse_first_host,
+    read_ranks,
+    read_slurm_job_name,
 )
 
 TORCHRUN = {"RANK": "5", "LOCAL_RANK": "1", "WORLD_SIZE": "8", "LOCAL_WORLD_SIZE": "4", "TORCHELASTIC_RUN_ID": "none"}
@@ -32,19 +32,19 @@ SRUN = {
 
 def adopted(**more: str) -> dict[str, str]:
     environment = SRUN | more
-    adopt_srun(environment)
+    export_srun_variables(environment)
     return environment
 
 
 def test_a_process_on_its_own() -> None:
-    assert place({}) == Place(0, 0, 1, 1)
-    assert place({"LOCAL_RANK": "0", "WORLD_SIZE": "2"}) == Place()  # a parent of further ranks, while they run
+    assert read_ranks({}) == Ranks(0, 0, 1, 1)
+    assert read_ranks({"LOCAL_RANK": "0", "WORLD_SIZE": "2"}) == Ranks()  # a parent of further ranks, while they run
 
 
 def test_torchrun_srun_and_a_parent_of_ours() -> None:
-    assert place(TORCHRUN) == place(adopted()) == Place(5, 1, 8, 4)
-    assert place(TORCHRUN).nodes == 2
-    assert place({PARENT: "17", "LOCAL_RANK": "1", "WORLD_SIZE": "2"}) == Place(1, 1, 2, 2)
+    assert read_ranks(TORCHRUN) == read_ranks(adopted()) == Ranks(5, 1, 8, 4)
+    assert read_ranks(TORCHRUN).nodes == 2
+    assert read_ranks({PARENT_VARIABLE: "17", "LOCAL_RANK": "1", "WORLD_SIZE": "2"}) == Ranks(1, 1, 2, 2)
 
 
 def test_srun_says_where_the_first_process_is() -> None:
@@ -54,15 +54,15 @@ def test_srun_says_where_the_first_process_is() -> None:
     assert adopted(MASTER_PORT="29500")["MASTER_PORT"] == "29500"
 
 
-@pytest.mark.parametrize("own", [{"SLURM_STEP_NUM_TASKS": "1"}, TORCHRUN, {PARENT: "17"}])
+@pytest.mark.parametrize("own", [{"SLURM_STEP_NUM_TASKS": "1"}, TORCHRUN, {PARENT_VARIABLE: "17"}])
 def test_one_task_and_what_a_task_has_started_are_no_ranks_of_srun(own: dict[str, str]) -> None:
     assert adopted(**own) == SRUN | own
 
 
 def test_a_batch_script_without_srun_is_one_process() -> None:
     environment = {"SLURM_JOB_ID": "7", "SLURM_NTASKS": "8", "SLURM_PROCID": "0", "SLURM_LOCALID": "0"}
-    adopt_srun(environment)
-    assert place(environment) == Place()
+    export_srun_variables(environment)
+    assert read_ranks(environment) == Ranks()
 
 
 def test_uneven_nodes_are_refused() -> None:
@@ -75,36 +75,36 @@ def test_uneven_nodes_are_refused() -> None:
     [("gpu[03-05,9],login", "gpu03"), ("a-1,b[2-3]", "a-1"), ("r[1-2]n[3,5]", "r1n3"), ("n7", "n7"), ("n[12]", "n12")],
 )
 def test_first_host(nodes: str, first: str) -> None:
-    assert first_host(nodes) == first
+    assert parse_first_host(nodes) == first
 
 
 def test_the_name_under_srun_is_that_of_the_job_and_outlasts_a_requeue() -> None:
-    assert lasting_name(adopted()) == "slurm-1234567.0" == agreed("now", adopted())
+    assert read_slurm_job_name(adopted()) == "slurm-1234567.0" == agree_on_run_name("now", adopted())
     array = {"SLURM_ARRAY_JOB_ID": "1234000", "SLURM_ARRAY_TASK_ID": "3"}
-    assert lasting_name(adopted(**array)) == "slurm-1234000_3.0"
-    assert lasting_name(TORCHRUN | {"SLURM_JOB_ID": "7"}) is None
-    assert lasting_name({"SLURM_JOB_ID": "7"}) is None
+    assert read_slurm_job_name(adopted(**array)) == "slurm-1234000_3.0"
+    assert read_slurm_job_name(TORCHRUN | {"SLURM_JOB_ID": "7"}) is None
+    assert read_slurm_job_name({"SLURM_JOB_ID": "7"}) is None
 
 
 def test_the_name_under_torchrun_is_that_of_the_first_process_that_asks() -> None:
     store = TCPStore("127.0.0.1", 0, is_master=True, wait_for_workers=False)
     agent = {"MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(store.port), "TORCHELASTIC_USE_AGENT_STORE": "True"}
-    assert [agreed(mine, TORCHRUN | agent) for mine in ("first", "second")] == ["first", "first"]
-    assert agreed("mine", {}) == "mine"
+    assert [agree_on_run_name(mine, TORCHRUN | agent) for mine in ("first", "second")] == ["first", "first"]
+    assert agree_on_run_name("mine", {}) == "mine"
     with pytest.raises(ValueError, match=r"^run\.name must be given when neither torchrun nor srun starts"):
-        agreed("mine", {name: value for name, value in TORCHRUN.items() if name != "TORCHELASTIC_RUN_ID"})
+        agree_on_run_name("mine", {name: value for name, value in TORCHRUN.items() if name != "TORCHELASTIC_RUN_ID"})
 
 
 @pytest.mark.parametrize(("devices", "nodes"), [(8, 1), (4, 1), (1, 1), (2, 4)])
 def test_a_trainer_of_another_shape(devices: int, nodes: int, monkeypatch: Any) -> None:
-    monkeypatch.setattr(environment, "started", lambda: True)
-    check_trainer(4, 2, Place(5, 1, 8, 4))
+    monkeypatch.setattr(environment, "is_externally_launched", lambda: True)
+    check_world_size(4, 2, Ranks(5, 1, 8, 4))
     with pytest.raises(ValueError, match=rf"^trainer must be ddp_multinode for the 8 .* got one of {devices * nodes}$"):
-        check_trainer(devices, nodes, Place(5, 1, 8, 4))
+        check_world_size(devices, nodes, Ranks(5, 1, 8, 4))
 
 
 def test_several_nodes_are_not_started_from_one(monkeypatch: Any) -> None:
-    monkeypatch.setattr(environment, "started", lambda: False)
-    check_trainer(8, 1, Place())
+    monkeypatch.setattr(environment, "is_externally_launched", lambda: False)
+    check_world_size(8, 1, Ranks())
     with pytest.raises(ValueError, match=r"^trainer\.num_nodes must be 1 unless"):
-        check_trainer(8, 2, Place())
+        check_world_size(8, 2, Ranks())

@@ -7,8 +7,8 @@ import torch
 from torch import Tensor, nn
 
 from gantry.distributed import collectives
-from gantry.distributed.sync_batchnorm import SYNCED, synchronise_
-from spawn_ranks import on_ranks
+from gantry.distributed.sync_batchnorm import SYNC_CLASSES, convert_sync_batchnorm_
+from spawn_ranks import run_on_ranks
 
 
 def batch(shape: tuple[int, ...]) -> Tensor:
@@ -29,14 +29,14 @@ def passed(net: nn.Module, x: Tensor) -> dict[str, Tensor]:
     net(x[: len(x) // 2].repeat(2, *[1] * (x.dim() - 1)) * 2)
     x = x.clone().requires_grad_()
     y = net(x)
-    whole = collectives.gather(y.flatten(1).square().sum(1) * torch.arange(len(y)))
+    whole = collectives.all_gather(y.flatten(1).square().sum(1) * torch.arange(len(y)))
     (whole - whole.mean()).square().mean().backward()
     assert x.grad is not None
     gradients = [p.grad for p in net.parameters() if p.grad is not None]
-    collectives.mean_(gradients)
+    collectives.all_reduce_mean_(gradients)
     return {
         "y": y.detach(),
-        "x.grad": x.grad / collectives.size(),
+        "x.grad": x.grad / collectives.world_size(),
         **{f"grad{i}": g for i, g in enumerate(gradients)},
         **net.state_dict(),
     }
@@ -44,7 +44,7 @@ def passed(net: nn.Module, x: Tensor) -> dict[str, Tensor]:
 
 def shared(shape: tuple[int, ...], affine: bool) -> dict[str, Tensor]:
     net = norm(shape, affine)
-    synchronise_(net)
+    convert_sync_batchnorm_(net)
     x = batch(shape)
     halves = x.view(2, 4, *shape)
     return passed(net, halves[collectives.rank()])
@@ -52,7 +52,7 @@ def shared(shape: tuple[int, ...], affine: bool) -> dict[str, Tensor]:
 
 @pytest.mark.parametrize(("shape", "affine"), [((5,), True), ((5, 3, 3), True), ((5, 3, 3), False)])
 def test_two_processes_normalise_as_one(shape: tuple[int, ...], affine: bool) -> None:
-    ranks = on_ranks(2, shared, shape, affine)
+    ranks = run_on_ranks(2, shared, shape, affine)
     net, x = norm(shape, affine), batch(shape)
     parts = x.view(2, 4, *shape)
     twice = torch.cat([part[:2].repeat(2, *[1] * len(shape)) for part in parts]) * 2
@@ -74,8 +74,8 @@ def test_two_processes_normalise_as_one(shape: tuple[int, ...], affine: bool) ->
 def test_alone_and_in_evaluation_it_is_torchs() -> None:
     net = nn.Sequential(nn.Linear(3, 4), nn.BatchNorm1d(4), nn.Sequential(nn.BatchNorm1d(4, track_running_stats=False)))
     other = copy.deepcopy(net)
-    synchronise_(other)
-    assert [type(m) for m in other.modules() if type(m) in SYNCED.values()] == [SYNCED[nn.BatchNorm1d]] * 2
+    convert_sync_batchnorm_(other)
+    assert [type(m) for m in other.modules() if type(m) in SYNC_CLASSES.values()] == [SYNC_CLASSES[nn.BatchNorm1d]] * 2
     x = torch.randn(6, 3)
     for _ in range(2):
         assert torch.equal(net(x), other(x))

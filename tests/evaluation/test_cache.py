@@ -4,8 +4,8 @@ from pathlib import Path
 import pytest
 import torch
 
-from gantry.evaluation.cache import key_of, remembered
-from gantry.features.published_weights import Tensors
+from gantry.evaluation.cache import load_or_compute, make_cache_key
+from gantry.features.published_weights import TensorMapping
 
 FACTS = {"extractor": "digits", "real_count": 3}
 CPU = torch.device("cpu")
@@ -15,15 +15,15 @@ class Maker:
     def __init__(self) -> None:
         self.calls = 0
 
-    def __call__(self) -> Tensors:
+    def __call__(self) -> TensorMapping:
         self.calls += 1
         return {"n": torch.tensor(3), "mean": torch.arange(4.0, dtype=torch.float64)}
 
 
 def test_what_was_made_once_is_read_afterwards(tmp_path: Path) -> None:
     make = Maker()
-    first = remembered(tmp_path / "new", FACTS, make, CPU)
-    second = remembered(tmp_path / "new", FACTS, make, CPU)
+    first = load_or_compute(tmp_path / "new", FACTS, make, CPU)
+    second = load_or_compute(tmp_path / "new", FACTS, make, CPU)
     assert make.calls == 1
     assert first.keys() == second.keys()
     assert all(torch.equal(first[name], second[name]) for name in first)
@@ -33,9 +33,9 @@ def test_what_was_made_once_is_read_afterwards(tmp_path: Path) -> None:
 def test_any_other_fact_has_a_key_of_its_own(tmp_path: Path) -> None:
     make = Maker()
     for facts in (FACTS, FACTS | {"real_count": 4}, FACTS | {"seed": 0}):
-        remembered(tmp_path, facts, make, CPU)
+        load_or_compute(tmp_path, facts, make, CPU)
     assert make.calls == 3
-    assert key_of(FACTS) == key_of(dict(reversed(FACTS.items())))
+    assert make_cache_key(FACTS) == make_cache_key(dict(reversed(FACTS.items())))
 
 
 @pytest.mark.parametrize("damage", ["flip", "cut", "empty", "other"])
@@ -43,17 +43,17 @@ def test_a_damaged_file_is_noticed_and_made_again(
     damage: str, tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     make = Maker()
-    remembered(tmp_path, FACTS, make, CPU)
+    load_or_compute(tmp_path, FACTS, make, CPU)
     (path,) = tmp_path.iterdir()
     data = bytearray(path.read_bytes())
     data[-3] ^= 1
     path.write_bytes({"flip": bytes(data), "cut": data[:-4], "empty": b"", "other": b"<html>"}[damage])
     with caplog.at_level(logging.WARNING):
-        again = remembered(tmp_path, FACTS, make, CPU)
+        again = load_or_compute(tmp_path, FACTS, make, CPU)
     assert "is damaged" in caplog.text
     assert make.calls == 2
     assert torch.equal(again["mean"], make()["mean"])
-    remembered(tmp_path, FACTS, make, CPU)
+    load_or_compute(tmp_path, FACTS, make, CPU)
     assert make.calls == 3  # one of them above
 
 
@@ -61,5 +61,5 @@ def test_without_a_folder_or_a_place_to_write_nothing_is_kept(tmp_path: Path) ->
     make = Maker()
     (tmp_path / "file").touch()
     for folder in (None, tmp_path / "file" / "cache"):
-        assert int(remembered(folder, FACTS, make, CPU)["n"]) == 3
+        assert int(load_or_compute(folder, FACTS, make, CPU)["n"]) == 3
     assert make.calls == 2

@@ -7,40 +7,40 @@ import torch
 from torch import Tensor
 
 from gantry.distributed import collectives
-from gantry.evaluation.evaluation import Evaluation, Report
-from gantry.evaluation.feature_pass import Reader
+from gantry.evaluation.evaluation import Evaluation, ReportSettings
+from gantry.evaluation.feature_pass import FeaturePass
 from gantry.evaluation.reference import Reference
 from gantry.features.small_classifier import load_small_net
-from gantry.metrics.frechet import Frechet
+from gantry.metrics.frechet import FrechetDistance
 from gantry.metrics.frechet_infinity import FrechetInfinity
 from gantry.metrics.frechet_per_class import FrechetPerClass
 from gantry.metrics.inception_score import InceptionScore
 from gantry.metrics.kid import KernelDistance
 from gantry.metrics.memorisation import Memorisation
-from gantry.metrics.mode_coverage import PointModes
-from gantry.metrics.precision_recall import Manifold
-from gantry.metrics.score import Needs
+from gantry.metrics.mode_coverage import MixtureModeCoverage
+from gantry.metrics.precision_recall import PrecisionRecall
+from gantry.metrics.score import Requirement
 from gantry.pixels import from_uint8
-from spawn_ranks import on_ranks
-from toy_extractor import Toy, cut, evaluation, images, reference
+from spawn_ranks import run_on_ranks
+from toy_extractor import ToyExtractor, make_reference, make_toy_evaluation, random_images, slice_source
 
 CPU = torch.device("cpu")
 
 
 def scores(x: Tensor, num_samples: int, batch_size: int = 7) -> dict[str, float]:
-    made = evaluation(num_samples, batch_size=batch_size)
-    return made(cut(x), made.read_real(reference(images(31, seed=0)), CPU), CPU)
+    made = make_toy_evaluation(num_samples, batch_size=batch_size)
+    return made(slice_source(x), made.read_real(make_reference(random_images(31, seed=0)), CPU), CPU)
 
 
 CASES = [(20, 7), (15, 20), (21, 1)]  # uneven shares; of the second, one process alone does everything
 
 
 def everywhere() -> list[dict[str, float]]:
-    return [scores(images(count, seed=1), count, batch_size) for count, batch_size in CASES]
+    return [scores(random_images(count, seed=1), count, batch_size) for count, batch_size in CASES]
 
 
 def everywhere_with_a_fault() -> tuple[list[dict[str, float]], str]:
-    x = from_uint8(images(20, seed=0))
+    x = from_uint8(random_images(20, seed=0))
     x[0] = float("nan") if collectives.rank() == 0 else 0.0  # the first batch is process 0's
     with pytest.raises(ValueError, match="got 1 of 20") as error:
         scores(x, 20)
@@ -49,7 +49,7 @@ def everywhere_with_a_fault() -> tuple[list[dict[str, float]], str]:
 
 def test_three_processes_give_the_same_numbers_and_stop_together() -> None:
     alone = everywhere()
-    for results, fault in on_ranks(3, everywhere_with_a_fault):
+    for results, fault in run_on_ranks(3, everywhere_with_a_fault):
         assert fault == "samples must be finite and in [-1, 1], got 1 of 20 that are not"
         assert same(results, alone)
 
@@ -57,7 +57,7 @@ def test_three_processes_give_the_same_numbers_and_stop_together() -> None:
 @pytest.mark.slow
 def test_two_processes_give_the_same_numbers() -> None:
     alone = everywhere()
-    assert all(same(results, alone) for results in on_ranks(2, everywhere))
+    assert all(same(results, alone) for results in run_on_ranks(2, everywhere))
 
 
 def same(results: list[dict[str, float]], expected: list[dict[str, float]]) -> bool:
@@ -66,13 +66,13 @@ def same(results: list[dict[str, float]], expected: list[dict[str, float]]) -> b
 
 
 def test_any_batch_size_gives_the_same_numbers() -> None:
-    x = images(40, seed=1)
+    x = random_images(40, seed=1)
     for batch_size in (1, 9, 40, 100):
         assert scores(x, 40, batch_size) == pytest.approx(scores(x, 40), rel=1e-5)
 
 
 def test_names_and_values() -> None:
-    itself = scores(images(31, seed=0), 31)
+    itself = scores(random_images(31, seed=0), 31)
     assert list(itself)[:7] == ["fd_toy", "cs_toy", "cs_toy_std", "kl", "modes", "kd_toy", "kd_toy_std"]
     assert list(itself)[7:] == ["precision_toy", "recall_toy", "density_toy", "coverage_toy"]
     assert (itself["precision_toy"], itself["recall_toy"], itself["coverage_toy"]) == (1, 1, 1)
@@ -81,48 +81,50 @@ def test_names_and_values() -> None:
 
 
 def test_float_samples_are_rounded_to_the_same_bytes() -> None:
-    x = images(20, seed=1)
+    x = random_images(20, seed=1)
     assert scores(from_uint8(x), 20) == scores(x, 20)
 
 
 def test_features_are_kept_in_the_order_of_the_samples_and_only_if_asked_for() -> None:
-    x = images(10, seed=0)
-    reader = Reader(Toy(), 3, True, CPU)
-    kept = reader.collect(cut(x), 10).features
+    x = random_images(10, seed=0)
+    reader = FeaturePass(ToyExtractor(), 3, True, CPU)
+    kept = reader.collect(slice_source(x), 10).features
     assert kept is not None
-    torch.testing.assert_close(kept, Toy()(x).features)
-    assert Reader(Toy(), 3, False, CPU).collect(cut(x), 10).features is None
+    torch.testing.assert_close(kept, ToyExtractor()(x).features)
+    assert FeaturePass(ToyExtractor(), 3, False, CPU).collect(slice_source(x), 10).features is None
 
 
 def test_arithmetic_is_a_choice_that_the_protocol_names() -> None:
     images = torch.randint(0, 256, (6, 1, 8, 8), generator=torch.Generator().manual_seed(0), dtype=torch.uint8)
     net = load_small_net("digits")
-    exact, rough = (Reader(net, 3, True, CPU, kind).collect(cut(images), 6).features for kind in ("float32", "bf16"))
+    exact, rough = (
+        FeaturePass(net, 3, True, CPU, kind).collect(slice_source(images), 6).features for kind in ("float32", "bf16")
+    )
     assert exact is not None
     assert rough is not None
     assert 0 < float((rough - exact).norm() / exact.norm()) < 0.02
     with pytest.raises(ValueError, match=r"^metrics\.arithmetic must be one of float32, tf32, bf16, got half$"):
         Evaluation(scores={}, num_samples=2, monitor=None, mode="min", arithmetic="half")  # type: ignore[arg-type]
-    assert evaluation(kernel=False).needs == Needs.CLASSIFIER
+    assert make_toy_evaluation(kernel=False).needs == Requirement.CLASSIFIER
 
 
 @pytest.mark.parametrize("wrong", [float("nan"), float("inf"), 255.0])
 def test_samples_that_are_no_images_are_refused(wrong: float) -> None:
-    x = from_uint8(images(20, seed=0))
+    x = from_uint8(random_images(20, seed=0))
     x[3, 0, 0, 0] = x[18, 0, 0, 0] = wrong
     with pytest.raises(ValueError, match=r"samples must be finite and in \[-1, 1\], got 2 of 20"):
         scores(x, 20)
 
 
 def test_a_little_beyond_the_range_is_clamped() -> None:
-    x = from_uint8(images(20, seed=0))
+    x = from_uint8(random_images(20, seed=0))
     assert scores(1.5 * x, 20) == scores((1.5 * x).clamp(-1, 1), 20)
 
 
 def test_real_statistics_are_kept_for_the_same_images_and_extractor_only(tmp_path: Path) -> None:
-    real = reference(images(31, seed=0))
-    first = evaluation(cache=str(tmp_path))
-    again = evaluation(cache=str(tmp_path))
+    real = make_reference(random_images(31, seed=0))
+    first = make_toy_evaluation(cache=str(tmp_path))
+    again = make_toy_evaluation(cache=str(tmp_path))
     before, after = first.read_real(real, CPU), again.read_real(real, CPU)
     assert first.features.seen == 31  # type: ignore[attr-defined]
     assert again.features.seen == 0  # type: ignore[attr-defined]
@@ -130,39 +132,41 @@ def test_real_statistics_are_kept_for_the_same_images_and_extractor_only(tmp_pat
     assert before.features is not None
     assert torch.equal(after.features, before.features)
     assert torch.equal(after.statistics.scatter, before.statistics.scatter)
-    again.read_real(reference(images(31, seed=1), digest="def"), CPU)
+    again.read_real(make_reference(random_images(31, seed=1), digest="def"), CPU)
     assert again.features.seen == 31  # type: ignore[attr-defined]
 
 
 def test_points_need_no_extractor() -> None:
     points = torch.tensor([[0.5, 0.5], [-0.5, 0.5]])
-    modes = PointModes(centres=((0.5, 0.5), (-0.5, 0.5)), sigma=0.01)
+    modes = MixtureModeCoverage(centres=((0.5, 0.5), (-0.5, 0.5)), sigma=0.01)
     made = Evaluation({"modes": modes}, 40, "overlap", "max")
-    real = Reference("two", "train", "abc", 2, (2,), cut(points))
+    real = Reference("two", "train", "abc", 2, (2,), slice_source(points))
     made.check(real)
-    result = made(cut(points.repeat(20, 1)), made.read_real(real, CPU), CPU)
+    result = made(slice_source(points.repeat(20, 1)), made.read_real(real, CPU), CPU)
     assert result == {"overlap": 1.0, "modes": 2.0, "high_quality": 1.0, "kl": pytest.approx(0, abs=1e-12)}
 
 
 def test_mistakes_are_named() -> None:
-    real = reference(images(4, seed=0))
-    points = Reference("two", "train", "abc", 2, (2,), cut(torch.zeros(2, 2)))
+    real = make_reference(random_images(4, seed=0))
+    points = Reference("two", "train", "abc", 2, (2,), slice_source(torch.zeros(2, 2)))
     with pytest.raises(ValueError, match=r"metrics\.monitor must be one of fd_toy, .*, got fid"):
-        Evaluation(evaluation().scores, 20, "fid", "min", extractor=Toy).check(real)
+        Evaluation(make_toy_evaluation().scores, 20, "fid", "min", extractor=ToyExtractor).check(real)
     with pytest.raises(ValueError, match=r"metrics must be modes for points"):
-        evaluation().check(points)
+        make_toy_evaluation().check(points)
     with pytest.raises(ValueError, match=r"metrics must be an extractor's for images"):
         Evaluation({}, 20, None, "min").check(real)
     with pytest.raises(ValueError, match=r"metrics\.weights must be null .* got w\.pth"):
-        Evaluation(evaluation().scores, 20, "fd_toy", "min", extractor=Toy, weights="w.pth")
+        Evaluation(make_toy_evaluation().scores, 20, "fd_toy", "min", extractor=ToyExtractor, weights="w.pth")
 
 
 def test_scores_that_need_more_than_there_is_are_refused_before_anything_is_read() -> None:
-    x = images(31, seed=0)
-    labelled = replace(reference(x), labels=torch.arange(31) % 3, held_out=reference(images(20, seed=1)))
+    x = random_images(31, seed=0)
+    labelled = replace(
+        make_reference(x), labels=torch.arange(31) % 3, held_out=make_reference(random_images(20, seed=1))
+    )
 
     def refused(score: Any, match: str, real: Reference = labelled, num_samples: int = 40) -> None:
-        made = Evaluation({"it": score}, num_samples, score.names("toy")[0], "min", extractor=Toy)
+        made = Evaluation({"it": score}, num_samples, score.names("toy")[0], "min", extractor=ToyExtractor)
         with pytest.raises(ValueError, match=match):
             made.check(real)
         assert made.features.seen == 0  # type: ignore[attr-defined]
@@ -170,8 +174,10 @@ def test_scores_that_need_more_than_there_is_are_refused_before_anything_is_read
     refused(KernelDistance(subset_size=50), r"metrics\.num_samples must be at least 50 for the score it .* got 40")
     refused(KernelDistance(subset_size=35), r"metrics\.scores\.it must be .* 31 images of noise \(train\), .* needs 35")
     refused(FrechetInfinity(), r"at least 40 for the score it of 5 features, got 39", num_samples=39)
-    refused(FrechetPerClass(3), r"metrics\.scores\.it must be left out for images without classes", reference(x))
-    refused(Memorisation(), r"metrics\.reference must be train, .* for the score it, got train of noise", reference(x))
+    refused(FrechetPerClass(3), r"metrics\.scores\.it must be left out for images without classes", make_reference(x))
+    refused(
+        Memorisation(), r"metrics\.reference must be train, .* for the score it, got train of noise", make_reference(x)
+    )
     refused(Memorisation(quantile=0.01), r"must be left out or set for 20 images .* needs 99")
     rare = replace(labelled, labels=torch.tensor([0] * 15 + [1] * 15 + [2]))
     refused(FrechetPerClass(3), r"a class has fewer than 2 images, got 1 of class 2 of noise", rare)
@@ -182,39 +188,43 @@ def test_scores_that_need_more_than_there_is_are_refused_before_anything_is_read
         Evaluation({}, 20, None, "min", batchnorm="stading")  # type: ignore[arg-type]
 
 
-class Blind(Toy):
+class Blind(ToyExtractor):
     num_classes = 0
 
 
 def test_the_mirrored_training_images_are_read_where_d_sees_them_too() -> None:
-    real = images(30, seed=0)
-    made = Evaluation({"m": Memorisation(quantile=0.1)}, 30, None, "min", extractor=Toy, batch_size=7)
-    plain = replace(reference(real), held_out=reference(images(20, seed=2)))
+    real = random_images(30, seed=0)
+    made = Evaluation({"m": Memorisation(quantile=0.1)}, 30, None, "min", extractor=ToyExtractor, batch_size=7)
+    plain = replace(make_reference(real), held_out=make_reference(random_images(20, seed=2)))
     assert made.read_real(plain, CPU).mirrored is None
     mirrored = made.read_real(replace(plain, mirrored=True), CPU).mirrored
     assert mirrored is not None
-    torch.testing.assert_close(mirrored, Toy()(real.flip(-1)).features)
+    torch.testing.assert_close(mirrored, ToyExtractor()(real.flip(-1)).features)
 
 
 def test_labels_and_held_out_images_reach_the_scores() -> None:
-    real, fake = images(60, seed=0), images(60, seed=1)
-    labelled = replace(reference(real), labels=torch.arange(60) % 2, held_out=reference(images(20, seed=2)))
+    real, fake = random_images(60, seed=0), random_images(60, seed=1)
+    labelled = replace(
+        make_reference(real), labels=torch.arange(60) % 2, held_out=make_reference(random_images(20, seed=2))
+    )
     scores = {"per_class": FrechetPerClass(2), "memorisation": Memorisation(quantile=0.1)}
-    made = Evaluation(scores, 60, None, "min", extractor=Toy, batch_size=7)
+    made = Evaluation(scores, 60, None, "min", extractor=ToyExtractor, batch_size=7)
     known = made.read_real(labelled, CPU)
-    result = made(cut(fake), known, CPU, labels=torch.arange(60) % 2)
+    result = made(slice_source(fake), known, CPU, labels=torch.arange(60) % 2)
     assert 0.2 < result["nearer_toy"] < 0.8
     assert result["fd_toy_class_mean"] > 0
-    copied = made(cut(real), known, CPU, labels=torch.arange(60) % 2)
+    copied = made(slice_source(real), known, CPU, labels=torch.arange(60) % 2)
     assert (copied["nearer_toy"], copied["copies_toy"]) == (1, 1)
     assert copied["fd_toy_class_mean"] == pytest.approx(0, abs=1e-9)
     with pytest.raises(ValueError, match="metrics must be without scores per class for samples without classes"):
-        made(cut(fake), known, CPU)
+        made(slice_source(fake), known, CPU)
 
 
 def test_the_report_is_the_same_evaluation_with_other_latents_and_more_scores() -> None:
-    report = Report(num_samples=30, seed=5, scores={"manifold": Manifold()})
-    made = Evaluation({"fd": Frechet()}, 20, "fd_toy", "min", extractor=Toy, batchnorm="batch", report=report)
+    report = ReportSettings(num_samples=30, seed=5, scores={"manifold": PrecisionRecall()})
+    made = Evaluation(
+        {"fd": FrechetDistance()}, 20, "fd_toy", "min", extractor=ToyExtractor, batchnorm="batch", report=report
+    )
     extractor = made.features
     assert made.full.features is extractor  # a large one is built once
     assert (made.full.num_samples, made.full.seed, made.full.batchnorm) == (30, 5, "batch")

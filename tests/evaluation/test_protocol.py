@@ -3,27 +3,29 @@ import json
 import torch
 
 from gantry.evaluation.evaluation import Evaluation
-from gantry.evaluation.protocol import Samples, differences
+from gantry.evaluation.protocol import SampleFacts, find_protocol_differences
 from gantry.evaluation.reference import Reference
-from gantry.metrics.mode_coverage import PointModes
-from gantry.metrics.score import metric_name
-from toy_extractor import evaluation, images, reference
+from gantry.metrics.mode_coverage import MixtureModeCoverage
+from gantry.metrics.score import make_metric_name
+from toy_extractor import make_reference, make_toy_evaluation, random_images
 
 
 def test_only_inception_has_the_published_names() -> None:
-    assert [metric_name(kind, "inception") for kind in ("fd", "cs", "cs_std", "kd")] == [
+    assert [make_metric_name(kind, "inception") for kind in ("fd", "cs", "cs_std", "kd")] == [
         "fid",
         "is",
         "is_std",
         "kid",
     ]
-    assert [metric_name(kind, "digits") for kind in ("fd", "cs_std")] == ["fd_digits", "cs_digits_std"]
-    assert metric_name("fd", "inception-0a1b2c3d") == "fd_inception-0a1b2c3d"
+    assert [make_metric_name(kind, "digits") for kind in ("fd", "cs_std")] == ["fd_digits", "cs_digits_std"]
+    assert make_metric_name("fd", "inception-0a1b2c3d") == "fd_inception-0a1b2c3d"
 
 
 def test_a_protocol_names_everything_and_is_plain() -> None:
-    real = reference(images(30, seed=0))
-    protocol = evaluation(num_samples=20, seed=7).protocol(real, Samples((3, 4, 4), "last", "G_ema", "running"))
+    real = make_reference(random_images(30, seed=0))
+    protocol = make_toy_evaluation(num_samples=20, seed=7).protocol(
+        real, SampleFacts((3, 4, 4), "last", "G_ema", "running")
+    )
     plain = json.loads(json.dumps(protocol.to_dict()))
     assert plain == protocol.to_dict()
     assert plain["extractor"] == "toy"
@@ -38,32 +40,42 @@ def test_a_protocol_names_everything_and_is_plain() -> None:
 
 
 def test_files_have_no_seed() -> None:
-    protocol = evaluation().protocol(reference(images(30, seed=0)), Samples((3, 4, 4), "samples.npz"))
+    protocol = make_toy_evaluation().protocol(
+        make_reference(random_images(30, seed=0)), SampleFacts((3, 4, 4), "samples.npz")
+    )
     assert protocol.seed is None
 
 
 def test_differences_are_named() -> None:
-    a = evaluation(num_samples=20).protocol(reference(images(30, seed=0)), Samples((3, 4, 4), "last")).to_dict()
+    a = (
+        make_toy_evaluation(num_samples=20)
+        .protocol(make_reference(random_images(30, seed=0)), SampleFacts((3, 4, 4), "last"))
+        .to_dict()
+    )
     b = a | {"num_samples": 50, "real_split": "test", "note": "new"}
-    assert differences(a, a) == []
-    assert differences(a, b) == ["real_split: train and test", "num_samples: 20 and 50", "note: None and new"]
+    assert find_protocol_differences(a, a) == []
+    assert find_protocol_differences(a, b) == [
+        "real_split: train and test",
+        "num_samples: 20 and 50",
+        "note: None and new",
+    ]
 
 
 def test_a_score_is_compared_where_both_have_it() -> None:
-    about = Samples((3, 4, 4), "last")
-    with_kd = evaluation().protocol(reference(images(30, seed=0)), about).to_dict()
-    without = evaluation(kernel=False).protocol(reference(images(30, seed=0)), about).to_dict()
-    assert differences(with_kd, without) == []
+    about = SampleFacts((3, 4, 4), "last")
+    with_kd = make_toy_evaluation().protocol(make_reference(random_images(30, seed=0)), about).to_dict()
+    without = make_toy_evaluation(kernel=False).protocol(make_reference(random_images(30, seed=0)), about).to_dict()
+    assert find_protocol_differences(with_kd, without) == []
     other = json.loads(json.dumps(with_kd))
     other["scores"]["kd"]["subset_size"] = 9
-    (said,) = differences(with_kd, other)
+    (said,) = find_protocol_differences(with_kd, other)
     assert said.startswith("scores.kd: ")
 
 
 def test_what_json_changes_is_no_difference() -> None:
-    modes = PointModes(centres=((0.0, 1.0),), sigma=1.0)
+    modes = MixtureModeCoverage(centres=((0.0, 1.0),), sigma=1.0)
     made = Evaluation({"modes": modes}, 4, None, "min")
     points = Reference("two", "train", "abc", 2, (2,), lambda start, stop: torch.zeros(stop - start, 2))
-    protocol = made.protocol(points, Samples((2,), "last")).to_dict()
+    protocol = made.protocol(points, SampleFacts((2,), "last")).to_dict()
     assert json.loads(json.dumps(protocol)) == protocol
-    assert differences(protocol, json.loads(json.dumps(protocol))) == []
+    assert find_protocol_differences(protocol, json.loads(json.dumps(protocol))) == []

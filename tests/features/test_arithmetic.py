@@ -3,7 +3,7 @@
 import pytest
 import torch
 
-from gantry.features.arithmetic import arithmetic, asked
+from gantry.features.arithmetic import apply_arithmetic, use_arithmetic
 
 GPU = torch.backends.cudnn.conv, torch.backends.cuda.matmul
 CPU = torch.backends.mkldnn.conv, torch.backends.mkldnn.matmul
@@ -27,7 +27,7 @@ def _precisions() -> list[str]:
 
 @pytest.mark.usefixtures("cheap_arithmetic")
 def test_arithmetic_is_exact_inside_and_as_it_was_outside() -> None:
-    with arithmetic(torch.device("cpu")):
+    with apply_arithmetic(torch.device("cpu")):
         assert _precisions() == ["ieee"] * 4
     assert _precisions() == CHEAP
 
@@ -35,7 +35,7 @@ def test_arithmetic_is_exact_inside_and_as_it_was_outside() -> None:
 def test_the_older_way_to_ask_for_cheap_products_is_put_back() -> None:
     torch.set_float32_matmul_precision("high")
     try:
-        with arithmetic(torch.device("cpu")):
+        with apply_arithmetic(torch.device("cpu")):
             assert _precisions()[1] == "ieee"
         assert torch.get_float32_matmul_precision() == "high"
         assert _precisions()[1] == "tf32"
@@ -45,24 +45,24 @@ def test_the_older_way_to_ask_for_cheap_products_is_put_back() -> None:
 
 @pytest.mark.usefixtures("cheap_arithmetic")
 def test_an_error_inside_leaves_nothing_changed() -> None:
-    with pytest.raises(RuntimeError, match="broken"), arithmetic(torch.device("cpu")):
+    with pytest.raises(RuntimeError, match="broken"), apply_arithmetic(torch.device("cpu")):
         raise RuntimeError("broken")
     assert _precisions() == CHEAP
 
 
 def test_autocast_is_off_inside() -> None:
     with torch.autocast("cpu", torch.bfloat16):
-        with arithmetic(torch.device("cpu")):
+        with apply_arithmetic(torch.device("cpu")):
             assert (torch.ones(2, 2) @ torch.ones(2, 2)).dtype == torch.float32
         assert (torch.ones(2, 2) @ torch.ones(2, 2)).dtype == torch.bfloat16
 
 
 @pytest.mark.usefixtures("cheap_arithmetic")
 def test_less_is_computed_where_it_is_asked_for() -> None:
-    with asked("tf32"), arithmetic(torch.device("cpu")):
+    with use_arithmetic("tf32"), apply_arithmetic(torch.device("cpu")):
         assert _precisions() == ["tf32"] * 4
-    with asked("bf16"), arithmetic(torch.device("cpu")):
+    with use_arithmetic("bf16"), apply_arithmetic(torch.device("cpu")):
         assert _precisions() == ["ieee"] * 4
         assert (torch.ones(2, 2) @ torch.ones(2, 2)).dtype == torch.bfloat16
-    with arithmetic(torch.device("cpu")):
+    with apply_arithmetic(torch.device("cpu")):
         assert _precisions() == ["ieee"] * 4

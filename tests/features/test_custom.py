@@ -5,14 +5,14 @@ import torch
 from safetensors.torch import save_file
 from torch import Tensor, nn
 
-from compose_config import composed
+from compose_config import compose_config
 from gantry.config.instantiate import build
 from gantry.evaluation.evaluation import Evaluation
-from gantry.features.custom import Own
+from gantry.features.custom import CustomExtractor
 from gantry.metrics.frechet import frechet_distance
 from gantry.metrics.statistics import Statistics
 from photographs import photographs
-from toy_extractor import Toy, cut, images, reference
+from toy_extractor import ToyExtractor, make_reference, random_images, slice_source
 
 CPU = torch.device("cpu")
 FRAME = {"size": (3, 8, 8), "mean": (0.5, 0.4, 0.3), "std": (0.1, 0.2, 0.5)}
@@ -45,8 +45,8 @@ class Counts(nn.Module):
         return x.flatten(1).long()
 
 
-def own(net: nn.Module, **changes: object) -> Own:
-    return Own(net, **({"name": "own", **FRAME} | changes))  # type: ignore[arg-type]
+def own(net: nn.Module, **changes: object) -> CustomExtractor:
+    return CustomExtractor(net, **({"name": "own", **FRAME} | changes))  # type: ignore[arg-type]
 
 
 def test_it_is_the_network_of_standardised_images_frozen_and_in_evaluation_mode() -> None:
@@ -135,11 +135,11 @@ def test_what_does_not_fit_together_is_refused(changes: dict[str, object], reaso
 def scored(*overrides: str) -> tuple[Evaluation, dict[str, float]]:
     """The scores of noise against noise by a configuration."""
     evaluation = build(
-        composed("metrics.num_samples=30", "metrics.report=null", "metrics.cache=null", *overrides).metrics
+        compose_config("metrics.num_samples=30", "metrics.report=null", "metrics.cache=null", *overrides).metrics
     )
-    ref = reference(images(40, seed=0))
+    ref = make_reference(random_images(40, seed=0))
     evaluation.check(ref)
-    return evaluation, evaluation(cut(images(30, seed=1)), evaluation.read_real(ref, CPU), CPU)
+    return evaluation, evaluation(slice_source(random_images(30, seed=1)), evaluation.read_real(ref, CPU), CPU)
 
 
 def test_the_configuration_names_a_network() -> None:
@@ -147,15 +147,15 @@ def test_the_configuration_names_a_network() -> None:
     settings = [f"metrics.extractor.{value}" for value in frame]
     evaluation, scores = scored("metrics=own", "metrics.extractor.net._target_=torch.nn.Flatten", *settings)
     real, fake = Statistics(48), Statistics(48)
-    real.update(images(40, seed=0).flatten(1) / 255)
-    fake.update(images(30, seed=1).flatten(1) / 255)
+    real.update(random_images(40, seed=0).flatten(1) / 255)
+    fake.update(random_images(30, seed=1).flatten(1) / 255)
     assert scores == {"fd_mine": pytest.approx(frechet_distance(real, fake), rel=1e-6)}
     assert evaluation.features.dim == 48
 
 
 def test_an_extractor_of_bytes_needs_no_wrapper() -> None:
-    target = ["metrics=dinov2", "metrics.extractor._target_=toy_extractor.Toy", "~metrics.extractor.size"]
+    target = ["metrics=dinov2", "metrics.extractor._target_=toy_extractor.ToyExtractor", "~metrics.extractor.size"]
     evaluation, scores = scored(*target, "metrics.monitor=fd_toy")
-    assert isinstance(evaluation.features, Toy)
+    assert isinstance(evaluation.features, ToyExtractor)
     assert scores.keys() == {"fd_toy"}
     assert scores["fd_toy"] > 0

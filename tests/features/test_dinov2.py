@@ -13,7 +13,7 @@ from PIL import Image
 from safetensors.torch import save
 from torch import Tensor
 
-from gantry.features.dinov2 import SIZES, Dinov2, resampled, resized
+from gantry.features.dinov2 import DINOV2_VARIANTS, Dinov2, resample_position_embeddings, resize_like_pillow
 from photographs import photographs
 
 WIDTH, HEADS, DEPTH, PATCHES = 384, 6, 12, 37  # of ViT-S/14; weights are published for images of 37 x 14 pixels
@@ -104,7 +104,7 @@ def weights(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def test_positions_are_resampled_as_the_published_code_does_it() -> None:
     positions = torch.randn(1, 1 + PATCHES**2, 3, generator=torch.Generator().manual_seed(0))
-    torch.testing.assert_close(resampled(positions, 16), bicubic(positions, 16), rtol=0, atol=1e-5)
+    torch.testing.assert_close(resample_position_embeddings(positions, 16), bicubic(positions, 16), rtol=0, atol=1e-5)
 
 
 def test_it_is_the_published_network(weights: Path) -> None:
@@ -112,7 +112,7 @@ def test_it_is_the_published_network(weights: Path) -> None:
     net = Dinov2(str(weights), size="small")
     features, probabilities = net(x)
     mean, std = torch.tensor([[0.485, 0.456, 0.406], [0.229, 0.224, 0.225]]).view(2, 3, 1, 1)
-    expected = transformer(official(seed=0), (resized(x) / 255 - mean) / std)
+    expected = transformer(official(seed=0), (resize_like_pillow(x) / 255 - mean) / std)
     torch.testing.assert_close(features, expected, rtol=1e-4, atol=1e-4)
     assert features.shape == (2, net.dim)
     assert features.std() > 0.3  # the networks were compared by more than a constant
@@ -126,26 +126,26 @@ def test_it_is_the_published_network(weights: Path) -> None:
 def test_images_are_resized_as_pillow_does_it(shape: tuple[int, int]) -> None:
     x = F.interpolate(photographs(1, seed=1).float(), shape).to(torch.uint8)  # edges, so that cubics overshoot
     picture = Image.fromarray(x[0].permute(1, 2, 0).numpy()).resize((224, 224), Image.Resampling.BICUBIC)
-    off = resized(x)[0] - torch.from_numpy(np.array(picture)).permute(2, 0, 1).float()
+    off = resize_like_pillow(x)[0] - torch.from_numpy(np.array(picture)).permute(2, 0, 1).float()
     assert off.abs().max() <= 1
     assert off.abs().mean() < 0.02  # ties, which Pillow rounds up
 
 
 def test_grey_is_repeated_and_the_right_size_is_left_alone() -> None:
     grey = photographs(2, seed=0)[:, :1]
-    assert torch.equal(resized(grey), resized(grey.repeat(1, 3, 1, 1)))
+    assert torch.equal(resize_like_pillow(grey), resize_like_pillow(grey.repeat(1, 3, 1, 1)))
     x = torch.randint(0, 256, (1, 3, 224, 224), dtype=torch.uint8, generator=torch.Generator().manual_seed(0))
-    assert torch.equal(resized(x), x.float())
+    assert torch.equal(resize_like_pillow(x), x.float())
 
 
 def test_the_name_is_that_of_the_published_weights_alone(weights: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     net = Dinov2(str(weights), size="small")
     assert net.name == f"dinov2_vits14-{net.digest[:8]}"
-    large = SIZES["large"]
+    large = DINOV2_VARIANTS["large"]
     assert large.published.name(large.name, "d5383ea8f4877b2472eb973e") == "dinov2"
     assert large.published.url.endswith("dinov2/dinov2_vitl14/dinov2_vitl14_pretrain.pth")
-    like_published = {"small": replace(SIZES["small"], sha256=net.digest[:16])}
-    monkeypatch.setattr("gantry.features.dinov2.SIZES", like_published)
+    like_published = {"small": replace(DINOV2_VARIANTS["small"], sha256=net.digest[:16])}
+    monkeypatch.setattr("gantry.features.dinov2.DINOV2_VARIANTS", like_published)
     assert Dinov2(str(weights), size="small").name == "dinov2_vits14"
 
 

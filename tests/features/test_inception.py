@@ -11,13 +11,13 @@ from torch_fidelity import calculate_metrics
 from torch_fidelity.feature_extractor_inceptionv3 import FeatureExtractorInceptionV3
 
 from gantry.evaluation.evaluation import Evaluation
-from gantry.features.inception import FILE, Inception
-from gantry.metrics.frechet import Frechet
+from gantry.features.inception import INCEPTION_WEIGHTS_FILE, Inception
+from gantry.metrics.frechet import FrechetDistance
 from gantry.metrics.inception_score import InceptionScore
 from gantry.metrics.kid import KernelDistance
-from gantry.metrics.statistics import SPLITS
+from gantry.metrics.statistics import NUM_SCORE_SPLITS
 from photographs import photographs
-from toy_extractor import cut, reference
+from toy_extractor import make_reference, slice_source
 
 
 @pytest.fixture(scope="module")
@@ -54,7 +54,9 @@ def test_it_is_torch_fidelitys_and_carries_the_digest_of_its_weights(weights: Pa
 @pytest.mark.slow
 def test_the_scores_are_torch_fidelitys(weights: Path) -> None:
     real, fake = photographs(60, seed=0), photographs(60, seed=1)
-    by_split = torch.cat([fake[split::SPLITS] for split in range(SPLITS)])  # its splits are runs of samples
+    by_split = torch.cat(
+        [fake[split::NUM_SCORE_SPLITS] for split in range(NUM_SCORE_SPLITS)]
+    )  # its splits are runs of samples
     theirs = calculate_metrics(
         input1=by_split_set(by_split),
         input2=by_split_set(real),
@@ -69,10 +71,10 @@ def test_the_scores_are_torch_fidelitys(weights: Path) -> None:
         verbose=False,
         save_cpu_ram=True,
     )
-    scores = {"fid": Frechet(), "is": InceptionScore(), "kid": KernelDistance(1, 60)}
+    scores = {"fid": FrechetDistance(), "is": InceptionScore(), "kid": KernelDistance(1, 60)}
     made = Evaluation(scores, 60, None, "min", extractor=Inception, weights=str(weights), batch_size=20)
     device = torch.device("cpu")
-    ours = made(cut(fake), made.read_real(reference(real), device), device)
+    ours = made(slice_source(fake), made.read_real(make_reference(real), device), device)
     fid, score, score_std, kid, _ = ours.values()
     assert fid == pytest.approx(theirs["frechet_inception_distance"], rel=1e-4)
     assert score == pytest.approx(theirs["inception_score_mean"], rel=1e-5)
@@ -99,14 +101,14 @@ def test_without_network_one_line_names_the_file(tmp_path: Path, monkeypatch: py
     monkeypatch.setattr(torch.hub, "download_url_to_file", refuse)
     with pytest.raises(ValueError, match=r"metrics=inception needs .*metrics\.weights=PATH.*no route") as error:
         Inception()
-    assert str(tmp_path / "checkpoints" / FILE) in str(error.value)
+    assert str(tmp_path / "checkpoints" / INCEPTION_WEIGHTS_FILE) in str(error.value)
     assert "\n" not in str(error.value)
 
 
 def test_a_cached_file_with_another_digest_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(torch.hub, "get_dir", lambda: str(tmp_path))
     (tmp_path / "checkpoints").mkdir()
-    (tmp_path / "checkpoints" / FILE).write_bytes(b"half a download")
+    (tmp_path / "checkpoints" / INCEPTION_WEIGHTS_FILE).write_bytes(b"half a download")
     with pytest.raises(ValueError, match=r"metrics=inception needs whole weights: delete .*6726825d\.pth"):
         Inception()
 

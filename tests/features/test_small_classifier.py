@@ -10,10 +10,10 @@ from torch import Tensor, nn
 from torch.testing import assert_close
 
 from gantry.data.digits import Digits
-from gantry.features.small_classifier import SIZES, SmallNet, load_small_net
+from gantry.features.small_classifier import SMALL_NET_SPECS, SmallNet, load_small_net
 
 ROOT = Path(__file__).parents[2]
-NAMES = tuple(SIZES)
+NAMES = tuple(SMALL_NET_SPECS)
 
 
 def noise(n: int, c: int, h: int, w: int) -> Tensor:

@@ -1,11 +1,11 @@
 import torch
 
-from gantry.features.small_classifier import Stacked, load_small_net
+from gantry.features.small_classifier import StackedClassifier, load_small_net
 
 
 def test_a_class_is_the_three_channels_classes() -> None:
     x = torch.randint(0, 256, (9, 3, 8, 8), generator=torch.Generator().manual_seed(0)).to(torch.uint8)
-    net, stacked = load_small_net("digits"), Stacked("digits")
+    net, stacked = load_small_net("digits"), StackedClassifier("digits")
     features, probabilities = stacked(x)
     assert probabilities is not None
     channels = [net(x[:, [channel]]) for channel in range(3)]

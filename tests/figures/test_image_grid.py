@@ -7,8 +7,8 @@ import pytest
 import torch
 from PIL import Image
 
-from gantry.figures.animation import STRIP, captioned, write_animation
-from gantry.figures.image_grid import BACKGROUND, enlarge, grid, visible, write_png
+from gantry.figures.animation import CAPTION_HEIGHT, add_caption, write_animation
+from gantry.figures.image_grid import GRID_BACKGROUND, enlarge, make_image_grid, to_grey_or_rgb, write_png
 
 
 def levels(n: int, channels: int = 1, side: int = 48) -> torch.Tensor:
@@ -21,22 +21,22 @@ def centres(picture: np.ndarray) -> list[list[int]]:
 
 
 def test_row_after_row() -> None:
-    picture = grid(levels(5), columns=3)
+    picture = make_image_grid(levels(5), columns=3)
     assert picture.shape == (2 * 50 + 2, 3 * 50 + 2, 1)
-    assert centres(picture) == [[0, 10, 20], [30, 40, BACKGROUND]]
+    assert centres(picture) == [[0, 10, 20], [30, 40, GRID_BACKGROUND]]
 
 
 def test_column_after_column() -> None:
-    assert centres(grid(levels(5), rows=2)) == [[0, 20, 40], [10, 30, BACKGROUND]]
+    assert centres(make_image_grid(levels(5), rows=2)) == [[0, 20, 40], [10, 30, GRID_BACKGROUND]]
 
 
 def test_gaps_lie_around_every_image() -> None:
-    picture = grid(levels(4), columns=2)[..., 0]
+    picture = make_image_grid(levels(4), columns=2)[..., 0]
     gap = np.zeros_like(picture, dtype=bool)
     for start in (0, 50, 100):
         gap[start : start + 2] = gap[:, start : start + 2] = True
-    assert (picture[gap] == BACKGROUND).all()
-    assert (picture[~gap] != BACKGROUND).all()
+    assert (picture[gap] == GRID_BACKGROUND).all()
+    assert (picture[~gap] != GRID_BACKGROUND).all()
 
 
 def test_enlarging_repeats_pixels() -> None:
@@ -55,13 +55,13 @@ def test_large_enough_to_be_seen(side: int, enlarged: int) -> None:
 @pytest.mark.parametrize("channels", [1, 3])
 def test_grey_and_colour_are_shown_as_they_are(channels: int) -> None:
     x = torch.randint(0, 256, (2, channels, 5, 5), dtype=torch.uint8)
-    assert visible(x) is x
+    assert to_grey_or_rgb(x) is x
 
 
 @pytest.mark.parametrize("channels", [2, 5])
 def test_other_channels_stand_side_by_side(channels: int) -> None:
     x = torch.randint(0, 256, (3, channels, 4, 6), dtype=torch.uint8)
-    shown = visible(x)
+    shown = to_grey_or_rgb(x)
     assert shown.shape == (3, 1, 4, 6 * channels)
     assert torch.equal(shown[1, 0, :, 6:12], x[1, 1])
 
@@ -69,7 +69,7 @@ def test_other_channels_stand_side_by_side(channels: int) -> None:
 def test_transparency_shows_a_chequerboard() -> None:
     x = torch.full((1, 4, 8, 8), 100, dtype=torch.uint8)
     x[:, 3, :4], x[:, 3, 4:] = 255, 0
-    shown = visible(x)[0]
+    shown = to_grey_or_rgb(x)[0]
     assert (shown[:, :4] == 100).all()
     assert set(shown[:, 4:].flatten().tolist()) == {204, 255}
 
@@ -103,15 +103,15 @@ def test_one_frame_is_an_animation_too(tmp_path: Path) -> None:
 
 def test_captions_stand_below_the_picture() -> None:
     picture = Image.new("L", (200, 40), 0)
-    frame = np.asarray(captioned(picture, "turn 1,234,567", 0.5))
-    assert frame.shape == (40 + STRIP, 200, 3)
+    frame = np.asarray(add_caption(picture, "turn 1,234,567", 0.5))
+    assert frame.shape == (40 + CAPTION_HEIGHT, 200, 3)
     assert (frame[:40] == 0).all()
     assert (frame[-1, :98] != 255).any(axis=1).all()  # half of the bar
     assert (frame[-1, 103:] == 255).all()
 
 
 def test_a_caption_is_not_cut_off() -> None:
-    frame = np.asarray(captioned(Image.new("L", (20, 40), 0), "turn 1,234,567", 0.0).convert("L"))
+    frame = np.asarray(add_caption(Image.new("L", (20, 40), 0), "turn 1,234,567", 0.0).convert("L"))
     text = frame[40:-4]
     assert (text < 90).any()
     edges = np.concatenate([text[:2].flatten(), text[:, -5:].flatten(), text[:, :3].flatten()])

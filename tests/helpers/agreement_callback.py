@@ -9,12 +9,12 @@ from lightning import Callback, Trainer
 from gantry.distributed import collectives
 
 
-class Agreement(Callback):
+class RankAgreement(Callback):
     """At the end, leaves a file in the run's folder that says whether all ranks have the same state."""
 
     def on_train_end(self, trainer: Trainer, gan: Any) -> None:
         mine = torch.cat([value.double().flatten() for value in gan.state_dict().values()])
-        states = collectives.cat(mine[None])
+        states = collectives.all_gather_uneven(mine[None])
         if trainer.is_global_zero:
             verdict = f"{len(states)} {'equal' if all(torch.equal(s, mine) for s in states) else 'different'}"
             (Path(trainer.default_root_dir) / "ranks").write_text(verdict)

@@ -8,8 +8,8 @@ import subprocess
 from pathlib import Path
 from typing import Any
 
-NAMES = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable", "chrome")
-LISTEN = """<script>
+CHROMIUM_NAMES = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable", "chrome")
+LISTENER_SCRIPT = """<script>
 window.said = [];
 for (const kind of ["error", "warn"]) {
   const before = console[kind];
@@ -18,7 +18,7 @@ for (const kind of ["error", "warn"]) {
 addEventListener("error", (event) => said.push(String(event.message || event.target.src)), true);
 addEventListener("unhandledrejection", (event) => said.push(String(event.reason)));
 </script>"""
-RUN = """<script>
+RUNNER_SCRIPT = """<script>
 addEventListener("load", async () => {
   const pause = () => new Promise((done) => setTimeout(done, 50));
   const result = {};
@@ -31,20 +31,22 @@ addEventListener("load", async () => {
 </script>"""
 
 
-def chromium() -> str | None:
+def find_chromium() -> str | None:
     """The path of a Chromium; None where there is none."""
-    return next((path for path in map(shutil.which, NAMES) if path), None)
+    return next((path for path in map(shutil.which, CHROMIUM_NAMES) if path), None)
 
 
-def drive(page: Path, script: str, *options: str) -> dict[str, Any]:
+def run_in_page(page: Path, script: str, *options: str) -> dict[str, Any]:
     """Run a script in a page that is opened from the disk, without a network.
 
     What it puts into `result`, and as `said` all errors and warnings of the page and of the script.
     """
     text = page.read_text(encoding="utf-8")
     copy = page.with_name(f"driven-{page.name}")
-    copy.write_text(text.replace("<head>", f"<head>{LISTEN}", 1).replace("</body>", f"{RUN % script}</body>"))
-    command = [chromium() or "", "--headless", "--no-sandbox", "--disable-gpu", "--dump-dom"]
+    copy.write_text(
+        text.replace("<head>", f"<head>{LISTENER_SCRIPT}", 1).replace("</body>", f"{RUNNER_SCRIPT % script}</body>")
+    )
+    command = [find_chromium() or "", "--headless", "--no-sandbox", "--disable-gpu", "--dump-dom"]
     no_network = "--host-resolver-rules=MAP * ~NOTFOUND"
     profile = f"--user-data-dir={page.parent / 'profile'}"
     more = ["--virtual-time-budget=20000", no_network, profile, *options, copy.resolve().as_uri()]

@@ -3,9 +3,9 @@
 from omegaconf import DictConfig
 
 from gantry.config import resolvers
-from gantry.config.compose import CONFIGS, compose, settled
+from gantry.config.compose import CONFIG_DIR, compose, finalize_config
 
-SMALL = {  # a model's widths for tests
+SMALL_WIDTHS = {  # a model's widths for tests
     "dcgan": ["model.G.width=4", "model.D.width=4"],
     "dcgan_small": ["model.G.width=4", "model.D.width=4"],
     "mlp_conv": ["model.D.width=4"],
@@ -14,12 +14,12 @@ SMALL = {  # a model's widths for tests
 }
 
 
-def choices(group: str) -> list[str]:
+def list_choices(group: str) -> list[str]:
     """The choices of a group."""
-    return sorted(path.stem for path in (CONFIGS / group).glob("*.yaml"))
+    return sorted(path.stem for path in (CONFIG_DIR / group).glob("*.yaml"))
 
 
-def composed(*overrides: str, config_name: str = "train") -> DictConfig:
+def compose_config(*overrides: str, config_name: str = "train") -> DictConfig:
     """A validated configuration; `run.dir` is a folder that does not exist."""
-    resolvers.register()
-    return settled(compose(config_name, overrides))
+    resolvers.register_resolvers()
+    return finalize_config(compose(config_name, overrides))

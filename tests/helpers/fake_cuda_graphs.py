@@ -12,7 +12,7 @@ from torch.utils._pytree import tree_leaves
 from gantry import rng
 
 
-class Tape(TorchDispatchMode):
+class OperationTape(TorchDispatchMode):
     """Every operation below autograd, in order. They are carried out, too: a tape cannot make tensors otherwise."""
 
     def __init__(self) -> None:
@@ -24,18 +24,18 @@ class Tape(TorchDispatchMode):
         if func is torch.ops.aten._local_scalar_dense.default:
             raise RuntimeError("a recorded turn must not fetch a number")
         result = func(*args, **kwargs)
-        self.steps.append(lambda: again(func, args, kwargs, result))
+        self.steps.append(lambda: replay_operation(func, args, kwargs, result))
         return result
 
 
-def again(func: Any, args: Any, kwargs: Any, result: Any) -> None:
+def replay_operation(func: Any, args: Any, kwargs: Any, result: Any) -> None:
     """The same operation on the same tensors, whatever they hold now, into the same results."""
     for old, new in zip(tree_leaves(result), tree_leaves(func(*args, **kwargs))):
         if isinstance(old, Tensor) and old.data_ptr() != new.data_ptr():
             old.copy_(new)
 
 
-class Tapes:
+class FakeGraphRecorder:
     """A `Recorder`. What the recording itself has changed is put back."""
 
     def __init__(self, *state: Tensor) -> None:
@@ -52,20 +52,20 @@ class Tapes:
         self.recorded += 1
         moments = [v for o in self.optimizers for state in o.state.values() for v in state.values()]
         changed = [*self.state, *moments]
-        generators = [torch.default_generator, *rng.streams("cpu")]
+        generators = [torch.default_generator, *rng.device_generators("cpu")]
         before, drawn = [tensor.clone() for tensor in changed], [generator.get_state() for generator in generators]
         try:
-            with Tape() as tape:
+            with OperationTape() as tape:
                 result = run()
         finally:
             for tensor, value in zip(changed, before):
                 tensor.detach().copy_(value)
             for generator, state in zip(generators, drawn):
                 generator.set_state(state)
-        return lambda: play(tape), result
+        return lambda: replay_tape(tape), result
 
 
 @torch.no_grad()
-def play(tape: Tape) -> None:
+def replay_tape(tape: OperationTape) -> None:
     for step in tape.steps:
         step()

@@ -19,29 +19,29 @@ from torch.utils._pytree import tree_leaves, tree_map
 
 from gantry import rng
 
-HERE, THERE = torch.device("cpu"), torch.device("meta")
+CPU_DEVICE, FAKE_DEVICE = torch.device("cpu"), torch.device("meta")
 aten = torch.ops.aten
-MOVING = (aten._to_copy.default, aten.copy_.default)
-FETCHING = (aten._local_scalar_dense.default, aten.nonzero.default, aten.masked_select.default, aten.equal.default)
-PICKING = (aten.index.Tensor, aten.index_put.default, aten.index_put_.default)
+COPY_OPS = (aten._to_copy.default, aten.copy_.default)
+FETCH_OPS = (aten._local_scalar_dense.default, aten.nonzero.default, aten.masked_select.default, aten.equal.default)
+INDEX_OPS = (aten.index.Tensor, aten.index_put.default, aten.index_put_.default)
 
 
-class Distant(Tensor):
+class FakeDeviceTensor(Tensor):
     """A tensor of the other device; `held` has its numbers."""
 
     held: Tensor
     __torch_function__ = torch._C._disabled_torch_function_impl
 
     @staticmethod
-    def __new__(cls, held: Tensor) -> "Distant":
+    def __new__(cls, held: Tensor) -> "FakeDeviceTensor":
         facts = {"strides": held.stride(), "storage_offset": held.storage_offset(), "dtype": held.dtype}
-        made: Distant = Tensor._make_wrapper_subclass(cls, held.size(), device=THERE, **facts)  # type: ignore[attr-defined]
+        made: FakeDeviceTensor = Tensor._make_wrapper_subclass(cls, held.size(), device=FAKE_DEVICE, **facts)  # type: ignore[attr-defined]
         made.held = held
         return made
 
     @classmethod
     def __torch_dispatch__(cls, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
-        return computed(func, args, kwargs or {})
+        return compute_on_cpu(func, args, kwargs or {})
 
     def tolist(self) -> Any:
         return self.cpu().tolist()
@@ -50,11 +50,11 @@ class Distant(Tensor):
         return self.held.clone().__reduce_ex__(protocol)
 
     def __deepcopy__(self, memo: dict[int, Any]) -> Any:
-        copied = Distant(self.held.clone())
+        copied = FakeDeviceTensor(self.held.clone())
         return torch.nn.Parameter(copied, self.requires_grad) if isinstance(self, torch.nn.Parameter) else copied
 
 
-class Machine(TorchDispatchMode):
+class FakeDeviceMode(TorchDispatchMode):
     """While it is on, tensors can be made on the other device and moved there; `crossed` has what waited for it."""
 
     def __init__(self) -> None:
@@ -63,60 +63,62 @@ class Machine(TorchDispatchMode):
 
     def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
         kwargs = kwargs or {}
-        distant = [isinstance(tensor, Distant) for tensor in tensors(args, kwargs)]
-        if not any(distant) and kwargs.get("device") != THERE:
+        distant = [isinstance(tensor, FakeDeviceTensor) for tensor in tensor_leaves(args, kwargs)]
+        if not any(distant) and kwargs.get("device") != FAKE_DEVICE:
             return func(*args, **kwargs)
-        if waits(func, args, kwargs):
+        if is_synchronizing(func, args, kwargs):
             self.crossed.append(str(func))
-        return computed(func, args, kwargs)
+        return compute_on_cpu(func, args, kwargs)
 
 
-def tensors(*tree: Any) -> list[Tensor]:
+def tensor_leaves(*tree: Any) -> list[Tensor]:
     return [leaf for leaf in tree_leaves(tree) if isinstance(leaf, Tensor)]
 
 
-def waits(func: Any, args: Any, kwargs: Any) -> bool:
+def is_synchronizing(func: Any, args: Any, kwargs: Any) -> bool:
     """Whether an operation fetches numbers, brings some, or has to count those that a mask picks."""
-    if func in MOVING:
+    if func in COPY_OPS:
         to = args[1].device if func is aten.copy_.default else kwargs.get("device") or args[0].device
-        return {args[0].device, to} == {HERE, THERE}
-    return func in FETCHING or (func in PICKING and any(index.dtype == torch.bool for index in tensors(args[1])))
+        return {args[0].device, to} == {CPU_DEVICE, FAKE_DEVICE}
+    return func in FETCH_OPS or (
+        func in INDEX_OPS and any(index.dtype == torch.bool for index in tensor_leaves(args[1]))
+    )
 
 
-def computed(func: Any, args: Any, kwargs: Any) -> Any:
+def compute_on_cpu(func: Any, args: Any, kwargs: Any) -> Any:
     """What an operation makes of tensors of the other device, or of none; one number of the CPU may be among them."""
-    given = tensors(args, kwargs)
-    if func not in MOVING and any(isinstance(t, Distant) for t in given):
-        mixed = [tuple(t.shape) for t in given if not isinstance(t, Distant) and t.dim()]
+    given = tensor_leaves(args, kwargs)
+    if func not in COPY_OPS and any(isinstance(t, FakeDeviceTensor) for t in given):
+        mixed = [tuple(t.shape) for t in given if not isinstance(t, FakeDeviceTensor) and t.dim()]
         assert not mixed, f"{func} mixes tensors of two devices; those of shapes {mixed} are on the CPU"
     goes_to = kwargs.get("device") or given[0].device
-    args_held, kwargs_held = tree_map(lambda x: x.held if isinstance(x, Distant) else x, (args, kwargs))
-    result = func(*args_held, **kwargs_held | ({"device": HERE} if "device" in kwargs else {}))
-    if goes_to == HERE:
+    args_held, kwargs_held = tree_map(lambda x: x.held if isinstance(x, FakeDeviceTensor) else x, (args, kwargs))
+    result = func(*args_held, **kwargs_held | ({"device": CPU_DEVICE} if "device" in kwargs else {}))
+    if goes_to == CPU_DEVICE:
         return args[0] if func is aten.copy_.default else result
     if func._schema.name.startswith("aten::_foreach_") and func._schema.name.endswith("_"):
         return None
-    made = tree_map(lambda x: Distant(x) if isinstance(x, Tensor) else x, result)
-    return return_and_correct_aliasing(func, args, kwargs, made) if given and given[0].device == THERE else made
+    made = tree_map(lambda x: FakeDeviceTensor(x) if isinstance(x, Tensor) else x, result)
+    return return_and_correct_aliasing(func, args, kwargs, made) if given and given[0].device == FAKE_DEVICE else made
 
 
 @contextmanager
-def elsewhere(monkeypatch: pytest.MonkeyPatch) -> Iterator[Machine]:
+def use_fake_device(monkeypatch: pytest.MonkeyPatch) -> Iterator[FakeDeviceMode]:
     """Until the block ends, Lightning trains on the other device when it is asked for the CPU."""
-    start, stream, autocast = SingleDeviceStrategy.__init__, rng._stream, torch.autocast
-    with monkeypatch.context() as patch, Machine() as machine:
-        patch.setattr(SingleDeviceStrategy, "__init__", lambda self, device, **more: start(self, THERE, **more))
+    start, stream, autocast = SingleDeviceStrategy.__init__, rng._device_generator, torch.autocast
+    with monkeypatch.context() as patch, FakeDeviceMode() as machine:
+        patch.setattr(SingleDeviceStrategy, "__init__", lambda self, device, **more: start(self, FAKE_DEVICE, **more))
         patch.setattr(CPUAccelerator, "setup_device", lambda self, device: None)
-        patch.setattr(rng, "_stream", lambda device: stream(HERE if device == THERE else device))
-        patch.setattr(torch, "tensor", moved(torch.tensor))
-        patch.setattr(torch, "autocast", lambda device, *more, **named: autocast(HERE.type, *more, **named))
+        patch.setattr(rng, "_device_generator", lambda device: stream(CPU_DEVICE if device == FAKE_DEVICE else device))
+        patch.setattr(torch, "tensor", wrap_tensor_factory(torch.tensor))
+        patch.setattr(torch, "autocast", lambda device, *more, **named: autocast(CPU_DEVICE.type, *more, **named))
         for module in (adam, optimizer, rmsprop):
             for kind in ("fused_kernels", "capturable", "foreach_kernels"):
-                patch.setattr(module, f"_get_{kind}_supported_devices", lambda: [THERE.type], raising=False)
+                patch.setattr(module, f"_get_{kind}_supported_devices", lambda: [FAKE_DEVICE.type], raising=False)
         yield machine
 
 
-def moved(make: Any) -> Any:
+def wrap_tensor_factory(make: Any) -> Any:
     """`torch.tensor` writes straight to the device; here it has to go by way of the CPU."""
 
     def tensor(value: Any, *, device: Any = None, **more: Any) -> Tensor:

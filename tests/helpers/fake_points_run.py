@@ -6,21 +6,21 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from gantry.data.images import Images
-from gantry.evaluation.evaluation import Evaluation, Report
-from gantry.metrics.mode_coverage import PointModes
+from gantry.data.images import InMemoryImages
+from gantry.evaluation.evaluation import Evaluation, ReportSettings
+from gantry.metrics.mode_coverage import MixtureModeCoverage
 
-PERFECT = [(0.5, 0.0), (-0.5, 0.0)]  # points on both modes
+MODE_POINTS = [(0.5, 0.0), (-0.5, 0.0)]  # points on both modes
 
 
-class Constant(nn.Module):
+class ConstantGenerator(nn.Module):
     """Sample i is point i mod 2, whatever z is; BatchNorm counts how often it was trained."""
 
     z_dim, num_classes, shape = 3, 2, (2,)
 
     def __init__(self) -> None:
         super().__init__()
-        self.points = nn.Parameter(torch.tensor(PERFECT))
+        self.points = nn.Parameter(torch.tensor(MODE_POINTS))
         self.norm = nn.BatchNorm1d(3)
 
     def forward(self, z: Tensor, c: Tensor) -> Tensor:
@@ -28,7 +28,7 @@ class Constant(nn.Module):
         return self.points[c]
 
 
-class Logger:
+class LoggerStub:
     def __init__(self) -> None:
         self.rows: list[tuple[int | None, dict[str, float]]] = []
         self.config: dict[str, Any] = {}
@@ -44,19 +44,19 @@ class Logger:
         self.summary |= numbers
 
 
-class Run:
+class FakePointsRun:
     """A trainer and a GAN that only count turns."""
 
     def __init__(self, callback: Any) -> None:
-        real = Images(torch.tensor(PERFECT).repeat(10, 1), torch.zeros(20, dtype=torch.int64))
+        real = InMemoryImages(torch.tensor(MODE_POINTS).repeat(10, 1), torch.zeros(20, dtype=torch.int64))
         splits = {"train": real, "test": real}
         data = SimpleNamespace(name="two", shape=(2,), num_classes=0, flip=False, reference=splits.__getitem__)
         data.data = SimpleNamespace(test=real)
-        self.logger = Logger()
+        self.logger = LoggerStub()
         self.trainer: Any = SimpleNamespace(
             loggers=[self.logger], datamodule=data, is_global_zero=True, callbacks=[callback]
         )
-        self.gan: Any = SimpleNamespace(G_ema=Constant().train(), device=torch.device("cpu"))
+        self.gan: Any = SimpleNamespace(G_ema=ConstantGenerator().train(), device=torch.device("cpu"))
         self.gan.turn, self.gan.turns, self.gan.kimg = 0, 5, 0.0
         self.gan.scores, self.gan.scored_at, self.gan.improved_at, self.gan.interrupted = {}, -1, -1, False
         self.callback = callback
@@ -66,12 +66,12 @@ class Run:
     def turn(self, spread: float = 1.0) -> None:
         self.gan.turn += 1
         self.gan.kimg += 0.064
-        self.gan.G_ema.points.data = spread * torch.tensor(PERFECT)
+        self.gan.G_ema.points.data = spread * torch.tensor(MODE_POINTS)
         self.callback.on_train_batch_end(self.trainer, self.gan)
 
 
-def evaluation(
-    monitor: str = "high_quality", mode: Any = "max", seed: int = 0, report: Report | None = None
+def make_points_evaluation(
+    monitor: str = "high_quality", mode: Any = "max", seed: int = 0, report: ReportSettings | None = None
 ) -> Evaluation:
-    modes = PointModes(centres=tuple(PERFECT), sigma=0.01)
+    modes = MixtureModeCoverage(centres=tuple(MODE_POINTS), sigma=0.01)
     return Evaluation({"modes": modes}, 8, monitor, mode, seed=seed, batch_size=3, report=report)

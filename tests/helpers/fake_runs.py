@@ -13,19 +13,19 @@ from omegaconf import OmegaConf
 from PIL import Image
 
 from gantry.runs.folder import write_config
-from gantry.runs.status import FILE
+from gantry.runs.status import JOB_FILE
 from gantry.runs.summary import write_summary
 
-LEVELS = {0: 10, 50: 120, 100: 240}  # of the grey in the picture of a turn
+GREY_LEVELS = {0: 10, 50: 120, 100: 240}  # of the grey in the picture of a turn
 
 
-def protocol(**other: Any) -> dict[str, Any]:
+def make_protocol(**other: Any) -> dict[str, Any]:
     """How the numbers of a made run were measured."""
     facts = {"extractor": "digits", "num_samples": 500, "seed": 1, "real": "digits", "real_split": "train"}
     return facts | {"real_count": 1437, "batchnorm": "running", "checkpoint": "best", "scores": {}} | other
 
 
-def make_run(
+def write_fake_run(
     folder: Path,
     *told: str,
     fd: float = 10.0,
@@ -46,45 +46,45 @@ def make_run(
     rest["metrics"] = {"monitor": "fd_digits", "mode": "min"}
     named = {group: {"name": name} for group, name in {"data": "digits", **chosen}.items()}
     write_config(OmegaConf.merge(rest, named, dotted, config or {}), folder)
-    process = {"host": platform.node(), "pid": dead_process()}
-    (folder / FILE).write_text(json.dumps({**process, "choices": {"data": "digits", **chosen}}))
+    process = {"host": platform.node(), "pid": get_dead_pid()}
+    (folder / JOB_FILE).write_text(json.dumps({**process, "choices": {"data": "digits", **chosen}}))
     if done is not None:
-        entry = {"turn": 100, "kimg": 6.4, "protocol": protocol(**(measured or {}))}
+        entry = {"turn": 100, "kimg": 6.4, "protocol": make_protocol(**(measured or {}))}
         places = {"best": entry | {"scores": {"fd_digits": fd}}, "last": entry | {"scores": {"fd_digits": fd + 1}}}
         write_summary(folder, {"report": places, "turns": done, "seconds": 20.0} if done == 100 else {"turns": done})
-    write_metrics(folder, fd)
+    write_fake_metrics(folder, fd)
     for turn in pictures:
         (folder / "samples").mkdir(exist_ok=True)
-        Image.new("L", (40, 40), LEVELS.get(turn, 100)).save(folder / "samples" / f"{turn:06d}.png")
+        Image.new("L", (40, 40), GREY_LEVELS.get(turn, 100)).save(folder / "samples" / f"{turn:06d}.png")
     return folder
 
 
-def write_metrics(folder: Path, fd: float) -> None:
+def write_fake_metrics(folder: Path, fd: float) -> None:
     """Three rows that go down to the number; the seconds of the first are not known, as in a real run."""
     lines = [f"{t},{t * 0.064},{fd + 100 - t},{2 - t / 100},{t / 5 if t else ''}" for t in (0, 50, 100)]
     text = "\n".join(["turn,kimg,score/fd_digits,loss/D,speed/seconds", *lines])
     (folder / "metrics.csv").write_text(f"{text}\n")
 
 
-def dead_process() -> int:
+def get_dead_pid() -> int:
     """The number of a process that has ended."""
     process = subprocess.Popen([sys.executable, "-c", ""])
     process.wait()
     return process.pid
 
 
-def make_sweep(folder: Path) -> Path:
+def write_fake_sweep(folder: Path) -> Path:
     """Two models by two losses by two seeds; dcgan with hinge is best, the model matters most."""
     number = 0
     for model, base in (("mlp", 40.0), ("dcgan", 20.0)):
         for loss, more in (("hinge", 0.0), ("nonsaturating", 4.0)):
             for seed in (1, 2):
                 told = (f"model={model}", f"loss={loss}")
-                make_run(folder / str(number), *told, fd=base + more + seed / 10, seed=seed)
+                write_fake_run(folder / str(number), *told, fd=base + more + seed / 10, seed=seed)
                 number += 1
     return folder
 
 
-def picture_of(path: Path) -> np.ndarray:
+def read_image(path: Path) -> np.ndarray:
     """The pixels of a picture."""
     return np.asarray(Image.open(path))

@@ -13,18 +13,18 @@ from hydra.types import RunMode
 from omegaconf import OmegaConf
 
 from gantry.config import resolvers
-from gantry.config.compose import CONFIGS
+from gantry.config.compose import CONFIG_DIR
 from gantry.runs.folder import write_config
-from gantry.runs.status import write_began, write_failed
+from gantry.runs.status import write_job_failure, write_job_start
 from gantry.runs.summary import write_summary
-from gantry.sweeps.search.sweeper import sweep
+from gantry.sweeps.search.sweeper import run_search
 
-RATE = "optim.D.lr=tag(log,interval(1e-5,1e-1))"
-SMALL = ["run.name=S", "model=mlp", "data=ring"]
+LR_SWEEP = "optim.D.lr=tag(log,interval(1e-5,1e-1))"
+SEARCH_OVERRIDES = ["run.name=S", "model=mlp", "data=ring"]
 
 
 @dataclass
-class Jobs:
+class FakeLauncher:
     """A launcher whose jobs are best at a rate of 1e-3; `wrong` ones fail, and before `dies` it is killed."""
 
     sweep: Path
@@ -41,26 +41,26 @@ class Jobs:
 
     def run(self, number: int, told: dict[str, str]) -> None:
         folder = self.sweep / str(number)
-        write_began(folder, {})
+        write_job_start(folder, {})
         write_config(OmegaConf.create({"turns": 10}), folder)
         if number == self.dies:
             self.dies = -1
             raise KeyboardInterrupt
         self.rates[number] = float(told["optim.D.lr"])
         if number in self.wrong:
-            write_failed(folder, [], "nothing but trouble")
+            write_job_failure(folder, [], "nothing but trouble")
         else:
             value = -abs(math.log10(self.rates[number]) + 3)
             write_summary(folder, {"best": {"scores": {"overlap": value}}, "turns": 10})
 
 
-def search(*words: str, launch: Callable[..., Any]) -> None:
+def search_in_process(*words: str, launch: Callable[..., Any]) -> None:
     """What `python src/train.py -m` does with these words, with a launcher of its own."""
-    resolvers.register()
-    with hydra.initialize_config_dir(str(CONFIGS), version_base="1.3"):
+    resolvers.register_resolvers()
+    with hydra.initialize_config_dir(str(CONFIG_DIR), version_base="1.3"):
         state = GlobalHydra.instance().hydra
         assert state is not None
-        config = state.config_loader.load_configuration("train", [*SMALL, *words], run_mode=RunMode.MULTIRUN)
+        config = state.config_loader.load_configuration("train", [*SEARCH_OVERRIDES, *words], run_mode=RunMode.MULTIRUN)
         told = list(config.hydra.overrides.task)
         launcher: Any = SimpleNamespace(launch=lambda jobs, initial_job_idx: launch(jobs, initial_job_idx))
-        sweep(config, state.config_loader, launcher, told)
+        run_search(config, state.config_loader, launcher, told)

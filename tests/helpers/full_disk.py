@@ -6,7 +6,7 @@ from contextlib import contextmanager
 
 
 @contextmanager
-def full_disk(size: int = 0) -> Iterator[None]:
+def simulate_full_disk(size: int = 0) -> Iterator[None]:
     """Inside, no file of this process can grow beyond `size` bytes."""
     before = resource.getrlimit(resource.RLIMIT_FSIZE)
     resource.setrlimit(resource.RLIMIT_FSIZE, (size, before[1]))

@@ -7,13 +7,13 @@ from gantry.config.instantiate import build
 from gantry.training.gan import GAN
 
 
-def bare(cfg: DictConfig, *callbacks: Callback) -> Trainer:
+def make_bare_trainer(cfg: DictConfig, *callbacks: Callback) -> Trainer:
     """The trainer of a configuration, without loggers and with these callbacks alone."""
     trainer: Trainer = build(cfg.trainer, logger=False, callbacks=list(callbacks))
     return trainer
 
 
-def fit(gan: GAN, cfg: DictConfig, trainer: Trainer) -> GAN:
+def train_in_process(gan: GAN, cfg: DictConfig, trainer: Trainer) -> GAN:
     """Train a GAN on the data of its configuration."""
     data = build(cfg.data, batches_per_turn=gan.loss.batches_per_turn, seed=0)
     trainer.fit(gan, datamodule=data)

@@ -7,10 +7,10 @@ from typing import Any
 
 from lightning import Trainer
 
-from gantry.callbacks.scalars import Scalars
+from gantry.callbacks.scalars import ScalarMonitor
 
 
-class PausingScalars(Scalars):
+class PausingScalars(ScalarMonitor):
     """After turn 6, say so by a file in the run's folder and wait for a signal."""
 
     def on_train_batch_start(self, trainer: Trainer, gan: Any, *args: Any) -> None:

@@ -11,16 +11,16 @@ from lightning import Callback, Trainer
 from gantry.distributed import collectives
 
 
-class Recording(Callback):
+class RankRecorder(Callback):
     """A line in `ranks` of the run's folder for every process that begins to train there."""
 
     def on_train_start(self, trainer: Trainer, gan: Any) -> None:
-        about = {"rank": collectives.rank(), "size": collectives.size(), "seed": gan.seed, "turn": gan.turn}
+        about = {"rank": collectives.rank(), "size": collectives.world_size(), "seed": gan.seed, "turn": gan.turn}
         with (Path(trainer.default_root_dir) / "ranks").open("a") as file:
             file.write(json.dumps(about) + "\n")
 
 
-class Signalling(Recording):
+class SignalSender(RankRecorder):
     """Sends a signal to its own process after turn `at`, on rank `rank`, once in a run's life."""
 
     def __init__(self, number: int, at: int = 3, rank: int = 0) -> None:
@@ -33,7 +33,7 @@ class Signalling(Recording):
             signal.raise_signal(self.number) if self.number != signal.SIGKILL else os.kill(os.getpid(), self.number)
 
 
-def recorded(folder: Path) -> list[dict[str, int]]:
+def read_rank_records(folder: Path) -> list[dict[str, int]]:
     """What the processes wrote, by turn and rank."""
     lines = (folder / "ranks").read_text().splitlines()
     return sorted((json.loads(line) for line in lines), key=lambda about: (about["turn"], about["rank"]))

@@ -7,11 +7,11 @@ from typing import Any
 
 from lightning import Callback, Trainer
 
-from gantry.callbacks.evaluate import Evaluate
+from gantry.callbacks.evaluate import Evaluator
 from gantry.distributed import collectives
 
 
-class Troubled(Callback):
+class FailOrKill(Callback):
     """The run in folder `fails` fails after turn 4; the one in folder `killed` is killed there, with all, once."""
 
     def __init__(self, folder: str, fails: int, killed: int) -> None:
@@ -28,18 +28,18 @@ class Troubled(Callback):
             os.kill(os.getpid(), signal.SIGKILL)
 
 
-class Rates(Callback):
+class LearningRateWriter(Callback):
     """Each process writes the rate that D has into a file of its own."""
 
     def on_train_start(self, trainer: Trainer, gan: Any) -> None:
-        (Path(trainer.default_root_dir) / f"rate{collectives.rank()}").write_text(repr(rate_of(trainer)))
+        (Path(trainer.default_root_dir) / f"rate{collectives.rank()}").write_text(repr(get_initial_lr(trainer)))
 
 
-class ByRate(Evaluate):
+class EvaluateByLearningRate(Evaluator):
     """The higher the rate of D, the better the score."""
 
     def evaluate(self, trainer: Trainer, gan: Any) -> None:
-        gan.scores, gan.scored_at = {"overlap": rate_of(trainer)}, gan.turn
+        gan.scores, gan.scored_at = {"overlap": get_initial_lr(trainer)}, gan.turn
         record = {"turn": gan.turn, "kimg": gan.kimg, "scores": gan.scores, "protocol": self.protocol(gan, "last")}
         entries = {"last": record}
         if gan.turn and self.improves(gan.scores):
@@ -49,6 +49,6 @@ class ByRate(Evaluate):
             self.tell(trainer, gan, entries)
 
 
-def rate_of(trainer: Trainer) -> float:
+def get_initial_lr(trainer: Trainer) -> float:
     """The initial learning rate of D."""
     return float(trainer.optimizers[1].param_groups[0]["initial_lr"])

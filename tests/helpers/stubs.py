@@ -45,7 +45,7 @@ class TinyGan:
         return self.turn * self.kimg_of_turn
 
 
-class Recorder(DummyLogger):
+class RecordingLogger(DummyLogger):
     """A logger that remembers what it is told."""
 
     def __init__(self) -> None:
@@ -64,12 +64,14 @@ class Recorder(DummyLogger):
         self.histograms.append((name, turn, values))
 
 
-def trainer(*loggers: Any, rank: int = 0, **more: Any) -> Any:
+def make_trainer_stub(*loggers: Any, rank: int = 0, **more: Any) -> Any:
     """What callbacks see of a trainer."""
     return SimpleNamespace(is_global_zero=rank == 0, loggers=list(loggers), **more)
 
 
-def play(callback: Any, on: Any, gan: TinyGan, turns: int, losses: Any = lambda _: {}, between: Any = None) -> None:
+def call_hooks(
+    callback: Any, on: Any, gan: TinyGan, turns: int, losses: Any = lambda _: {}, between: Any = None
+) -> None:
     """Call the hooks of a callback as training from gan.turn to `turns` would."""
     callback.on_train_start(on, gan)
     while gan.turn < turns:

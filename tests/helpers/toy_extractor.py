@@ -4,17 +4,17 @@ import torch
 from torch import Tensor, nn
 
 from gantry.evaluation.evaluation import Evaluation
-from gantry.evaluation.feature_pass import Images
+from gantry.evaluation.feature_pass import ImageSource
 from gantry.evaluation.reference import Reference
-from gantry.features.extractor import Features
-from gantry.metrics.frechet import Frechet
+from gantry.features.extractor import ExtractorOutput
+from gantry.metrics.frechet import FrechetDistance
 from gantry.metrics.inception_score import InceptionScore
 from gantry.metrics.kid import KernelDistance
-from gantry.metrics.mode_coverage import ClassModes
-from gantry.metrics.precision_recall import Manifold
+from gantry.metrics.mode_coverage import ClassModeCoverage
+from gantry.metrics.precision_recall import PrecisionRecall
 
 
-class Toy(nn.Module):
+class ToyExtractor(nn.Module):
     """uint8 [N, 3, 4, 4] -> 5 features, 4 probabilities; counts the images that it saw."""
 
     name, dim, num_classes, digest, resizer = "toy", 5, 4, "0123", "none"
@@ -25,42 +25,42 @@ class Toy(nn.Module):
         self.register_buffer("weight", torch.randn(5, 48, generator=generator) / 48)
         self.seen = 0
 
-    def forward(self, x: Tensor) -> Features:
+    def forward(self, x: Tensor) -> ExtractorOutput:
         assert x.dtype == torch.uint8
         self.seen += len(x)
         features = (x.float().flatten(1) / 64) @ self.get_buffer("weight").T
-        return Features(features, (3 * features[:, :4]).softmax(1))
+        return ExtractorOutput(features, (3 * features[:, :4]).softmax(1))
 
 
-def evaluation(
+def make_toy_evaluation(
     num_samples: int = 20, seed: int = 0, batch_size: int = 7, cache: str | None = None, kernel: bool = True
 ) -> Evaluation:
     """FD, CS, classes, KD, precision and its like of what the toy sees."""
-    scores = {"fd": Frechet(), "cs": InceptionScore(), "modes": ClassModes()}
-    kd = {"kd": KernelDistance(subsets=4, subset_size=8), "manifold": Manifold()} if kernel else {}
+    scores = {"fd": FrechetDistance(), "cs": InceptionScore(), "modes": ClassModeCoverage()}
+    kd = {"kd": KernelDistance(subsets=4, subset_size=8), "manifold": PrecisionRecall()} if kernel else {}
     return Evaluation(
         scores | kd,
         num_samples,
         "fd_toy",
         "min",
         seed=seed,
-        extractor=Toy,
+        extractor=ToyExtractor,
         batch_size=batch_size,
         cache=cache,
     )
 
 
-def images(n: int, seed: int) -> Tensor:
+def random_images(n: int, seed: int) -> Tensor:
     """Noise, uint8 [n, 3, 4, 4]."""
     generator = torch.Generator().manual_seed(seed)
     return torch.randint(0, 256, (n, 3, 4, 4), generator=generator).to(torch.uint8)
 
 
-def reference(x: Tensor, digest: str = "abc") -> Reference:
+def make_reference(x: Tensor, digest: str = "abc") -> Reference:
     """Images as a data set."""
-    return Reference("noise", "train", digest, len(x), tuple(x.shape[1:]), cut(x))
+    return Reference("noise", "train", digest, len(x), tuple(x.shape[1:]), slice_source(x))
 
 
-def cut(x: Tensor) -> Images:
+def slice_source(x: Tensor) -> ImageSource:
     """Images by start and stop."""
     return lambda start, stop: x[start:stop]

@@ -7,23 +7,23 @@ import pytest
 from lightning.pytorch.loggers import CSVLogger
 from tensorboard.backend.event_processing.event_accumulator import IMAGES, EventAccumulator
 
-from full_disk import full_disk
+from full_disk import simulate_full_disk
 from gantry.errors import RunError
 from gantry.loggers.csv_logger import CsvLogger
 from gantry.loggers.dispatch import (
-    close,
-    forget_after,
+    close_loggers,
     log_config,
     log_generator,
     log_histogram,
-    log_numbers,
-    log_picture,
+    log_image,
+    log_metrics,
     log_summary,
+    rewind_loggers,
 )
 from gantry.loggers.mlflow_logger import MlflowLogger
 from gantry.loggers.tensorboard_logger import TensorBoardLogger
-from gantry.values import flat
-from stubs import Recorder
+from gantry.values import flatten
+from stubs import RecordingLogger
 
 PICTURE = np.arange(12 * 16, dtype=np.uint8).reshape(12, 16, 1)
 
@@ -31,22 +31,22 @@ PICTURE = np.arange(12 * 16, dtype=np.uint8).reshape(12, 16, 1)
 def test_flat_names() -> None:
     config = {"seed": 1, "optim": {"G": {"lr": 2e-4}, "betas": [0, 0.9]}, "loss": {"d_terms": {}}}
     named = {"seed": 1, "optim/G/lr": 2e-4, "optim/betas": [0, 0.9], "loss/d_terms": {}}
-    assert flat(config, "/") == named
+    assert flatten(config, "/") == named
 
 
 def test_a_logger_that_cannot_is_passed_over(tmp_path: Path) -> None:
     loggers = [CsvLogger(str(tmp_path)), CSVLogger(str(tmp_path))]
-    log_picture(loggers, "samples", PICTURE, 3)
+    log_image(loggers, "samples", PICTURE, 3)
     log_histogram(loggers, "logits", np.ones(3), 3)
     log_generator(loggers, tmp_path, {"turn": 3})
     log_summary(loggers, {"best/fid": 1.0})
     log_config(loggers, {"a": {"b": 1}}, {"model": "mlp"})
-    forget_after(loggers, 2)
-    close(loggers, success=True)
+    rewind_loggers(loggers, 2)
+    close_loggers(loggers, success=True)
     assert loggers[1].experiment.hparams == {"a/b": 1, "model": "mlp"}
 
 
-class Lost(Recorder):
+class Lost(RecordingLogger):
     """A logger whose server goes away."""
 
     def log_metrics(self, metrics: dict[str, float], step: int) -> None:
@@ -56,11 +56,11 @@ class Lost(Recorder):
 
 
 def test_a_logger_that_fails_is_told_no_more(caplog: pytest.LogCaptureFixture) -> None:
-    lost, kept = Lost(), Recorder()
+    lost, kept = Lost(), RecordingLogger()
     loggers = [lost, kept]
     for turn in (1, 2, 3):
-        log_numbers(loggers, {"a": 0.5}, turn, kimg=0.1)
-        log_picture(loggers, "samples", PICTURE, turn)
+        log_metrics(loggers, {"a": 0.5}, turn, kimg=0.1)
+        log_image(loggers, "samples", PICTURE, turn)
     assert [turn for turn, _ in kept.rows] == [turn for _, turn, _ in kept.pictures] == [1, 2, 3]
     assert [turn for turn, _ in lost.rows] == [1, 2]
     assert [turn for _, turn, _ in lost.pictures] == [1]
@@ -68,19 +68,19 @@ def test_a_logger_that_fails_is_told_no_more(caplog: pytest.LogCaptureFixture) -
 
 
 def test_a_run_whose_numbers_cannot_be_written_fails(tmp_path: Path) -> None:
-    with pytest.raises(RunError, match=r"metrics\.csv cannot be written"), full_disk():
-        log_numbers([CsvLogger(str(tmp_path))], {"a": 0.5}, 1, kimg=0.1)
+    with pytest.raises(RunError, match=r"metrics\.csv cannot be written"), simulate_full_disk():
+        log_metrics([CsvLogger(str(tmp_path))], {"a": 0.5}, 1, kimg=0.1)
 
 
 @pytest.mark.filterwarnings("ignore::pytest.PytestUnhandledThreadExceptionWarning")  # of TensorBoard's own thread
 def test_tensorboard_on_a_full_disk_is_told_no_more(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     logger = TensorBoardLogger(str(tmp_path))
     loggers = [logger]
-    log_numbers(loggers, {"a": 0.5}, 1, kimg=0.1)
+    log_metrics(loggers, {"a": 0.5}, 1, kimg=0.1)
     logger.experiment.flush()
-    with full_disk(300):
+    with simulate_full_disk(300):
         for turn in range(2, 40):
-            log_numbers(loggers, {f"name{turn}": 0.5}, turn, kimg=0.1)
+            log_metrics(loggers, {f"name{turn}": 0.5}, turn, kimg=0.1)
             logger.save()
         logger.finalize("success")
     assert loggers == []
@@ -97,7 +97,7 @@ def test_tensorboard_gets_numbers_and_pictures(tmp_path: Path) -> None:
     logger = TensorBoardLogger(str(tmp_path))
     log_config([logger], {"a": {"b": 1}}, {"model": "mlp"})
     logger.log_metrics({"loss/D": 0.5, "turn": 7}, step=7)
-    log_picture([logger], "samples", PICTURE, 7)
+    log_image([logger], "samples", PICTURE, 7)
     log_histogram([logger], "logits/histogram/fake", np.array([1.0, 2.0, 2.5]), 7)
     log_summary([logger], {"best/fid": 12.5})
     logger.finalize("success")
@@ -117,7 +117,7 @@ def test_tensorboard_forgets_what_a_resumed_run_repeats(tmp_path: Path) -> None:
     first.finalize("failed")
     again = TensorBoardLogger(str(tmp_path))
     log_config([again], {"a": 1}, {})
-    forget_after([again], 20)
+    rewind_loggers([again], 20)
     again.log_metrics({"loss/D": -30.0}, step=30)
     again.finalize("success")
     assert [(e.step, e.value) for e in read_tensorboard(tmp_path).Scalars("loss/D")] == [

@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from gantry.loggers.dispatch import close, log_config, log_generator, log_summary
+from gantry.loggers.dispatch import close_loggers, log_config, log_generator, log_summary
 from gantry.loggers.mlflow_logger import MlflowLogger
 
 mlflow = pytest.importorskip("mlflow")
@@ -43,7 +43,7 @@ def test_what_a_run_leaves(tmp_path: Path, place: str) -> None:
     one.log_picture("samples", np.full((4, 6, 1), 200, np.uint8), 4)
     log_generator([one], generator, {"turn": 4, "scores": {"fid": 12.5}})
     log_summary([one], {"report/best/fid": 12.5})
-    close([one], success=True)
+    close_loggers([one], success=True)
     run = mlflow.MlflowClient(place).get_run(one.run_id)
     assert (run.info.run_name, run.info.status) == ("first", "FINISHED")
     assert {"tags": "a,b", "group": "G", "job_type": "train"}.items() <= run.data.tags.items()
@@ -61,7 +61,7 @@ def test_a_resumed_run_goes_on_as_the_same_one(tmp_path: Path, place: str) -> No
         one = logger(tmp_path, place)
         log_config([one], config(turns), {})
         one.log_metrics({"loss/D": 1.0}, step=turns)
-        close([one], success=turns == 8)
+        close_loggers([one], success=turns == 8)
     assert len(mlflow.MlflowClient(place).search_runs(["1"])) == 1
     assert [step for step, _ in history(place, one.run_id, "loss/D")] == [4, 8]
     assert mlflow.MlflowClient(place).get_run(one.run_id).data.params["turns"] == "4"

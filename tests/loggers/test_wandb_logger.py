@@ -11,11 +11,17 @@ import wandb
 from PIL import Image
 from wandb.proto.wandb_internal_pb2 import Record
 
-from gantry.compare.wandb_offline import find_logs, named, of, read_records, read_wandb
+from gantry.compare.wandb_offline import (
+    filter_records,
+    find_wandb_logs,
+    items_to_dict,
+    read_wandb_records,
+    read_wandb_run,
+)
 from gantry.loggers import wandb_logger
-from gantry.loggers.dispatch import close, log_config, log_generator, log_histogram, log_picture, log_summary
+from gantry.loggers.dispatch import close_loggers, log_config, log_generator, log_histogram, log_image, log_summary
 from gantry.loggers.wandb_logger import WandbLogger
-from gantry.loggers.wandb_login import logged_in, mode
+from gantry.loggers.wandb_login import choose_wandb_mode, is_logged_in
 
 PICTURE = np.linspace(40, 200, 20 * 30, dtype=np.uint8).reshape(20, 30, 1)
 KEY = "0123456789" * 4
@@ -41,9 +47,9 @@ def train(folder: Path, name: str, turns: range, success: bool = True) -> None:
     for turn in turns:
         loggers[0].log_metrics({"loss/D": turn / 3, "turn": turn, "kimg": turn * 0.064}, step=turn)
         loggers[0].log_metrics({"score/fid": 100.0 - turn, "turn": turn, "kimg": turn * 0.064}, step=turn)
-        log_picture(loggers, "samples", PICTURE, turn)
+        log_image(loggers, "samples", PICTURE, turn)
     log_summary(loggers, {"best/fid": 12.5, "last/fid": 14.5})
-    close(loggers, success)
+    close_loggers(loggers, success)
 
 
 def records(folder: Path) -> list[Record]:
@@ -55,8 +61,8 @@ def records(folder: Path) -> list[Record]:
 def ended(path: Path) -> list[Record]:
     """The records of a run that has been ended, whose file W&B completes a little later."""
     for _ in range(200):
-        found = list(read_records(path))
-        if of("exit", found):
+        found = list(read_wandb_records(path))
+        if filter_records("exit", found):
             return found
         time.sleep(0.05)
     pytest.fail(f"{path} is not complete")
@@ -64,21 +70,23 @@ def ended(path: Path) -> list[Record]:
 
 def turns(all_records: list[Record]) -> list[int]:
     """The turns of the history."""
-    return [named(row.item)["turn"] for row in of("history", all_records)]
+    return [items_to_dict(row.item)["turn"] for row in filter_records("history", all_records)]
 
 
 def test_all_arrives_in_the_offline_run(tmp_path: Path) -> None:
     train(tmp_path, "first", range(25))
     got = records(tmp_path)
 
-    (run,) = of("run", got)
+    (run,) = filter_records("run", got)
     assert (run.display_name, run.project) == ("first", "gantry")
     assert (run.run_group, run.job_type, list(run.tags)) == ("sweep", "train", ["a", "b"])
 
-    config = {key: value for record in of("config", got) for key, value in named(record.update).items()}
+    config = {
+        key: value for record in filter_records("config", got) for key, value in items_to_dict(record.update).items()
+    }
     assert config == {"seed": 3, "optim/lr": 2e-4, "model": "dcgan"}
 
-    rows = [named(row.item) for row in of("history", got)]
+    rows = [items_to_dict(row.item) for row in filter_records("history", got)]
     assert [row["_step"] for row in rows] == list(range(25))  # one row a turn, and a step is a turn
     for turn, row in enumerate(rows):
         assert row["loss/D"] == turn / 3
@@ -90,11 +98,13 @@ def test_all_arrives_in_the_offline_run(tmp_path: Path) -> None:
         pixels = np.asarray(Image.open(files / row["samples.path"]))
         np.testing.assert_array_equal(pixels, PICTURE[..., 0])
 
-    summary = {key: value for record in of("summary", got) for key, value in named(record.update).items()}
+    summary = {
+        key: value for record in filter_records("summary", got) for key, value in items_to_dict(record.update).items()
+    }
     assert (summary["best/fid"], summary["last/fid"], summary["turn"]) == (12.5, 14.5, 24)
-    axes = {metric.name or metric.glob_name: metric.step_metric for metric in of("metric", got)}
+    axes = {metric.name or metric.glob_name: metric.step_metric for metric in filter_records("metric", got)}
     assert axes == {"turn": "", "kimg": "", "*": "turn"}
-    assert [exited.exit_code for exited in of("exit", got)] == [0]
+    assert [exited.exit_code for exited in filter_records("exit", got)] == [0]
 
 
 def test_histograms_are_in_the_rows_of_their_turns(tmp_path: Path) -> None:
@@ -103,14 +113,14 @@ def test_histograms_are_in_the_rows_of_their_turns(tmp_path: Path) -> None:
     for turn in (0, 10):
         loggers[0].log_metrics({"loss/D": 0.5, "turn": turn}, step=turn)
         log_histogram(loggers, "logits/histogram/fake", np.append(values + turn, np.nan), turn)
-    close(loggers, success=True)
-    rows = [named(row.item) for row in of("history", records(tmp_path))]
+    close_loggers(loggers, success=True)
+    rows = [items_to_dict(row.item) for row in filter_records("history", records(tmp_path))]
     assert [row["turn"] for row in rows] == [0, 10]
     for row in rows:
         assert sum(row["logits/histogram/fake.values"]) == 1000
         bins = np.array(row["logits/histogram/fake.bins"])
         assert (bins[0], bins[-1]) == pytest.approx((row["turn"] - 1, row["turn"] + 3))
-    assert set(read_wandb(find_logs(tmp_path)).metrics) == {"turn", "kimg", "loss/D"}
+    assert set(read_wandb_run(find_wandb_logs(tmp_path)).metrics) == {"turn", "kimg", "loss/D"}
 
 
 def test_the_generator_is_an_artifact_whose_files_lie_in_the_run(tmp_path: Path) -> None:
@@ -121,15 +131,15 @@ def test_the_generator_is_an_artifact_whose_files_lie_in_the_run(tmp_path: Path)
     loggers = [logger(tmp_path)]
     log_generator(loggers, generator, {"turn": 7, "scores": {"fid": 12.5}, "protocol": {"extractor": "small"}})
     (generator / "model.safetensors").write_bytes(b"of a resumed run")  # which keeps an artifact of its own
-    close(loggers, success=True)
-    (artifact,) = of("artifact", records(tmp_path))
+    close_loggers(loggers, success=True)
+    (artifact,) = filter_records("artifact", records(tmp_path))
     assert (artifact.type, sorted(artifact.aliases)) == ("model", ["best", "latest"])  # W&B keeps a set of them
     about = {"turn": 7, "scores/fid": 12.5, "protocol/extractor": "small"}
     assert json.loads(artifact.metadata) == about
     files = {entry.path: Path(entry.local_path) for entry in artifact.manifest.contents}
     assert set(files) == {"model.safetensors", "inner/generator.json"}
     assert files["model.safetensors"].read_bytes() == b"weights"
-    (log,) = find_logs(tmp_path)
+    (log,) = find_wandb_logs(tmp_path)
     assert all(path.is_relative_to(log.parent) for path in files.values())
 
 
@@ -138,7 +148,7 @@ def test_what_a_sweep_of_wandb_starts_bears_the_id_that_it_gave(
 ) -> None:
     monkeypatch.setenv("WANDB_RUN_ID", "abcd1234")
     train(tmp_path, "first", range(2))
-    assert read_wandb(find_logs(tmp_path)).id == "abcd1234"
+    assert read_wandb_run(find_wandb_logs(tmp_path)).id == "abcd1234"
 
 
 def test_a_run_is_read_back_whole_without_a_server(tmp_path: Path) -> None:
@@ -147,7 +157,7 @@ def test_a_run_is_read_back_whole_without_a_server(tmp_path: Path) -> None:
     time.sleep(1)  # W&B names its folders by the second
     train(tmp_path, "first", range(3, 25))
     records(tmp_path)
-    run = read_wandb(find_logs(tmp_path))
+    run = read_wandb_run(find_wandb_logs(tmp_path))
     assert (run.name, run.group, run.job_type, run.tags) == ("first", "sweep", "train", ("a", "b"))
     assert run.config == {"seed": 3, "optim/lr": 2e-4, "model": "dcgan"}
     assert (run.summary["best/fid"], run.summary["last/fid"]) == (12.5, 14.5)
@@ -162,9 +172,9 @@ def test_a_run_is_read_back_whole_without_a_server(tmp_path: Path) -> None:
 def test_a_run_that_is_going_on_is_read_as_far_as_it_is_written(tmp_path: Path) -> None:
     train(tmp_path, "first", range(40))
     records(tmp_path)
-    (path,) = find_logs(tmp_path)
+    (path,) = find_wandb_logs(tmp_path)
     path.write_bytes(path.read_bytes()[: path.stat().st_size // 2])
-    run = read_wandb([path])
+    run = read_wandb_run([path])
     assert run.exit_code is None
     assert 0 < len(run.rows) < 40
 
@@ -175,10 +185,10 @@ def test_two_jobs_of_one_process_are_two_runs_and_a_resumed_one_goes_on(tmp_path
     time.sleep(1)  # W&B names its folders by the second
     train(tmp_path / "one", "one", range(2, 4))
     one, two = records(tmp_path / "one"), records(tmp_path / "two")
-    ids = [run.run_id for run in of("run", one) + of("run", two)]
+    ids = [run.run_id for run in filter_records("run", one) + filter_records("run", two)]
     assert ids[0] == ids[1] != ids[2]
     assert turns(one) == [0, 1, 2, 3]
-    assert [exited.exit_code for exited in of("exit", one)] == [1, 0]
+    assert [exited.exit_code for exited in filter_records("exit", one)] == [1, 0]
     assert wandb.run is None
 
 
@@ -196,7 +206,7 @@ def test_a_server_that_is_not_there_stops_nothing(
     monkeypatch.setenv("WANDB_API_KEY", KEY)
     monkeypatch.setenv("WANDB_BASE_URL", "http://127.0.0.1:9")
     monkeypatch.setenv("WANDB_ERROR_REPORTING", "false")
-    monkeypatch.setitem(wandb_logger.QUIET, "init_timeout", 1)
+    monkeypatch.setitem(wandb_logger.WANDB_SETTINGS, "init_timeout", 1)
     train(tmp_path, "first", range(3))
     assert "W&B cannot be reached, this run is logged offline" in caplog.text
     assert turns(records(tmp_path)) == [0, 1, 2]
@@ -204,11 +214,13 @@ def test_a_server_that_is_not_there_stops_nothing(
 
 @pytest.mark.parametrize("said", ["online", "offline", "dryrun", "shared", "run"])
 def test_offline_rather_than_a_prompt(said: str, tmp_path: Path) -> None:
-    assert mode(said, {"NETRC": str(tmp_path / "none")}) == "offline"
+    assert choose_wandb_mode(said, {"NETRC": str(tmp_path / "none")}) == "offline"
 
 
 def test_modes_of_somebody_who_is_logged_in() -> None:
-    modes = {said: mode(said, {"WANDB_API_KEY": KEY}) for said in ("online", "offline", "dryrun", "disabled")}
+    modes = {
+        said: choose_wandb_mode(said, {"WANDB_API_KEY": KEY}) for said in ("online", "offline", "dryrun", "disabled")
+    }
     assert modes == {"online": "online", "offline": "offline", "dryrun": "offline", "disabled": "disabled"}
 
 
@@ -219,13 +231,13 @@ def test_modes_of_somebody_who_is_logged_in() -> None:
 def test_the_key_of_wandb_login_is_found(tmp_path: Path, server: dict[str, str], found: bool) -> None:
     path = tmp_path / "netrc"
     path.write_text(f"machine api.wandb.ai\n  login user\n  password {KEY}\n")
-    assert logged_in({"NETRC": str(path), **server}) is found
+    assert is_logged_in({"NETRC": str(path), **server}) is found
 
 
 def test_a_broken_netrc_is_no_key(tmp_path: Path) -> None:
     path = tmp_path / "netrc"
     path.write_text("machine api.wandb.ai login\npassword oh no")
-    assert not logged_in({"NETRC": str(path)})
+    assert not is_logged_in({"NETRC": str(path)})
 
 
 def test_disabled_leaves_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -12,8 +12,8 @@ import torch
 from PIL import Image
 from safetensors.torch import load_file
 
-from gantry.compare.wandb_offline import WandbRun, find_logs, of, read_records, read_wandb
-from subprocess_runs import ROOT, environment, train
+from gantry.compare.wandb_offline import WandbRun, filter_records, find_wandb_logs, read_wandb_records, read_wandb_run
+from subprocess_runs import ROOT, make_environment, run_training
 
 pytestmark = pytest.mark.slow
 TURNS = 24
@@ -26,7 +26,7 @@ SMALL = [
     "metrics.num_samples=20",
     "metrics.report.num_samples=20",
     *(f"callbacks.{name}.every=1" for name in ("scalars", "evaluate", "critic_gap")),
-    "callbacks.samples={_target_:gantry.callbacks.samples.Samples,folder:'${run.dir}',every:1,rows:3,columns:3}",
+    "callbacks.samples={_target_:gantry.callbacks.samples.SampleWriter,folder:'${run.dir}',every:1,rows:3,columns:3}",
 ]
 SCALARS = {"loss/D", "loss/G", "logits/real", "logits/fake", "grad/D", "grad/G", "speed/images_per_second"}
 SCALARS |= {"memory/process_gib", "score/fd_digits", "critic/train", "critic/held_out", "critic/fake", "kimg"}
@@ -36,12 +36,12 @@ SCALARS |= {"memory/process_gib", "score/fd_digits", "critic/train", "critic/hel
 def sweep(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The folder of a sweep over two seeds."""
     folder = tmp_path_factory.mktemp("wandb")
-    train("-m", "run.name=S", "seed=1,2", *SMALL, folder=folder)
+    run_training("-m", "run.name=S", "seed=1,2", *SMALL, folder=folder)
     return folder / "train" / "sweeps" / "S"
 
 
 def read(folder: Path) -> WandbRun:
-    return read_wandb(find_logs(folder))
+    return read_wandb_run(find_wandb_logs(folder))
 
 
 def test_the_jobs_are_runs_of_a_group_that_can_be_filtered(sweep: Path) -> None:
@@ -91,7 +91,9 @@ def test_the_summary_has_what_the_run_is_judged_by(sweep: Path) -> None:
 
 def artifact(folder: Path) -> Any:
     """The one that the run logged."""
-    (found,) = [one for log in find_logs(folder) for one in of("artifact", list(read_records(log)))]
+    (found,) = [
+        one for log in find_wandb_logs(folder) for one in filter_records("artifact", list(read_wandb_records(log)))
+    ]
     return found
 
 
@@ -110,7 +112,7 @@ def test_the_best_generator_is_an_artifact_with_its_protocol(sweep: Path) -> Non
 def command(name: str, *words: str, folder: Path) -> None:
     """Run evaluate.py or sample.py."""
     line = [sys.executable, str(ROOT / "src" / f"{name}.py"), *words]
-    done = subprocess.run(line, env=environment(folder), cwd=folder, capture_output=True, text=True, check=False)
+    done = subprocess.run(line, env=make_environment(folder), cwd=folder, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
 
 
@@ -131,10 +133,10 @@ def test_scores_and_samples_are_runs_of_the_same_group(sweep: Path, tmp_path: Pa
 
 def test_a_job_goes_on_as_the_same_run(sweep: Path) -> None:
     before = read(sweep / "1")
-    train(f"resume={sweep / '1'}", f"turns={TURNS + 2}", *SMALL[1:], folder=sweep.parents[2])
+    run_training(f"resume={sweep / '1'}", f"turns={TURNS + 2}", *SMALL[1:], folder=sweep.parents[2])
     after = read(sweep / "1")
-    assert len(find_logs(sweep / "1")) == 2
+    assert len(find_wandb_logs(sweep / "1")) == 2
     assert (after.id, after.name, after.group) == (before.id, before.name, before.group)
-    runs = [run for log in find_logs(sweep / "1") for run in of("run", list(read_records(log)))]
+    runs = [run for log in find_wandb_logs(sweep / "1") for run in filter_records("run", list(read_wandb_records(log)))]
     assert {(run.run_id, run.display_name, run.run_group) for run in runs} == {(before.id, "S/1", "S")}
     assert sorted(after.rows) == list(range(TURNS + 3))

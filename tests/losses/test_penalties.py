@@ -115,8 +115,8 @@ def test_dragan_looks_half_a_standard_deviation_beyond_real_images() -> None:
 def test_dragan_knows_the_spread_of_the_batch() -> None:
     torch.manual_seed(0)
     x = 3 * torch.randn(16, 1, 8, 8) + 5
-    assert_close(penalties._std(x), x.std(correction=0), rtol=1e-5, atol=0)
-    assert penalties._std(torch.ones(4, 2)) == 0
+    assert_close(penalties._global_std(x), x.std(correction=0), rtol=1e-5, atol=0)
+    assert penalties._global_std(torch.ones(4, 2)) == 0
 
 
 @pytest.mark.parametrize("penalty", ALL[:3])
@@ -133,10 +133,10 @@ def test_draws_are_those_of_the_turn(penalty: Callable[..., Tensor]) -> None:
 @pytest.mark.parametrize("penalty", ALL[:3])
 def test_two_processes_draw_what_one_would(penalty: Callable[..., Tensor], monkeypatch: pytest.MonkeyPatch) -> None:
     x, x_fake = images(8, (3, 4, 4))
-    spread = penalties._std(x)
+    spread = penalties._global_std(x)
     whole = penalty(square, x, x_fake)
-    monkeypatch.setattr(penalties, "_std", lambda _: spread)
-    monkeypatch.setattr(collectives, "size", lambda: 2)
+    monkeypatch.setattr(penalties, "_global_std", lambda _: spread)
+    monkeypatch.setattr(collectives, "world_size", lambda: 2)
     halves = []
     for rank in (0, 1):
         monkeypatch.setattr(collectives, "rank", lambda rank=rank: rank)

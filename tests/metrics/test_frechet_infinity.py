@@ -7,24 +7,24 @@ from scipy.stats import t as student
 from torch import Tensor
 
 from gantry.metrics.frechet import frechet_distance
-from gantry.metrics.frechet_infinity import FrechetInfinity, intercept
-from gantry.metrics.statistics import Collected, Statistics
-from gaussians import gaussian, randn, statistics_of
+from gantry.metrics.frechet_infinity import FrechetInfinity, extrapolate_to_infinity
+from gantry.metrics.statistics import FeatureSet, Statistics
+from gaussians import accumulate_features, make_gaussian_statistics, seeded_randn
 
 
-def collected(x: Tensor) -> Collected:
+def collected(x: Tensor) -> FeatureSet:
     """What a pass over features leaves."""
-    return Collected(statistics_of(x), features=x)
+    return FeatureSet(accumulate_features(x), features=x)
 
 
-def standard(dim: int) -> Collected:
+def standard(dim: int) -> FeatureSet:
     """A real set whose statistics are those of the standard normal distribution."""
-    return Collected(gaussian(torch.zeros(dim), torch.eye(dim)))
+    return FeatureSet(make_gaussian_statistics(torch.zeros(dim), torch.eye(dim)))
 
 
 def samples(N: int, deviations: Tensor, shift: float, seed: int) -> Tensor:
     """Normal numbers [N, F] with these standard deviations and a mean off by `shift` along the first axis."""
-    x = randn(N, len(deviations), seed=seed) * deviations
+    x = seeded_randn(N, len(deviations), seed=seed) * deviations
     x[:, 0] += shift
     return x
 
@@ -33,17 +33,19 @@ def test_a_line_in_one_over_n_is_followed_to_zero() -> None:
     def line(N: int) -> float:
         return 3 + 50 / N
 
-    assert intercept(100, line(100), 90, line(90)) == pytest.approx(3)
+    assert extrapolate_to_infinity(100, line(100), 90, line(90)) == pytest.approx(3)
 
 
 def test_it_is_the_jackknife_of_the_distance() -> None:
     x, real = samples(160, torch.ones(4), 0.5, seed=0), standard(4)
     score = FrechetInfinity(blocks=4)
     order = torch.randperm(160, generator=torch.Generator().manual_seed(score.seed)).view(4, 40)
-    rests = [statistics_of(x[order[[other for other in range(4) if other != left]].flatten()]) for left in range(4)]
-    D = frechet_distance(real.statistics, statistics_of(x))
+    rests = [
+        accumulate_features(x[order[[other for other in range(4) if other != left]].flatten()]) for left in range(4)
+    ]
+    D = frechet_distance(real.statistics, accumulate_features(x))
     pseudo = torch.tensor([4 * D - 3 * frechet_distance(real.statistics, rest) for rest in rests], dtype=torch.float64)
-    halves = [statistics_of(x[order[:2].flatten()]), statistics_of(x[order[2:].flatten()])]
+    halves = [accumulate_features(x[order[:2].flatten()]), accumulate_features(x[order[2:].flatten()])]
     bend = sum(frechet_distance(real.statistics, half) for half in halves) / 2 - (2 * D - float(pseudo.mean()))
     half = student.ppf(0.975, 3) * math.hypot(float(pseudo.std()) / 2, bend)
     value, low, high = score(real, collected(x))
@@ -59,7 +61,7 @@ def test_its_interval_holds_the_truth_and_its_value_is_nearer_than_the_distance(
     F, N, trials = 12, 600, 80
     sd = torch.arange(1, F + 1, dtype=torch.float64) ** -0.5 if falling else torch.ones(F, dtype=torch.float64)
     truth = shift**2 + float(((scale - 1) * sd).square().sum())
-    real = Collected(gaussian(torch.zeros(F), sd.square().diag()))
+    real = FeatureSet(make_gaussian_statistics(torch.zeros(F), sd.square().diag()))
     held, errors, plain_errors = 0, [], []
     for seed in range(trials):
         fake = collected(samples(N, scale * sd, shift, seed))
@@ -96,8 +98,11 @@ def test_the_order_of_samples_may_be_that_of_their_classes() -> None:
 
 
 def test_a_set_without_a_part_of_it() -> None:
-    x = randn(50, 6, seed=0) + 100
-    rest, expected = statistics_of(x).without(statistics_of(x[10:13])), statistics_of(torch.cat([x[:10], x[13:]]))
+    x = seeded_randn(50, 6, seed=0) + 100
+    rest, expected = (
+        accumulate_features(x).without(accumulate_features(x[10:13])),
+        accumulate_features(torch.cat([x[:10], x[13:]])),
+    )
     assert rest.n == 47
     torch.testing.assert_close(rest.mean, expected.mean, rtol=1e-12, atol=0)
     torch.testing.assert_close(rest.scatter, expected.scatter, rtol=0, atol=1e-9)
@@ -110,7 +115,7 @@ def test_it_costs_a_distance_for_each_block_and_three(monkeypatch: pytest.Monkey
         return lambda fake: seen.append(fake) or 0.0
 
     monkeypatch.setattr("gantry.metrics.frechet_infinity.distance_from", counting)
-    assert FrechetInfinity()(standard(2), collected(randn(100, 2, seed=0))) == (0, 0, 0)
+    assert FrechetInfinity()(standard(2), collected(seeded_randn(100, 2, seed=0))) == (0, 0, 0)
     assert len(seen) == 19
     assert sorted({statistics.n for statistics in seen}) == [50, 93, 94, 100]
 
@@ -123,9 +128,9 @@ def test_names() -> None:
 def test_too_few_samples_are_refused() -> None:
     rule = r"metrics\.num_samples must be at least 32 to extrapolate the distance between 4 features, got 31"
     with pytest.raises(ValueError, match=rule):
-        FrechetInfinity()(standard(4), collected(randn(31, 4, seed=0)))
-    FrechetInfinity()(standard(4), collected(randn(32, 4, seed=0)))
+        FrechetInfinity()(standard(4), collected(seeded_randn(31, 4, seed=0)))
+    FrechetInfinity()(standard(4), collected(seeded_randn(32, 4, seed=0)))
     with pytest.raises(ValueError, match=r"metrics\.num_samples must be at least 16"):
-        FrechetInfinity()(standard(1), collected(randn(15, 1, seed=0)))
+        FrechetInfinity()(standard(1), collected(seeded_randn(15, 1, seed=0)))
     with pytest.raises(ValueError, match="blocks of the Frechet distance at infinity must be 4 to 20, got 21"):
         FrechetInfinity(blocks=21)

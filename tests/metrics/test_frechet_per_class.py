@@ -4,17 +4,17 @@ import pytest
 import torch
 
 from gantry.metrics.frechet import frechet_distance
-from gantry.metrics.frechet_per_class import FrechetPerClass, statistics_of
-from gantry.metrics.statistics import Collected, Statistics
+from gantry.metrics.frechet_per_class import FrechetPerClass, compute_statistics
+from gantry.metrics.statistics import FeatureSet, Statistics
 
 
-def collected(features: torch.Tensor, labels: torch.Tensor) -> Collected:
+def collected(features: torch.Tensor, labels: torch.Tensor) -> FeatureSet:
     statistics = Statistics(features.shape[1])
     statistics.update(features)
-    return Collected(statistics, features=features, labels=labels)
+    return FeatureSet(statistics, features=features, labels=labels)
 
 
-def draws(n: int, seed: int, shift: float = 0.0) -> Collected:
+def draws(n: int, seed: int, shift: float = 0.0) -> FeatureSet:
     """Class 0 around 0, class 1 around 10 + shift."""
     c = torch.arange(n) % 2
     x = torch.randn(n, 3, generator=torch.Generator().manual_seed(seed)) + (10 + shift) * c[:, None]
@@ -54,9 +54,9 @@ def test_names() -> None:
 def test_many_features_are_summed_block_by_block(monkeypatch: pytest.MonkeyPatch) -> None:
     x = torch.randn(50, 4, generator=torch.Generator().manual_seed(0))
     index = torch.arange(0, 50, 3)
-    whole = statistics_of(x, index)
-    monkeypatch.setattr("gantry.metrics.frechet_per_class.BLOCK", 5)
-    parts = statistics_of(x, index)
+    whole = compute_statistics(x, index)
+    monkeypatch.setattr("gantry.metrics.frechet_per_class.CLASS_STATISTICS_BLOCK_ROWS", 5)
+    parts = compute_statistics(x, index)
     assert parts.n == whole.n == 17
     torch.testing.assert_close(parts.scatter, whole.scatter)
 

@@ -6,8 +6,8 @@ from torch_fidelity.metric_kid import kid_features_to_metric
 
 from gantry.metrics import kid
 from gantry.metrics.kid import KernelDistance, kernel_distance
-from gantry.metrics.statistics import Collected
-from gaussians import randn, statistics_of
+from gantry.metrics.statistics import FeatureSet
+from gaussians import accumulate_features, seeded_randn
 
 Array = NDArray[np.float64]
 
@@ -21,12 +21,12 @@ def by_loops(x: Array, y: Array) -> float:
 
 
 def rows(n: int, dim: int, seed: int, shift: float = 0.0) -> NDArray[np.float32]:
-    return (randn(n, dim, seed=seed) + shift).float().numpy()
+    return (seeded_randn(n, dim, seed=seed) + shift).float().numpy()
 
 
 @pytest.mark.parametrize("shift", [0.0, 30.0])
 def test_it_is_the_double_loop(shift: float, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(kid, "BLOCK", 8)
+    monkeypatch.setattr(kid, "KERNEL_BLOCK_ROWS", 8)
     real, fake = rows(20, 6, seed=0, shift=shift), rows(13, 6, seed=1, shift=shift)
     exact = by_loops(real.astype(float), fake.astype(float))
     assert kernel_distance(real, fake) == pytest.approx(exact, rel=2e-5)
@@ -48,12 +48,12 @@ def test_it_grows_with_the_distance() -> None:
     assert distances[1] > 10 * abs(distances[0])
 
 
-def collected(features: torch.Tensor) -> Collected:
-    return Collected(statistics_of(features), features=features.float())
+def collected(features: torch.Tensor) -> FeatureSet:
+    return FeatureSet(accumulate_features(features), features=features.float())
 
 
 def test_it_agrees_with_torch_fidelity_on_the_same_subsets() -> None:
-    real, fake = randn(120, 32, seed=0).abs(), randn(90, 32, seed=1).abs() * 1.2
+    real, fake = seeded_randn(120, 32, seed=0).abs(), seeded_randn(90, 32, seed=1).abs() * 1.2
     theirs = kid_features_to_metric(
         fake.float(), real.float(), kid_subsets=5, kid_subset_size=50, rng_seed=2020, verbose=False
     )
@@ -63,4 +63,4 @@ def test_it_agrees_with_torch_fidelity_on_the_same_subsets() -> None:
 
 def test_subsets_larger_than_a_set_are_refused() -> None:
     with pytest.raises(ValueError, match=r"subset_size .* must be at most 9.* got 10"):
-        KernelDistance(subset_size=10)(collected(randn(20, 2, seed=0)), collected(randn(9, 2, seed=0)))
+        KernelDistance(subset_size=10)(collected(seeded_randn(20, 2, seed=0)), collected(seeded_randn(9, 2, seed=0)))

@@ -5,9 +5,9 @@ from torch import Tensor
 from torch_fidelity.metric_prc import calculate_precision_recall_part
 
 from gantry.metrics import nearest_neighbours
-from gantry.metrics.precision_recall import Manifold, manifold_scores
-from gantry.metrics.statistics import Collected
-from gaussians import randn, statistics_of
+from gantry.metrics.precision_recall import PrecisionRecall, compute_prdc
+from gantry.metrics.statistics import FeatureSet
+from gaussians import accumulate_features, seeded_randn
 
 
 def by_tables(real: Tensor, fake: Tensor, k: int, density_k: int) -> tuple[float, ...]:
@@ -31,14 +31,14 @@ def line(*points: float) -> Tensor:
     return torch.tensor(points, dtype=torch.float32)[:, None]
 
 
-def collected(features: Tensor) -> Collected:
-    return Collected(statistics_of(features), features=features.float())
+def collected(features: Tensor) -> FeatureSet:
+    return FeatureSet(accumulate_features(features), features=features.float())
 
 
 def test_points_on_a_line_counted_by_hand() -> None:
     real = line(0, 1, 3, 7)  # balls [-1, 1], [0, 2], [1, 5], [3, 11]
     fake = line(0.5, 0.75, 6, 6.5, 30)  # balls [0.25, 0.75], [0.5, 1], [5.5, 6.5], [6, 7], [6.5, 53.5]
-    precision, recall, density, coverage = manifold_scores(real, fake, 1, 1)
+    precision, recall, density, coverage = compute_prdc(real, fake, 1, 1)
     assert precision == 4 / 5  # all but 30
     assert recall == 2 / 4  # 1 and 7, on the surface of balls
     assert density == (2 + 2 + 1 + 1 + 0) / 5
@@ -46,13 +46,13 @@ def test_points_on_a_line_counted_by_hand() -> None:
 
 
 def test_a_tight_cluster_in_a_wide_one_is_precise_and_recalls_little_and_the_reverse() -> None:
-    wide, tight = randn(400, 4, seed=0), randn(400, 4, seed=1) * 0.05
-    precision, recall, density, coverage = Manifold()(collected(wide), collected(tight))
+    wide, tight = seeded_randn(400, 4, seed=0), seeded_randn(400, 4, seed=1) * 0.05
+    precision, recall, density, coverage = PrecisionRecall()(collected(wide), collected(tight))
     assert precision == 1
     assert recall < 0.02
     assert density > 1
     assert coverage < 0.1
-    precision, recall, density, coverage = Manifold()(collected(tight), collected(wide))
+    precision, recall, density, coverage = PrecisionRecall()(collected(tight), collected(wide))
     assert precision < 0.02
     assert recall == 1
     assert density < 0.02
@@ -60,14 +60,14 @@ def test_a_tight_cluster_in_a_wide_one_is_precise_and_recalls_little_and_the_rev
 
 
 def test_equal_sets_have_all_and_disjoint_sets_nothing() -> None:
-    x = randn(60, 8, seed=0).float()
-    assert manifold_scores(x, x.clone(), 3, 5) == (1, 1, 6 / 5, 1)  # a ball holds its middle and 5 neighbours
-    assert manifold_scores(x, x + 100, 3, 5) == (0, 0, 0, 0)
+    x = seeded_randn(60, 8, seed=0).float()
+    assert compute_prdc(x, x.clone(), 3, 5) == (1, 1, 6 / 5, 1)  # a ball holds its middle and 5 neighbours
+    assert compute_prdc(x, x + 100, 3, 5) == (0, 0, 0, 0)
 
 
 def test_two_draws_of_one_distribution_have_density_and_coverage_near_their_expectations() -> None:
-    real, fake = (randn(2000, 8, seed=seed).float() for seed in (0, 1))
-    _, _, density, coverage = manifold_scores(real, fake, 3, 5)
+    real, fake = (seeded_randn(2000, 8, seed=seed).float() for seed in (0, 1))
+    _, _, density, coverage = compute_prdc(real, fake, 3, 5)
     assert density == pytest.approx(1, abs=0.03)
     assert coverage == pytest.approx(1 - 0.5**5, abs=0.01)  # Naeem et al. 2020, eq. 9, for many samples
 
@@ -77,11 +77,11 @@ def test_two_draws_of_one_distribution_have_density_and_coverage_near_their_expe
 def test_it_agrees_with_torch_fidelity_and_with_the_definitions(
     block: int, dim: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(nearest_neighbours, "BLOCK", block)
+    monkeypatch.setattr(nearest_neighbours, "DISTANCE_BLOCK_ROWS", block)
     for seed in range(0, 10, 2):
-        real = randn(180, dim, seed=seed).float() + 3
-        fake = (randn(150, dim, seed=seed + 1) * torch.linspace(0.5, 1.6, dim)).float() + 3.2
-        scores = manifold_scores(real, fake, 3, 5)
+        real = seeded_randn(180, dim, seed=seed).float() + 3
+        fake = (seeded_randn(150, dim, seed=seed + 1) * torch.linspace(0.5, 1.6, dim)).float() + 3.2
+        scores = compute_prdc(real, fake, 3, 5)
         theirs = calculate_precision_recall_part(fake, real, 3, 50)
         assert scores == by_tables(real, fake, 3, 5)
         assert scores[:2] == pytest.approx(theirs, rel=1e-6)  # theirs is a float32: the same counts
@@ -91,53 +91,60 @@ def test_it_agrees_with_torch_fidelity_and_with_the_definitions(
 @pytest.mark.parametrize("dim", [3, 40])
 def test_ties_and_duplicates_count_as_inside(dim: int) -> None:
     """Whole numbers, on which float32 is exact: torch-fidelity decides nothing by rounding, and nor do we."""
-    steps = randn(300, dim, seed=0).mul(0.6).round().float()
+    steps = seeded_randn(300, dim, seed=0).mul(0.6).round().float()
     real, fake = torch.cat([steps[:120], steps[:4].repeat(9, 1)]), torch.cat([steps[100:], steps[:1].repeat(20, 1)])
-    scores = manifold_scores(real, fake, 3, 5)
+    scores = compute_prdc(real, fake, 3, 5)
     assert scores == by_tables(real, fake, 3, 5)
     assert scores[:2] == pytest.approx(calculate_precision_recall_part(fake, real, 3, 50), rel=1e-6)
 
 
 def test_copies_far_from_zero_are_on_the_surfaces_that_they_define() -> None:
-    real = (randn(200, 16, seed=0) + 1000).float()
-    fake = torch.cat([real[:100], (randn(50, 16, seed=1) + 1000).float()])
-    assert manifold_scores(real, fake, 3, 5) == by_tables(real, fake, 3, 5)
+    real = (seeded_randn(200, 16, seed=0) + 1000).float()
+    fake = torch.cat([real[:100], (seeded_randn(50, 16, seed=1) + 1000).float()])
+    assert compute_prdc(real, fake, 3, 5) == by_tables(real, fake, 3, 5)
 
 
 def test_a_collapsed_generator_recalls_nothing() -> None:
-    real = randn(50, 6, seed=0).float()
-    assert manifold_scores(real, real[:1].repeat(40, 1), 3, 5)[1] == 1 / 50  # the image that it repeats
+    real = seeded_randn(50, 6, seed=0).float()
+    assert compute_prdc(real, real[:1].repeat(40, 1), 3, 5)[1] == 1 / 50  # the image that it repeats
     middle = real.mean(0, keepdim=True).repeat(40, 1)
-    precision, recall, density, _ = manifold_scores(real, middle, 3, 5)
+    precision, recall, density, _ = compute_prdc(real, middle, 3, 5)
     assert (precision, recall) == (1, 0)
     assert density > 2.5  # the middle is in most balls of so many dimensions
     constant = torch.full((30, 4), 0.3)
-    assert manifold_scores(constant, constant, 3, 5) == (1, 1, 30 / 5, 1)
+    assert compute_prdc(constant, constant, 3, 5) == (1, 1, 30 / 5, 1)
 
 
 def test_names_follow_the_extractor() -> None:
-    assert Manifold().names("inception") == ("precision", "recall", "density", "coverage")
-    assert Manifold().names("digits")[0] == "precision_digits"
+    assert PrecisionRecall().names("inception") == ("precision", "recall", "density", "coverage")
+    assert PrecisionRecall().names("digits")[0] == "precision_digits"
 
 
 @pytest.mark.parametrize(
     ("score", "real", "fake", "message"),
     [
-        (Manifold(k=5, density_k=2), 9, 4, "k of precision must be less than 4, the number of images, got 5"),
-        (Manifold(k=4, density_k=2), 4, 9, "k of precision must be less than 4, the number of images, got 4"),
-        (Manifold(k=1, density_k=4), 4, 9, "density_k of density must be less than 4, the number of images, got 4"),
+        (PrecisionRecall(k=5, density_k=2), 9, 4, "k of precision must be less than 4, the number of images, got 5"),
+        (PrecisionRecall(k=4, density_k=2), 4, 9, "k of precision must be less than 4, the number of images, got 4"),
+        (
+            PrecisionRecall(k=1, density_k=4),
+            4,
+            9,
+            "density_k of density must be less than 4, the number of images, got 4",
+        ),
     ],
 )
-def test_sets_that_are_too_small_are_refused(score: Manifold, real: int, fake: int, message: str) -> None:
+def test_sets_that_are_too_small_are_refused(score: PrecisionRecall, real: int, fake: int, message: str) -> None:
     with pytest.raises(ValueError, match=f"^{message}$"):
-        score(collected(randn(real, 2, seed=0)), collected(randn(fake, 2, seed=1)))
+        score(collected(seeded_randn(real, 2, seed=0)), collected(seeded_randn(fake, 2, seed=1)))
 
 
 def test_the_smallest_sets_that_do() -> None:
-    scores = Manifold(k=3, density_k=5)(collected(randn(6, 2, seed=0)), collected(randn(4, 2, seed=1)))
+    scores = PrecisionRecall(k=3, density_k=5)(
+        collected(seeded_randn(6, 2, seed=0)), collected(seeded_randn(4, 2, seed=1))
+    )
     assert all(score >= 0 for score in scores)
 
 
 def test_a_neighbourhood_of_none_is_refused() -> None:
     with pytest.raises(ValueError, match="density_k of density must be at least 1, got 0"):
-        Manifold(density_k=0)
+        PrecisionRecall(density_k=0)

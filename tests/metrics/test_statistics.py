@@ -5,11 +5,11 @@ import pytest
 import torch
 
 from gantry.metrics.statistics import Statistics
-from gaussians import randn, statistics_of
+from gaussians import accumulate_features, seeded_randn
 
 
 def test_streaming_equals_numpy_for_uneven_batches() -> None:
-    x = randn(103, 6, seed=0) @ randn(6, 6, seed=1)
+    x = seeded_randn(103, 6, seed=0) @ seeded_randn(6, 6, seed=1)
     statistics = Statistics(6)
     for part in x.split([1, 60, 0, 2, 40]):
         statistics.update(part)
@@ -19,7 +19,7 @@ def test_streaming_equals_numpy_for_uneven_batches() -> None:
 
 
 def test_the_scatter_is_whole_and_symmetric_after_every_update() -> None:
-    x = randn(30, 5, seed=0) @ randn(5, 5, seed=1)
+    x = seeded_randn(30, 5, seed=0) @ seeded_randn(5, 5, seed=1)
     statistics = Statistics(5)
     for n, part in zip((10, 30), x.split([10, 20])):
         statistics.update(part)
@@ -29,23 +29,23 @@ def test_the_scatter_is_whole_and_symmetric_after_every_update() -> None:
 
 
 def test_statistics_made_of_tensors_leave_them_alone() -> None:
-    tensors = statistics_of(randn(9, 3, seed=0)).tensors()
+    tensors = accumulate_features(seeded_randn(9, 3, seed=0)).tensors()
     before = tensors["scatter"].clone()
-    Statistics.from_tensors(tensors).update(randn(5, 3, seed=1))
+    Statistics.from_tensors(tensors).update(seeded_randn(5, 3, seed=1))
     assert torch.equal(tensors["scatter"], before)
 
 
 def test_features_far_from_zero_cost_no_precision() -> None:
-    x = randn(1000, 3, seed=0)
+    x = seeded_randn(1000, 3, seed=0)
     far = Statistics(3)
     for part in (x + 1e8).split(64):
         far.update(part)
-    expected = statistics_of((x + 1e8) - 1e8).covariance  # x as float64 holds it beside 1e8
+    expected = accumulate_features((x + 1e8) - 1e8).covariance  # x as float64 holds it beside 1e8
     torch.testing.assert_close(far.covariance, expected, rtol=1e-7, atol=1e-8)
 
 
 def test_one_process_is_the_whole_world() -> None:
-    mine = statistics_of(randn(5, 2, seed=0))
+    mine = accumulate_features(seeded_randn(5, 2, seed=0))
     whole = mine.over_ranks()
     assert whole is not mine
     assert whole.n == 5
@@ -54,16 +54,16 @@ def test_one_process_is_the_whole_world() -> None:
 
 
 def test_saved_statistics_are_the_same(tmp_path: Path) -> None:
-    before = statistics_of(randn(7, 3, seed=0))
+    before = accumulate_features(seeded_randn(7, 3, seed=0))
     before.save(tmp_path / "real.safetensors")
     after = Statistics.load(tmp_path / "real.safetensors")
     assert after.n == 7
     assert torch.equal(after.mean, before.mean)
     assert torch.equal(after.covariance, before.covariance)
-    after.update(randn(2, 3, seed=1))
+    after.update(seeded_randn(2, 3, seed=1))
     assert after.n == 9
 
 
 def test_one_sample_has_no_covariance() -> None:
     with pytest.raises(ValueError, match=r"metrics\.num_samples must be at least 2 .* got 1"):
-        _ = statistics_of(randn(1, 3, seed=0)).covariance
+        _ = accumulate_features(seeded_randn(1, 3, seed=0)).covariance

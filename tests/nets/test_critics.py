@@ -190,7 +190,7 @@ def test_parameters_of_the_dense_critics() -> None:
 @pytest.mark.parametrize(("side", "kept"), [(8, 4), (14, 7), (20, 5), (28, 7), (32, 8), (48, 6), (64, 8)])
 def test_the_residual_critic_halves_to_eight_or_less(side: int, kept: int) -> None:
     D = critic("resnet-none", (1, side, side))
-    blocks = [block for block in D.body if isinstance(block, resnet.Residual)]
+    blocks = [block for block in D.body if isinstance(block, resnet.ResidualBlock)]
     sides = [side]
     x = torch.rand(1, 1, side, side)
     for block in blocks:

@@ -3,19 +3,19 @@ import torch
 from torch import nn
 from torch.testing import assert_close
 
-from gantry.nets.layers import ConditionalBatchNorm, Projection, init_dcgan_, init_he_, init_xavier_, join
+from gantry.nets.layers import ConditionalBatchNorm, ProjectionHead, concat_one_hot, init_dcgan_, init_he_, init_xavier_
 
 
 def test_join_puts_the_class_behind_z_as_one_hot() -> None:
     z, c = torch.randn(2, 3), torch.tensor([1, 0])
-    assert_close(join(z, c, 2), torch.cat([z, torch.tensor([[0.0, 1.0], [1.0, 0.0]])], 1))
-    assert join(z, None, 0) is z
+    assert_close(concat_one_hot(z, c, 2), torch.cat([z, torch.tensor([[0.0, 1.0], [1.0, 0.0]])], 1))
+    assert concat_one_hot(z, None, 0) is z
 
 
 def test_projection_is_linear_plus_inner_product() -> None:
     torch.manual_seed(0)
     h, c = torch.randn(4, 5), torch.tensor([0, 2, 1, 2])
-    head = Projection(5, 3)
+    head = ProjectionHead(5, 3)
     expected = [
         head.linear.weight[0] @ h[i] + head.linear.bias[0] + head.embedding.weight[c[i]] @ h[i] for i in range(4)
     ]
@@ -23,7 +23,7 @@ def test_projection_is_linear_plus_inner_product() -> None:
 
 
 def test_projection_without_classes_is_linear() -> None:
-    head = Projection(5, 0)
+    head = ProjectionHead(5, 0)
     h = torch.randn(4, 5)
     assert_close(head(h, None), head.linear(h)[:, 0])
     assert [name for name, _ in head.named_parameters()] == ["linear.weight", "linear.bias"]

@@ -3,20 +3,20 @@ import sys
 
 import pytest
 
-from gantry.nets.resolution import doublings
+from gantry.nets.resolution import factor_side
 
 
 @pytest.mark.parametrize("base", [4, 5, 6, 7])
 @pytest.mark.parametrize("n", [1, 2, 3, 6, 9])
 def test_finds_the_one_base_and_number_of_doublings(base: int, n: int) -> None:
-    assert doublings((3, base * 2**n, base * 2**n)) == (base, n)
+    assert factor_side((3, base * 2**n, base * 2**n)) == (base, n)
 
 
 def test_builds_exactly_the_sides_that_it_names() -> None:
     built = []
     for side in range(513):
         try:
-            base, n = doublings([1, side, side])
+            base, n = factor_side([1, side, side])
         except ValueError as error:
             message = str(error)
             assert message.endswith(f"for this model, got {side}")
@@ -30,7 +30,7 @@ def test_builds_exactly_the_sides_that_it_names() -> None:
 @pytest.mark.parametrize(("shape", "got"), [((1, 28, 32), "1x28x32"), ((2,), "2"), ((32, 32), "32x32")])
 def test_refuses_what_is_not_a_square_image(shape: tuple[int, ...], got: str) -> None:
     with pytest.raises(ValueError, match=rf"^data.shape must have a side of 8, .* for this model, got {got}$"):
-        doublings(shape)
+        factor_side(shape)
 
 
 def test_needs_no_torch() -> None:

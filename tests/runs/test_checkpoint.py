@@ -6,25 +6,25 @@ from pathlib import Path
 import pytest
 import torch
 
-from gantry.callbacks.checkpoints import InPlace
-from gantry.runs.checkpoint import TAIL, damage
+from gantry.callbacks.checkpoints import InPlaceCheckpointIO
+from gantry.runs.checkpoint import TAIL_BYTES, find_damage
 
 STATE = {"x": torch.arange(6.0), "turn": 3}
 
 
 @pytest.fixture
 def path(tmp_path: Path) -> Path:
-    InPlace().save_checkpoint(STATE, tmp_path / "last.ckpt")
+    InPlaceCheckpointIO().save_checkpoint(STATE, tmp_path / "last.ckpt")
     return tmp_path / "last.ckpt"
 
 
 def test_a_sealed_checkpoint_is_one_that_torch_reads(path: Path) -> None:
-    assert damage(path) == ""
+    assert find_damage(path) == ""
     for mapped in (False, True):
         torch.testing.assert_close(torch.load(path, weights_only=True, mmap=mapped), STATE)
     with zipfile.ZipFile(path) as archive:
         assert archive.testzip() is None
-        assert len(archive.comment) == TAIL - 2
+        assert len(archive.comment) == TAIL_BYTES - 2
 
 
 def test_any_byte_that_is_wrong(path: Path) -> None:
@@ -32,26 +32,26 @@ def test_any_byte_that_is_wrong(path: Path) -> None:
     data = path.read_bytes()
     for i in range(len(data)):
         path.write_bytes(data[:i] + bytes([data[i] ^ 0x10]) + data[i + 1 :])
-        if damage(path) == "":
+        if find_damage(path) == "":
             assert data[i : i + 1] in b"sha256:"
             torch.testing.assert_close(torch.load(path, weights_only=True), STATE)
 
 
-@pytest.mark.parametrize("count", [0, 1, 21, TAIL, TAIL + 1, 500])
+@pytest.mark.parametrize("count", [0, 1, 21, TAIL_BYTES, TAIL_BYTES + 1, 500])
 def test_a_part_that_is_missing_or_added(path: Path, count: int) -> None:
     data = path.read_bytes()
     path.write_bytes(data[:count])
-    assert damage(path)
+    assert find_damage(path)
     path.write_bytes(data[: -count - 1])
-    assert damage(path)
+    assert find_damage(path)
     path.write_bytes(data[: len(data) // 2] + b"x" + data[len(data) // 2 :])
-    assert damage(path) == "its checksum is wrong"
+    assert find_damage(path) == "its checksum is wrong"
 
 
 def test_one_without_a_seal_is_judged_by_its_own_checksums(path: Path) -> None:
     torch.save({"x": torch.arange(1000.0)}, path)
-    assert damage(path) == ""
+    assert find_damage(path) == ""
     data = path.read_bytes()
     middle = len(data) // 2
     path.write_bytes(data[:middle] + bytes([data[middle] ^ 1]) + data[middle + 1 :])
-    assert damage(path) == "last/data/0 is damaged"
+    assert find_damage(path) == "last/data/0 is damaged"

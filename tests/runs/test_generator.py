@@ -11,7 +11,7 @@ from torch import nn
 from gantry.nets.dcgan import Generator as ConvGenerator
 from gantry.nets.mlp import Generator
 from gantry.runs.generator import load_generator, save_generator
-from gantry.runs.generator_json import find_generator, read_description
+from gantry.runs.generator_json import find_generator, read_generator_info
 
 MLP = {"shape": (1, 4, 4), "z_dim": 3, "num_classes": 2, "hidden": [5], "norm": "batch", "activation": "relu"}
 CONFIG = {"_target_": "gantry.nets.mlp.Generator", **MLP}
@@ -38,7 +38,7 @@ def test_the_same_samples_in_evaluation_mode(tmp_path: Path) -> None:
 
 def test_what_the_json_says(tmp_path: Path) -> None:
     saved(tmp_path)
-    what = read_description(tmp_path)
+    what = read_generator_info(tmp_path)
     assert (what.shape, what.z_dim, what.num_classes, what.extra) == ([1, 4, 4], 3, 2, {"turn": 7})
     assert what.config == CONFIG | {"shape": [1, 4, 4]}
     assert sorted(path.name for path in tmp_path.iterdir()) == ["generator.json", "model.safetensors"]
@@ -82,7 +82,7 @@ def test_a_missing_file_is_one_line(tmp_path: Path, name: str) -> None:
         (CONFIG | {"depth": 6}, "a net that can be built"),
         (CONFIG | {"_target_": "gantry.nets.mlp.Gone"}, "a net that can be built"),
         (CONFIG | {"_target_": "gantry.nets.gone.Generator"}, "a net that can be built"),
-        (CONFIG | {"_target_": "gantry.nets.mlp.dense"}, "a net that can be built"),
+        (CONFIG | {"_target_": "gantry.nets.mlp.make_dense_layers"}, "a net that can be built"),
     ],
 )
 def test_a_mismatch_is_one_line(tmp_path: Path, config: dict[str, Any], rule: str) -> None:

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from gantry.runs.lock import alone_in, check_alone
+from gantry.runs.lock import check_unlocked, lock_run_folder
 
 SRC = Path(__file__).parents[2] / "src"
 HOLD = """
@@ -35,21 +35,21 @@ def test_a_second_process_is_refused_until_the_first_is_killed(tmp_path: Path, h
         pytest.raises(
             ValueError, match=rf"^run\.dir must be a folder in which no other process trains, got {tmp_path}$"
         ),
-        alone_in(tmp_path, wait=0.2),
+        lock_run_folder(tmp_path, wait=0.2),
     ):
         raise AssertionError
     holder.kill()
     holder.communicate()
-    with alone_in(tmp_path, wait=0.2):
+    with lock_run_folder(tmp_path, wait=0.2):
         pass
 
 
 def test_a_look_leaves_nothing_behind(tmp_path: Path) -> None:
-    check_alone(tmp_path / "new")
+    check_unlocked(tmp_path / "new")
     assert not (tmp_path / "new").exists()
-    with alone_in(tmp_path, wait=0.2):
+    with lock_run_folder(tmp_path, wait=0.2):
         pass
-    check_alone(tmp_path)
+    check_unlocked(tmp_path)
 
 
 def test_a_file_system_without_locks_is_warned_of(
@@ -59,6 +59,6 @@ def test_a_file_system_without_locks_is_warned_of(
         raise OSError(38, "Function not implemented")
 
     monkeypatch.setattr("fcntl.flock", flock)
-    with alone_in(tmp_path, wait=0.2):
+    with lock_run_folder(tmp_path, wait=0.2):
         pass
     assert "has no locks" in caplog.text

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from gantry.runs.summary import best_score, read_summary, write_summary
+from gantry.runs.summary import read_best_score, read_summary, write_summary
 
 
 def test_entries_are_added_and_replaced_as_a_whole(tmp_path: Path) -> None:
@@ -23,11 +23,11 @@ def test_it_is_json_for_everybody(tmp_path: Path) -> None:
 
 
 def test_the_best_score_is_what_selected_and_not_what_was_reported(tmp_path: Path) -> None:
-    assert best_score(tmp_path, "fid") is None
+    assert read_best_score(tmp_path, "fid") is None
     reported = {"best": {"scores": {"fid": 3.0}}}
     write_summary(tmp_path, {"best": {"scores": {"fid": 2.0, "kid": math.nan}}, "report": reported})
-    assert best_score(tmp_path, "fid") == 2.0
-    assert best_score(tmp_path, "kid") is best_score(tmp_path, None) is None
+    assert read_best_score(tmp_path, "fid") == 2.0
+    assert read_best_score(tmp_path, "kid") is read_best_score(tmp_path, None) is None
 
 
 def test_a_damaged_summary_is_named(tmp_path: Path) -> None:

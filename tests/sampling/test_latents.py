@@ -4,8 +4,8 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from gantry.sampling.generate import generate, samples
-from gantry.sampling.latents import BLOCK, labels, latents
+from gantry.sampling.generate import generate, iter_sample_batches
+from gantry.sampling.latents import LATENT_BLOCK_SIZE, balanced_labels, sample_latents
 
 
 class Affine(nn.Module):
@@ -20,39 +20,43 @@ class Affine(nn.Module):
 
 
 def test_a_sample_depends_on_its_number_alone() -> None:
-    whole = latents(5, 0, 3 * BLOCK + 7, 2)
-    cuts = [0, 1, BLOCK - 1, BLOCK, BLOCK + 1, 3 * BLOCK + 7]
-    assert torch.equal(torch.cat([latents(5, a, b, 2) for a, b in pairwise(cuts)]), whole)
-    assert latents(5, 9, 9, 2).shape == (0, 2)
+    whole = sample_latents(5, 0, 3 * LATENT_BLOCK_SIZE + 7, 2)
+    cuts = [0, 1, LATENT_BLOCK_SIZE - 1, LATENT_BLOCK_SIZE, LATENT_BLOCK_SIZE + 1, 3 * LATENT_BLOCK_SIZE + 7]
+    assert torch.equal(torch.cat([sample_latents(5, a, b, 2) for a, b in pairwise(cuts)]), whole)
+    assert sample_latents(5, 9, 9, 2).shape == (0, 2)
 
 
 def test_seeds_differ_and_samples_do_not_repeat() -> None:
-    assert not torch.equal(latents(0, 0, 4, 2), latents(1, 0, 4, 2))
-    assert len(latents(0, 0, 4 * BLOCK, 1).unique()) > 4 * BLOCK - 5  # float32 may collide
+    assert not torch.equal(sample_latents(0, 0, 4, 2), sample_latents(1, 0, 4, 2))
+    assert (
+        len(sample_latents(0, 0, 4 * LATENT_BLOCK_SIZE, 1).unique()) > 4 * LATENT_BLOCK_SIZE - 5
+    )  # float32 may collide
 
 
 def test_latents_are_standard_normal() -> None:
-    z = latents(0, 0, 50_000, 2)
+    z = sample_latents(0, 0, 50_000, 2)
     torch.testing.assert_close(z.mean(0), torch.zeros(2), atol=0.02, rtol=0)
     torch.testing.assert_close(z.T.cov(), torch.eye(2), atol=0.02, rtol=0)
 
 
 def test_labels_are_balanced() -> None:
-    assert labels(2, 7, 3).tolist() == [2, 1, 2, 0, 2]
-    assert labels(0, 5000, 10).bincount().tolist() == [500] * 10
-    assert labels(0, 3, 0).tolist() == [0, 0, 0]
+    assert balanced_labels(2, 7, 3).tolist() == [2, 1, 2, 0, 2]
+    assert balanced_labels(0, 5000, 10).bincount().tolist() == [500] * 10
+    assert balanced_labels(0, 3, 0).tolist() == [0, 0, 0]
 
 
 @pytest.mark.parametrize("num_classes", [2, 5, 10, 100])
 def test_every_split_of_the_inception_score_has_every_class(num_classes: int) -> None:
-    counts = torch.stack([labels(0, 10_000, num_classes)[k::10].bincount(minlength=num_classes) for k in range(10)])
+    counts = torch.stack(
+        [balanced_labels(0, 10_000, num_classes)[k::10].bincount(minlength=num_classes) for k in range(10)]
+    )
     assert counts.eq(1000 // num_classes).all()
 
 
 def test_batches_change_nothing_and_the_mode_is_kept() -> None:
     G = Affine().train()
-    whole = generate(G, latents(1, 0, 10, 3), labels(0, 10, 4))
-    parts = list(samples(G, seed=1, start=0, stop=10, batch_size=4, device="cpu"))
+    whole = generate(G, sample_latents(1, 0, 10, 3), balanced_labels(0, 10, 4))
+    parts = list(iter_sample_batches(G, seed=1, start=0, stop=10, batch_size=4, device="cpu"))
     assert [len(part) for part in parts] == [4, 4, 2]
     torch.testing.assert_close(torch.cat(parts), whole)
     assert G.training

@@ -3,9 +3,9 @@
 import pytest
 from omegaconf import OmegaConf
 
-from compose_config import choices
+from compose_config import list_choices
 from gantry.config.resolvers import cpus, gpus, jobs_at_once, trials_at_once
-from gantry.sweeps.hydra_callbacks import sharing
+from gantry.sweeps.hydra_callbacks import format_core_use
 
 
 def config(n_jobs: int | None, devices: int) -> object:
@@ -14,7 +14,7 @@ def config(n_jobs: int | None, devices: int) -> object:
 
 
 def said(n_jobs: int | None, devices: int = 1, there: int = 8) -> str | None:
-    return sharing(config(n_jobs, devices), there)  # type: ignore[arg-type]
+    return format_core_use(config(n_jobs, devices), there)  # type: ignore[arg-type]
 
 
 def test_more_than_the_cores_is_said(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -32,7 +32,7 @@ def test_more_than_the_cores_is_said(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_jobs_fill_the_cores_and_take_turns_on_a_gpu(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("gantry.distributed.environment.cores", lambda: 8)
+    monkeypatch.setattr("gantry.distributed.environment.count_cores", lambda: 8)
     assert [jobs_at_once("cpu", devices) for devices in (1, 2, 3, 16)] == [8, 4, 2, 1]
     assert jobs_at_once("cuda", 1) == 1
 
@@ -48,4 +48,4 @@ def test_what_a_job_takes() -> None:
 
 
 def test_every_launcher_has_a_configuration() -> None:
-    assert choices("launcher") == ["basic", "joblib", "ray", "submitit_local", "submitit_slurm"]
+    assert list_choices("launcher") == ["basic", "joblib", "ray", "submitit_local", "submitit_slurm"]

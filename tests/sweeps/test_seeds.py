@@ -9,11 +9,11 @@ from hydra.core.utils import JobReturn
 from hydra.types import RunMode
 from omegaconf import OmegaConf
 
-from gantry.compare.interval import Interval, interval
+from gantry.compare.interval import Interval, confidence_interval
 from gantry.runs.folder import write_config
 from gantry.runs.summary import write_summary
-from gantry.sweeps.hydra_callbacks import AfterSweep
-from gantry.sweeps.seeds import table, write_seeds
+from gantry.sweeps.hydra_callbacks import SweepTablesCallback
+from gantry.sweeps.seeds import format_seeds_table, write_seeds_table
 
 
 def job(
@@ -33,10 +33,10 @@ def stored(sweep: Path) -> list[dict[str, Any]]:
 
 def test_the_interval_is_students() -> None:
     # t with 2 degrees of freedom is 4.3027 at 97.5 %; the standard deviation of 1, 2, 3 is 1
-    assert interval([1.0, 2.0, 3.0]).mean == 2.0
-    assert interval([1.0, 2.0, 3.0]).half == pytest.approx(4.30265 / 3**0.5, rel=1e-5)
-    assert interval([4.0]) == Interval(4.0, None, 1)
-    assert (str(interval([1.0, 2.0, 3.0])), str(interval([4.0]))) == ("2 ± 2.5", "4")
+    assert confidence_interval([1.0, 2.0, 3.0]).mean == 2.0
+    assert confidence_interval([1.0, 2.0, 3.0]).half == pytest.approx(4.30265 / 3**0.5, rel=1e-5)
+    assert confidence_interval([4.0]) == Interval(4.0, None, 1)
+    assert (str(confidence_interval([1.0, 2.0, 3.0])), str(confidence_interval([4.0]))) == ("2 ± 2.5", "4")
 
 
 def test_jobs_that_differ_in_the_seed_alone_are_taken_together(
@@ -48,7 +48,7 @@ def test_jobs_that_differ_in_the_seed_alone_are_taken_together(
     write_config(
         OmegaConf.create({"turns": 3, "seed": 3, "run": {"overrides": ["model=a", "seed=3"]}}), tmp_path / "8"
     )  # nor ended
-    AfterSweep().on_multirun_end(OmegaConf.create({"hydra": {"sweep": {"dir": str(tmp_path)}}}))
+    SweepTablesCallback().on_multirun_end(OmegaConf.create({"hydra": {"sweep": {"dir": str(tmp_path)}}}))
     first, second = stored(tmp_path)
     assert (first["what"], first["seeds"]) == (["model=a"], [1, 2])
     half = 12.7062 * 2**0.5 / 2**0.5
@@ -62,7 +62,7 @@ def test_numbers_that_were_measured_otherwise_are_left_out(tmp_path: Path) -> No
     job(tmp_path, 0, ["model=a"], 1, 1.0)
     job(tmp_path, 1, ["model=a"], 2, 3.0, samples=20)
     job(tmp_path, 2, ["model=a"], 3, 2.0)
-    said = write_seeds(tmp_path)
+    said = write_seeds_table(tmp_path)
     assert said is not None
     assert "- model=a: seed 2 is left out of last, measured otherwise: num_samples: 10 and 20\n" in said
     assert "| model=a | 2 | fid | 1.5 ± " in said  # two of the three
@@ -73,14 +73,14 @@ def test_numbers_that_were_measured_otherwise_are_left_out(tmp_path: Path) -> No
 def test_two_numbers_of_seeds_where_best_and_last_differ() -> None:
     places = {"best": {"fid": Interval(1.0, 0.5, 2)}, "last": {"fid": Interval(2.0, 0.5, 3)}}
     row = {"what": [], "seeds": [1, 2, 3], "places": places, "left_out": []}
-    assert table([row]).endswith("| default | 2 / 3 | fid | 1 ± 0.5 | 2 ± 0.5 |\n")
+    assert format_seeds_table([row]).endswith("| default | 2 / 3 | fid | 1 ± 0.5 | 2 ± 0.5 |\n")
 
 
 def test_an_interrupted_job_is_not_a_finished_one(tmp_path: Path) -> None:
     job(tmp_path, 0, [], 1, 1.0)
     job(tmp_path, 1, [], 2, 2.0)
     job(tmp_path, 2, [], 3, 9.0, done=2)
-    write_seeds(tmp_path)
+    write_seeds_table(tmp_path)
     assert stored(tmp_path)[0]["seeds"] == [1, 2]
 
 
@@ -89,7 +89,7 @@ def test_the_table_grows_with_every_job_of_a_sweep_and_says_nothing(
 ) -> None:
     def ends(mode: RunMode) -> None:
         config = OmegaConf.create({"hydra": {"mode": mode, "sweep": {"dir": str(tmp_path)}}})
-        AfterSweep().on_job_end(config, JobReturn())
+        SweepTablesCallback().on_job_end(config, JobReturn())
 
     job(tmp_path, 0, [], 1, 1.0)
     job(tmp_path, 1, [], 2, 2.0)
@@ -105,8 +105,8 @@ def test_the_table_grows_with_every_job_of_a_sweep_and_says_nothing(
 
 def test_a_diverged_seed_leaves_its_score_out_and_one_seed_makes_no_table(tmp_path: Path) -> None:
     job(tmp_path, 0, [], 1, 1.0)
-    assert write_seeds(tmp_path) is None
+    assert write_seeds_table(tmp_path) is None
     assert not (tmp_path / "seeds.md").exists()
     job(tmp_path, 1, [], 2, None)
-    write_seeds(tmp_path)
+    write_seeds_table(tmp_path)
     assert stored(tmp_path)[0]["places"]["last"] == {}

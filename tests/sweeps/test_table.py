@@ -10,15 +10,15 @@ from hydra.core.utils import JobReturn, JobStatus
 from hydra.types import RunMode
 from omegaconf import OmegaConf
 
-from fake_runs import make_run, make_sweep, picture_of
+from fake_runs import read_image, write_fake_run, write_fake_sweep
 from gantry.compare import find_runs
 from gantry.compare.run_record import read_run
 from gantry.errors import UserError
-from gantry.runs.status import read_job, write_pruned
+from gantry.runs.status import read_job, write_job_pruning
 from gantry.runs.summary import write_summary
-from gantry.sweeps.figures import heights
-from gantry.sweeps.hydra_callbacks import AfterSweep, finish
-from gantry.sweeps.table import as_csv, as_markdown, counted, write_table
+from gantry.sweeps.figures import plot_axis_values
+from gantry.sweeps.hydra_callbacks import SweepTablesCallback, finish_sweep
+from gantry.sweeps.table import format_state_counts, format_sweep_csv, format_sweep_markdown, write_sweep_table
 
 
 def rows(sweep: Path) -> list[dict[str, str]]:
@@ -33,11 +33,11 @@ def ends(sweep: Path, number: int, error: Exception | None, mode: RunMode = RunM
     done = JobReturn(overrides=["model=mlp", "loss=wgan", "seed=3"], status=JobStatus.COMPLETED)
     if error is not None:
         done.status, done.return_value = JobStatus.FAILED, error
-    AfterSweep().on_job_end(OmegaConf.create({"hydra": hydra}), done)
+    SweepTablesCallback().on_job_end(OmegaConf.create({"hydra": hydra}), done)
 
 
 def test_a_row_for_each_job_with_its_numbers_and_how_they_were_measured(tmp_path: Path) -> None:
-    write_table(make_sweep(tmp_path))
+    write_sweep_table(write_fake_sweep(tmp_path))
     found = rows(tmp_path)
     assert list(found[0])[:6] == ["job", "model", "loss", "seed", "status", "reason"]
     assert [row["job"] for row in found] == [str(i) for i in range(8)]
@@ -51,30 +51,30 @@ def test_a_row_for_each_job_with_its_numbers_and_how_they_were_measured(tmp_path
 
 
 def test_a_finished_job_is_read_once_and_again_when_it_changes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    make_run(tmp_path / "0", "model=mlp", fd=20.0)
-    make_run(tmp_path / "1", "model=dcgan", done=40)
+    write_fake_run(tmp_path / "0", "model=mlp", fd=20.0)
+    write_fake_run(tmp_path / "1", "model=dcgan", done=40)
     read: list[str] = []
     monkeypatch.setattr(find_runs, "read_run", lambda path, name: read.append(name) or read_run(path, name))
-    write_table(tmp_path)
-    make_run(tmp_path / "2", "model=sngan", fd=30.0)
-    write_table(tmp_path)
+    write_sweep_table(tmp_path)
+    write_fake_run(tmp_path / "2", "model=sngan", fd=30.0)
+    write_sweep_table(tmp_path)
     assert read == ["0", "1", "1", "2"]
     write_summary(tmp_path / "0", {"seconds": 77.0})
-    write_table(tmp_path)
+    write_sweep_table(tmp_path)
     assert read[4:] == ["0", "1"]
     assert rows(tmp_path)[0]["seconds"] == "77.0"
 
 
 def test_what_selected_is_beside_what_was_reported(tmp_path: Path) -> None:
-    make_run(tmp_path / "0", "model=mlp", fd=20.0)
+    write_fake_run(tmp_path / "0", "model=mlp", fd=20.0)
     write_summary(tmp_path / "0", {"best": {"scores": {"fd_digits": 19.5}}})
-    make_run(tmp_path / "1", "model=dcgan", done=40)
-    write_pruned(tmp_path / "1", "at turn 40 of 100")
-    comparison = write_table(tmp_path)
+    write_fake_run(tmp_path / "1", "model=dcgan", done=40)
+    write_job_pruning(tmp_path / "1", "at turn 40 of 100")
+    comparison = write_sweep_table(tmp_path)
     first, second = rows(tmp_path)
     assert (first["best/fd_digits"], first["selected/fd_digits"]) == ("20.0", "19.5")
     assert (second["status"], second["reason"], second["selected/fd_digits"]) == ("pruned", "at turn 40 of 100", "")
-    assert counted(comparison) == "2 jobs: 1 finished, 1 pruned"
+    assert format_state_counts(comparison) == "2 jobs: 1 finished, 1 pruned"
 
 
 @pytest.mark.parametrize(
@@ -85,7 +85,7 @@ def test_what_selected_is_beside_what_was_reported(tmp_path: Path) -> None:
     ],
 )
 def test_a_failed_job_is_in_the_table_with_its_reason(error: Exception, reason: str, tmp_path: Path) -> None:
-    make_sweep(tmp_path)
+    write_fake_sweep(tmp_path)
     (tmp_path / "8").mkdir()
     ends(tmp_path, 8, error)
     last = rows(tmp_path)[-1]
@@ -101,34 +101,34 @@ def test_a_run_of_its_own_that_fails_says_so_and_leaves_no_table(tmp_path: Path)
 
 
 def test_an_interrupted_job_is_in_the_table(tmp_path: Path) -> None:
-    make_run(tmp_path / "0", "model=mlp")
-    make_run(tmp_path / "1", "model=dcgan", done=40)
-    comparison = write_table(tmp_path)
-    assert "| 1 | dcgan | interrupted: at turn 40 of 100 |" in as_markdown(comparison)
-    assert "1,dcgan,interrupted,at turn 40 of 100,100," in as_csv(comparison)
+    write_fake_run(tmp_path / "0", "model=mlp")
+    write_fake_run(tmp_path / "1", "model=dcgan", done=40)
+    comparison = write_sweep_table(tmp_path)
+    assert "| 1 | dcgan | interrupted: at turn 40 of 100 |" in format_sweep_markdown(comparison)
+    assert "1,dcgan,interrupted,at turn 40 of 100,100," in format_sweep_csv(comparison)
 
 
 def test_the_end_says_how_many_and_leaves_pictures(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    make_sweep(tmp_path)
-    make_run(tmp_path / "8", "model=sngan", done=40)
-    finish(tmp_path)
+    write_fake_sweep(tmp_path)
+    write_fake_run(tmp_path / "8", "model=sngan", done=40)
+    finish_sweep(tmp_path)
     assert capsys.readouterr().out == f"9 jobs: 8 finished, 1 interrupted ({tmp_path / 'table.md'})\n"
     for name in ("curves.png", "parallel.png"):
-        pixels = picture_of(tmp_path / name)
+        pixels = read_image(tmp_path / name)
         assert pixels.shape[0] > 300
         assert len(np.unique(pixels.reshape(-1, pixels.shape[-1]), axis=0)) > 20
 
 
 def test_nothing_is_said_of_a_sweep_that_never_began(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    finish(tmp_path)
+    finish_sweep(tmp_path)
     assert capsys.readouterr().out == ""
 
 
 def test_numbers_are_to_scale_and_names_evenly_spread(stub_axes: Callable[[], object]) -> None:
     axes = stub_axes()
-    np.testing.assert_allclose(heights(axes, 0, [1, 10, 4]), [0, 1, 1 / 3])
-    np.testing.assert_allclose(heights(axes, 0, ["b", "c", "a", "b"]), [0.5, 1, 0, 0.5])
-    np.testing.assert_allclose(heights(axes, 0, [3.0, 3.0]), [0.5, 0.5])
+    np.testing.assert_allclose(plot_axis_values(axes, 0, [1, 10, 4]), [0, 1, 1 / 3])
+    np.testing.assert_allclose(plot_axis_values(axes, 0, ["b", "c", "a", "b"]), [0.5, 1, 0, 0.5])
+    np.testing.assert_allclose(plot_axis_values(axes, 0, [3.0, 3.0]), [0.5, 0.5])
 
 
 @pytest.fixture

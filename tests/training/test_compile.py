@@ -7,20 +7,20 @@ from typing import Any
 import pytest
 import torch
 
-from compose_config import SMALL, choices, composed
+from compose_config import SMALL_WIDTHS, compose_config, list_choices
 from gantry.augment.diffaugment import identity
 from gantry.commands.train import build_gan
 from gantry.training.gan import GAN
-from in_process_training import bare, fit
+from in_process_training import make_bare_trainer, train_in_process
 
 
 def trained(model: str, compiled: Callable[[Any], Any], *words: str) -> GAN:
     """A GAN after three turns in float64, in which what rounding moves stays small."""
-    small = [*SMALL.get(model, []), "data.batch_size=8", "turns=3", "trainer.precision=64-true"]
-    cfg = composed(f"model={model}", *small, *words)
+    small = [*SMALL_WIDTHS.get(model, []), "data.batch_size=8", "turns=3", "trainer.precision=64-true"]
+    cfg = compose_config(f"model={model}", *small, *words)
     gan = build_gan(cfg)
     gan.compute_with(compiled)
-    return fit(gan, cfg, bare(cfg))
+    return train_in_process(gan, cfg, make_bare_trainer(cfg))
 
 
 def assert_same(model: str, backend: str, *words: str) -> None:
@@ -36,6 +36,6 @@ def test_spectral_norm_in_two_uses_before_their_gradients() -> None:
 
 @pytest.mark.slow
 @pytest.mark.parametrize("loss", ["hinge", "wgan_gp"])
-@pytest.mark.parametrize("model", choices("model"))
+@pytest.mark.parametrize("model", list_choices("model"))
 def test_torch_compile_changes_no_model(model: str, loss: str) -> None:
     assert_same(model, "inductor", f"loss={loss}")

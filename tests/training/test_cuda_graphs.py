@@ -12,14 +12,14 @@ import torch
 from lightning import Trainer
 from torch import Tensor, nn
 
-from fake_cuda_graphs import Tapes
+from fake_cuda_graphs import FakeGraphRecorder
 from gantry.augment.diffaugment import DiffAugment
 from gantry.losses import adversarial, penalties
 from gantry.losses.objective import Objective, Term
 from gantry.nets import dcgan, mlp, resnet
-from gantry.training.cuda_graphs import WARM_UP, Captured
+from gantry.training.cuda_graphs import WARM_UP_TURNS, CudaGraphExecutor
 from gantry.training.ema import Ema
-from gantry.training.executor import Play
+from gantry.training.executor import TurnExecutor
 from gantry.training.gan import GAN
 from gantry.training.optim import Optim
 from gantry.training.schedules import linear
@@ -76,7 +76,7 @@ def made(nets: Callable[[], Nets], loss: Objective, lr: float = 1e-2, **optim: A
 
 def trained(
     gan: GAN,
-    play: Play | None = None,
+    play: TurnExecutor | None = None,
     turns: int = TURNS,
     stop: int | None = None,
     save: Path | None = None,
@@ -113,10 +113,10 @@ CASES = [(points, "wgan_gp"), (points, "lazy_r1"), (pictures, "dragan"), (spectr
 def test_recorded_turns_are_the_turns(nets: Callable[[], Nets], loss: str) -> None:
     gan = made(nets, EVERY[loss], clip=1.0, accumulate=2)
     expected = trained(copy.deepcopy(gan))
-    tapes = Tapes(*gan.state_dict(keep_vars=True).values())
-    recorded = trained(gan, Captured(lambda: tapes))
+    tapes = FakeGraphRecorder(*gan.state_dict(keep_vars=True).values())
+    recorded = trained(gan, CudaGraphExecutor(lambda: tapes))
     kinds = 2 if loss == "lazy_r1" else 1
-    assert tapes.recorded == kinds < TURNS - kinds * WARM_UP
+    assert tapes.recorded == kinds < TURNS - kinds * WARM_UP_TURNS
     for name, value in recorded.state_dict().items():
         torch.testing.assert_close(value, expected.state_dict()[name], rtol=1e-4, atol=1e-6)
     for (name, parameter), other in zip(recorded.named_parameters(), expected.parameters()):
@@ -125,7 +125,7 @@ def test_recorded_turns_are_the_turns(nets: Callable[[], Nets], loss: str) -> No
 
 
 def test_a_recorded_run_goes_on_without_recording(tmp_path: Path) -> None:
-    class Marking(Tapes):
+    class Marking(FakeGraphRecorder):
         def prepare(self, optimizers: Iterable[torch.optim.Optimizer]) -> None:
             super().prepare(optimizers)
             for group in (group for optimizer in self.optimizers for group in optimizer.param_groups):
@@ -133,7 +133,7 @@ def test_a_recorded_run_goes_on_without_recording(tmp_path: Path) -> None:
 
     first = made(points, EVERY["wgan_gp"])
     tapes = Marking(*first.state_dict(keep_vars=True).values())
-    trained(first, Captured(lambda: tapes), stop=7, save=tmp_path / "turn7.ckpt")
+    trained(first, CudaGraphExecutor(lambda: tapes), stop=7, save=tmp_path / "turn7.ckpt")
     second = trained(made(points, EVERY["wgan_gp"]), resume=tmp_path / "turn7.ckpt")
     assert [group["capturable"] for o in second.trainer.optimizers for group in o.param_groups] == [False, False]
     expected = trained(made(points, EVERY["wgan_gp"]))
@@ -145,7 +145,7 @@ def test_rates_and_weights_stay_float32_in_nets_that_are_not() -> None:
     """Fused optimisers on a GPU take no other."""
     torch.set_default_dtype(torch.bfloat16)
     try:
-        (rate,) = Captured(Tapes).numbers({"lr": 1e-3}, torch.device("cpu")).values()
+        (rate,) = CudaGraphExecutor(FakeGraphRecorder).numbers({"lr": 1e-3}, torch.device("cpu")).values()
     finally:
         torch.set_default_dtype(torch.float32)
     assert rate.dtype == torch.float32
@@ -161,7 +161,7 @@ def test_what_cannot_be_recorded_runs_as_it_is_written_and_is_named(caplog: pyte
     gan = made(points, Objective(adversarial.minimax_d, adversarial.nonsaturating_g, {"bad": Term(fetching)}))
     expected = trained(copy.deepcopy(gan))
     with caplog.at_level(logging.WARNING):
-        plain = trained(gan, Captured(lambda: Tapes(*gan.state_dict(keep_vars=True).values())))
+        plain = trained(gan, CudaGraphExecutor(lambda: FakeGraphRecorder(*gan.state_dict(keep_vars=True).values())))
     (said,) = [message for message in caplog.messages if message.startswith("trainer.capture")]
     assert said.endswith("turns run as they are written from here on, since a recorded turn must not fetch a number")
     for name, value in plain.state_dict().items():
@@ -171,7 +171,7 @@ def test_what_cannot_be_recorded_runs_as_it_is_written_and_is_named(caplog: pyte
 def test_a_recording_that_fails_takes_the_others_with_it(caplog: pytest.LogCaptureFixture) -> None:
     """They share its generators. What is told is the first cause, not that the recording could not be ended either."""
 
-    class Ending(Tapes):
+    class Ending(FakeGraphRecorder):
         def record(self, run: Callable[[], Any]) -> Any:
             try:
                 return super().record(run)
@@ -179,7 +179,7 @@ def test_a_recording_that_fails_takes_the_others_with_it(caplog: pytest.LogCaptu
                 raise RuntimeError("operation failed due to a previous error") from None
 
     terms = {"lazy": Term(fetching, every=5)}
-    play = Captured(Ending)
+    play = CudaGraphExecutor(Ending)
     with caplog.at_level(logging.WARNING):
         gan = trained(made(points, Objective(adversarial.minimax_d, adversarial.nonsaturating_g, terms)), play)
     assert gan.turn == TURNS
@@ -202,7 +202,7 @@ def assert_recorded_as_plain(gan: GAN, same: GAN, precision: str) -> None:
     """Fifty turns on a GPU, of the second GAN recorded: weights and buffers, but for what rounding moves, and what the
     nets compute."""
     expected = trained(gan, turns=50, accelerator="cuda", precision=precision)
-    play = Captured()
+    play = CudaGraphExecutor()
     recorded = trained(same, play, turns=50, accelerator="cuda", precision=precision)
     assert play.works
     assert play.recordings
@@ -236,7 +236,7 @@ def test_compiled_nets_in_recorded_turns(nets: Callable[[], Nets], loss: str) ->
 def test_a_run_goes_on_after_a_recording_on_a_gpu_failed() -> None:
     gan = made(points, Objective(adversarial.minimax_d, adversarial.nonsaturating_g, {"bad": Term(fetching)}))
     expected = trained(copy.deepcopy(gan), accelerator="cuda")
-    play = Captured()
+    play = CudaGraphExecutor()
     plain = trained(gan, play, accelerator="cuda")
     assert not play.works
     for name, value in plain.state_dict().items():
@@ -246,10 +246,10 @@ def test_a_run_goes_on_after_a_recording_on_a_gpu_failed() -> None:
 @pytest.mark.gpu
 def test_a_captured_run_goes_on_as_if_unbroken(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(torch.backends.cudnn, "deterministic", True)
-    whole = trained(made(pictures, EVERY["lazy_r1"]), Captured(), turns=30, accelerator="cuda")
+    whole = trained(made(pictures, EVERY["lazy_r1"]), CudaGraphExecutor(), turns=30, accelerator="cuda")
     first = made(pictures, EVERY["lazy_r1"])
-    trained(first, Captured(), turns=30, accelerator="cuda", stop=17, save=tmp_path / "turn17.ckpt")
+    trained(first, CudaGraphExecutor(), turns=30, accelerator="cuda", stop=17, save=tmp_path / "turn17.ckpt")
     second = made(pictures, EVERY["lazy_r1"])
-    trained(second, Captured(), turns=30, accelerator="cuda", resume=tmp_path / "turn17.ckpt")
+    trained(second, CudaGraphExecutor(), turns=30, accelerator="cuda", resume=tmp_path / "turn17.ckpt")
     for name, value in second.state_dict().items():
         assert torch.equal(value, whole.state_dict()[name]), name

@@ -10,23 +10,25 @@ from omegaconf import DictConfig
 from torch import Tensor
 from torch.optim import Optimizer
 
-from compose_config import SMALL, choices, composed
-from fake_device import THERE, Machine, elsewhere
+from compose_config import SMALL_WIDTHS, compose_config, list_choices
+from fake_device import FAKE_DEVICE, FakeDeviceMode, use_fake_device
 from gantry.commands.train import build_gan, build_trainer
 from gantry.config.instantiate import build
 from gantry.evaluation.evaluation import Evaluation
-from gantry.training.cuda_graphs import Captured, make_capturable
-from gantry.training.executor import Scalars, Updates
+from gantry.training.cuda_graphs import CudaGraphExecutor, make_capturable
+from gantry.training.executor import ScalarTensors, UpdateFunction
 from gantry.training.gan import GAN
-from in_process_training import bare, fit
+from in_process_training import make_bare_trainer, train_in_process
 
-PAIRS = sorted({("dcgan_small", loss) for loss in choices("loss")} | {(model, "hinge") for model in choices("model")})
+PAIRS = sorted(
+    {("dcgan_small", loss) for loss in list_choices("loss")} | {(model, "hinge") for model in list_choices("model")}
+)
 
 
-class Noting(Captured):
+class Noting(CudaGraphExecutor):
     """Updates as they are written, with numbers as recordings have them; what crossed meanwhile is remembered."""
 
-    def __init__(self, machine: Machine) -> None:
+    def __init__(self, machine: FakeDeviceMode) -> None:
         super().__init__()
         self.machine = machine
         self.crossed: list[str] = []
@@ -34,8 +36,8 @@ class Noting(Captured):
     def begin(self, optimizers: Iterable[Optimizer]) -> None:
         make_capturable(optimizers)
 
-    def __call__(self, updates: Updates, kind: Hashable, x: Tensor, c: Tensor) -> list[Scalars]:
-        assert x.device == c.device == THERE
+    def __call__(self, updates: UpdateFunction, kind: Hashable, x: Tensor, c: Tensor) -> list[ScalarTensors]:
+        assert x.device == c.device == FAKE_DEVICE
         before = len(self.machine.crossed)
         made = updates(x, c)
         self.crossed += self.machine.crossed[before:]
@@ -46,38 +48,44 @@ def fit_elsewhere(
     cfg: DictConfig, make_trainer: Callable[[DictConfig], Trainer], monkeypatch: pytest.MonkeyPatch
 ) -> tuple[GAN, list[str]]:
     """A GAN, which Lightning brings back, and what crossed during its updates."""
-    with elsewhere(monkeypatch) as machine:
+    with use_fake_device(monkeypatch) as machine:
         gan = build_gan(cfg)
         gan.play = play = Noting(machine)
-        return fit(gan, cfg, make_trainer(cfg)), play.crossed
+        return train_in_process(gan, cfg, make_trainer(cfg)), play.crossed
 
 
 @pytest.mark.parametrize(("model", "loss"), PAIRS)
 def test_a_turn_waits_for_nothing(model: str, loss: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    words = [f"model={model}", *SMALL.get(model, []), f"loss={loss}", "augment=diffaugment", "optim.clip=1"]
-    cfg = composed(*words, "turns=1", "data.batch_size=4", "trainer.channels_last=false")
-    gan, crossed = fit_elsewhere(cfg, bare, monkeypatch)
+    words = [f"model={model}", *SMALL_WIDTHS.get(model, []), f"loss={loss}", "augment=diffaugment", "optim.clip=1"]
+    cfg = compose_config(*words, "turns=1", "data.batch_size=4", "trainer.channels_last=false")
+    gan, crossed = fit_elsewhere(cfg, make_bare_trainer, monkeypatch)
     assert gan.turn == 1
     assert crossed == []
 
 
 def test_updates_that_may_be_skipped_are_looked_at(monkeypatch: pytest.MonkeyPatch) -> None:
-    cfg = composed("model=mlp_small", "turns=2", "data.batch_size=4", "callbacks.health.skip=true")
-    gan, crossed = fit_elsewhere(cfg, lambda cfg: bare(cfg, build(cfg.callbacks.health)), monkeypatch)
+    cfg = compose_config("model=mlp_small", "turns=2", "data.batch_size=4", "callbacks.health.skip=true")
+    gan, crossed = fit_elsewhere(cfg, lambda cfg: make_bare_trainer(cfg, build(cfg.callbacks.health)), monkeypatch)
     assert len(crossed) == gan.turn * (gan.loss.n_critic + 1)
 
 
 def test_scores_are_those_of_the_cpu(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """With all callbacks: scores, samples, checkpoints, plots, the report."""
-    words = ["model=dcgan_small", *SMALL["dcgan_small"], "turns=2", "data.batch_size=4", "trainer.channels_last=false"]
+    words = [
+        "model=dcgan_small",
+        *SMALL_WIDTHS["dcgan_small"],
+        "turns=2",
+        "data.batch_size=4",
+        "trainer.channels_last=false",
+    ]
     metrics = ["metrics.num_samples=50", "metrics.report.num_samples=60", "callbacks.evaluate.every=2", "logger=csv"]
-    cfg = composed(*words, *metrics, f"run.dir={tmp_path}/here")
-    expected = fit(build_gan(cfg), cfg, build_trainer(cfg))
-    cfg = composed(*words, *metrics, f"run.dir={tmp_path}/there")
+    cfg = compose_config(*words, *metrics, f"run.dir={tmp_path}/here")
+    expected = train_in_process(build_gan(cfg), cfg, build_trainer(cfg))
+    cfg = compose_config(*words, *metrics, f"run.dir={tmp_path}/there")
     read, devices = Evaluation.read_samples, list[torch.device]()
     monkeypatch.setattr(Evaluation, "read_samples", lambda *given: (devices.append(given[2]), read(*given))[1])
     gan, _ = fit_elsewhere(cfg, build_trainer, monkeypatch)
-    assert devices == [THERE] * 3  # at the start, at the end, for the report
+    assert devices == [FAKE_DEVICE] * 3  # at the start, at the end, for the report
     for name, value in gan.state_dict().items():
         torch.testing.assert_close(value, expected.state_dict()[name], rtol=1e-4, atol=1e-5)
     assert gan.scores == pytest.approx(expected.scores, rel=1e-4)

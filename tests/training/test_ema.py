@@ -4,7 +4,7 @@ import pytest
 import torch
 from torch import nn
 
-from gantry.training.ema import Average, Ema
+from gantry.training.ema import Ema, WeightAverage
 
 
 def test_half_life() -> None:
@@ -30,7 +30,7 @@ def test_parameters_and_buffers_are_averaged_and_counts_copied() -> None:
     with torch.no_grad():
         for value in net.state_dict().values():
             value += 3
-    Average(average, net).lerp_(0.75)
+    WeightAverage(average, net).lerp_(0.75)
     for name, value in average.state_dict().items():
         change = value - before[name]
         torch.testing.assert_close(change, torch.full_like(change, 0.75 if value.is_floating_point() else 3))

@@ -6,8 +6,8 @@ import pytest
 import torch
 from torch import nn
 
-from gantry.training.finite import finite, first_broken, is_healthy, state_of
-from spawn_ranks import on_ranks
+from gantry.training.finite import all_finite, first_nonfinite, is_state_finite, named_state_tensors
+from spawn_ranks import run_on_ranks
 from stubs import TinyGan
 
 
@@ -26,14 +26,14 @@ class Nets(TinyGan):
 @pytest.mark.parametrize("bad", [math.nan, math.inf, -math.inf])
 def test_one_bad_number_among_many(bad: float) -> None:
     many = [torch.full((50, 50), 3e38), torch.zeros(()), torch.zeros(0), torch.tensor([2**62])]
-    assert finite(many)
+    assert all_finite(many)
     many[0][31, 7] = bad
-    assert not finite(many)
-    assert first_broken(zip("abcd", many)) == ("a", pytest.approx(bad, nan_ok=True))
+    assert not all_finite(many)
+    assert first_nonfinite(zip("abcd", many)) == ("a", pytest.approx(bad, nan_ok=True))
 
 
 def test_low_precision_is_not_taken_for_infinite() -> None:
-    assert finite([torch.full((3,), 3e38, dtype=torch.bfloat16), torch.full((3,), 1e300, dtype=torch.float64)])
+    assert all_finite([torch.full((3,), 3e38, dtype=torch.bfloat16), torch.full((3,), 1e300, dtype=torch.float64)])
 
 
 @pytest.mark.parametrize(
@@ -41,23 +41,23 @@ def test_low_precision_is_not_taken_for_infinite() -> None:
 )
 def test_every_part_of_the_state_is_looked_at_and_named(name: str) -> None:
     gan = Nets()
-    assert is_healthy(gan, [gan.optimizer])  # type: ignore[arg-type]
-    assert first_broken(state_of(gan, [gan.optimizer])) is None  # type: ignore[arg-type]
-    tensor = dict(state_of(gan, [gan.optimizer]))[name]  # type: ignore[arg-type]
+    assert is_state_finite(gan, [gan.optimizer])  # type: ignore[arg-type]
+    assert first_nonfinite(named_state_tensors(gan, [gan.optimizer])) is None  # type: ignore[arg-type]
+    tensor = dict(named_state_tensors(gan, [gan.optimizer]))[name]  # type: ignore[arg-type]
     tensor.data.view(-1)[-1] = math.inf
-    assert not is_healthy(gan, [gan.optimizer])  # type: ignore[arg-type]
-    assert first_broken(state_of(gan, [gan.optimizer])) == (name, math.inf)  # type: ignore[arg-type]
+    assert not is_state_finite(gan, [gan.optimizer])  # type: ignore[arg-type]
+    assert first_nonfinite(named_state_tensors(gan, [gan.optimizer])) == (name, math.inf)  # type: ignore[arg-type]
 
 
 def break_rank_1() -> torch.Tensor:
     from gantry.distributed import collectives
 
     gan = Nets()
-    before = is_healthy(gan, [])  # type: ignore[arg-type]
+    before = is_state_finite(gan, [])  # type: ignore[arg-type]
     if collectives.rank() == 1:
         gan.G.bias.data[0] = math.nan
-    return torch.tensor([before, is_healthy(gan, [])])  # type: ignore[arg-type]
+    return torch.tensor([before, is_state_finite(gan, [])])  # type: ignore[arg-type]
 
 
 def test_all_processes_learn_of_a_break() -> None:
-    assert [verdict.tolist() for verdict in on_ranks(2, break_rank_1)] == [[True, False], [True, False]]
+    assert [verdict.tolist() for verdict in run_on_ranks(2, break_rank_1)] == [[True, False], [True, False]]

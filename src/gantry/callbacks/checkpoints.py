@@ -9,15 +9,15 @@ import torch
 from lightning import Callback, Trainer
 from lightning.fabric.plugins import TorchCheckpointIO
 
-from gantry.files import sync, whole
-from gantry.runs.checkpoint import sealed
-from gantry.training.finite import is_healthy
+from gantry.files import atomic_write, fsync
+from gantry.runs.checkpoint import seal_archive
+from gantry.training.finite import is_state_finite
 from gantry.training.gan import GAN
 
 log = logging.getLogger(__name__)
 
 
-class Checkpoints(Callback):
+class CheckpointWriter(Callback):
     """`last.ckpt` every `every` turns and at the end, `before.ckpt` its predecessor, `best.ckpt` when a score improves.
 
     A checkpoint is written to a temporary file, with a checksum, synced and renamed: whenever the program dies, what
@@ -30,7 +30,7 @@ class Checkpoints(Callback):
         self.last_at, self.best_at = -1, -1  # turns that were written
 
     def setup(self, trainer: Trainer, gan: GAN, stage: str) -> None:  # type: ignore[override]  # noqa: ARG002
-        trainer.strategy.checkpoint_io = InPlace()
+        trainer.strategy.checkpoint_io = InPlaceCheckpointIO()
 
     def on_train_batch_end(self, trainer: Trainer, gan: GAN, *_: Any) -> None:  # type: ignore[override]
         self.write_best(trainer, gan)
@@ -56,21 +56,21 @@ class Checkpoints(Callback):
     def write(self, trainer: Trainer, gan: GAN, name: str, before: str | None = None) -> None:
         """Write a checkpoint under its name; the one that bore the name is kept as `before`."""
         path = self.folder / name
-        if not is_healthy(gan, trainer.optimizers):
+        if not is_state_finite(gan, trainer.optimizers):
             log.warning("%s is left as it is: the state of turn %d is not finite", path, gan.turn)
         elif trainer.is_global_zero:
-            with whole(path) as part:
+            with atomic_write(path) as part:
                 trainer.save_checkpoint(part, weights_only=False)
-                sync(part)
+                fsync(part)
                 if before is not None and path.exists():
                     path.replace(self.folder / before)
-            sync(self.folder)
+            fsync(self.folder)
         else:
             trainer.save_checkpoint(path, weights_only=False)  # writes nothing, but waits for the one that does
         trainer.strategy.barrier()
 
 
-class InPlace(TorchCheckpointIO):
+class InPlaceCheckpointIO(TorchCheckpointIO):
     """Writes a checkpoint where it is told. Lightning's own goes through the system's folder for temporary files,
     from where a file is copied if that is on another disk."""
 
@@ -79,4 +79,4 @@ class InPlace(TorchCheckpointIO):
         buffer = io.BytesIO()  # torch says of a full disk only that it wrote at an unexpected position
         torch.save(checkpoint, buffer)
         with Path(path).open("wb") as file:
-            file.writelines(sealed(buffer.getbuffer()))
+            file.writelines(seal_archive(buffer.getbuffer()))

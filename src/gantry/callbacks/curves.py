@@ -6,14 +6,14 @@ from typing import Any
 
 from lightning import Callback, Trainer
 
-from gantry.files import dispensable
+from gantry.files import optional_write
 from gantry.runs.metrics_csv import read_metrics
 from gantry.training.gan import GAN
 
-SHARE = 0.02  # of the time of a run may go into pictures that the next one replaces
+MAX_TIME_FRACTION = 0.02  # of the time of a run may go into pictures that the next one replaces
 
 
-class Curves(Callback):
+class CurvePlotter(Callback):
     """Draws `folder`/plots/curves.png from metrics.csv at the end, and after an evaluation if time allows."""
 
     def __init__(self, folder: str) -> None:
@@ -35,6 +35,6 @@ class Curves(Callback):
 
         metrics = read_metrics(self.folder)
         if metrics:
-            with dispensable():
+            with optional_write():
                 write_curves(metrics, self.folder / "plots" / "curves.png")
-        self.not_before = time.monotonic() + (time.monotonic() - started) / SHARE
+        self.not_before = time.monotonic() + (time.monotonic() - started) / MAX_TIME_FRACTION

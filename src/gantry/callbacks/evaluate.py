@@ -8,14 +8,14 @@ from typing import Any
 from lightning import Callback, Trainer
 
 from gantry.data.datamodule import DataModule
-from gantry.errors import mistakes
+from gantry.errors import user_errors
 from gantry.evaluation.evaluation import Evaluation
-from gantry.evaluation.generator_samples import drawn_for
-from gantry.evaluation.protocol import Samples, differences
-from gantry.evaluation.reference import Reference, reference_of
-from gantry.loggers.dispatch import log_config, log_numbers, log_summary
-from gantry.metrics.score import Needs
-from gantry.metrics.statistics import Collected
+from gantry.evaluation.generator_samples import make_sample_source
+from gantry.evaluation.protocol import SampleFacts, find_protocol_differences
+from gantry.evaluation.reference import Reference, build_reference
+from gantry.loggers.dispatch import log_config, log_metrics, log_summary
+from gantry.metrics.score import Requirement
+from gantry.metrics.statistics import FeatureSet
 from gantry.nets.contract import Net
 from gantry.runs.summary import write_summary
 from gantry.sampling import batchnorm
@@ -24,7 +24,7 @@ from gantry.training.gan import GAN
 log = logging.getLogger(__name__)
 
 
-class Evaluate(Callback):
+class Evaluator(Callback):
     """Scores of G_ema every `every` turns and at the end, computed by all processes together.
 
     They are left in `gan.scores` with their turn in `gan.scored_at`, and in `gan.improved_at` if they are the best so
@@ -38,23 +38,23 @@ class Evaluate(Callback):
     def __init__(self, evaluation: Evaluation, every: int, path: str, at_start: bool = True) -> None:
         self.evaluation, self.every, self.path, self.at_start = evaluation, every, Path(path), at_start
         self.best: dict[str, Any] = {}
-        self.real: Collected | None = None
+        self.real: FeatureSet | None = None
 
     def setup(self, trainer: Trainer, gan: GAN, stage: str) -> None:  # type: ignore[override]  # noqa: ARG002
         if self.evaluation.scores:
-            with mistakes():
+            with user_errors():
                 data: DataModule = trainer.datamodule  # type: ignore[attr-defined]
-                self.reference = reference_of(data, self.evaluation.reference)
+                self.reference = build_reference(data, self.evaluation.reference)
                 self.evaluation.check(self.reference)
                 if self.evaluation.report is not None:  # now, and not at the end of a long run
                     self.evaluation.full.check(self.reference, "metrics.report.num_samples")
-                check_classes(self.evaluation.full, gan.G_ema)
+                check_conditional(self.evaluation.full, gan.G_ema)
 
     def on_train_start(self, trainer: Trainer, gan: GAN) -> None:  # type: ignore[override]
         if not self.evaluation.scores:
             return
         log_config(trainer.loggers, {"protocol": self.protocol(gan, "last")}, {})
-        unlike = differences(self.best["protocol"], self.protocol(gan, self.rule)) if self.best else []
+        unlike = find_protocol_differences(self.best["protocol"], self.protocol(gan, self.rule)) if self.best else []
         if unlike:
             log.warning("the best score so far is forgotten, it was measured otherwise: %s", "; ".join(unlike))
             self.best = {}
@@ -73,9 +73,9 @@ class Evaluate(Callback):
         """Score G_ema as it is now; every process must call it."""
         if not self.evaluation.scores:
             return
-        with mistakes():
+        with user_errors():
             self.real = self.real or self.evaluation.read_real(self.reference, gan.device)
-            drawn = drawn_for(self.evaluation, gan.G_ema, self.rule, gan.device)
+            drawn = make_sample_source(self.evaluation, gan.G_ema, self.rule, gan.device)
             gan.scores = self.evaluation(drawn.images, self.real, gan.device, drawn.labels)
         gan.scored_at = gan.turn
         record = {"turn": gan.turn, "kimg": gan.kimg, "scores": gan.scores}
@@ -96,8 +96,8 @@ class Evaluate(Callback):
 
     def protocol(self, gan: GAN, checkpoint: str) -> dict[str, Any]:
         """How the scores of a checkpoint, chosen by a rule, are measured."""
-        norm = batchnorm.said(gan.G_ema, self.evaluation.batchnorm)
-        drawn = Samples(tuple(gan.G_ema.shape), checkpoint, "G_ema", norm)
+        norm = batchnorm.describe_batchnorm(gan.G_ema, self.evaluation.batchnorm)
+        drawn = SampleFacts(tuple(gan.G_ema.shape), checkpoint, "G_ema", norm)
         return self.evaluation.protocol(self.reference, drawn).to_dict()
 
     def improves(self, scores: dict[str, float]) -> bool:
@@ -112,7 +112,7 @@ class Evaluate(Callback):
         said = ", ".join(f"{name} {value:.4g}" for name, value in gan.scores.items())
         log.info("turn %d: %s", gan.turn, said)
         numbers = {f"score/{name}": value for name, value in gan.scores.items()}
-        log_numbers(trainer.loggers, numbers, gan.turn, gan.kimg)
+        log_metrics(trainer.loggers, numbers, gan.turn, gan.kimg)
         for place, entry in entries.items():
             log_summary(trainer.loggers, {f"{place}/{name}": v for name, v in entry["scores"].items()})
         write_summary(self.path, entries)
@@ -124,7 +124,7 @@ class Evaluate(Callback):
         self.best = state["best"]
 
 
-def check_classes(evaluation: Evaluation, G: Net) -> None:
+def check_conditional(evaluation: Evaluation, G: Net) -> None:
     """Raise ValueError when a score per class is asked of a generator that is told none."""
-    if Needs.LABELS in evaluation.needs and not G.num_classes:
+    if Requirement.LABELS in evaluation.needs and not G.num_classes:
         raise ValueError("model.conditional must be true for scores per class, got false")

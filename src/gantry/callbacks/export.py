@@ -7,13 +7,13 @@ from typing import Any
 from lightning import Callback, Trainer
 
 from gantry.runs.generator import save_generator
-from gantry.training.finite import finite
+from gantry.training.finite import all_finite
 from gantry.training.gan import GAN
 
 log = logging.getLogger(__name__)
 
 
-class Export(Callback):
+class GeneratorExporter(Callback):
     """G_ema in `folder`/generator/last at each evaluation and at the end; in `best` when a score improves.
 
     `generator` is the node of the configuration that G was built from. A generator that is not finite is never
@@ -36,7 +36,7 @@ class Export(Callback):
 
     def save(self, trainer: Trainer, gan: GAN, name: str) -> None:
         """Write G_ema as it is now, on one process."""
-        if not finite(gan.G_ema.state_dict().values()):
+        if not all_finite(gan.G_ema.state_dict().values()):
             log.warning("generator/%s is left as it is: G_ema of turn %d is not finite", name, gan.turn)
         elif trainer.is_global_zero:
             scores = gan.scores if gan.scored_at == gan.turn else {}

@@ -6,15 +6,15 @@ from typing import Any
 from lightning import Callback, Trainer
 
 from gantry.errors import RunError
-from gantry.loggers.dispatch import log_numbers
-from gantry.training.executor import Scalars
-from gantry.training.finite import first_broken, is_healthy, state_of
+from gantry.loggers.dispatch import log_metrics
+from gantry.training.executor import ScalarTensors
+from gantry.training.finite import first_nonfinite, is_state_finite, named_state_tensors
 from gantry.training.gan import GAN
 
 log = logging.getLogger(__name__)
 
 
-class Health(Callback):
+class HealthCheck(Callback):
     """Ends a run in which a loss, a weight or a moment of an optimiser is NaN or infinite.
 
     It looks every `patience` turns, and at each turn at which a later callback acts, so that no broken generator is
@@ -29,7 +29,7 @@ class Health(Callback):
     def __init__(self, folder: str, patience: int = 20, skip: bool = False) -> None:
         self.folder, self.patience, self.skip = folder, patience, skip
         self.others: set[int] = set()
-        self.seen: list[tuple[int, Scalars]] = []  # turns since the last look, and the losses of their updates
+        self.seen: list[tuple[int, ScalarTensors]] = []  # turns since the last look, and the losses of their updates
         self.looked_at = -1
         self.in_a_row, self.skipped, self.told = 0, 0, 0  # turns with a skipped update; updates; of them, told of
 
@@ -56,7 +56,7 @@ class Health(Callback):
         """Raise RunError if the run is broken; every process must call it."""
         seen, self.seen, self.looked_at = self.seen, [], gan.turn
         losses = [value for _, scalars in seen for value in scalars.values()]
-        if not is_healthy(gan, trainer.optimizers, *losses):
+        if not is_state_finite(gan, trainer.optimizers, *losses):
             raise RunError(f"{self.what_broke(trainer, gan, seen)}; {self.advice}")
         if self.in_a_row >= self.patience:
             raise RunError(f"an update was skipped in each of the last {self.in_a_row} turns, up to turn {gan.turn}")
@@ -64,14 +64,14 @@ class Health(Callback):
             self.told = gan.skipped
             self.tell(trainer, gan)
 
-    def what_broke(self, trainer: Trainer, gan: GAN, seen: list[tuple[int, Scalars]]) -> str:
+    def what_broke(self, trainer: Trainer, gan: GAN, seen: list[tuple[int, ScalarTensors]]) -> str:
         """`loss/D/gp is nan at turn 12, D.body.0.weight is nan by turn 20`."""
         found = []
         for turn, scalars in seen:
-            if broken := first_broken(scalars.items()):
+            if broken := first_nonfinite(scalars.items()):
                 found.append(f"{broken[0]} is {broken[1]} at turn {turn}")
                 break
-        if broken := first_broken(state_of(gan, trainer.optimizers)):
+        if broken := first_nonfinite(named_state_tensors(gan, trainer.optimizers)):
             found.append(f"{broken[0]} is {broken[1]} by turn {gan.turn}")
         return ", ".join(found) or f"another process has numbers that are not finite by turn {gan.turn}"
 
@@ -84,7 +84,7 @@ class Health(Callback):
     def tell(self, trainer: Trainer, gan: GAN) -> None:
         """Say how many updates have been left out."""
         log.warning("turn %d: updates skipped so far since they were not finite: %d", gan.turn, gan.skipped)
-        log_numbers(trainer.loggers, {"health/skipped": gan.skipped}, gan.turn, gan.kimg)
+        log_metrics(trainer.loggers, {"health/skipped": gan.skipped}, gan.turn, gan.kimg)
 
     def state_dict(self) -> dict[str, Any]:
         return {"in_a_row": self.in_a_row, "skipped": self.skipped, "told": self.told}

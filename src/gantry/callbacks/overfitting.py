@@ -9,18 +9,18 @@ from lightning import Callback, Trainer
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from gantry.data.images import Images, Split, to_float
-from gantry.data.sampler import evenly
-from gantry.loggers.dispatch import log_histogram, log_numbers
-from gantry.sampling.generate import samples
-from gantry.sampling.latents import labels
+from gantry.data.images import InMemoryImages, Split, flip_and_scale
+from gantry.data.sampler import evenly_spaced_indices
+from gantry.loggers.dispatch import log_histogram, log_metrics
+from gantry.sampling.generate import iter_sample_batches
+from gantry.sampling.latents import balanced_labels
 from gantry.training.gan import GAN
 
 log = logging.getLogger(__name__)
 Logits = NDArray[np.float64]  # [N]
 
 
-class CriticGap(Callback):
+class OverfittingMonitor(Callback):
     """Mean logits of D, every `every` turns: `critic/train`, `critic/held_out` and `critic/fake`, and of the three
     `critic/overfitting`, (train - held_out) / (train - fake) (Karras et al. 2020, ADA, eq. 1).
 
@@ -32,7 +32,7 @@ class CriticGap(Callback):
 
     def __init__(self, every: int, num_samples: int = 1000, batch_size: int = 250, seed: int = 0) -> None:
         self.every, self.num_samples, self.batch_size, self.seed = every, num_samples, batch_size, seed
-        self.real: dict[str, Images] = {}
+        self.real: dict[str, InMemoryImages] = {}
 
     def on_train_start(self, trainer: Trainer, gan: GAN) -> None:  # type: ignore[override]  # noqa: ARG002
         data = trainer.datamodule.data  # type: ignore[attr-defined]
@@ -41,24 +41,26 @@ class CriticGap(Callback):
         if not len(data.test):
             log.info("critic/held_out is left out: %s holds no images apart", data.name)
         splits = {"train": data.train, "held_out": data.test}
-        self.real = {name: spread(split, self.num_samples) for name, split in splits.items() if len(split)}
+        self.real = {
+            name: evenly_spaced_images(split, self.num_samples) for name, split in splits.items() if len(split)
+        }
 
     def on_train_batch_end(self, trainer: Trainer, gan: GAN, *_: Any) -> None:  # type: ignore[override]
         if self.real and (gan.turn % self.every == 0 or gan.turn == gan.turns):
             logits = {name: self.on_real(gan, real) for name, real in self.real.items()}
             logits["fake"] = self.on_fakes(gan)
-            log_numbers(trainer.loggers, gap(logits), gan.turn, gan.kimg)
+            log_metrics(trainer.loggers, compute_overfitting(logits), gan.turn, gan.kimg)
             for name, values in logits.items():
                 log_histogram(trainer.loggers, f"logits/histogram/{name}", values, gan.turn)
 
-    def on_real(self, gan: GAN, real: Images) -> Logits:
+    def on_real(self, gan: GAN, real: InMemoryImages) -> Logits:
         """The logits of real images."""
-        return self.logits(gan, to_float(real.x, None), real.c)
+        return self.logits(gan, flip_and_scale(real.x, None), real.c)
 
     def on_fakes(self, gan: GAN) -> Logits:
         """The logits of samples of G."""
-        x_fake = samples(gan.G, self.seed, 0, self.num_samples, self.batch_size, gan.device)
-        return self.logits(gan, torch.cat(list(x_fake)), labels(0, self.num_samples, gan.G.num_classes))
+        x_fake = iter_sample_batches(gan.G, self.seed, 0, self.num_samples, self.batch_size, gan.device)
+        return self.logits(gan, torch.cat(list(x_fake)), balanced_labels(0, self.num_samples, gan.G.num_classes))
 
     @torch.no_grad()
     def logits(self, gan: GAN, x: Tensor, c: Tensor) -> Logits:
@@ -72,13 +74,13 @@ class CriticGap(Callback):
         return logits.cpu().double().numpy()
 
 
-def spread(split: Split, count: int) -> Images:
+def evenly_spaced_images(split: Split, count: int) -> InMemoryImages:
     """At most `count` images, spread evenly over a split, which may be sorted by class."""
-    parts = [split.part(i, i + 1) for i in evenly(min(count, len(split)), len(split)).tolist()]
-    return Images(torch.cat([part.x for part in parts]), torch.cat([part.c for part in parts]))
+    parts = [split.part(i, i + 1) for i in evenly_spaced_indices(min(count, len(split)), len(split)).tolist()]
+    return InMemoryImages(torch.cat([part.x for part in parts]), torch.cat([part.c for part in parts]))
 
 
-def gap(logits: dict[str, Logits]) -> dict[str, float]:
+def compute_overfitting(logits: dict[str, Logits]) -> dict[str, float]:
     """The means and, of all three, what they say of D; one that does not tell real from fake overfits nothing."""
     means = {name: float(values.mean()) for name, values in logits.items()}
     if "held_out" in means:

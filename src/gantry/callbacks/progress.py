@@ -15,11 +15,11 @@ from tqdm.contrib.logging import logging_redirect_tqdm
 from gantry.training.gan import GAN
 
 log = logging.getLogger(__name__)
-REFRESH = 0.5  # seconds between two looks at the losses: each look waits for the device
-BAR = "{percentage:3.0f}% |{bar}| turn {n:,d}/{total:,d} | {desc}{remaining} left"
+REFRESH_SECONDS = 0.5  # seconds between two looks at the losses: each look waits for the device
+BAR_FORMAT = "{percentage:3.0f}% |{bar}| turn {n:,d}/{total:,d} | {desc}{remaining} left"
 
 
-class Progress(Callback):
+class ProgressReporter(Callback):
     """Turn, kimg, losses, images per second and time left: at the terminal, or every `seconds` to the log."""
 
     def __init__(self, seconds: float = 30.0) -> None:
@@ -31,18 +31,20 @@ class Progress(Callback):
     def on_train_start(self, trainer: Trainer, gan: GAN) -> None:  # type: ignore[override]
         self.started = self.shown = time.perf_counter(), gan.turn
         if trainer.is_global_zero and sys.stderr.isatty():
-            self.bar = tqdm(total=gan.turns, initial=gan.turn, bar_format=BAR, dynamic_ncols=True, smoothing=0.05)
+            self.bar = tqdm(
+                total=gan.turns, initial=gan.turn, bar_format=BAR_FORMAT, dynamic_ncols=True, smoothing=0.05
+            )
             self.stack.callback(self.bar.close)
             self.stack.enter_context(logging_redirect_tqdm())  # messages appear above the bar
 
     def on_train_batch_end(  # type: ignore[override]
         self, trainer: Trainer, gan: GAN, outputs: dict[str, dict[str, Tensor]], *_: Any
     ) -> None:
-        pause = self.seconds if self.bar is None else REFRESH
+        pause = self.seconds if self.bar is None else REFRESH_SECONDS
         now = time.perf_counter()
         if trainer.is_global_zero and (now - self.shown[0] >= pause or gan.turn == gan.turns):
-            images = 1000 * gan.kimg_of_turn * speed(self.shown, (now, gan.turn))
-            self.show(gan, describe(gan.kimg, outputs["losses"], images), now)
+            images = 1000 * gan.kimg_of_turn * turns_per_second(self.shown, (now, gan.turn))
+            self.show(gan, format_progress(gan.kimg, outputs["losses"], images), now)
             self.shown = now, gan.turn
 
     def show(self, gan: GAN, text: str, now: float) -> None:
@@ -51,7 +53,7 @@ class Progress(Callback):
             self.bar.set_description_str(text, refresh=False)
             self.bar.update(gan.turn - self.bar.n)
             return
-        left = (gan.turns - gan.turn) / max(speed(self.started, (now, gan.turn)), 1e-9)
+        left = (gan.turns - gan.turn) / max(turns_per_second(self.started, (now, gan.turn)), 1e-9)
         log.info("turn %s/%s | %s%s left", f"{gan.turn:,}", f"{gan.turns:,}", text, tqdm.format_interval(left))
 
     def teardown(self, trainer: Trainer, gan: GAN, stage: str) -> None:  # type: ignore[override]  # noqa: ARG002
@@ -59,12 +61,12 @@ class Progress(Callback):
         self.bar = None
 
 
-def speed(then: tuple[float, int], now: tuple[float, int]) -> float:
+def turns_per_second(then: tuple[float, int], now: tuple[float, int]) -> float:
     """Turns per second between two moments (time, turn)."""
     return (now[1] - then[1]) / max(now[0] - then[0], 1e-9)
 
 
-def describe(kimg: float, losses: Mapping[str, Tensor], images_per_second: float) -> str:
+def format_progress(kimg: float, losses: Mapping[str, Tensor], images_per_second: float) -> str:
     """`12.8 kimg | D 1.386 G 0.693 | 4,321 img/s | `; the losses of D and G alone, without their terms."""
     shown = {name.removeprefix("loss/"): float(losses[name]) for name in ("loss/D", "loss/G") if name in losses}
     values = " ".join(f"{name} {value:.3g}" for name, value in shown.items())

@@ -8,24 +8,24 @@ from typing import Any
 
 from lightning import Callback, Trainer
 
-from gantry.callbacks.evaluate import Evaluate
-from gantry.errors import mistakes
+from gantry.callbacks.evaluate import Evaluator
+from gantry.errors import user_errors
 from gantry.evaluation.evaluation import Evaluation
-from gantry.evaluation.generator_samples import drawn_for
+from gantry.evaluation.generator_samples import make_sample_source
 from gantry.evaluation.reference import Reference
-from gantry.figures.nearest_training_images import FILE, write_neighbours
-from gantry.files import dispensable
+from gantry.figures.nearest_training_images import NEIGHBOURS_FILE, write_neighbours_figure
+from gantry.files import optional_write
 from gantry.loggers.dispatch import log_config, log_summary
-from gantry.metrics.score import Needs
+from gantry.metrics.score import Requirement
 from gantry.runs.generator import load_generator
-from gantry.runs.generator_json import JSON, read_description
-from gantry.runs.summary import checkpoint_rule, read_summary, write_summary
+from gantry.runs.generator_json import GENERATOR_JSON, read_generator_info
+from gantry.runs.summary import read_checkpoint_rule, read_summary, write_summary
 from gantry.training.gan import GAN
 
 log = logging.getLogger(__name__)
 
 
-class Report(Callback):
+class FinalReport(Callback):
     """At the end of a run, scores of its best and of its last generator, drawn with other latents than selected.
 
     The checkpoint that looked best on the selecting samples was lucky with them; only fresh ones say how good it is.
@@ -39,17 +39,17 @@ class Report(Callback):
         self.folder = Path(folder)
 
     def on_train_end(self, trainer: Trainer, gan: GAN) -> None:  # type: ignore[override]
-        evaluate = evaluate_of(trainer)
+        evaluate = find_evaluator(trainer)
         finished = gan.turn >= gan.turns and not gan.interrupted
         if evaluate is None or evaluate.evaluation.report is None or not finished or self.is_there(gan):
             return
         started = time.monotonic()
-        with mistakes():
+        with user_errors():
             entries = self.report(trainer, gan, evaluate.evaluation.full, evaluate.reference)
         if trainer.is_global_zero:
             log_config(trainer.loggers, {"report": {"protocol": entries["last"]["protocol"]}}, {})
             for place, entry in entries.items():
-                log.info("%s, turn %d: %s", place, entry["turn"], in_words(entry["scores"]))
+                log.info("%s, turn %d: %s", place, entry["turn"], format_scores(entry["scores"]))
                 scores = entry["scores"].items()
                 log_summary(trainer.loggers, {f"report/{place}/{name}": value for name, value in scores})
             write_summary(self.folder, {"report": entries | {"seconds": time.monotonic() - started}})
@@ -62,19 +62,19 @@ class Report(Callback):
     def report(self, trainer: Trainer, gan: GAN, full: Evaluation, reference: Reference) -> dict[str, dict[str, Any]]:
         """The entries `last` and `best`; every process must call it."""
         real = full.read_real(reference, gan.device)
-        drawn = drawn_for(full, gan.G_ema, "last", gan.device)
+        drawn = make_sample_source(full, gan.G_ema, "last", gan.device)
         fake = full.read_samples(drawn.images, gan.device, drawn.labels)
         last = {"turn": gan.turn, "kimg": gan.kimg, "scores": full.compare(real, fake)}
-        if Needs.HELD_OUT in full.needs and trainer.is_global_zero:
-            with dispensable():
-                write_neighbours(self.folder / "plots" / FILE, drawn, fake, reference, real)
+        if Requirement.HELD_OUT in full.needs and trainer.is_global_zero:
+            with optional_write():
+                write_neighbours_figure(self.folder / "plots" / NEIGHBOURS_FILE, drawn, fake, reference, real)
         entries = {"last": last | {"protocol": full.protocol(reference, drawn.about).to_dict()}}
         folder = self.folder / "generator" / "best"  # process 0 has written it before the scores of last were agreed on
-        if (folder / JSON).is_file():
-            extra, rule = read_description(folder).extra, checkpoint_rule(self.folder, "best")
+        if (folder / GENERATOR_JSON).is_file():
+            extra, rule = read_generator_info(folder).extra, read_checkpoint_rule(self.folder, "best")
             best = last
             if extra["turn"] != gan.turn:
-                drawn = drawn_for(full, load_generator(folder, trust=True), rule, gan.device)
+                drawn = make_sample_source(full, load_generator(folder, trust=True), rule, gan.device)
                 scores = full(drawn.images, real, gan.device, drawn.labels)
                 best = {"turn": extra["turn"], "kimg": extra["kimg"], "scores": scores}
             about = replace(drawn.about, checkpoint=rule)
@@ -82,12 +82,12 @@ class Report(Callback):
         return entries
 
 
-def evaluate_of(trainer: Trainer) -> Evaluate | None:
+def find_evaluator(trainer: Trainer) -> Evaluator | None:
     """The Evaluate callback of a run that makes scores; None for a run without."""
     callbacks: list[Any] = trainer.callbacks  # type: ignore[attr-defined]
-    return next((one for one in callbacks if isinstance(one, Evaluate) and one.evaluation.scores), None)
+    return next((one for one in callbacks if isinstance(one, Evaluator) and one.evaluation.scores), None)
 
 
-def in_words(scores: dict[str, float]) -> str:
+def format_scores(scores: dict[str, float]) -> str:
     """`fd_digits 0.82, cs_digits 9.57`."""
     return ", ".join(f"{name} {value:.4g}" for name, value in scores.items())

@@ -8,20 +8,23 @@ from lightning import Callback, Trainer
 from PIL import Image
 from torch import Tensor
 
-from gantry.figures.animation import captioned, write_animation
+from gantry.figures.animation import add_caption, write_animation
 from gantry.figures.image_grid import write_png
-from gantry.figures.sample_sheet import POINTS, Sheet, fixed_sheet
-from gantry.files import dispensable
-from gantry.loggers.dispatch import log_picture
+from gantry.figures.sample_sheet import NUM_POINTS, SampleSheet, make_fixed_sheet
+from gantry.files import optional_write
+from gantry.loggers.dispatch import log_image
 from gantry.nets.contract import Net
 from gantry.training.gan import GAN
-from gantry.values import spread
+from gantry.values import evenly_spaced
 
-MILLISECONDS, HOLD = 250, 2500  # that a picture of the animation is shown, and the last one besides
-FRAMES = 100  # that an animation has at most
+FRAME_MILLISECONDS, LAST_FRAME_MILLISECONDS = (
+    250,
+    2500,
+)  # that a picture of the animation is shown, and the last one besides
+MAX_FRAMES = 100  # that an animation has at most
 
 
-class Samples(Callback):
+class SampleWriter(Callback):
     """A picture of G_ema's samples every `every` turns, of the untrained generator and at the end.
 
     They are written to `folder`/samples and shown by the loggers; at the end, an animation is made of all.
@@ -31,13 +34,13 @@ class Samples(Callback):
     def __init__(self, folder: str, every: int, rows: int = 10, columns: int = 10, seed: int = 0) -> None:
         self.folder, self.every = Path(folder) / "samples", every
         self.rows, self.columns, self.seed = rows, columns, seed
-        self.sheet: Sheet | None = None
+        self.sheet: SampleSheet | None = None
         self.real: Tensor | None = None
 
     def on_train_start(self, trainer: Trainer, gan: GAN) -> None:  # type: ignore[override]
         if trainer.is_global_zero:
-            self.sheet = fixed_sheet(gan.G_ema, self.seed, self.rows, self.columns)
-            self.real = real_points(trainer, gan)
+            self.sheet = make_fixed_sheet(gan.G_ema, self.seed, self.rows, self.columns)
+            self.real = read_real_points(trainer, gan)
         if gan.turn == 0:
             self.show(trainer, gan)
 
@@ -47,36 +50,38 @@ class Samples(Callback):
 
     def on_train_end(self, trainer: Trainer, gan: GAN) -> None:  # type: ignore[override]
         if trainer.is_global_zero and any(path.stem.isdigit() for path in self.folder.glob("*.png")):
-            path, grey = self.folder / "samples.webp", shape_of(gan)[0] == 1
-            with dispensable():
-                write_animation(frames(self.folder), path, MILLISECONDS, HOLD, lossless=grey)
+            path, grey = self.folder / "samples.webp", sample_shape(gan)[0] == 1
+            with optional_write():
+                write_animation(
+                    read_frames(self.folder), path, FRAME_MILLISECONDS, LAST_FRAME_MILLISECONDS, lossless=grey
+                )
 
     def show(self, trainer: Trainer, gan: GAN) -> None:
         """Write and log the picture of this turn, on one process."""
         if trainer.is_global_zero:
             assert self.sheet is not None
             pixels = self.sheet.picture(gan.G_ema, gan.device, self.real)
-            with dispensable():
+            with optional_write():
                 write_png(pixels, self.folder / f"{gan.turn:06d}.png")
-            log_picture(trainer.loggers, "samples", pixels, gan.turn)
+            log_image(trainer.loggers, "samples", pixels, gan.turn)
 
 
-def shape_of(gan: GAN) -> tuple[int, ...]:
+def sample_shape(gan: GAN) -> tuple[int, ...]:
     """Of one sample."""
     G: Net = gan.G_ema
     return tuple(G.shape)
 
 
-def real_points(trainer: Trainer, gan: GAN) -> Tensor | None:
+def read_real_points(trainer: Trainer, gan: GAN) -> Tensor | None:
     """As many real points of the plane [M, 2] as a picture shows; None when the data are images."""
     data: Any = getattr(trainer, "datamodule", None)
-    return data.reference("train").part(0, POINTS).x if len(shape_of(gan)) == 1 and data else None
+    return data.reference("train").part(0, NUM_POINTS).x if len(sample_shape(gan)) == 1 and data else None
 
 
-def frames(folder: Path) -> Iterator[Image.Image]:
+def read_frames(folder: Path) -> Iterator[Image.Image]:
     """The pictures in a folder by turn, each with its turn below; evenly spaced ones of very many."""
     pictures = sorted((int(path.stem), path) for path in folder.glob("*.png") if path.stem.isdigit())
-    for i in spread(len(pictures), FRAMES):
+    for i in evenly_spaced(len(pictures), MAX_FRAMES):
         turn, path = pictures[i]
         with Image.open(path) as picture:
-            yield captioned(picture, f"turn {turn:,}", turn / max(pictures[-1][0], 1))
+            yield add_caption(picture, f"turn {turn:,}", turn / max(pictures[-1][0], 1))

@@ -9,11 +9,11 @@ from lightning import Callback, Trainer
 from torch import Tensor, nn
 
 from gantry.distributed import collectives
-from gantry.loggers.dispatch import forget_after, log_numbers
+from gantry.loggers.dispatch import log_metrics, rewind_loggers
 from gantry.training.gan import GAN
 
 
-class Scalars(Callback):
+class ScalarMonitor(Callback):
     """Every `every` turns, and at the end, the means of all scalars since the last time, the norms of the last
     gradients of D and G (`grad/D`, `grad/G`), the speed, and the most memory so far.
 
@@ -32,7 +32,7 @@ class Scalars(Callback):
         self.began = time.perf_counter()
 
     def on_train_start(self, trainer: Trainer, gan: GAN) -> None:  # type: ignore[override]
-        forget_after(trainer.loggers, gan.turn)
+        rewind_loggers(trainer.loggers, gan.turn)
         self.began = time.perf_counter()
         self.sums = {name: total.to(gan.device) for name, total in self.sums.items()}  # a checkpoint's lie on the CPU
 
@@ -46,9 +46,13 @@ class Scalars(Callback):
         self.add(outputs["losses"])
         if gan.turn % self.every == 0 or gan.turn == gan.turns:
             speed = {"speed/images_per_second": self.speed(gan.kimg), "speed/seconds": self.seconds}
-            numbers = self.means(gradient_norms({"grad/D": gan.D, "grad/G": gan.G})) | speed | peak_memory(gan.device)
+            numbers = (
+                self.means(compute_gradient_norms({"grad/D": gan.D, "grad/G": gan.G}))
+                | speed
+                | measure_peak_memory(gan.device)
+            )
             self.since, self.sums, self.counts = None, {}, {}
-            log_numbers(trainer.loggers, numbers, gan.turn, gan.kimg)
+            log_metrics(trainer.loggers, numbers, gan.turn, gan.kimg)
 
     def state_dict(self) -> dict[str, Any]:
         sums = {name: total.cpu() for name, total in self.sums.items()}
@@ -74,7 +78,7 @@ class Scalars(Callback):
         """The mean of each scalar, and `more`, fetched from the device at once; every process calls it."""
         values = {name: self.sums[name] / self.counts[name] for name in sorted(self.sums)} | more
         means = torch.stack([value.float() for value in values.values()])
-        collectives.mean_([means])
+        collectives.all_reduce_mean_([means])
         return dict(zip(values, means.tolist()))
 
     def speed(self, kimg: float) -> float:
@@ -84,7 +88,7 @@ class Scalars(Callback):
         return 1000 * (kimg - before) / (time.perf_counter() - started)
 
 
-def gradient_norms(nets: dict[str, nn.Module]) -> dict[str, Tensor]:
+def compute_gradient_norms(nets: dict[str, nn.Module]) -> dict[str, Tensor]:
     """L2 norm of the gradient by which each net descended last, clipped if it was: name -> [], on the device.
 
     A net without gradients (before the first turn, or when its update was left out) is not in it.
@@ -95,16 +99,16 @@ def gradient_norms(nets: dict[str, nn.Module]) -> dict[str, Tensor]:
 
 KIB, GIB = 1024, 1024**3
 
-UNIT = 1 if sys.platform == "darwin" else KIB  # bytes in which the system counts
+MAXRSS_UNIT = 1 if sys.platform == "darwin" else KIB  # bytes in which the system counts
 
 
-def peak_memory(device: torch.device | str) -> dict[str, float]:
+def measure_peak_memory(device: torch.device | str) -> dict[str, float]:
     """The most so far, in GiB: `memory/process_gib` in the machine's memory, on a GPU `memory/gpu_gib` of tensors."""
     peak = {}
     if sys.platform != "win32":  # which has no such count
         import resource
 
-        peak["memory/process_gib"] = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * UNIT / GIB
+        peak["memory/process_gib"] = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * MAXRSS_UNIT / GIB
     if torch.device(device).type == "cuda":
         peak["memory/gpu_gib"] = torch.cuda.max_memory_allocated(device) / GIB
     return peak

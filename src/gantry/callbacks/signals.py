@@ -11,11 +11,11 @@ from lightning import Callback, Trainer
 from gantry.distributed import collectives
 from gantry.training.gan import GAN
 
-SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGUSR1, signal.SIGUSR2)  # the later counts when two have come
+STOP_SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGUSR1, signal.SIGUSR2)  # the later counts when two have come
 log = logging.getLogger(__name__)
 
 
-class Interrupts(Callback):
+class SignalHandler(Callback):
     """The first signal asks for a stop that all processes make together, a second one kills. Comes before Checkpoints.
 
     Clusters send SIGUSR1 or SIGUSR2 ahead of the end of a job's time: the exit status, 128 + the signal, tells a script
@@ -30,19 +30,19 @@ class Interrupts(Callback):
         self.before: dict[int, Any] = {}
 
     def on_train_start(self, trainer: Trainer, gan: GAN) -> None:  # type: ignore[override]  # noqa: ARG002
-        self.before = {number: signal.signal(number, self.ask) for number in SIGNALS}
+        self.before = {number: signal.signal(number, self.ask) for number in STOP_SIGNALS}
 
     def ask(self, number: int, frame: FrameType | None) -> None:  # noqa: ARG002
         """Remember the signal; the next one has its usual effect."""
-        self.signal = max(self.signal, number, key=place_of)
+        self.signal = max(self.signal, number, key=signal_index)
         signal.signal(number, signal.SIG_DFL)
         log.warning("%s: stopping after this turn", signal.Signals(number).name)
 
     def on_train_batch_end(self, trainer: Trainer, gan: GAN, *_: Any) -> None:  # type: ignore[override]
-        if collectives.size() > 1:
-            asked = torch.tensor(place_of(self.signal), device=gan.device)
+        if collectives.world_size() > 1:
+            asked = torch.tensor(signal_index(self.signal), device=gan.device)
             torch.distributed.all_reduce(asked, torch.distributed.ReduceOp.MAX)
-            self.signal = (0, *SIGNALS)[int(asked)]
+            self.signal = (0, *STOP_SIGNALS)[int(asked)]
         if self.signal:
             gan.interrupted = self.signal
             trainer.should_stop = True
@@ -60,6 +60,6 @@ class Interrupts(Callback):
         self.before = {}
 
 
-def place_of(number: int) -> int:
+def signal_index(number: int) -> int:
     """Of a signal among those that stop a run, from 1 on; 0 for none."""
-    return (0, *SIGNALS).index(number)
+    return (0, *STOP_SIGNALS).index(number)

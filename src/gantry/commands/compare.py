@@ -5,30 +5,30 @@ from pathlib import Path
 
 from omegaconf import DictConfig, ListConfig
 
-from gantry.compare.comparison import Comparison, compare_runs, remarks, verdict
-from gantry.compare.find_runs import read_all
-from gantry.compare.markdown import markdown
-from gantry.compare.page.page import page
-from gantry.errors import RunError, mistakes
-from gantry.files import replace
+from gantry.compare.comparison import Comparison, compare_runs, format_verdict, list_remarks
+from gantry.compare.find_runs import read_runs
+from gantry.compare.markdown import format_comparison
+from gantry.compare.page.page import render_page
+from gantry.errors import RunError, user_errors
+from gantry.files import write_text
 
 
 def compare(cfg: DictConfig) -> Path:
     """Write the page and the table of the runs in `runs`, and say what they say; -> the page."""
-    with mistakes():
-        folders, pictures, out = asked_for(cfg)
-        found = read_all(folders)
+    with user_errors():
+        folders, pictures, out = parse_compare_config(cfg)
+        found = read_runs(folders)
     comparison = compare_runs(found.runs, found.broken)
     made = f"{time.strftime('%Y-%m-%d %H:%M')}, from {', '.join(folders)}"
-    with mistakes():
-        write(out, page(comparison, title(comparison), made, pictures))
-        write(out.with_suffix(".md"), markdown(comparison))
-    print("\n".join([verdict(comparison), *(f"- {line}" for line in remarks(comparison))]))
+    with user_errors():
+        write_output_file(out, render_page(comparison, format_title(comparison), made, pictures))
+        write_output_file(out.with_suffix(".md"), format_comparison(comparison))
+    print("\n".join([format_verdict(comparison), *(f"- {line}" for line in list_remarks(comparison))]))
     print(f"{out} and {out.with_suffix('.md').name}")
     return out
 
 
-def asked_for(cfg: DictConfig) -> tuple[list[str], int, Path]:
+def parse_compare_config(cfg: DictConfig) -> tuple[list[str], int, Path]:
     """Folders, turns of samples and the path of the page. Raises ValueError for what cannot be."""
     runs = [cfg.runs] if isinstance(cfg.runs, str) else cfg.runs
     if not isinstance(runs, ListConfig | list) or not runs or not all(isinstance(folder, str) for folder in runs):
@@ -41,15 +41,15 @@ def asked_for(cfg: DictConfig) -> tuple[list[str], int, Path]:
     return [str(folder) for folder in runs], cfg.pictures, out if out.suffix == ".html" else out / "compare.html"
 
 
-def write(path: Path, text: str) -> None:
+def write_output_file(path: Path, text: str) -> None:
     """Write a file. Raises ValueError where that cannot be."""
     try:
-        replace(path, text)
+        write_text(path, text)
     except RunError as error:
         raise ValueError(f"out must be where a file can be written, got {error}") from None
 
 
-def title(comparison: Comparison) -> str:
+def format_title(comparison: Comparison) -> str:
     """`8 runs, 4 settings`."""
     runs, settings = len(comparison.runs), len({one.values for one in comparison.groups})
     return f"{runs} run{'s' * (runs != 1)}, {settings} setting{'s' * (settings != 1)}"

@@ -8,48 +8,48 @@ from typing import Any
 
 from omegaconf import DictConfig, OmegaConf, open_dict
 
-from gantry.commands.log_results import check_logger, log_scores
+from gantry.commands.log_results import check_logger_name, log_scores
 from gantry.config.checks import check_reference
-from gantry.config.compose import CONFIGS, spell_out
-from gantry.errors import mistakes
-from gantry.evaluation.protocol import differences
-from gantry.files import replace
+from gantry.config.compose import CONFIG_DIR, expand_shorthand
+from gantry.errors import user_errors
+from gantry.evaluation.protocol import find_protocol_differences
+from gantry.files import write_text
 from gantry.runs.folder import read_config
-from gantry.runs.generator_json import find_generator, read_description
+from gantry.runs.generator_json import find_generator, read_generator_info
 from gantry.runs.summary import read_summary, write_summary
-from gantry.values import finite
+from gantry.values import non_finite_to_none
 
 log = logging.getLogger(__name__)
 
 
 def evaluate(cfg: DictConfig) -> dict[str, float]:
     """Score what `run`, `checkpoint` or `samples` names; print the numbers and write them down."""
-    with mistakes():
-        complete(cfg)
+    with user_errors():
+        complete_config(cfg)
 
         from gantry.commands import evaluate_job  # torch, seconds to import
 
-        record = evaluate_job.score(cfg)
-    print(table(record["scores"], record["protocol"]))
-    for line in beside(record, Path(cfg.run)) if cfg.run is not None else ():
+        record = evaluate_job.run_evaluation(cfg)
+    print(format_scores_and_protocol(record["scores"], record["protocol"]))
+    for line in format_earlier_scores(record, Path(cfg.run)) if cfg.run is not None else ():
         print(line)
     path = Path(cfg.output) / "scores.json"
-    replace(path, json.dumps(finite(record), indent=2, allow_nan=False) + "\n")
+    write_text(path, json.dumps(non_finite_to_none(record), indent=2, allow_nan=False) + "\n")
     if cfg.run is not None:
         earlier = read_summary(Path(cfg.run)).get("evaluations", [])
         write_summary(Path(cfg.run), {"evaluations": [*earlier, record]})
     if cfg.log_to is not None:
-        log_scores(cfg.log_to, cfg.run and Path(cfg.run), Path(cfg.output), record, *trained_for(cfg))
+        log_scores(cfg.log_to, cfg.run and Path(cfg.run), Path(cfg.output), record, *read_training_progress(cfg))
     log.info("written to %s", path)
     return dict(record["scores"])
 
 
-def complete(cfg: DictConfig) -> None:
+def complete_config(cfg: DictConfig) -> None:
     """Fill in what the run says; raises ValueError for a request that cannot be met. Imports nothing slow."""
     check_reference("reference", cfg.reference)
-    check_logger(cfg.log_to)
+    check_logger_name(cfg.log_to)
     with open_dict(cfg):
-        cfg.run = cfg.run or run_of(cfg.checkpoint)
+        cfg.run = cfg.run or find_run_folder(cfg.checkpoint)
         if (cfg.run is None) == (cfg.samples is None):
             raise ValueError("run or samples must be given, and not both: run=FOLDER of a run, or samples=PATH")
         if cfg.run is not None:
@@ -60,62 +60,62 @@ def complete(cfg: DictConfig) -> None:
             if cfg.get("metrics") is None:
                 cfg.metrics = stored.metrics
         elif cfg.get("metrics") is None:
-            cfg.metrics = OmegaConf.load(CONFIGS / "metrics" / "small.yaml")  # as in train.yaml
+            cfg.metrics = OmegaConf.load(CONFIG_DIR / "metrics" / "small.yaml")  # as in train.yaml
         if cfg.scores is not None and cfg.metrics is not None:
             cfg.metrics.scores = dict.fromkeys([cfg.scores] if isinstance(cfg.scores, str) else cfg.scores, True)
             if cfg.metrics.get("report") is not None:
                 cfg.metrics.report.scores = {}
-        spell_out(cfg)
+        expand_shorthand(cfg)
     if "_target_" not in cfg.data:
         raise ValueError("data must be the data set to compare the samples with (data=cifar10, say), got none")
     if not OmegaConf.select(cfg, "metrics.scores"):
         raise ValueError("metrics must be a choice with scores (metrics=small, metrics=inception), got none")
 
 
-def run_of(checkpoint: str | None) -> str | None:
+def find_run_folder(checkpoint: str | None) -> str | None:
     """The run that a checkpoint or a generator lies in: RUN/checkpoints/last.ckpt, RUN/generator/best."""
     if checkpoint is None or not Path(checkpoint).exists():
         return None
     return str(Path(checkpoint).resolve().parents[1])
 
 
-def trained_for(cfg: DictConfig) -> tuple[int, float]:
+def read_training_progress(cfg: DictConfig) -> tuple[int, float]:
     """Turn and kimg of the generator that is scored; 0 where they are not known."""
     if cfg.run is None or cfg.checkpoint not in (None, "best", "last"):
         return 0, 0.0
-    extra = read_description(find_generator(Path(cfg.run), cfg.checkpoint)).extra
+    extra = read_generator_info(find_generator(Path(cfg.run), cfg.checkpoint)).extra
     return int(extra.get("turn", 0)), float(extra.get("kimg", 0.0))
 
 
-def table(scores: Mapping[str, float], protocol: Mapping[str, Any]) -> str:
+def format_scores_and_protocol(scores: Mapping[str, float], protocol: Mapping[str, Any]) -> str:
     """The numbers, and below them how they were measured."""
     numbers = [f"{name:<24}{value:.6g}" for name, value in scores.items()]
-    facts = [f"  {name:<22}{said(value)}" for name, value in protocol.items()]
+    facts = [f"  {name:<22}{format_protocol_value(value)}" for name, value in protocol.items()]
     return "\n".join([*numbers, "measured with", *facts])
 
 
-def beside(record: Mapping[str, Any], run: Path) -> Iterator[str]:
+def format_earlier_scores(record: Mapping[str, Any], run: Path) -> Iterator[str]:
     """The numbers that the run has already under the same names, and why they may not be compared with these."""
     summary = read_summary(run)
     report = summary.get("report", {})
     earlier = {"best": summary.get("best"), "report/best": report.get("best"), "report/last": report.get("last")}
     for title, entry in earlier.items():
         scores = (entry or {}).get("scores", {})
-        shared = ", ".join(f"{name} {number(scores[name])}" for name in record["scores"] if name in scores)
+        shared = ", ".join(f"{name} {format_score(scores[name])}" for name in record["scores"] if name in scores)
         if entry and shared:
-            unlike = "; ".join(differences(entry["protocol"], record["protocol"]))
+            unlike = "; ".join(find_protocol_differences(entry["protocol"], record["protocol"]))
             yield f"{title} of the run: {shared} (measured {f'otherwise, by {unlike}' if unlike else 'alike'})"
 
 
-def number(value: float | None) -> str:
+def format_score(value: float | None) -> str:
     """A score, which is null in JSON when it was not finite."""
     return "nan" if value is None else f"{value:.6g}"
 
 
-def said(value: Any) -> str:
+def format_protocol_value(value: Any) -> str:
     """A fact of the protocol in a few words; a digest by its first digits."""
     if isinstance(value, Mapping):
-        return ", ".join(f"{name} {said(inner)}".strip() for name, inner in value.items())
+        return ", ".join(f"{name} {format_protocol_value(inner)}".strip() for name, inner in value.items())
     if isinstance(value, str) and len(value) == 64:
         return value[:12]
     return "-" if value is None else str(value)

@@ -8,41 +8,48 @@ import torch
 from omegaconf import DictConfig, OmegaConf
 from torch import Tensor, nn
 
-from gantry.commands.hardware import available
+from gantry.commands.hardware import pick_device
 from gantry.config.instantiate import build
-from gantry.data.sampler import evenly
+from gantry.data.sampler import evenly_spaced_indices
 from gantry.evaluation.evaluation import Evaluation
-from gantry.evaluation.generator_samples import Drawn, drawn_for
-from gantry.evaluation.protocol import Samples
-from gantry.evaluation.reference import Reference, reference_of
+from gantry.evaluation.generator_samples import SampleSource, make_sample_source
+from gantry.evaluation.protocol import SampleFacts
+from gantry.evaluation.reference import Reference, build_reference
 from gantry.evaluation.sample_files import SampleFiles, open_samples
-from gantry.figures.nearest_training_images import FILE, write_neighbours
-from gantry.metrics.score import Needs
+from gantry.figures.nearest_training_images import NEIGHBOURS_FILE, write_neighbours_figure
+from gantry.metrics.score import Requirement
 from gantry.nets.contract import Net
-from gantry.runs.checkpoint import whole_checkpoint
-from gantry.runs.generator import load_generator, rebuild
+from gantry.runs.checkpoint import verify_checkpoint
+from gantry.runs.generator import build_generator, load_generator
 from gantry.runs.generator_json import find_generator
-from gantry.runs.summary import checkpoint_rule
+from gantry.runs.summary import read_checkpoint_rule
 
-CHECKPOINT = ("checkpoint", "best, last, a .ckpt file or a folder with a generator")  # the key and what it takes
-EMA = "G_ema."  # how the averaged generator's weights are called in a checkpoint
+CHECKPOINT_KEY_RULE = (
+    "checkpoint",
+    "best, last, a .ckpt file or a folder with a generator",
+)  # the key and what it takes
+EMA_PREFIX = "G_ema."  # how the averaged generator's weights are called in a checkpoint
 
 
-def score(cfg: DictConfig) -> dict[str, Any]:
+def run_evaluation(cfg: DictConfig) -> dict[str, Any]:
     """Scores and protocol of what the configuration names, as plain values."""
-    device = torch.device(available(cfg.device))
-    evaluation = asked_for(cfg)
+    device = torch.device(pick_device(cfg.device))
+    evaluation = build_evaluation(cfg)
     data = build(cfg.data, batches_per_turn=1, seed=0)
-    reference = reference_of(data, evaluation.reference)
-    files = files_of(cfg, reference)
-    evaluation = replace(evaluation, num_samples=number(cfg, files, evaluation))
+    reference = build_reference(data, evaluation.reference)
+    files = open_configured_samples(cfg, reference)
+    evaluation = replace(evaluation, num_samples=choose_num_samples(cfg, files, evaluation))
     evaluation = replace(evaluation, monitor=evaluation.names[0])  # nothing is selected here
     evaluation.check(reference, "num_samples")
-    subject = of_files(files, evaluation) if files else drawn_for(evaluation, *generator_of(cfg), device)
+    subject = (
+        make_file_sample_source(files, evaluation)
+        if files
+        else make_sample_source(evaluation, *load_selected_generator(cfg), device)
+    )
     real = evaluation.read_real(reference, device)
     fake = evaluation.read_samples(subject.images, device, subject.labels)
-    if Needs.HELD_OUT in evaluation.needs:
-        write_neighbours(Path(cfg.output) / FILE, subject, fake, reference, real)
+    if Requirement.HELD_OUT in evaluation.needs:
+        write_neighbours_figure(Path(cfg.output) / NEIGHBOURS_FILE, subject, fake, reference, real)
     return {
         "of": str(cfg.samples or cfg.run),
         "scores": evaluation.compare(real, fake),
@@ -50,7 +57,7 @@ def score(cfg: DictConfig) -> dict[str, Any]:
     }
 
 
-def asked_for(cfg: DictConfig) -> Evaluation:
+def build_evaluation(cfg: DictConfig) -> Evaluation:
     """The evaluation that a run is judged by, with what the command line says otherwise."""
     evaluation: Evaluation = build(cfg.metrics)
     full = evaluation.full
@@ -59,7 +66,7 @@ def asked_for(cfg: DictConfig) -> Evaluation:
     return replace(full, seed=seed, **said)
 
 
-def number(cfg: DictConfig, files: SampleFiles | None, evaluation: Evaluation) -> int:
+def choose_num_samples(cfg: DictConfig, files: SampleFiles | None, evaluation: Evaluation) -> int:
     """How many samples to take. Raises ValueError for more than there are."""
     if files is None:
         return cfg.num_samples or evaluation.num_samples
@@ -68,7 +75,7 @@ def number(cfg: DictConfig, files: SampleFiles | None, evaluation: Evaluation) -
     return cfg.num_samples or files.count
 
 
-def files_of(cfg: DictConfig, reference: Reference) -> SampleFiles | None:
+def open_configured_samples(cfg: DictConfig, reference: Reference) -> SampleFiles | None:
     """Samples that lie in a file or folder, with as many channels as the real images have; None if not asked for."""
     if cfg.samples is None:
         return None
@@ -79,35 +86,37 @@ def files_of(cfg: DictConfig, reference: Reference) -> SampleFiles | None:
     return files
 
 
-def of_files(files: SampleFiles, evaluation: Evaluation) -> Drawn:
+def make_file_sample_source(files: SampleFiles, evaluation: Evaluation) -> SampleSource:
     """As many samples of files as an evaluation looks at, spread evenly over them: they may be sorted by class."""
-    index = evenly(evaluation.num_samples, files.count)
+    index = evenly_spaced_indices(evaluation.num_samples, files.count)
     labels = None if files.labels is None else files.labels[index]
 
     def images(start: int, stop: int) -> Tensor:
         return torch.cat([files.images(i, i + 1) for i in index[start:stop].tolist()])
 
     everything = evaluation.num_samples == files.count
-    return Drawn(files.images if everything else images, labels, Samples(files.shape, "files"))
+    return SampleSource(files.images if everything else images, labels, SampleFacts(files.shape, "files"))
 
 
-def generator_of(cfg: DictConfig) -> tuple[Net, str]:
+def load_selected_generator(cfg: DictConfig) -> tuple[Net, str]:
     """The generator that `checkpoint` names, and the rule by which it was chosen."""
     run, chosen = Path(cfg.run), cfg.checkpoint
     if chosen not in (None, "best", "last"):
         path = Path(chosen)
-        G = load_generator(path) if path.is_dir() else from_checkpoint(path, cfg)
+        G = load_generator(path) if path.is_dir() else load_generator_from_checkpoint(path, cfg)
         return G, path.name
     folder = find_generator(run, chosen)
-    return load_generator(folder), checkpoint_rule(run, folder.name)
+    return load_generator(folder), read_checkpoint_rule(run, folder.name)
 
 
-def from_checkpoint(path: Path, cfg: DictConfig) -> nn.Module:
+def load_generator_from_checkpoint(path: Path, cfg: DictConfig) -> nn.Module:
     """The averaged generator of a training state, in evaluation mode."""
-    state = torch.load(whole_checkpoint(path, *CHECKPOINT), map_location="cpu", weights_only=True)["state_dict"]
+    state = torch.load(verify_checkpoint(path, *CHECKPOINT_KEY_RULE), map_location="cpu", weights_only=True)[
+        "state_dict"
+    ]
     config: Any = OmegaConf.to_container(cfg.model.G, resolve=True)
-    G = rebuild(config, trust=False)
-    weights = {name.removeprefix(EMA): value for name, value in state.items() if name.startswith(EMA)}
+    G = build_generator(config, trust=False)
+    weights = {name.removeprefix(EMA_PREFIX): value for name, value in state.items() if name.startswith(EMA_PREFIX)}
     try:
         G.load_state_dict(weights)
     except RuntimeError as error:

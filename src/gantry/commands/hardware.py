@@ -6,29 +6,29 @@ import re
 import torch
 from omegaconf import DictConfig, OmegaConf
 
-from gantry.distributed.sync_batchnorm import synchronise_
-from gantry.training.cuda_graphs import Captured
-from gantry.training.executor import Plain, Play
+from gantry.distributed.sync_batchnorm import convert_sync_batchnorm_
+from gantry.training.cuda_graphs import CudaGraphExecutor
+from gantry.training.executor import EagerExecutor, TurnExecutor
 from gantry.training.gan import GAN
 
 log = logging.getLogger(__name__)
 
 
-def fast(gan: GAN, cfg: DictConfig) -> GAN:
+def apply_hardware_options(gan: GAN, cfg: DictConfig) -> GAN:
     """A GAN with the layout, the compiled nets and the recorded turns that `trainer` asks for."""
-    use_tf32(cfg.trainer.tf32)
+    set_tf32(cfg.trainer.tf32)
     if cfg.trainer.channels_last:
         gan = gan.to(memory_format=torch.channels_last)
     if cfg.trainer.sync_batchnorm and cfg.trainer.strategy != "auto":
-        synchronise_(gan.G)
-        synchronise_(gan.D)
+        convert_sync_batchnorm_(gan.G)
+        convert_sync_batchnorm_(gan.D)
     if cfg.trainer.compile:
         gan.compute_with(torch.compile)
-    gan.play = play(cfg)
+    gan.play = choose_executor(cfg)
     return gan
 
 
-def use_tf32(switch: bool) -> None:
+def set_tf32(switch: bool) -> None:
     """Whether products and convolutions of float32 are in TF32 on a GPU.
 
     By torch's older switches: Lightning asks what they say, and torch refuses to tell once `fp32_precision` says else.
@@ -37,17 +37,17 @@ def use_tf32(switch: bool) -> None:
     torch.backends.cudnn.allow_tf32 = switch
 
 
-def play(cfg: DictConfig) -> Play:
+def choose_executor(cfg: DictConfig) -> TurnExecutor:
     """How turns are made: recorded if the trainer wants it and nothing speaks against it."""
     if not cfg.trainer.capture:
-        return Plain()
-    if why := why_not(cfg):
+        return EagerExecutor()
+    if why := find_capture_obstacle(cfg):
         log.info("trainer.capture: turns are not recorded, since %s", why)
-        return Plain()
-    return Captured()
+        return EagerExecutor()
+    return CudaGraphExecutor()
 
 
-def why_not(cfg: DictConfig) -> str | None:
+def find_capture_obstacle(cfg: DictConfig) -> str | None:
     """What in the configuration keeps turns from being recorded, in words; None if nothing does."""
     if cfg.trainer.strategy != "auto":
         return "the processes of trainer.strategy talk to one another"
@@ -56,7 +56,7 @@ def why_not(cfg: DictConfig) -> str | None:
     return None
 
 
-def available(device: str) -> str:
+def pick_device(device: str) -> str:
     """The device of that name, for "auto" the best there is. Raises ValueError for one that is not there."""
     accelerator = torch.accelerator.current_accelerator(check_available=True)
     devices = [accelerator.type, "cpu"] if accelerator else ["cpu"]

@@ -6,28 +6,28 @@ from typing import Any
 
 from omegaconf import DictConfig, OmegaConf
 
-from gantry.config.compose import CONFIGS
+from gantry.config.compose import CONFIG_DIR
 from gantry.runs.folder import read_config
 from gantry.runs.status import read_job
 
-KINDS = {path.stem: path for path in sorted((CONFIGS / "logger").glob("*.yaml")) if path.stem != "csv"}
+LOGGER_CONFIGS = {path.stem: path for path in sorted((CONFIG_DIR / "logger").glob("*.yaml")) if path.stem != "csv"}
 
 
-def check_logger(name: str | None) -> None:
+def check_logger_name(name: str | None) -> None:
     """Raise ValueError for a logger that there is not."""
-    if name is not None and name not in KINDS:
-        raise ValueError(f"log_to must be null or one of {', '.join(KINDS)}, got {name}")
+    if name is not None and name not in LOGGER_CONFIGS:
+        raise ValueError(f"log_to must be null or one of {', '.join(LOGGER_CONFIGS)}, got {name}")
 
 
 def log_scores(name: str, run: Path | None, folder: Path, record: Mapping[str, Any], turn: int, kimg: float) -> None:
     """Tell the scores of a run's generator of this turn, or of images from anywhere, with their protocol."""
-    from gantry.loggers.dispatch import log_config, log_numbers  # Lightning, seconds to import
+    from gantry.loggers.dispatch import log_config, log_metrics  # Lightning, seconds to import
 
-    loggers, choices = begun(name, run, folder, "evaluate")
+    loggers, choices = build_result_loggers(name, run, folder, "evaluate")
     log_config(loggers, {"of": record["of"], "evaluation": {"protocol": record["protocol"]}}, choices)
     scores = {f"evaluation/{key}": value for key, value in record["scores"].items()}
-    log_numbers(loggers, scores, turn, kimg)
-    end(loggers)
+    log_metrics(loggers, scores, turn, kimg)
+    finish_loggers(loggers)
 
 
 def log_samples(name: str, run: Path, out: Path, about: Mapping[str, Any], turn: int) -> None:
@@ -35,16 +35,16 @@ def log_samples(name: str, run: Path, out: Path, about: Mapping[str, Any], turn:
     import numpy as np
     from PIL import Image
 
-    from gantry.loggers.dispatch import log_config, log_picture
+    from gantry.loggers.dispatch import log_config, log_image
 
-    loggers, choices = begun(name, run, out.with_name(f"{out.stem}-{name}"), "sample")
+    loggers, choices = build_result_loggers(name, run, out.with_name(f"{out.stem}-{name}"), "sample")
     log_config(loggers, {"of": str(run), "sample": about}, choices)
     pixels = np.atleast_3d(np.asarray(Image.open(out)))
-    log_picture(loggers, "samples", pixels, turn)
-    end(loggers)
+    log_image(loggers, "samples", pixels, turn)
+    finish_loggers(loggers)
 
 
-def begun(name: str, run: Path | None, folder: Path, task: str) -> tuple[list[Any], dict[str, str]]:
+def build_result_loggers(name: str, run: Path | None, folder: Path, task: str) -> tuple[list[Any], dict[str, str]]:
     """The logger of this name, writing to `folder`, and the choices by which the run is found: model, loss and so on.
 
     What it logs is called as the run is, in the same group, with the same tags and the job type `task`.
@@ -54,15 +54,15 @@ def begun(name: str, run: Path | None, folder: Path, task: str) -> tuple[list[An
     own = {"dir": str(folder), "name": folder.name, "group": None}
     stored: Any = {"tags": [], "run": own} if run is None else read_config(run)
     about = {"tags": stored["tags"], "run": {**own, **stored["run"], "dir": str(folder)}, "task": task}
-    cfg = OmegaConf.create({**about, "logger": OmegaConf.load(KINDS[name])})
+    cfg = OmegaConf.create({**about, "logger": OmegaConf.load(LOGGER_CONFIGS[name])})
     assert isinstance(cfg, DictConfig)
     del cfg.logger["csv"]  # whose file a run has already
     return list(build_all(cfg.logger).values()), read_job(run).get("choices", {}) if run else {}
 
 
-def end(loggers: list[Any]) -> None:
+def finish_loggers(loggers: list[Any]) -> None:
     """End the runs that were begun: without a trainer nobody else does."""
-    from gantry.loggers.dispatch import close, for_each
+    from gantry.loggers.dispatch import call_loggers, close_loggers
 
-    for_each(loggers, object, lambda logger: logger.finalize("success"))
-    close(loggers, success=True)
+    call_loggers(loggers, object, lambda logger: logger.finalize("success"))
+    close_loggers(loggers, success=True)

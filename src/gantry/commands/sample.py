@@ -5,31 +5,39 @@ from pathlib import Path
 
 from omegaconf import DictConfig
 
-from gantry.commands.log_results import check_logger, log_samples
-from gantry.commands.sample_request import GRID, KINDS, Request, check, check_out, default_name, label_of
-from gantry.errors import mistakes
-from gantry.runs.generator_json import find_generator, read_description
+from gantry.commands.log_results import check_logger_name, log_samples
+from gantry.commands.sample_request import (
+    GRID,
+    OUTPUT_FORMATS,
+    SampleRequest,
+    check_output_path,
+    check_sample_request,
+    default_file_name,
+    parse_label,
+)
+from gantry.errors import user_errors
+from gantry.runs.generator_json import find_generator, read_generator_info
 
 
 def sample(cfg: DictConfig) -> Path:
     """Write what is asked for; -> the file or folder. Refuses before anything heavy is imported."""
-    with mistakes():
+    with user_errors():
         if cfg.run is None:
             raise ValueError("run must be the folder of a run, got null")
         run = Path(cfg.run)
         folder = find_generator(run, cfg.which)
-        what = read_description(folder)
-        request = Request(cfg.n, cfg.seed, label_of(cfg["class"], what), cfg.truncation)
-        check(cfg.what, request, what)
-        out = Path(cfg.out) if cfg.out else run / "generated" / default_name(cfg.what, request)
-        check_out(KINDS[cfg.what], request, out)
-        check_logger(cfg.log_to)
+        what = read_generator_info(folder)
+        request = SampleRequest(cfg.n, cfg.seed, parse_label(cfg["class"], what), cfg.truncation)
+        check_sample_request(cfg.what, request, what)
+        out = Path(cfg.out) if cfg.out else run / "generated" / default_file_name(cfg.what, request)
+        check_output_path(OUTPUT_FORMATS[cfg.what], request, out)
+        check_logger_name(cfg.log_to)
         if cfg.log_to is not None and cfg.what != GRID:
             raise ValueError(f"log_to must be null for what={cfg.what} (a grid alone is shown), got {cfg.log_to}")
 
     from gantry.commands import sample_job  # torch, seconds to import
 
-    sample_job.run(cfg.what, folder, request, out, cfg.device)
+    sample_job.write_generated_samples(cfg.what, folder, request, out, cfg.device)
     if cfg.log_to is not None:
         log_samples(cfg.log_to, run, out, {"which": folder.name, **asdict(request)}, what.extra.get("turn", 0))
     return out

@@ -12,81 +12,81 @@ from numpy.typing import NDArray
 from torch import Tensor
 from tqdm import tqdm
 
-from gantry.commands.hardware import available
-from gantry.commands.sample_request import Request, names
-from gantry.errors import mistakes
+from gantry.commands.hardware import pick_device
+from gantry.commands.sample_request import SampleRequest, sample_file_names
+from gantry.errors import user_errors
 from gantry.figures.animation import write_animation
-from gantry.figures.image_grid import as_image, write_png
-from gantry.figures.sample_sheet import Sheet
-from gantry.files import whole
+from gantry.figures.image_grid import to_pil_image, write_png
+from gantry.figures.sample_sheet import SampleSheet
+from gantry.files import atomic_write
 from gantry.nets.contract import Net
 from gantry.pixels import to_uint8
 from gantry.runs.generator import load_generator
-from gantry.sampling.generate import BATCH, draw
-from gantry.sampling.latents import labels, latents, slerp, truncated
+from gantry.sampling.generate import GENERATE_BATCH_SIZE, generate_on_cpu
+from gantry.sampling.latents import balanced_labels, sample_latents, slerp, truncate_latents
 
-MOST_ROWS = 20
+MAX_CLASS_ROWS = 20
 
-WALKS = 16  # images side by side in an interpolation
+NUM_WALKS = 16  # images side by side in an interpolation
 
-FRAMES_BETWEEN = 16  # from one latent to the next
+FRAMES_PER_SEGMENT = 16  # from one latent to the next
 
-MILLISECONDS = 50  # that a frame is shown
+WALK_FRAME_MILLISECONDS = 50  # that a frame is shown
 
-Job = Callable[[Net, Request, Path, str], None]
+OutputWriter = Callable[[Net, SampleRequest, Path, str], None]
 
 
-def run(kind: str, folder: Path, request: Request, out: Path, device: str) -> None:
+def write_generated_samples(kind: str, folder: Path, request: SampleRequest, out: Path, device: str) -> None:
     """Make the output `kind` with the generator in a folder, on the device."""
-    with mistakes():
-        there = available(device)
+    with user_errors():
+        there = pick_device(device)
         G = load_generator(folder).to(there)
     out.parent.mkdir(parents=True, exist_ok=True)
-    JOBS[kind](G, request, out, there)
+    OUTPUT_WRITERS[kind](G, request, out, there)
 
 
-def inputs(G: Net, request: Request, start: int, stop: int) -> tuple[Tensor, Tensor]:
+def make_inputs(G: Net, request: SampleRequest, start: int, stop: int) -> tuple[Tensor, Tensor]:
     """Latents [n, z_dim] and classes [n] of the samples start..stop-1."""
-    z = latents(request.seed, start, stop, G.z_dim)
+    z = sample_latents(request.seed, start, stop, G.z_dim)
     if request.truncation is not None:
-        z = truncated(z, request.truncation)
+        z = truncate_latents(z, request.truncation)
     if request.label is not None:
         return z, torch.full((stop - start,), request.label)
-    return z, labels(start, stop, G.num_classes)
+    return z, balanced_labels(start, stop, G.num_classes)
 
 
-def batches(G: Net, request: Request, device: str) -> Iterator[tuple[Tensor, Tensor]]:
+def generate_batches(G: Net, request: SampleRequest, device: str) -> Iterator[tuple[Tensor, Tensor]]:
     """All samples x float [n, *shape] on the CPU with their classes c [n], batch by batch."""
-    for start in tqdm(range(0, request.n, BATCH), unit="batch", disable=None, leave=False):
-        z, c = inputs(G, request, start, min(start + BATCH, request.n))
-        yield draw(G, z, c, device), c
+    for start in tqdm(range(0, request.n, GENERATE_BATCH_SIZE), unit="batch", disable=None, leave=False):
+        z, c = make_inputs(G, request, start, min(start + GENERATE_BATCH_SIZE, request.n))
+        yield generate_on_cpu(G, z, c, device), c
 
 
-def write_grid(G: Net, request: Request, out: Path, device: str) -> None:
+def write_grid(G: Net, request: SampleRequest, out: Path, device: str) -> None:
     """One picture of all samples: a row for each class where the classes take turns, else a square."""
-    z, c = inputs(G, request, 0, request.n)
-    by_class = request.label is None and 1 < G.num_classes <= min(request.n, MOST_ROWS)
+    z, c = make_inputs(G, request, 0, request.n)
+    by_class = request.label is None and 1 < G.num_classes <= min(request.n, MAX_CLASS_ROWS)
     rows = G.num_classes if by_class else None
     c = torch.arange(request.n) % G.num_classes if by_class else c  # as in the pictures of the training
-    write_png(Sheet(z, c, rows=rows, columns=math.isqrt(request.n - 1) + 1).picture(G, device), out)
+    write_png(SampleSheet(z, c, rows=rows, columns=math.isqrt(request.n - 1) + 1).picture(G, device), out)
 
 
-def write_pngs(G: Net, request: Request, out: Path, device: str) -> None:
+def write_pngs(G: Net, request: SampleRequest, out: Path, device: str) -> None:
     """A folder of PNGs: `00000.png`, ..."""
-    remaining = iter(names(request.n))
-    for x, _ in batches(G, request, device):
+    remaining = iter(sample_file_names(request.n))
+    for x, _ in generate_batches(G, request, device):
         for pixels in to_uint8(x).permute(0, 2, 3, 1).numpy():
             write_png(pixels, out / next(remaining))
 
 
-def write_npz(G: Net, request: Request, out: Path, device: str) -> None:
+def write_npz(G: Net, request: SampleRequest, out: Path, device: str) -> None:
     """`arr_0` uint8 [N, H, W, C] (points: float32 [N, 2]) and, where there are classes, `arr_1` int64 [N]."""
     shape = (request.n, *G.shape) if len(G.shape) == 1 else (request.n, *G.shape[1:], G.shape[0])
     classes = []
-    with whole(out) as part, zipfile.ZipFile(part, "w") as archive:
+    with atomic_write(out) as part, zipfile.ZipFile(part, "w") as archive:
         with archive.open("arr_0.npy", "w", force_zip64=True) as file:
-            write_header(file, shape, np.dtype("float32" if len(shape) == 2 else "uint8"))
-            for x, c in batches(G, request, device):
+            write_npy_header(file, shape, np.dtype("float32" if len(shape) == 2 else "uint8"))
+            for x, c in generate_batches(G, request, device):
                 pixels = x if x.ndim == 2 else to_uint8(x).permute(0, 2, 3, 1)
                 file.write(np.ascontiguousarray(pixels.numpy()).tobytes())
                 classes.append(c)
@@ -95,31 +95,31 @@ def write_npz(G: Net, request: Request, out: Path, device: str) -> None:
                 np.lib.format.write_array(file, torch.cat(classes).numpy())
 
 
-def write_header(file: IO[bytes], shape: tuple[int, ...], dtype: np.dtype) -> None:
+def write_npy_header(file: IO[bytes], shape: tuple[int, ...], dtype: np.dtype) -> None:
     """Begin an array of the .npy format, whose values follow in any number of pieces."""
     described = np.lib.format.dtype_to_descr(dtype)
     np.lib.format.write_array_header_1_0(file, {"descr": described, "fortran_order": False, "shape": shape})
 
 
-def write_interpolation(G: Net, request: Request, out: Path, device: str) -> None:
+def write_interpolation(G: Net, request: SampleRequest, out: Path, device: str) -> None:
     """`n` frames of a closed walk from latent to latent, for several images at once."""
-    stops = max(2, round(request.n / FRAMES_BETWEEN))
-    walks = WALKS if len(G.shape) == 3 else BATCH
-    z, _ = inputs(G, request, 0, stops * walks)
-    _, c = inputs(G, request, 0, walks)
+    stops = max(2, round(request.n / FRAMES_PER_SEGMENT))
+    walks = NUM_WALKS if len(G.shape) == 3 else GENERATE_BATCH_SIZE
+    z, _ = make_inputs(G, request, 0, stops * walks)
+    _, c = make_inputs(G, request, 0, walks)
     z = z.view(stops, walks, -1)
-    frames = (as_image(frame(G, z, c, i * stops / request.n, device)) for i in range(request.n))
-    write_animation(frames, out, MILLISECONDS, lossless=G.shape[0] == 1)
+    frames = (to_pil_image(render_frame(G, z, c, i * stops / request.n, device)) for i in range(request.n))
+    write_animation(frames, out, WALK_FRAME_MILLISECONDS, lossless=G.shape[0] == 1)
 
 
-def frame(G: Net, z: Tensor, c: Tensor, position: float, device: str) -> NDArray[np.uint8]:
+def render_frame(G: Net, z: Tensor, c: Tensor, position: float, device: str) -> NDArray[np.uint8]:
     """The picture at a position on the walk through z [stops, walks, z_dim], counted in stops."""
     stop = int(position)
     between = slerp(z[stop], z[(stop + 1) % len(z)], position - stop)
-    return Sheet(between, c, columns=4).picture(G, device)
+    return SampleSheet(between, c, columns=4).picture(G, device)
 
 
-JOBS: dict[str, Job] = {
+OUTPUT_WRITERS: dict[str, OutputWriter] = {
     "grid": write_grid,
     "png": write_pngs,
     "npz": write_npz,

@@ -5,11 +5,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from gantry.runs.generator_json import Description
+from gantry.runs.generator_json import GeneratorInfo
 
 
 @dataclass(frozen=True)
-class Kind:
+class OutputFormat:
     """A kind of output: the suffix of its file (a folder has none) and how many samples it can take."""
 
     suffix: str
@@ -22,16 +22,16 @@ class Kind:
 
 GRID = "grid"
 
-KINDS = {
-    GRID: Kind(".png", most=10_000),  # a picture is made in memory
-    "png": Kind(""),
-    "npz": Kind(".npz"),
-    "interpolation": Kind(".webp", most=2_000),
+OUTPUT_FORMATS = {
+    GRID: OutputFormat(".png", most=10_000),  # a picture is made in memory
+    "png": OutputFormat(""),
+    "npz": OutputFormat(".npz"),
+    "interpolation": OutputFormat(".webp", most=2_000),
 }
 
 
 @dataclass(frozen=True)
-class Request:
+class SampleRequest:
     """Which samples: sample i depends on (seed, i) alone. `label` is a class, None all classes in turn.
 
     `truncation` bounds every entry of z, None leaves them be.
@@ -52,32 +52,32 @@ class Request:
             raise ValueError(f"truncation must be a number above 0 or null, got {bound}")
 
 
-def check(kind: str, request: Request, what: Description) -> None:
+def check_sample_request(kind: str, request: SampleRequest, what: GeneratorInfo) -> None:
     """Raise ValueError for a kind of output that does not exist or does not suit these samples."""
-    if kind not in KINDS:
-        raise ValueError(f"what must be one of {', '.join(KINDS)}, got {kind}")
-    if KINDS[kind].is_folder and (len(what.shape) != 3 or what.shape[0] > 4):
+    if kind not in OUTPUT_FORMATS:
+        raise ValueError(f"what must be one of {', '.join(OUTPUT_FORMATS)}, got {kind}")
+    if OUTPUT_FORMATS[kind].is_folder and (len(what.shape) != 3 or what.shape[0] > 4):
         raise ValueError(f"what must not be {kind} for samples of shape {what.shape}, got {kind}")
-    if request.n > KINDS[kind].most:
-        raise ValueError(f"n must be at most {KINDS[kind].most} for what={kind}, got {request.n}")
+    if request.n > OUTPUT_FORMATS[kind].most:
+        raise ValueError(f"n must be at most {OUTPUT_FORMATS[kind].most} for what={kind}, got {request.n}")
 
 
-def check_out(kind: Kind, request: Request, out: Path) -> None:
+def check_output_path(kind: OutputFormat, request: SampleRequest, out: Path) -> None:
     """Raise ValueError for a place that is taken. Metrics read whole folders: nothing else may be in one."""
     if out.exists() and out.is_dir() != kind.is_folder:
         raise ValueError(f"out must be a {'folder' if kind.is_folder else 'file'} here, got {out}")
     if out.exists() and kind.is_folder:
-        strange = {path.name for path in out.iterdir()} - set(names(request.n))
+        strange = {path.name for path in out.iterdir()} - set(sample_file_names(request.n))
         if strange:
             raise ValueError(f"out must be a folder without other files, got {out} with {min(strange)}")
 
 
-def names(n: int) -> list[str]:
+def sample_file_names(n: int) -> list[str]:
     """The files of a folder of n samples."""
     return [f"{i:05d}.png" for i in range(n)]
 
 
-def label_of(chosen: Any, what: Description) -> int | None:
+def parse_label(chosen: Any, what: GeneratorInfo) -> int | None:
     """The class that a number or a name stands for. Raises ValueError when there is no such class."""
     if chosen is None:
         return None
@@ -91,8 +91,8 @@ def label_of(chosen: Any, what: Description) -> int | None:
     return label
 
 
-def default_name(kind: str, request: Request) -> str:
+def default_file_name(kind: str, request: SampleRequest) -> str:
     """A name that says what is in it: `grid-64-seed0-class3.png`."""
     label = "" if request.label is None else f"-class{request.label}"
     bound = "" if request.truncation is None else f"-truncation{request.truncation:g}"
-    return f"{kind}-{request.n}-seed{request.seed}{label}{bound}{KINDS[kind].suffix}"
+    return f"{kind}-{request.n}-seed{request.seed}{label}{bound}{OUTPUT_FORMATS[kind].suffix}"

@@ -19,64 +19,64 @@ from lightning.fabric.plugins.environments.torchelastic import TorchElasticEnvir
 from omegaconf import DictConfig, OmegaConf
 
 from gantry import rng
-from gantry.commands.hardware import fast
-from gantry.commands.workers import processes
-from gantry.config.checks import check_batch
+from gantry.commands.hardware import apply_hardware_options
+from gantry.commands.workers import worker_processes
+from gantry.config.checks import check_batch_size
 from gantry.config.instantiate import build, build_all
-from gantry.config.rules import count_of
+from gantry.config.rules import count_devices
 from gantry.data.datamodule import DataModule
 from gantry.distributed import environment
-from gantry.errors import mistakes
-from gantry.files import remove_parts
-from gantry.loggers.dispatch import close, log_config, log_generator, log_summary
-from gantry.runs.checkpoint import newest_checkpoint
-from gantry.runs.folder import changes, check_new, check_same, write_config
-from gantry.runs.generator_json import JSON, find_generator
-from gantry.runs.lock import alone_in
-from gantry.runs.status import write_began, write_ended
-from gantry.runs.summary import best_score, read_summary, write_summary
+from gantry.errors import user_errors
+from gantry.files import remove_partial_files
+from gantry.loggers.dispatch import close_loggers, log_config, log_generator, log_summary
+from gantry.runs.checkpoint import find_newest_checkpoint
+from gantry.runs.folder import check_new_folder, check_same_config, list_config_changes, write_config
+from gantry.runs.generator_json import GENERATOR_JSON, find_generator
+from gantry.runs.lock import lock_run_folder
+from gantry.runs.status import write_job_end, write_job_start
+from gantry.runs.summary import read_best_score, read_summary, write_summary
 from gantry.training.gan import GAN
-from gantry.values import flat
+from gantry.values import flatten
 
 log = logging.getLogger(__name__)
 
 
 def train(cfg: DictConfig) -> float | None:
     """Train as configured; -> the best value of the monitored score, for sweeps that optimise it."""
-    folder, place = Path(cfg.run.dir), environment.place()  # Lightning forgets the place when training ends
-    quieten()
+    folder, place = Path(cfg.run.dir), environment.read_ranks()  # Lightning forgets the place when training ends
+    silence_lightning()
     with ExitStack() as stack:
-        with mistakes():
-            count = number_of_processes(cfg)
-            environment.check_trainer(count, cfg.trainer.num_nodes, place)
-            check_batch(cfg, count)
+        with user_errors():
+            count = count_processes(cfg)
+            environment.check_world_size(count, cfg.trainer.num_nodes, place)
+            check_batch_size(cfg, count)
             if place.rank == 0:
-                stack.enter_context(alone_in(folder))
-            checkpoint = starting_point(cfg, folder)
+                stack.enter_context(lock_run_folder(folder))
+            checkpoint = find_start_checkpoint(cfg, folder)
             gan = build_gan(cfg)
             data = build(cfg.data, batches_per_turn=gan.loss.batches_per_turn, seed=cfg.seed)
             data.setup("fit")
         if place.rank == 0:
             write_config(cfg, folder)
-            write_began(folder, choices())
-        with processes(count, cfg.resume):
-            with mistakes():
+            write_job_start(folder, read_config_choices())
+        with worker_processes(count, cfg.resume):
+            with user_errors():
                 trainer = build_trainer(cfg)
-            fit(trainer, gan, data, checkpoint, cfg)
+            fit_gan(trainer, gan, data, checkpoint, cfg)
     if gan.interrupted:
         if place.rank == 0:
-            write_ended(folder)
+            write_job_end(folder)
         log.warning("interrupted at turn %d; go on with resume=%s", gan.turn, folder)
-        leave(gan.interrupted)
-    return best_score(folder, OmegaConf.select(cfg, "metrics.monitor"))
+        exit_by_signal(gan.interrupted)
+    return read_best_score(folder, OmegaConf.select(cfg, "metrics.monitor"))
 
 
-def fit(trainer: Trainer, gan: GAN, data: DataModule, checkpoint: Path | None, cfg: DictConfig) -> None:
+def fit_gan(trainer: Trainer, gan: GAN, data: DataModule, checkpoint: Path | None, cfg: DictConfig) -> None:
     """Train, with what the loggers must be told before and after."""
     sizes = {name: sum(p.numel() for p in net.parameters()) for name, net in (("G", gan.G), ("D", gan.D))}
     if trainer.is_global_zero:
         plain: Any = OmegaConf.to_container(cfg, resolve=True)
-        log_config(trainer.loggers, plain | {"parameters": sizes}, choices())
+        log_config(trainer.loggers, plain | {"parameters": sizes}, read_config_choices())
     started = time.monotonic()
     success = False
     try:
@@ -87,45 +87,45 @@ def fit(trainer: Trainer, gan: GAN, data: DataModule, checkpoint: Path | None, c
             seconds = before + time.monotonic() - started
             ended = {"turns": gan.turn, "kimg": gan.kimg, "seconds": seconds, "parameters": sizes}
             write_summary(Path(cfg.run.dir), ended)
-            log_summary(trainer.loggers, {"seconds": seconds, **flat({"parameters": sizes}, "/")})
+            log_summary(trainer.loggers, {"seconds": seconds, **flatten({"parameters": sizes}, "/")})
             if success:
-                keep_generator(trainer, Path(cfg.run.dir))
+                log_final_generator(trainer, Path(cfg.run.dir))
     finally:
-        close(trainer.loggers, success)
+        close_loggers(trainer.loggers, success)
 
 
-def keep_generator(trainer: Trainer, folder: Path) -> None:
+def log_final_generator(trainer: Trainer, folder: Path) -> None:
     """Give the loggers the best generator (without scores the last) with its scores and their protocol."""
-    if any(folder.glob(f"generator/*/{JSON}")):  # callbacks.export may have been left out
+    if any(folder.glob(f"generator/*/{GENERATOR_JSON}")):  # callbacks.export may have been left out
         generator = find_generator(folder)
         summary = read_summary(folder)
         about = summary.get("report", summary).get(generator.name, {})
         log_generator(trainer.loggers, generator, {"checkpoint": generator.name, **about})
 
 
-def choices() -> dict[str, str]:
+def read_config_choices() -> dict[str, str]:
     """The name chosen in each group: {"model": "dcgan"}."""
     chosen = HydraConfig.get().runtime.choices.items()
     return {k: v for k, v in chosen if isinstance(v, str) and not k.startswith("hydra")}
 
 
-def starting_point(cfg: DictConfig, folder: Path) -> Path | None:
+def find_start_checkpoint(cfg: DictConfig, folder: Path) -> Path | None:
     """The checkpoint of the run to resume; None for a new run, whose folder must be new too."""
     if cfg.resume:
-        check_same(cfg, folder)
-        if environment.place().rank == 0:
-            remove_parts(folder)
-            for change in changes(cfg, folder):
+        check_same_config(cfg, folder)
+        if environment.read_ranks().rank == 0:
+            remove_partial_files(folder)
+            for change in list_config_changes(cfg, folder):
                 log.warning("from here on the run has %s", change)
-        return newest_checkpoint(folder)
-    if environment.place().rank == 0 and not cfg.run.auto_resume:
-        check_new(folder)
+        return find_newest_checkpoint(folder)
+    if environment.read_ranks().rank == 0 and not cfg.run.auto_resume:
+        check_new_folder(folder)
     return None
 
 
 def build_gan(cfg: DictConfig) -> GAN:
     """G and D with the initial weights that the seed gives, and all that trains them."""
-    torch.manual_seed(rng.mix(cfg.seed))
+    torch.manual_seed(rng.derive_seed(cfg.seed))
     gan = GAN(
         G=build(cfg.model.G),
         D=build(cfg.model.D),
@@ -137,33 +137,33 @@ def build_gan(cfg: DictConfig) -> GAN:
         batch_size=cfg.data.batch_size,
         seed=cfg.seed,
     )
-    return fast(gan, cfg)
+    return apply_hardware_options(gan, cfg)
 
 
 def build_trainer(cfg: DictConfig) -> Trainer:
     """Lightning's trainer with the loggers and callbacks that are configured."""
     loggers = list(build_all(cfg.logger).values())
     callbacks = list(build_all(cfg.callbacks).values())
-    own = {} if "plugins" in cfg.trainer else {"plugins": cluster_environment()}
+    own = {} if "plugins" in cfg.trainer else {"plugins": build_cluster_environment()}
     trainer: Trainer = build(cfg.trainer, logger=loggers, callbacks=callbacks, **own)
     return trainer
 
 
-def cluster_environment() -> ClusterEnvironment:
+def build_cluster_environment() -> ClusterEnvironment:
     """Where Lightning reads the ranks. Never what it finds itself under SLURM: that would requeue jobs on its own, with
     a checkpoint beside ours that it would then prefer for ever."""
-    return TorchElasticEnvironment() if environment.started() else LightningEnvironment()
+    return TorchElasticEnvironment() if environment.is_externally_launched() else LightningEnvironment()
 
 
-def number_of_processes(cfg: DictConfig) -> int:
+def count_processes(cfg: DictConfig) -> int:
     """Processes that the trainer wants on this machine."""
     if cfg.trainer.strategy == "auto":
         return 1
     every = 1 if cfg.trainer.accelerator == "cpu" else max(1, torch.cuda.device_count())
-    return count_of(cfg.trainer.devices) or every
+    return count_devices(cfg.trainer.devices) or every
 
 
-def quieten() -> None:
+def silence_lightning() -> None:
     """Lightning's remarks that tell the user nothing: what is said twice, advertised, or meant as it is.
 
     And its way to ask for GPUs, which every step of an optimiser on the CPU would wait for, 0.1 to 0.4 ms.
@@ -181,7 +181,7 @@ def quieten() -> None:
         warnings.filterwarnings("ignore", message)
 
 
-def leave(number: int) -> NoReturn:
+def exit_by_signal(number: int) -> NoReturn:
     """End as the signal of this number ends a process; whoever started it and waits for that signal is given it again.
 
     submitit is one that waits: it queues the job once more, and ends the process itself.

@@ -7,17 +7,17 @@ from typing import Any
 
 from omegaconf import DictConfig, ListConfig
 
-from gantry.errors import RunError, mistakes, one_line
-from gantry.loggers.wandb_login import logged_in
+from gantry.errors import RunError, format_error, user_errors
+from gantry.loggers.wandb_login import is_logged_in
 
-LOSSES = ["loss/D", "loss/G"]
-GRADIENTS = ["grad/D", "grad/G"]
-CRITIC = ["critic/train", "critic/held_out", "critic/fake"]
-SPEED = ["speed/images_per_second"]
+LOSS_METRICS = ["loss/D", "loss/G"]
+GRADIENT_METRICS = ["grad/D", "grad/G"]
+LOGIT_METRICS = ["critic/train", "critic/held_out", "critic/fake"]
+SPEED_METRICS = ["speed/images_per_second"]
 
 
 @dataclass(frozen=True)
-class Request:
+class WorkspaceRequest:
     """Whose runs, which of them, and what they are compared by; `compare` names keys of their configurations."""
 
     entity: str
@@ -33,21 +33,21 @@ class Request:
         return f"best/{self.score}"
 
 
-def make(cfg: DictConfig) -> str:
+def save_workspace(cfg: DictConfig) -> str:
     """Save the workspace at the W&B server; -> its address."""
-    with mistakes():
-        request = asked_for(cfg)
+    with user_errors():
+        request = parse_workspace_config(cfg)
         if importlib.util.find_spec("wandb_workspaces") is None:
             raise ValueError("workspace must not be made without its package (pip install wandb-workspaces), got none")
-        if not logged_in(os.environ):
+        if not is_logged_in(os.environ):
             raise ValueError("WANDB_API_KEY must be a key of the W&B server (or use wandb login), got none")
     try:
-        return str(described(request).save().url)
+        return str(build_workspace(request).save().url)
     except Exception as error:  # of the network, of the server, or of the package
-        raise RunError(f"W&B took no workspace: {type(error).__name__}: {one_line(error)}") from None
+        raise RunError(f"W&B took no workspace: {type(error).__name__}: {format_error(error)}") from None
 
 
-def asked_for(cfg: DictConfig) -> Request:
+def parse_workspace_config(cfg: DictConfig) -> WorkspaceRequest:
     """Raises ValueError for what cannot be."""
     for key in ("entity", "project", "score"):
         if not isinstance(cfg[key], str) or not cfg[key]:
@@ -57,10 +57,10 @@ def asked_for(cfg: DictConfig) -> Request:
     if not isinstance(cfg.compare, ListConfig) or not cfg.compare:
         raise ValueError(f"compare must be keys of the configuration, [model,loss], got {cfg.compare}")
     group = None if cfg.group is None else str(cfg.group)
-    return Request(cfg.entity, cfg.project, group, cfg.score, cfg.mode == "min", tuple(map(str, cfg.compare)))
+    return WorkspaceRequest(cfg.entity, cfg.project, group, cfg.score, cfg.mode == "min", tuple(map(str, cfg.compare)))
 
 
-def described(request: Request) -> Any:
+def build_workspace(request: WorkspaceRequest) -> Any:
     """The workspace, not yet saved: nothing here talks to a server."""
     import wandb_workspaces.workspaces as ws
     from wandb_workspaces.expr import And
@@ -72,17 +72,17 @@ def described(request: Request) -> Any:
         pinned_columns=[f"summary:{request.best}", *(f"config:{key}" for key in request.compare)],
     )
     sections = [
-        ws.Section("Which is best", panels=deciding(request), is_open=True),
-        ws.Section("Samples", panels=pictures(), is_open=True),
-        ws.Section("Against turn", panels=curves(request, "turn"), is_open=True),
-        ws.Section("Against kimg", panels=curves(request, "kimg")),
+        ws.Section("Which is best", panels=make_comparison_panels(request), is_open=True),
+        ws.Section("Samples", panels=make_sample_panels(), is_open=True),
+        ws.Section("Against turn", panels=make_curve_panels(request, "turn"), is_open=True),
+        ws.Section("Against kimg", panels=make_curve_panels(request, "kimg")),
     ]
     name = f"{request.group or request.project}: which is best, and why"
     settings = ws.WorkspaceSettings(x_axis="turn", group_by_prefix="first", max_runs=50)
     return ws.Workspace(request.entity, request.project, name, sections, settings, runs)
 
 
-def deciding(request: Request) -> list[Any]:
+def make_comparison_panels(request: WorkspaceRequest) -> list[Any]:
     """What differs between the runs, and what comes of it."""
     import wandb_workspaces.reports.v2 as wr
 
@@ -95,17 +95,17 @@ def deciding(request: Request) -> list[Any]:
     ]
 
 
-def pictures() -> list[Any]:
+def make_sample_panels() -> list[Any]:
     """What all generators make of the same latents, with a slider over the turns."""
     import wandb_workspaces.reports.v2 as wr
 
     return [wr.MediaBrowser(title="the same latents", media_keys=["samples"], num_columns=4)]
 
 
-def curves(request: Request, axis: str) -> list[Any]:
+def make_curve_panels(request: WorkspaceRequest, axis: str) -> list[Any]:
     """Line plots against turn or kimg."""
     import wandb_workspaces.reports.v2 as wr
 
-    plots = {request.score: [f"score/{request.score}"], "losses": LOSSES, "gradient norms": GRADIENTS}
-    plots |= {"logits of D": CRITIC, "images per second": SPEED}
+    plots = {request.score: [f"score/{request.score}"], "losses": LOSS_METRICS, "gradient norms": GRADIENT_METRICS}
+    plots |= {"logits of D": LOGIT_METRICS, "images per second": SPEED_METRICS}
     return [wr.LinePlot(title=title, x=axis, y=list(names), title_x=axis) for title, names in plots.items()]

@@ -5,27 +5,27 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
 
-from gantry.compare.config_diff import Table, settings, written
-from gantry.compare.groups import Group, Mean, effects, group, ranked, scores
+from gantry.compare.config_diff import ValueTable, format_cell, split_settings
+from gantry.compare.groups import MeanByValue, RunGroup, compute_effects, group_runs, list_score_names, rank_groups
 from gantry.compare.interval import Interval
-from gantry.compare.protocols import classes, explained, rules
-from gantry.compare.run_record import Run
-from gantry.runs.status import State
+from gantry.compare.protocols import format_protocol_legend, label_protocols, list_selection_rules
+from gantry.compare.run_record import RunRecord
+from gantry.runs.status import RunStatus
 
 
 @dataclass(frozen=True)
 class Comparison:
     """Runs, what differs between them (`columns`; `follows` from these) and what they reach."""
 
-    runs: tuple[Run, ...]
+    runs: tuple[RunRecord, ...]
     letters: tuple[str, ...]
-    columns: Table
-    follows: Table
-    groups: tuple[Group, ...]
+    columns: ValueTable
+    follows: ValueTable
+    groups: tuple[RunGroup, ...]
     broken: tuple[str, ...] = ()
 
     @cached_property
-    def judge(self) -> Run | None:
+    def judge(self) -> RunRecord | None:
         """A run of those measured alike that are most: its protocol and its monitored score decide what is best."""
         able = [(run, mark) for run, mark in zip(self.runs, self.letters) if run.places and run.monitor]
         pool = [pair for pair in able if pair[0].finished] or able
@@ -43,72 +43,72 @@ class Comparison:
         return -1 if self.judge and self.judge.config.get("metrics.mode") == "max" else 1
 
     @cached_property
-    def ranking(self) -> list[Group]:
+    def ranking(self) -> list[RunGroup]:
         """The groups that may be compared with one another, best first."""
         if self.judge is None:
             return []
         mark = self.letters[self.runs.index(self.judge)]
         alike = [one for one in self.groups if one.protocol == mark]
-        return ranked([one for one in alike if one.finished] or alike, self.score, self.sign)
+        return rank_groups([one for one in alike if one.finished] or alike, self.score, self.sign)
 
     @cached_property
-    def reasons(self) -> dict[str, tuple[Mean, int]]:
+    def reasons(self) -> dict[str, tuple[MeanByValue, int]]:
         """What each setting changes, strongest first."""
-        return effects(self.ranking, list(self.columns), self.score)
+        return compute_effects(self.ranking, list(self.columns), self.score)
 
     @property
     def scores(self) -> list[str]:
         """All scores, the deciding one first."""
-        names = scores(self.runs)
+        names = list_score_names(self.runs)
         return sorted(names, key=lambda name: name != self.score)
 
 
-def compare_runs(runs: Sequence[Run], broken: Sequence[str] = ()) -> Comparison:
+def compare_runs(runs: Sequence[RunRecord], broken: Sequence[str] = ()) -> Comparison:
     """Put runs side by side."""
-    columns, follows = settings([run for run in runs if run.config])
+    columns, follows = split_settings([run for run in runs if run.config])
     if any(not run.config for run in runs):  # jobs that never began have no values
-        columns, follows = (spread(table, runs) for table in (columns, follows))
-    letters = classes(runs)
+        columns, follows = (fill_missing_runs(table, runs) for table in (columns, follows))
+    letters = label_protocols(runs)
     return Comparison(
-        tuple(runs), tuple(letters), columns, follows, tuple(group(runs, columns, letters)), tuple(broken)
+        tuple(runs), tuple(letters), columns, follows, tuple(group_runs(runs, columns, letters)), tuple(broken)
     )
 
 
-def spread(table: Table, runs: Sequence[Run]) -> Table:
+def fill_missing_runs(table: ValueTable, runs: Sequence[RunRecord]) -> ValueTable:
     """A table over runs with configurations as one over all; what the others were told stands in for it."""
-    spread_out: Table = {}
+    spread_out: ValueTable = {}
     for key, values in table.items():
         there = iter(values)
-        spread_out[key] = [next(there) if run.config else said(run, key) for run in runs]
+        spread_out[key] = [next(there) if run.config else get_override_value(run, key) for run in runs]
     return spread_out
 
 
-def said(run: Run, key: str) -> str:
+def get_override_value(run: RunRecord, key: str) -> str:
     """What a run was told of a key."""
     return next((value for name, _, value in (word.partition("=") for word in run.told) if name == key), "?")
 
 
-def verdict(comparison: Comparison) -> str:
+def format_verdict(comparison: Comparison) -> str:
     """Which is best, by how much, and whether the seeds bear it out: one or two plain sentences."""
     if not comparison.ranking:
         return "No run has a score to be judged by yet."
     key, score = f"best/{comparison.score}", comparison.score
     first, *others = comparison.ranking
     number = first.numbers[key]
-    text = f"Best: {first.label} with {score} {number}{seeds(number)}"
+    text = f"Best: {first.label} with {score} {number}{format_seed_count(number)}"
     text += "" if first.finished else ", so far: no run has finished"
     if not others:
         return f"{text}."
     second = others[0].numbers[key]
-    return f"{text}. Second: {others[0].label} with {second}{seeds(second)}; {sure(number, second)}."
+    return f"{text}. Second: {others[0].label} with {second}{format_seed_count(second)}; {format_significance(number, second)}."
 
 
-def seeds(number: Interval) -> str:
+def format_seed_count(number: Interval) -> str:
     """Over how many seeds a mean is."""
     return f" (mean of {number.n} seeds, 95 % interval)" if number.half is not None else " (one seed)"
 
 
-def sure(first: Interval, second: Interval) -> str:
+def format_significance(first: Interval, second: Interval) -> str:
     """Whether the first is better than by chance, as far as intervals tell."""
     if first.half is None or second.half is None:
         return "with one seed nothing tells merit from luck"
@@ -116,15 +116,15 @@ def sure(first: Interval, second: Interval) -> str:
     return "their intervals do not overlap" if far else "their intervals overlap, so more seeds must tell them apart"
 
 
-def remarks(comparison: Comparison) -> list[str]:
+def list_remarks(comparison: Comparison) -> list[str]:
     """What a reader must know of the runs beside their numbers: a line each."""
     lines = list(comparison.broken)
-    lines += [f"{run.name} is {run.status}" for run in comparison.runs if run.status.state != State.FINISHED]
-    data = dict.fromkeys(written(run.config.get("data.name")) for run in comparison.runs if run.config)
+    lines += [f"{run.name} is {run.status}" for run in comparison.runs if run.status.state != RunStatus.FINISHED]
+    data = dict.fromkeys(format_cell(run.config.get("data.name")) for run in comparison.runs if run.config)
     if len(data) > 1:
         lines.append(f"the runs are of different data sets ({', '.join(data)}): their numbers cannot be compared")
-    how = explained(comparison.runs, comparison.letters)
+    how = format_protocol_legend(comparison.runs, comparison.letters)
     if len(how) > 1:
         lines += ["the numbers were not all measured alike; each row names its protocol", *how]
-    ways = rules([run for run in comparison.runs if run.finished])
+    ways = list_selection_rules([run for run in comparison.runs if run.finished])
     return lines + (["the best checkpoints were not all chosen in one way", *ways] if ways else [])

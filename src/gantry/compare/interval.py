@@ -17,7 +17,7 @@ class Interval:
         return f"{self.mean:.4g}" + ("" if self.half is None else f" ± {self.half:.2g}")
 
 
-def interval(values: Sequence[float]) -> Interval:
+def confidence_interval(values: Sequence[float]) -> Interval:
     """Of independent numbers, one a seed."""
     n, mean = len(values), fmean(values)
     if n < 2:

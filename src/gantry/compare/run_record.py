@@ -8,19 +8,19 @@ from typing import Any
 import numpy as np
 from omegaconf import OmegaConf
 
-from gantry.compare.wandb_offline import WandbRun, find_logs, read_wandb
+from gantry.compare.wandb_offline import WandbRun, find_wandb_logs, read_wandb_run
 from gantry.runs.folder import read_config
 from gantry.runs.metrics_csv import Column, read_metrics
-from gantry.runs.status import State, Status, read_job, status_of
+from gantry.runs.status import RunStatus, StatusReport, read_job, read_run_status
 from gantry.runs.summary import read_summary
-from gantry.values import flat, nested
+from gantry.values import flatten, unflatten
 
-PLACES = ("best", "last")
-SECONDS = "speed/seconds"
+BEST_AND_LAST = ("best", "last")
+SECONDS_COLUMN = "speed/seconds"
 
 
 @dataclass(frozen=True)
-class Run:
+class RunRecord:
     """What is known of a run. `config` has flat names, `choices` the name chosen in each group.
 
     `places` (best, last) hold turn, scores and protocol: of the report (`reported`) or of the evaluation in training;
@@ -29,7 +29,7 @@ class Run:
 
     name: str
     folder: Path
-    status: Status
+    status: StatusReport
     config: Mapping[str, Any] = field(default_factory=dict)
     told: tuple[str, ...] = ()
     choices: Mapping[str, str] = field(default_factory=dict)
@@ -43,7 +43,7 @@ class Run:
     @property
     def finished(self) -> bool:
         """Whether it has done all of its turns."""
-        return self.status.state == State.FINISHED
+        return self.status.state == RunStatus.FINISHED
 
     @property
     def seed(self) -> Any:
@@ -62,23 +62,25 @@ class Run:
         return float(value) if value is not None and np.isfinite(value) else None
 
 
-def read_run(folder: Path, name: str) -> Run:
+def read_run(folder: Path, name: str) -> RunRecord:
     """The run of a folder, from its files or else from W&B's. Raises ValueError, in one line, if there is none."""
     try:
-        logs = find_logs(folder)
+        logs = find_wandb_logs(folder)
         if (folder / "config.yaml").is_file():
-            return from_folder(folder, name, logs)
+            return record_from_folder(folder, name, logs)
         if logs:
-            return from_wandb(folder, name, read_wandb(logs))
+            return record_from_wandb(folder, name, read_wandb_run(logs))
         job = read_job(folder)
         if "failed" in job:
-            return Run(name, folder, Status(State.FAILED, job["failed"]), told=tuple(job.get("overrides", ())))
+            return RunRecord(
+                name, folder, StatusReport(RunStatus.FAILED, job["failed"]), told=tuple(job.get("overrides", ()))
+            )
     except Exception as error:  # a file may be broken in any way: this run is left out with a line, not the others
         raise ValueError(" ".join(f"{type(error).__name__}: {error}".split())[:300]) from None
     raise ValueError("it has no config.yaml")
 
 
-def from_folder(folder: Path, name: str, logs: Sequence[Path]) -> Run:
+def record_from_folder(folder: Path, name: str, logs: Sequence[Path]) -> RunRecord:
     """A run from its own files; numbers and pictures that only W&B was given come from its logs."""
     config: Any = OmegaConf.to_container(read_config(folder), resolve=True)
     summary = read_summary(folder)
@@ -87,61 +89,61 @@ def from_folder(folder: Path, name: str, logs: Sequence[Path]) -> Run:
     pictures = {int(path.stem): path for path in folder.glob("samples/*.png") if path.stem.isdigit()}
     metrics: Mapping[str, Column] = read_metrics(folder)
     if logs and not (metrics and pictures):
-        wandb = written_so_far(logs)
+        wandb = read_wandb_or_empty(logs)
         metrics, pictures = metrics or wandb.metrics, pictures or wandb.pictures
-    return Run(
+    return RunRecord(
         name=name,
         folder=folder,
-        status=status_of(folder, summary.get("turns"), config.get("turns")),
-        config=flat(config),
+        status=read_run_status(folder, summary.get("turns"), config.get("turns")),
+        config=flatten(config),
         told=told,
-        choices=read_job(folder).get("choices") or told_choices(config, told),
-        places={place: report[place] for place in PLACES if place in report},
+        choices=read_job(folder).get("choices") or infer_choices(config, told),
+        places={place: report[place] for place in BEST_AND_LAST if place in report},
         reported="report" in summary,
         selected=summary.get("best", {}).get("scores", {}),
         metrics=metrics,
         pictures=pictures,
-        seconds=summary.get("seconds", last_of(metrics, SECONDS)),
+        seconds=summary.get("seconds", last_finite_value(metrics, SECONDS_COLUMN)),
     )
 
 
-def written_so_far(logs: Sequence[Path]) -> WandbRun:
+def read_wandb_or_empty(logs: Sequence[Path]) -> WandbRun:
     """What W&B has written of a run, which is nothing as the run begins."""
     try:
-        return read_wandb(logs)
+        return read_wandb_run(logs)
     except ValueError:
         return WandbRun("", "", "", "", (), {}, {}, {}, {}, None)
 
 
-def from_wandb(folder: Path, name: str, run: WandbRun) -> Run:
+def record_from_wandb(folder: Path, name: str, run: WandbRun) -> RunRecord:
     """A run of which there is nothing but what W&B wrote."""
     choices = {k: v for k, v in run.config.items() if any(other.startswith(f"{k}/") for other in run.config)}
     config = {key.replace("/", "."): value for key, value in run.config.items() if key not in choices}
     reported = any(key.startswith("report/") for key in run.summary)
-    done, wanted = last_of(run.metrics, "turn") or 0, config.get("turns") or 0
-    ended = State.FINISHED if run.exit_code == 0 and done >= wanted else State.INTERRUPTED
-    state = State.RUNNING if run.exit_code is None else ended
-    return Run(
+    done, wanted = last_finite_value(run.metrics, "turn") or 0, config.get("turns") or 0
+    ended = RunStatus.FINISHED if run.exit_code == 0 and done >= wanted else RunStatus.INTERRUPTED
+    state = RunStatus.RUNNING if run.exit_code is None else ended
+    return RunRecord(
         name=name,
         folder=folder,
-        status=Status(state, "" if state == State.FINISHED else f"at turn {done:,.0f} of {wanted:,}"),
+        status=StatusReport(state, "" if state == RunStatus.FINISHED else f"at turn {done:,.0f} of {wanted:,}"),
         config=config,
         told=tuple(config.get("run.overrides") or ()),
         choices={key: str(value) for key, value in choices.items()},
-        places=places_of(run, "report/" if reported else ""),
+        places=entries_from_wandb(run, "report/" if reported else ""),
         reported=reported,
         metrics=run.metrics,
         pictures=run.pictures,
-        seconds=last_of(run.metrics, SECONDS),
+        seconds=last_finite_value(run.metrics, SECONDS_COLUMN),
     )
 
 
-def places_of(run: WandbRun, above: str) -> dict[str, dict[str, Any]]:
+def entries_from_wandb(run: WandbRun, above: str) -> dict[str, dict[str, Any]]:
     """Best and last from the flat names of a W&B summary; of the protocol, W&B knows the one of last."""
-    about = nested({k: v for k, v in run.config.items() if k.startswith(f"{above}protocol/")}, "/")
+    about = unflatten({k: v for k, v in run.config.items() if k.startswith(f"{above}protocol/")}, "/")
     protocol = about.get("report", about).get("protocol", {})
     places = {}
-    for place in PLACES:
+    for place in BEST_AND_LAST:
         start = f"{above}{place}/"
         scores = {key.removeprefix(start): value for key, value in run.summary.items() if key.startswith(start)}
         if scores:
@@ -149,7 +151,7 @@ def places_of(run: WandbRun, above: str) -> dict[str, dict[str, Any]]:
     return places
 
 
-def told_choices(config: Mapping[str, Any], told: tuple[str, ...]) -> dict[str, str]:
+def infer_choices(config: Mapping[str, Any], told: tuple[str, ...]) -> dict[str, str]:
     """Names chosen on the command line, and those that stand in the configuration, where job.json does not say."""
     groups = {key: value for key, value in config.items() if isinstance(value, Mapping)}
     words = [word.partition("=") for word in told]
@@ -157,7 +159,7 @@ def told_choices(config: Mapping[str, Any], told: tuple[str, ...]) -> dict[str, 
     return named | {key: value for key, _, value in words if key in groups}
 
 
-def last_of(metrics: Mapping[str, Column], name: str) -> float | None:
+def last_finite_value(metrics: Mapping[str, Column], name: str) -> float | None:
     """The last value of a column; None where there is none."""
     column = metrics.get(name, np.array([]))
     there = column[np.isfinite(column)]

@@ -7,11 +7,11 @@ from pathlib import Path
 
 from omegaconf import DictConfig, ListConfig, OmegaConf
 
-from gantry.config.rules import RULES, count_of
+from gantry.config.rules import KEY_RULES, count_devices
 from gantry.data import folder_index
 
 
-def check_side(cfg: DictConfig) -> None:
+def check_resolution(cfg: DictConfig) -> None:
     """The nets can build images of this shape; the model names the rule, a function that needs no torch."""
     rule = OmegaConf.select(cfg, "model.sides")
     if rule is not None:
@@ -25,12 +25,12 @@ def check_processes(cfg: DictConfig) -> None:
         return
     devices, strategy = (OmegaConf.select(cfg, f"trainer.{name}") for name in ("devices", "strategy"))
     if devices is None:
-        raise ValueError(f"trainer.devices must be {RULES['devices'][0]}, got null")
+        raise ValueError(f"trainer.devices must be {KEY_RULES['devices'][0]}, got null")
     if strategy != "auto" and not isinstance(strategy, DictConfig):
         raise ValueError(f"trainer.strategy must be auto or a dict with _target_, as in trainer=ddp, got {strategy}")
     if OmegaConf.select(cfg, "trainer.accelerator") == "cpu" and (devices == -1 or isinstance(devices, ListConfig)):
         raise ValueError(f"trainer.devices must be an integer of at least 1 on the CPU, got {devices}")
-    if strategy == "auto" and count_of(devices) != 1:
+    if strategy == "auto" and count_devices(devices) != 1:
         raise ValueError(f"trainer.devices must be 1 for this trainer (trainer=ddp or ddp_cpu for more), got {devices}")
 
 
@@ -40,7 +40,7 @@ def check_devices(cfg: DictConfig) -> None:
         if OmegaConf.select(cfg, "trainer.capture"):
             raise ValueError("trainer.capture must be false without a CUDA device (trainer=gpu), got true")
         return
-    there, devices = cuda_devices(), OmegaConf.select(cfg, "trainer.devices")
+    there, devices = count_cuda_devices(), OmegaConf.select(cfg, "trainer.devices")
     if there == 0:
         raise ValueError("trainer must be cpu, ddp_cpu or mps on a machine without a CUDA device, got a GPU trainer")
     if isinstance(devices, ListConfig) and max(devices) >= there:
@@ -49,7 +49,7 @@ def check_devices(cfg: DictConfig) -> None:
         raise ValueError(f"trainer.devices must be at most {there}, the CUDA devices here, got {devices}")
 
 
-def cuda_devices() -> int:
+def count_cuda_devices() -> int:
     """CUDA devices that this process may use."""
     for library in ("libcuda.so.1", "nvcuda.dll", "libamdhip64.so"):
         try:
@@ -64,12 +64,12 @@ def cuda_devices() -> int:
     return 0
 
 
-def check_batch(cfg: DictConfig, devices: int | None = None) -> None:
+def check_batch_size(cfg: DictConfig, devices: int | None = None) -> None:
     """Every process and every accumulation part gets the same number of images.
 
     `devices` of each machine where they have been counted; without, those of the configuration, if it says how many.
     """
-    devices = devices or count_of(OmegaConf.select(cfg, "trainer.devices", default=1))
+    devices = devices or count_devices(OmegaConf.select(cfg, "trainer.devices", default=1))
     nodes = OmegaConf.select(cfg, "trainer.num_nodes", default=1)
     parts = OmegaConf.select(cfg, "optim.accumulate", default=1)
     batch_size = OmegaConf.select(cfg, "data.batch_size")
@@ -98,11 +98,11 @@ def check_augment(cfg: DictConfig) -> None:
         raise ValueError(f"augment must be none for points, got {name}")
 
 
-def check_folder(cfg: DictConfig) -> None:
+def check_data_folder(cfg: DictConfig) -> None:
     """A source that wants at least so many images finds a folder with something in it."""
     source = OmegaConf.select(cfg, "data.source")
     if source and "min_images" in source:
-        folder_index.check_folder(source.root)
+        folder_index.check_image_folder(source.root)
 
 
 def check_reference(key: str, where: str | None) -> None:
@@ -111,12 +111,12 @@ def check_reference(key: str, where: str | None) -> None:
         raise ValueError(f"{key} must be train, test, or a folder, .zip or .npz of real images, got {where}")
 
 
-CHECKS: tuple[Callable[[DictConfig], None], ...] = (
-    check_side,
+CONFIG_CHECKS: tuple[Callable[[DictConfig], None], ...] = (
+    check_resolution,
     check_processes,
     check_devices,
-    check_batch,
+    check_batch_size,
     check_critic_norm,
     check_augment,
-    check_folder,
+    check_data_folder,
 )

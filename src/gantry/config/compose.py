@@ -9,52 +9,52 @@ from hydra.core.hydra_config import HydraConfig
 from omegaconf import DictConfig, OmegaConf, open_dict
 
 from gantry.config.validate import validate
-from gantry.errors import unknown_key
+from gantry.errors import unknown_key_message
 
 
 def compose(config_name: str, words: Sequence[str]) -> DictConfig:
     """What these overrides make of a configuration, with its node `hydra`, which resolvers are told of, too."""
-    with hydra.initialize_config_dir(str(CONFIGS), version_base="1.3"):
+    with hydra.initialize_config_dir(str(CONFIG_DIR), version_base="1.3"):
         cfg = hydra.compose(config_name, list(words), return_hydra_config=True)
     HydraConfig.instance().set_config(cfg)
     return cfg
 
 
-def settled(cfg: DictConfig) -> DictConfig:
+def finalize_config(cfg: DictConfig) -> DictConfig:
     """The same configuration without Hydra's own node, spelled out. Raises ValueError unless it is valid."""
     with open_dict(cfg):
         cfg.pop("hydra", None)
-    spell_out(cfg)
+    expand_shorthand(cfg)
     validate(cfg)
     return cfg
 
 
-CONFIGS = Path(__file__).parents[3] / "configs"
+CONFIG_DIR = Path(__file__).parents[3] / "configs"
 
-Short = Callable[[Any], dict[str, Any] | None]  # the settings that a short value stands for; None: for none
+Expansion = Callable[[Any], dict[str, Any] | None]  # the settings that a short value stands for; None: for none
 
 
-def spell_out(cfg: DictConfig) -> None:
+def expand_shorthand(cfg: DictConfig) -> None:
     """Put the file of its name behind every term and score that has no `_target_`.
 
     `+loss.d_terms.r1=5` is configs/loss/term/r1.yaml with the weight 5, `+loss.d_terms.r1.every=16` is the same file
     with that setting. `+metrics.scores.manifold=true` is configs/metrics/score/manifold.yaml, and false is none.
     """
     for key in ("loss.d_terms", "loss.g_terms"):
-        _spell_out(cfg, key, CONFIGS / "loss" / "term", _weight)
+        _expand_node(cfg, key, CONFIG_DIR / "loss" / "term", _expand_weight)
     for key in ("metrics.scores", "metrics.report.scores"):
-        _spell_out(cfg, key, CONFIGS / "metrics" / "score", _switch)
+        _expand_node(cfg, key, CONFIG_DIR / "metrics" / "score", _expand_switch)
 
 
-def _weight(value: Any) -> dict[str, Any] | None:
+def _expand_weight(value: Any) -> dict[str, Any] | None:
     return {"weight": value} if isinstance(value, int | float) and not isinstance(value, bool) else None
 
 
-def _switch(value: Any) -> dict[str, Any] | None:
+def _expand_switch(value: Any) -> dict[str, Any] | None:
     return {} if value is True else None
 
 
-def _spell_out(cfg: DictConfig, key: str, folder: Path, short: Short) -> None:
+def _expand_node(cfg: DictConfig, key: str, folder: Path, short: Expansion) -> None:
     node = OmegaConf.select(cfg, key)
     if not isinstance(node, DictConfig):
         return
@@ -66,5 +66,5 @@ def _spell_out(cfg: DictConfig, key: str, folder: Path, short: Short) -> None:
                 del node[name]
             elif settings is not None and "_target_" not in settings:
                 if name not in known:
-                    raise ValueError(unknown_key(f"{key}.{name}", known))
+                    raise ValueError(unknown_key_message(f"{key}.{name}", known))
                 node[name] = OmegaConf.merge(OmegaConf.load(known[name]), settings)

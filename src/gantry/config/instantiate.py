@@ -21,8 +21,8 @@ def build(node: DictConfig, **extra: Any) -> Any:
     constructor raises is the user's mistake too, and is passed on as it is.
     """
     key = node._get_full_key(None)
-    target = _located(f"{key}._target_", str(node["_target_"]))
-    arguments = {str(name): _value(node, name) for name in node if is_argument(f"{key}.{name!s}")} | extra
+    target = _import_target(f"{key}._target_", str(node["_target_"]))
+    arguments = {str(name): _build_argument(node, name) for name in node if is_argument(f"{key}.{name!s}")} | extra
     bind = inspect.signature(target).bind_partial if node.get("_partial_") else inspect.signature(target).bind
     try:
         bind(**arguments)
@@ -36,14 +36,14 @@ def build_all(nodes: DictConfig | None) -> dict[str, Any]:
     return {str(name): build(node) for name, node in (nodes or {}).items() if node is not None}
 
 
-def _located(key: str, path: str) -> Any:
+def _import_target(key: str, path: str) -> Any:
     try:
         return hydra.utils.get_object(path)
     except Exception as error:  # what the import of a user's module raises is anybody's guess
         raise ValueError(f"{key} must be something that can be imported, got {path}: {error}") from error
 
 
-def _value(node: DictConfig | ListConfig, name: Any) -> Any:
+def _build_argument(node: DictConfig | ListConfig, name: Any) -> Any:
     """An argument: an object for a node with `_target_`, else plain containers and numbers."""
     value = node[name]
     if not isinstance(value, DictConfig | ListConfig):
@@ -51,5 +51,5 @@ def _value(node: DictConfig | ListConfig, name: Any) -> Any:
     if isinstance(node, DictConfig) and node.get("_recursive_") is False:
         return OmegaConf.to_container(value, resolve=True)
     if isinstance(value, ListConfig):
-        return [_value(value, i) if isinstance(item, DictConfig) else item for i, item in enumerate(value)]
-    return build(value) if "_target_" in value else {str(inner): _value(value, inner) for inner in value}
+        return [_build_argument(value, i) if isinstance(item, DictConfig) else item for i, item in enumerate(value)]
+    return build(value) if "_target_" in value else {str(inner): _build_argument(value, inner) for inner in value}

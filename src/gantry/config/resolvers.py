@@ -6,7 +6,7 @@ from typing import Any
 
 from omegaconf import DictConfig, OmegaConf
 
-from gantry.config.rules import count_of
+from gantry.config.rules import count_devices
 from gantry.distributed import environment
 
 
@@ -38,20 +38,20 @@ def critic_norm(norm: str, *, _root_: DictConfig) -> str:
 
 def run_name() -> str:
     """Date and time, or what all processes of a job agree on."""
-    return environment.agreed(f"{datetime.now():%Y-%m-%d_%H-%M-%S}")
+    return environment.agree_on_run_name(f"{datetime.now():%Y-%m-%d_%H-%M-%S}")
 
 
 def started(what: str) -> int:
     """`devices` of each machine, or `nodes`: what torchrun or srun has started."""
-    if not environment.started():
+    if not environment.is_externally_launched():
         raise ValueError("trainer must be ddp or ddp_cpu unless torchrun or srun starts it, got ddp_multinode")
-    here = environment.place()
+    here = environment.read_ranks()
     return {"devices": here.local_size, "nodes": here.nodes}[what]
 
 
 def jobs_at_once(accelerator: str, devices: Any) -> int:
     """Jobs that fill the cores of this machine with one thread for each process; a GPU takes one after the other."""
-    return max(1, environment.cores() // (count_of(devices) or 1)) if accelerator == "cpu" else 1
+    return max(1, environment.count_cores() // (count_devices(devices) or 1)) if accelerator == "cpu" else 1
 
 
 def trials_at_once(launcher: DictConfig) -> int:
@@ -61,12 +61,12 @@ def trials_at_once(launcher: DictConfig) -> int:
 
 def gpus(accelerator: str, devices: Any) -> int:
     """GPUs that a job needs on a machine; one where the trainer takes whatever there is."""
-    return (count_of(devices) or 1) if accelerator == "cuda" else 0
+    return (count_devices(devices) or 1) if accelerator == "cuda" else 0
 
 
 def cpus(accelerator: str, devices: Any) -> int:
     """Cores that a job needs: one for each process on the CPU, four to feed each GPU."""
-    return (count_of(devices) or 1) if accelerator == "cpu" else 4 * gpus(accelerator, devices)
+    return (count_devices(devices) or 1) if accelerator == "cpu" else 4 * gpus(accelerator, devices)
 
 
 def source() -> str:
@@ -74,7 +74,7 @@ def source() -> str:
     return os.environ.get("PYTHONPATH", "")
 
 
-def register() -> None:
+def register_resolvers() -> None:
     """Make the resolvers known to OmegaConf; harmless when repeated."""
     for resolver in (share, times, when, critic_norm, started, jobs_at_once, trials_at_once, gpus, cpus, source):
         OmegaConf.register_new_resolver(resolver.__name__, resolver, replace=True)

@@ -7,21 +7,21 @@ from functools import cached_property
 import torch
 from lightning.pytorch import LightningDataModule
 
-from gantry.data.images import RealData, Source, Split, Turn
-from gantry.data.sampler import Order
-from gantry.errors import mistakes
+from gantry.data.images import DataSource, RealData, Split, TurnBatches
+from gantry.data.sampler import InfiniteSampler
+from gantry.errors import user_errors
 
 
 @dataclass(frozen=True)
-class Turns:
+class TurnLoader:
     """The endless loader, a turn an item. A pass over it begins where training stands: at turn `start()`."""
 
     split: Split
-    order: Order
+    order: InfiniteSampler
     start: Callable[[], int]
     device: torch.device
 
-    def __iter__(self) -> Iterator[Turn]:
+    def __iter__(self) -> Iterator[TurnBatches]:
         return self.split.turns(self.order, self.start(), self.device)
 
 
@@ -41,7 +41,7 @@ class DataModule(LightningDataModule):
 
     def __init__(
         self,
-        source: Source,
+        source: DataSource,
         name: str,
         shape: Sequence[int],
         num_classes: int,
@@ -72,7 +72,7 @@ class DataModule(LightningDataModule):
 
     def setup(self, stage: str = "fit") -> None:
         """Read the images, whatever the stage; what is wrong with them ends a run in one line."""
-        with mistakes():
+        with user_errors():
             _ = self.data, stage
 
     @cached_property
@@ -96,10 +96,10 @@ class DataModule(LightningDataModule):
         """The real images that metrics compare with: `split` is "train" or "test"."""
         return self.data.split(split)
 
-    def train_dataloader(self) -> Turns:
+    def train_dataloader(self) -> TurnLoader:
         trainer = self.trainer
         assert trainer is not None, "batches belong to a training run"
-        order = Order(
+        order = InfiniteSampler(
             n=len(self.data.train),
             seed=self.seed,
             batch_size=self.batch_size,
@@ -108,4 +108,4 @@ class DataModule(LightningDataModule):
             rank=trainer.global_rank,
             world_size=trainer.world_size,
         )
-        return Turns(self.data.train, order, lambda: trainer.global_step, trainer.strategy.root_device)
+        return TurnLoader(self.data.train, order, lambda: trainer.global_step, trainer.strategy.root_device)

@@ -12,26 +12,26 @@ from tqdm import tqdm
 from gantry.distributed import collectives
 
 
-def decode(path: Path, shape: Sequence[int]) -> np.ndarray:
+def decode_image(path: Path, shape: Sequence[int]) -> np.ndarray:
     """An image file -> uint8 `shape`: upright, on white where transparent, its centre crop resized (Lanczos).
 
     Grey for one channel, RGB for three; the first frame of an animation. Raises whatever Pillow raises.
     """
     channels, height, width = shape
     with Image.open(path) as file:
-        image = on_white(_eight_bits(ImageOps.exif_transpose(file)))
+        image = composite_on_white(_convert_to_8_bit(ImageOps.exif_transpose(file)))
         image = image.convert("L" if channels == 1 else "RGB")
     pixels = np.asarray(ImageOps.fit(image, (width, height), Image.Resampling.LANCZOS))
     return pixels.reshape(height, width, channels).transpose(2, 0, 1)
 
 
-def check_header(path: Path) -> None:
+def check_image_header(path: Path) -> None:
     """Raises whatever Pillow raises when it opens the file without decoding it."""
     with Image.open(path):
         pass
 
 
-def each(paths: Sequence[Path], read: Callable[[int, Path], None]) -> dict[int, str]:
+def read_files_parallel(paths: Sequence[Path], read: Callable[[int, Path], None]) -> dict[int, str]:
     """Call `read(i, paths[i])` for every i, on all cores: -> the reason of each that failed."""
     broken: dict[int, str] = {}
 
@@ -39,7 +39,7 @@ def each(paths: Sequence[Path], read: Callable[[int, Path], None]) -> dict[int, 
         try:
             read(i, paths[i])
         except Exception as error:  # Pillow's decoders raise anything from OSError to SyntaxError
-            broken[i] = reason(error)
+            broken[i] = format_error_with_type(error)
 
     with ThreadPoolExecutor(os.cpu_count()) as pool:
         attempts = pool.map(attempt, range(len(paths)))
@@ -48,12 +48,12 @@ def each(paths: Sequence[Path], read: Callable[[int, Path], None]) -> dict[int, 
     return broken
 
 
-def reason(error: Exception) -> str:
+def format_error_with_type(error: Exception) -> str:
     """An exception on one line."""
     return " ".join(f"{type(error).__name__}: {error}".split())
 
 
-def _eight_bits(image: Image.Image) -> Image.Image:
+def _convert_to_8_bit(image: Image.Image) -> Image.Image:
     """16-bit grey, which Pillow holds in the modes I;16, I;16B or I, to 8 bits; other images as they are."""
     if image.mode.startswith("I"):
         levels = np.asarray(image).clip(0, 65535) / 257
@@ -63,7 +63,7 @@ def _eight_bits(image: Image.Image) -> Image.Image:
     return image
 
 
-def on_white(image: Image.Image) -> Image.Image:
+def composite_on_white(image: Image.Image) -> Image.Image:
     if not image.has_transparency_data:
         return image
     white = Image.new("RGBA", image.size, "white")

@@ -9,18 +9,24 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from gantry.data.decoding import check_header, decode, each
-from gantry.data.folder_index import check_folder, class_ids, class_names, held_out, image_names
+from gantry.data.decoding import check_image_header, decode_image, read_files_parallel
+from gantry.data.folder_index import (
+    assign_class_ids,
+    check_image_folder,
+    find_class_names,
+    is_held_out,
+    list_image_files,
+)
 from gantry.data.image_files import ImageFiles
-from gantry.data.images import Images, RealData, Source, Split
+from gantry.data.images import DataSource, InMemoryImages, RealData, Split
 from gantry.distributed import collectives
 
-_log = logging.getLogger(__name__)
-_NAMED = 5  # broken files that are named; the others are counted
+log = logging.getLogger(__name__)
+_MAX_LISTED_FILES = 5  # broken files that are named; the others are counted
 
 
 @dataclass(frozen=True)
-class Folder(Source):
+class ImageFolder(DataSource):
     """All images below the folder `root`, each cut to `shape` = (1 or 3, height, width).
 
     The share `test_share` of them is held out, chosen by name, so that images that are added move no other.
@@ -44,13 +50,13 @@ class Folder(Source):
         for key in ("min_images", "memory_limit", "workers"):
             if getattr(self, key) < 0:
                 raise ValueError(f"data.source.{key} must be 0 or more, got {getattr(self, key)}")
-        check_folder(self.root)
+        check_image_folder(self.root)
 
     def load(self) -> RealData:
-        names = image_names(self.root)
-        classes = class_names(names)
+        names = list_image_files(self.root)
+        classes = find_class_names(names)
         read = self._in_memory if self._fits(len(names)) else self._on_disk
-        out = {name: held_out(name, self.test_share) for name in names}
+        out = {name: is_held_out(name, self.test_share) for name in names}
         train, broken = read([name for name in names if not out[name]], classes)
         test, others = read([name for name in names if out[name]], classes)
         self._report(broken | others, len(names))
@@ -67,31 +73,31 @@ class Folder(Source):
         x = np.empty((len(names), *self.shape), np.uint8)
 
         def read(i: int, path: Path) -> None:
-            x[i] = decode(path, self.shape)
+            x[i] = decode_image(path, self.shape)
 
         broken = self._each(names, read)
         good = [i for i, name in enumerate(names) if name not in broken]
-        c = torch.tensor(class_ids(names, classes), dtype=torch.int64)
-        return Images(torch.from_numpy(x[good] if broken else x), c[good]), broken
+        c = torch.tensor(assign_class_ids(names, classes), dtype=torch.int64)
+        return InMemoryImages(torch.from_numpy(x[good] if broken else x), c[good]), broken
 
     def _on_disk(self, names: Sequence[str], classes: Sequence[str]) -> tuple[Split, dict[str, str]]:
-        broken = self._each(names, lambda _, path: check_header(path))
+        broken = self._each(names, lambda _, path: check_image_header(path))
         good = tuple(name for name in names if name not in broken)
-        c = torch.tensor(class_ids(good, classes), dtype=torch.int64)
+        c = torch.tensor(assign_class_ids(good, classes), dtype=torch.int64)
         return ImageFiles(self._folder, good, c, tuple(self.shape), self.workers), broken
 
     def _each(self, names: Sequence[str], read: Callable[[int, Path], None]) -> dict[str, str]:
-        broken = each([self._folder / name for name in names], read)
+        broken = read_files_parallel([self._folder / name for name in names], read)
         return {names[i]: why for i, why in sorted(broken.items())}
 
     def _report(self, broken: dict[str, str], total: int) -> None:
         """Say which files are broken; raises ValueError where too few images are left."""
-        shown = ", ".join(f"{name} ({why})" for name, why in list(broken.items())[:_NAMED])
-        more = f" and {len(broken) - _NAMED} more" if len(broken) > _NAMED else ""
+        shown = ", ".join(f"{name} ({why})" for name, why in list(broken.items())[:_MAX_LISTED_FILES])
+        more = f" and {len(broken) - _MAX_LISTED_FILES} more" if len(broken) > _MAX_LISTED_FILES else ""
         said = f"{len(broken)} of {total} files cannot be read: {shown}{more}" if broken else "none is broken"
         if total - len(broken) < self.min_images:
             rule = f"a folder with at least {self.min_images} readable images (data.source.min_images)"
             found = f"with {total - len(broken)}"
             raise ValueError(f"data.source.root must be {rule}, got '{self._folder}' {found}; {said}")
         if broken and collectives.rank() == 0:
-            _log.warning("%s: %s; training goes on without them", self._folder, said)
+            log.warning("%s: %s; training goes on without them", self._folder, said)

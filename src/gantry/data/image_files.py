@@ -15,17 +15,17 @@ import torch
 from torch import Tensor
 from torch.utils.data import DataLoader, Dataset
 
-from gantry.data.decoding import decode, reason
-from gantry.data.images import Images, Turn, to_float
-from gantry.data.sampler import Order
+from gantry.data.decoding import decode_image, format_error_with_type
+from gantry.data.images import InMemoryImages, TurnBatches, flip_and_scale
+from gantry.data.sampler import InfiniteSampler
 
-_log = logging.getLogger(__name__)
+log = logging.getLogger(__name__)
 _CPU = torch.device("cpu")
 
 
 @cache
-def _warn_once(path: Path, why: str) -> None:
-    _log.warning("%s cannot be read, the next image stands in for it (%s)", path, why)
+def _warn_unreadable_file(path: Path, why: str) -> None:
+    log.warning("%s cannot be read, the next image stands in for it (%s)", path, why)
 
 
 @dataclass(frozen=True)
@@ -53,23 +53,23 @@ class ImageFiles(Dataset):
         for i in range(index, index + len(self)):
             path = self.root / self.names[i % len(self)]
             try:
-                return torch.from_numpy(np.ascontiguousarray(decode(path, self.shape))), self.c[i % len(self)]
+                return torch.from_numpy(np.ascontiguousarray(decode_image(path, self.shape))), self.c[i % len(self)]
             except Exception as error:  # Pillow's decoders raise anything from OSError to SyntaxError
-                _warn_once(path, reason(error))
+                _warn_unreadable_file(path, format_error_with_type(error))
         raise ValueError(f"data.source.root must be a folder with images, got '{self.root}' without a readable one")
 
-    def part(self, start: int, stop: int) -> Images:
+    def part(self, start: int, stop: int) -> InMemoryImages:
         chosen = range(len(self))[start:stop]
         x, c = torch.empty(len(chosen), *self.shape, dtype=torch.uint8), self.c[start:stop].clone()
         with ThreadPoolExecutor(os.cpu_count()) as pool:
             for i, image in enumerate(pool.map(self.__getitem__, chosen)):
                 x[i], c[i] = image
-        return Images(x, c)
+        return InMemoryImages(x, c)
 
     def unlabelled(self) -> "ImageFiles":
         return replace(self, c=torch.zeros_like(self.c))
 
-    def turns(self, order: Order, start: int, device: torch.device) -> Iterator[Turn]:
+    def turns(self, order: InfiniteSampler, start: int, device: torch.device) -> Iterator[TurnBatches]:
         """Workers decode turns ahead; the bytes travel to the device and are mirrored and scaled there."""
         loader: DataLoader = DataLoader(
             self,
@@ -80,4 +80,4 @@ class ImageFiles(Dataset):
         )
         for turn, (x, c) in zip(count(start), loader):
             x, c = (part.to(device, non_blocking=True).unflatten(0, (order.batches_per_turn, -1)) for part in (x, c))
-            yield to_float(x, order.flips(turn, device)), c
+            yield flip_and_scale(x, order.flips(turn, device)), c

@@ -10,10 +10,10 @@ from typing import Protocol
 import torch
 from torch import Tensor
 
-from gantry.data.sampler import Order
+from gantry.data.sampler import InfiniteSampler
 from gantry.pixels import from_uint8
 
-Turn = tuple[Tensor, Tensor]
+TurnBatches = tuple[Tensor, Tensor]
 """x float [batches_per_turn, N, *shape] in [-1, 1] and c int64 [batches_per_turn, N], N for this process."""
 
 
@@ -34,17 +34,17 @@ class Split(Protocol):
 
     def __len__(self) -> int: ...
 
-    def part(self, start: int, stop: int) -> "Images":
+    def part(self, start: int, stop: int) -> "InMemoryImages":
         """Images start to stop - 1, in memory."""
 
     def unlabelled(self) -> "Split":
         """The same images, all of class 0."""
 
-    def turns(self, order: Order, start: int, device: torch.device) -> Iterator[Turn]:
+    def turns(self, order: InfiniteSampler, start: int, device: torch.device) -> Iterator[TurnBatches]:
         """The batches of turn `start` and of all that follow, on the device."""
 
 
-def to_float(x: Tensor, flips: Tensor | None) -> Tensor:
+def flip_and_scale(x: Tensor, flips: Tensor | None) -> Tensor:
     """x uint8 [..., C, H, W], flips bool [...] -> float in [-1, 1], mirrored where told; points stay."""
     if flips is not None:
         x = torch.where(flips[..., None, None, None], x.flip(-1), x)
@@ -52,7 +52,7 @@ def to_float(x: Tensor, flips: Tensor | None) -> Tensor:
 
 
 @dataclass(frozen=True)
-class Images:
+class InMemoryImages:
     """x uint8 [N, C, H, W] (or points: float32 [N, 2] in [-1, 1]) and class ids c int64 [N], on the CPU."""
 
     x: Tensor
@@ -76,20 +76,20 @@ class Images:
         sha.update(self.x.contiguous().numpy().data)
         return sha.hexdigest()
 
-    def part(self, start: int, stop: int) -> "Images":
-        return Images(self.x[start:stop], self.c[start:stop])
+    def part(self, start: int, stop: int) -> "InMemoryImages":
+        return InMemoryImages(self.x[start:stop], self.c[start:stop])
 
-    def unlabelled(self) -> "Images":
+    def unlabelled(self) -> "InMemoryImages":
         return replace(self, c=torch.zeros_like(self.c))
 
-    def turns(self, order: Order, start: int, device: torch.device) -> Iterator[Turn]:
+    def turns(self, order: InfiniteSampler, start: int, device: torch.device) -> Iterator[TurnBatches]:
         """The whole set moves to the device once; there it is picked from, mirrored and scaled."""
         x, c = self.x.to(device), self.c.to(device)
         for turn in count(start):
             index = order.indices(turn, device)
             flat = index.flatten()
             picked = x.index_select(0, flat).view(*index.shape, *self.shape)  # on the CPU 20 times as fast as x[index]
-            yield to_float(picked, order.flips(turn, device)), c.index_select(0, flat).view_as(index)
+            yield flip_and_scale(picked, order.flips(turn, device)), c.index_select(0, flat).view_as(index)
 
 
 @dataclass(frozen=True)
@@ -130,7 +130,7 @@ class RealData:
         return replace(self, train=self.train.unlabelled(), test=self.test.unlabelled(), classes=())
 
 
-class Source(Protocol):
+class DataSource(Protocol):
     """Where real images come from. What a new kind of data set implements."""
 
     def load(self) -> RealData:

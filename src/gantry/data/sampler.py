@@ -14,35 +14,35 @@ from torch import Tensor
 
 from gantry import rng
 
-_DATA = 0xDA7A5E7  # keeps these numbers apart from those that gantry.rng draws from the same seed
+_DATA_SEED_KEY = 0xDA7A5E7  # keeps these numbers apart from those that gantry.rng draws from the same seed
 
 
-def _stream(seed: int, epoch: int, what: int) -> torch.Generator:
-    return torch.Generator().manual_seed(rng.mix(_DATA, seed, epoch, what))
+def _make_epoch_generator(seed: int, epoch: int, what: int) -> torch.Generator:
+    return torch.Generator().manual_seed(rng.derive_seed(_DATA_SEED_KEY, seed, epoch, what))
 
 
-def _moved(draws: Tensor, device: torch.device) -> Tensor:
+def _to_device(draws: Tensor, device: torch.device) -> Tensor:
     """Drawn on the CPU, so the same on every device; through pinned memory, so that no turn waits for it."""
     return draws.pin_memory().to(device, non_blocking=True) if device.type == "cuda" else draws.to(device)
 
 
 @lru_cache(maxsize=4)
-def permutation(n: int, seed: int, epoch: int, device: torch.device) -> Tensor:
+def draw_permutation(n: int, seed: int, epoch: int, device: torch.device) -> Tensor:
     """The order of the n images in an epoch: -> int64 [n]."""
-    return _moved(torch.randperm(n, generator=_stream(seed, epoch, 1)), device)
+    return _to_device(torch.randperm(n, generator=_make_epoch_generator(seed, epoch, 1)), device)
 
 
 @lru_cache(maxsize=4)
-def coins(n: int, seed: int, epoch: int, device: torch.device) -> Tensor:
+def draw_flips(n: int, seed: int, epoch: int, device: torch.device) -> Tensor:
     """A fair coin for every position of an epoch: -> bool [n]."""
-    return _moved(torch.rand(n, generator=_stream(seed, epoch, 2)) < 0.5, device)
+    return _to_device(torch.rand(n, generator=_make_epoch_generator(seed, epoch, 2)) < 0.5, device)
 
 
-Draw = Callable[[int, int, int, torch.device], Tensor]
+EpochDraw = Callable[[int, int, int, torch.device], Tensor]
 
 
 @dataclass(frozen=True)
-class Order:
+class InfiniteSampler:
     """The part of the stream that one process sees, turn by turn.
 
     `batch_size` is the number of real images of one update of D, over all processes. Raises ValueError where
@@ -64,13 +64,13 @@ class Order:
 
     def indices(self, turn: int, device: torch.device) -> Tensor:
         """Numbers of the images of a turn: -> int64 [batches_per_turn, batch_size / world_size]."""
-        return self._own(permutation, turn, device)
+        return self._own(draw_permutation, turn, device)
 
     def flips(self, turn: int, device: torch.device) -> Tensor | None:
         """Which of these images are mirrored: -> bool, the shape of `indices`, or None where none ever is."""
-        return self._own(coins, turn, device) if self.flip else None
+        return self._own(draw_flips, turn, device) if self.flip else None
 
-    def _own(self, draw: Draw, turn: int, device: torch.device) -> Tensor:
+    def _own(self, draw: EpochDraw, turn: int, device: torch.device) -> Tensor:
         size = self.batches_per_turn * self.batch_size
         start, stop = turn * size, (turn + 1) * size
         epochs = range(start // self.n, (stop - 1) // self.n + 1)
@@ -83,6 +83,6 @@ class Order:
         return whole.view(self.batches_per_turn, self.batch_size).narrow(1, self.rank * own, own)
 
 
-def evenly(count: int, total: int) -> Tensor:
+def evenly_spaced_indices(count: int, total: int) -> Tensor:
     """`count` of the numbers 0 .. total - 1, spread evenly from first to last: int64 [count]."""
     return torch.linspace(0, total - 1, count, dtype=torch.float64).round().long()

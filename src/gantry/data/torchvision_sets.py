@@ -13,12 +13,12 @@ import torch
 from filelock import FileLock
 from torchvision import datasets
 
-from gantry.data.images import Images, RealData, Source
+from gantry.data.images import DataSource, InMemoryImages, RealData
 
-_TIMEOUT = 30.0  # seconds that a server may keep silent; torchvision itself would wait for ever
+_SOCKET_TIMEOUT_SECONDS = 30.0  # seconds that a server may keep silent; torchvision itself would wait for ever
 
 # How to fill a folder by hand: what to put where.
-_BY_HAND = {
+_MANUAL_DOWNLOADS = {
     "MNIST": ("the four .gz files of https://ossci-datasets.s3.amazonaws.com/mnist/", "MNIST/raw"),
     "FashionMNIST": (
         "the four .gz files of https://github.com/zalandoresearch/fashion-mnist",
@@ -27,13 +27,13 @@ _BY_HAND = {
     "CIFAR10": ("https://www.cs.toronto.edu/~kriz/cifar-10-python.tar.gz", ""),
     "CIFAR100": ("https://www.cs.toronto.edu/~kriz/cifar-100-python.tar.gz", ""),
 }
-_BROKEN = (RuntimeError, OSError, ValueError, AssertionError, EOFError, HTTPException, TarError)
+_READ_ERRORS = (RuntimeError, OSError, ValueError, AssertionError, EOFError, HTTPException, TarError)
 
 
 @contextmanager
-def _impatient() -> Iterator[None]:
+def _socket_timeout() -> Iterator[None]:
     before = socket.getdefaulttimeout()
-    socket.setdefaulttimeout(_TIMEOUT)
+    socket.setdefaulttimeout(_SOCKET_TIMEOUT_SECONDS)
     try:
         yield
     finally:
@@ -41,7 +41,7 @@ def _impatient() -> Iterator[None]:
 
 
 @dataclass(frozen=True)
-class TorchvisionSet(Source):
+class TorchvisionDataset(DataSource):
     """One of torchvision's sets below the folder `root`, with torchvision's own train and test split.
 
     Raises ValueError, with the folder and how to fill it, where the set is not whole and cannot be fetched.
@@ -55,22 +55,22 @@ class TorchvisionSet(Source):
         return Path(self.root).expanduser()
 
     def load(self) -> RealData:
-        with suppress(*_BROKEN):
+        with suppress(*_READ_ERRORS):
             return self._read()
         try:
             self._fetch()
             return self._read()
-        except _BROKEN as error:
+        except _READ_ERRORS as error:
             raise self._not_whole(error) from error
 
     def _read(self) -> RealData:
         train, test = self._open(train=True), self._open(train=False)
-        return RealData(self.dataset, _images(train), _images(test), tuple(train.classes))
+        return RealData(self.dataset, _to_in_memory_images(train), _to_in_memory_images(test), tuple(train.classes))
 
     def _fetch(self) -> None:
         """The first process to come downloads; the others, of this run and of others, wait for it."""
         self.folder.mkdir(parents=True, exist_ok=True)
-        with FileLock(self.folder / f".{self.dataset}.lock"), _impatient():
+        with FileLock(self.folder / f".{self.dataset}.lock"), _socket_timeout():
             self._open(train=False, download=True)
 
     def _open(self, train: bool, download: bool = False) -> Any:
@@ -78,7 +78,7 @@ class TorchvisionSet(Source):
 
     def _not_whole(self, error: Exception) -> ValueError:
         reason = f"{type(error).__name__}: {error}".strip().split("\n")[-1]
-        files, place = _BY_HAND[self.dataset]
+        files, place = _MANUAL_DOWNLOADS[self.dataset]
         return ValueError(
             f"data.source.root must hold a whole {self.dataset} or be a place where it can be downloaded to, "
             f"got '{self.folder}' ({reason}). Run once with a network, or put {files} into "
@@ -86,8 +86,8 @@ class TorchvisionSet(Source):
         )
 
 
-def _images(dataset: Any) -> Images:
+def _to_in_memory_images(dataset: Any) -> InMemoryImages:
     """torchvision keeps [N, H, W] tensors for the grey sets and [N, H, W, 3] arrays for the colour ones."""
     x = torch.as_tensor(dataset.data)
     x = x[:, None] if x.ndim == 3 else x.permute(0, 3, 1, 2)
-    return Images(x.contiguous(), torch.as_tensor(dataset.targets))
+    return InMemoryImages(x.contiguous(), torch.as_tensor(dataset.targets))

@@ -4,7 +4,7 @@ from lightning.pytorch.strategies import DDPStrategy
 from torch import distributed as dist
 
 
-class Replicas(DDPStrategy):
+class ManualDDPStrategy(DDPStrategy):
     """Equal copies of the nets on every process; `descend` takes the mean of their gradients.
 
     DistributedDataParallel is left out on purpose. It hooks into one backward pass through one forward pass, which

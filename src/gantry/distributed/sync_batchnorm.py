@@ -18,12 +18,12 @@ class _Normalise(torch.autograd.Function):
 
     @staticmethod
     def forward(ctx: Any, x: Tensor, weight: Tensor, bias: Tensor, eps: float) -> tuple[Tensor, Tensor, Tensor]:
-        mean, var = moments(x)
+        mean, var = compute_global_moments(x)
         scale = (var + eps).rsqrt()
         ctx.save_for_backward(x, mean, scale, weight)
         ctx.mark_non_differentiable(mean, var)
         gain = scale * weight
-        return torch.addcmul(spread(bias - mean * gain, x), x, spread(gain, x)), mean, var
+        return torch.addcmul(reshape_per_feature(bias - mean * gain, x), x, reshape_per_feature(gain, x)), mean, var
 
     @staticmethod
     @once_differentiable
@@ -31,29 +31,29 @@ class _Normalise(torch.autograd.Function):
         x, mean, scale, weight = ctx.saved_tensors
         dims = [0, *range(2, x.dim())]
         d_bias = dy.sum(dims)
-        d_weight = (dy * (x - spread(mean, x))).sum(dims) * scale
-        count = collectives.size() * x.numel() // x.shape[1]
-        by_mean, by_scale = collectives.sum_(torch.stack([d_bias, d_weight])) / count
+        d_weight = (dy * (x - reshape_per_feature(mean, x))).sum(dims) * scale
+        count = collectives.world_size() * x.numel() // x.shape[1]
+        by_mean, by_scale = collectives.all_reduce_sum_(torch.stack([d_bias, d_weight])) / count
         gain, slope = scale * weight, scale * by_scale
-        dx = torch.addcmul(spread(gain * (slope * mean - by_mean), x), dy, spread(gain, x))
-        return dx.addcmul_(x, spread(-gain * slope, x)), d_weight, d_bias, None
+        dx = torch.addcmul(reshape_per_feature(gain * (slope * mean - by_mean), x), dy, reshape_per_feature(gain, x))
+        return dx.addcmul_(x, reshape_per_feature(-gain * slope, x)), d_weight, d_bias, None
 
 
-class _Synced(_BatchNorm):
+class _SyncBatchNorm(_BatchNorm):
     """In training, mean and variance are those of the samples of all processes, each of which has as many.
 
     torch's SyncBatchNorm does the same on GPUs alone. One message a pass, and one back.
     """
 
     def forward(self, x: Tensor) -> Tensor:
-        if not self.training or collectives.size() == 1:
+        if not self.training or collectives.world_size() == 1:
             return super().forward(x)
         self._check_input_dim(x)  # type: ignore[no-untyped-call]
         exact = x if x.dtype == torch.float64 else x.float()
         weight = exact.new_ones(x.shape[1]) if self.weight is None else self.weight
         bias = exact.new_zeros(x.shape[1]) if self.bias is None else self.bias
         y, mean, var = _Normalise.apply(exact, weight, bias, self.eps)
-        self.track(mean, var, collectives.size() * x.numel() // x.shape[1])
+        self.track(mean, var, collectives.world_size() * x.numel() // x.shape[1])
         return y.to(x.dtype)
 
     @torch.no_grad()
@@ -68,38 +68,44 @@ class _Synced(_BatchNorm):
         self.running_var.lerp_(var * (count / (count - 1)), share)
 
 
-class Synced1d(_Synced, nn.BatchNorm1d):
+class SyncBatchNorm1d(_SyncBatchNorm, nn.BatchNorm1d):
     """For [N, F] and [N, F, L]."""
 
 
-class Synced2d(_Synced, nn.BatchNorm2d):
+class SyncBatchNorm2d(_SyncBatchNorm, nn.BatchNorm2d):
     """For [N, F, H, W]."""
 
 
-class Synced3d(_Synced, nn.BatchNorm3d):
+class SyncBatchNorm3d(_SyncBatchNorm, nn.BatchNorm3d):
     """For [N, F, D, H, W]."""
 
 
-SYNCED: dict[type, type] = {nn.BatchNorm1d: Synced1d, nn.BatchNorm2d: Synced2d, nn.BatchNorm3d: Synced3d}
+SYNC_CLASSES: dict[type, type] = {
+    nn.BatchNorm1d: SyncBatchNorm1d,
+    nn.BatchNorm2d: SyncBatchNorm2d,
+    nn.BatchNorm3d: SyncBatchNorm3d,
+}
 
 
-def moments(x: Tensor) -> tuple[Tensor, Tensor]:
+def compute_global_moments(x: Tensor) -> tuple[Tensor, Tensor]:
     """Mean and biased variance of each feature over all processes: x [N, F, ...] -> [F], [F]."""
     dims = [0, *range(2, x.dim())]
     mean = x.mean(dims)
-    mine = torch.stack([mean, (x - spread(mean, x)).square().mean(dims)])  # on a CPU a third of the time of x.var
-    means, variances = collectives.gather(mine[None]).unbind(1)  # [size, F]
+    mine = torch.stack(
+        [mean, (x - reshape_per_feature(mean, x)).square().mean(dims)]
+    )  # on a CPU a third of the time of x.var
+    means, variances = collectives.all_gather(mine[None]).unbind(1)  # [size, F]
     mean = means.mean(0)
     return mean, variances.mean(0) + (means - mean).square().mean(0)
 
 
-def spread(values: Tensor, x: Tensor) -> Tensor:
+def reshape_per_feature(values: Tensor, x: Tensor) -> Tensor:
     """One number for each feature of x [N, F, ...]: [F] -> [1, F, 1, ...]."""
     return values.view(1, -1, *[1] * (x.dim() - 2))
 
 
-def synchronise_(net: nn.Module) -> None:
+def convert_sync_batchnorm_(net: nn.Module) -> None:
     """Let every BatchNorm of a net see the global batch, in place; its state stays what it is."""
     for module in net.modules():
-        if type(module) in SYNCED:
-            module.__class__ = SYNCED[type(module)]
+        if type(module) in SYNC_CLASSES:
+            module.__class__ = SYNC_CLASSES[type(module)]

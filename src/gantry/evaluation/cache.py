@@ -13,48 +13,48 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 
 from gantry.distributed import collectives
-from gantry.features.published_weights import Tensors, digest_of
+from gantry.features.published_weights import TensorMapping, hash_tensors
 
 log = logging.getLogger(__name__)
 
-FORMAT = 1  # raise it when what the files mean changes: old files are then not found
+CACHE_FORMAT = 1  # raise it when what the files mean changes: old files are then not found
 
 
-def remembered(
-    folder: Path | None, facts: Mapping[str, Any], make: Callable[[], Tensors], device: torch.device
-) -> Tensors:
+def load_or_compute(
+    folder: Path | None, facts: Mapping[str, Any], make: Callable[[], TensorMapping], device: torch.device
+) -> TensorMapping:
     """What make() gives: read from the folder if it is there and whole, else made and written there.
 
     `facts` is everything that determines the tensors. Every process must call it; if one of them cannot read
     the file, all of them make the tensors together. Without a folder nothing is kept. `device` is where the
     processes vote.
     """
-    path = None if folder is None else folder.expanduser() / f"{key_of(facts)}.safetensors"
-    found = read(path) if path is not None else None
-    votes = int(collectives.sum_(torch.tensor(int(found is not None), device=device)))
-    if found is not None and votes == collectives.size():
+    path = None if folder is None else folder.expanduser() / f"{make_cache_key(facts)}.safetensors"
+    found = read_cached_tensors(path) if path is not None else None
+    votes = int(collectives.all_reduce_sum_(torch.tensor(int(found is not None), device=device)))
+    if found is not None and votes == collectives.world_size():
         return found
     made = make()
     if path is not None and collectives.rank() == 0:
-        write(path, made, facts)
+        write_cached_tensors(path, made, facts)
     collectives.barrier()
     return made
 
 
-def key_of(facts: Mapping[str, Any]) -> str:
+def make_cache_key(facts: Mapping[str, Any]) -> str:
     """One name for one set of facts."""
-    text = json.dumps({"format": FORMAT, **facts}, sort_keys=True)
+    text = json.dumps({"format": CACHE_FORMAT, **facts}, sort_keys=True)
     return hashlib.sha256(text.encode()).hexdigest()[:32]
 
 
-def read(path: Path) -> Tensors | None:
+def read_cached_tensors(path: Path) -> TensorMapping | None:
     """The tensors of a file; None if it is not there or, with a warning, if it is damaged."""
     if not path.is_file():
         return None
     try:
         with safe_open(path, framework="pt") as file:
             tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
-            whole = (file.metadata() or {}).get("sha256") == digest_of(tensors)
+            whole = (file.metadata() or {}).get("sha256") == hash_tensors(tensors)
     except (SafetensorError, OSError):
         whole = False
     if not whole:
@@ -62,11 +62,11 @@ def read(path: Path) -> Tensors | None:
     return tensors if whole else None
 
 
-def write(path: Path, tensors: Tensors, facts: Mapping[str, Any]) -> None:
+def write_cached_tensors(path: Path, tensors: TensorMapping, facts: Mapping[str, Any]) -> None:
     """Write a whole file or none; a folder that cannot be written to costs a warning, not the run."""
     part = path.with_name(f"{path.name}.{os.getpid()}.part")
     plain = {name: tensor.cpu().contiguous() for name, tensor in tensors.items()}
-    about = {"sha256": digest_of(plain), "facts": json.dumps(facts, sort_keys=True)}
+    about = {"sha256": hash_tensors(plain), "facts": json.dumps(facts, sort_keys=True)}
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         save_file(plain, part, metadata=about)

@@ -12,19 +12,19 @@ import torch
 from torch import Tensor
 
 from gantry.distributed import collectives
-from gantry.evaluation.feature_pass import Images, Reader
-from gantry.evaluation.protocol import Protocol, Samples, versions
-from gantry.evaluation.reference import Reference, check_real, read
-from gantry.features.arithmetic import KINDS
-from gantry.features.extractor import Extractor, Points, resizer_of
-from gantry.metrics.score import Needs, Score
-from gantry.metrics.statistics import Collected
+from gantry.evaluation.feature_pass import FeaturePass, ImageSource
+from gantry.evaluation.protocol import EvaluationProtocol, SampleFacts, get_library_versions
+from gantry.evaluation.reference import Reference, check_score_requirements, extract_reference
+from gantry.features.arithmetic import ARITHMETIC_TYPES
+from gantry.features.extractor import Extractor, PointExtractor, get_resizer
+from gantry.metrics.score import Requirement, Score
+from gantry.metrics.statistics import FeatureSet
 
-BATCHNORM = ("running", "standing", "batch")
+BATCHNORM_MODES = ("running", "standing", "batch")
 
 
 @dataclass(frozen=True)
-class Report:
+class ReportSettings:
     """What is otherwise in the evaluation that a run is judged by: more samples, of other latents, more scores."""
 
     num_samples: int
@@ -58,16 +58,16 @@ class Evaluation:
     arithmetic: Literal["float32", "tf32", "bf16"] = "float32"
     batch_size: int = 250
     cache: str | None = None
-    report: Report | None = None
+    report: ReportSettings | None = None
 
     def __post_init__(self) -> None:
         takes_file = self.extractor is not None and "weights" in inspect.signature(self.extractor).parameters
         if self.weights is not None and not takes_file:
             raise ValueError(f"metrics.weights must be null for this choice of metrics, got {self.weights}")
-        if self.batchnorm not in BATCHNORM:
-            raise ValueError(f"metrics.batchnorm must be one of {', '.join(BATCHNORM)}, got {self.batchnorm}")
-        if self.arithmetic not in KINDS:
-            raise ValueError(f"metrics.arithmetic must be one of {', '.join(KINDS)}, got {self.arithmetic}")
+        if self.batchnorm not in BATCHNORM_MODES:
+            raise ValueError(f"metrics.batchnorm must be one of {', '.join(BATCHNORM_MODES)}, got {self.batchnorm}")
+        if self.arithmetic not in ARITHMETIC_TYPES:
+            raise ValueError(f"metrics.arithmetic must be one of {', '.join(ARITHMETIC_TYPES)}, got {self.arithmetic}")
         if self.report is not None and self.report.seed == self.seed:
             raise ValueError(f"metrics.report.seed must be another than metrics.seed, which selects, got {self.seed}")
 
@@ -87,7 +87,7 @@ class Evaluation:
     def features(self) -> Extractor:
         """The extractor, built at first use."""
         if self.extractor is None:
-            return Points()
+            return PointExtractor()
         return self.extractor(weights=self.weights) if self.weights is not None else self.extractor()
 
     @property
@@ -96,9 +96,9 @@ class Evaluation:
         return [name for score in self.scores.values() for name in score.names(self.features.name)]
 
     @property
-    def needs(self) -> Needs:
+    def needs(self) -> Requirement:
         """All that the scores look at."""
-        return reduce(or_, (score.needs for score in self.scores.values()), Needs.SUMS)
+        return reduce(or_, (score.needs for score in self.scores.values()), Requirement.SUMS)
 
     def check(self, reference: Reference, key: str = "metrics.num_samples") -> None:
         """Raise ValueError unless all scores can be made of these real images, the monitored one among them.
@@ -116,46 +116,46 @@ class Evaluation:
             if self.num_samples < fewest.samples:
                 rule = f"at least {fewest.samples} for the score {name} of {self.features.dim} features"
                 raise ValueError(f"{key} must be {rule}, got {self.num_samples}")
-            if Needs.CLASSIFIER in score.needs and not self.features.num_classes:
+            if Requirement.CLASSIFIER in score.needs and not self.features.num_classes:
                 raise ValueError(f"metrics.scores.{name} must be left out: {self.features.name} classifies nothing")
-            check_real(reference, name, score.needs, fewest)
+            check_score_requirements(reference, name, score.needs, fewest)
 
-    def read_real(self, reference: Reference, device: torch.device) -> Collected:
+    def read_real(self, reference: Reference, device: torch.device) -> FeatureSet:
         """What the scores need to know of the real images; every process must call it."""
         cache = None if self.cache is None else Path(self.cache)
-        return read(reference, self.needs, self._reader(device), cache)
+        return extract_reference(reference, self.needs, self._reader(device), cache)
 
     def __call__(
-        self, samples: Images, real: Collected, device: torch.device, labels: Tensor | None = None
+        self, samples: ImageSource, real: FeatureSet, device: torch.device, labels: Tensor | None = None
     ) -> dict[str, float]:
         """The scores of samples(start, stop) of the classes `labels` [num_samples]; every process must call it."""
         return self.compare(real, self.read_samples(samples, device, labels))
 
-    def read_samples(self, samples: Images, device: torch.device, labels: Tensor | None = None) -> Collected:
+    def read_samples(self, samples: ImageSource, device: torch.device, labels: Tensor | None = None) -> FeatureSet:
         """What the scores look at of samples(start, stop), see `Reader.collect`, of the classes `labels` [num_samples].
 
         Batches are dealt out to the processes, all of which must call it; all get the same.
         """
-        if Needs.LABELS in self.needs and labels is None:
+        if Requirement.LABELS in self.needs and labels is None:
             raise ValueError(
                 "metrics must be without scores per class for samples without classes (model.conditional=true has "
                 "them, as have folders by class and arr_1 of an .npz), got one"
             )
         return replace(self._reader(device).collect(samples, self.num_samples), labels=labels)
 
-    def compare(self, real: Collected, fake: Collected) -> dict[str, float]:
+    def compare(self, real: FeatureSet, fake: FeatureSet) -> dict[str, float]:
         """The scores; every process must call it, and gets the numbers of process 0."""
         values = [value for score in self.scores.values() for value in score(real, fake)]
         agreed = torch.tensor(values, dtype=torch.float64, device=fake.statistics.mean.device)
-        collectives.sum_(agreed if collectives.rank() == 0 else agreed.zero_())
+        collectives.all_reduce_sum_(agreed if collectives.rank() == 0 else agreed.zero_())
         return dict(zip(self.names, agreed.tolist()))
 
-    def protocol(self, reference: Reference, samples: Samples) -> Protocol:
+    def protocol(self, reference: Reference, samples: SampleFacts) -> EvaluationProtocol:
         """How the scores are measured."""
-        return Protocol(
+        return EvaluationProtocol(
             extractor=self.features.name,
             extractor_digest=self.features.digest,
-            resizer=resizer_of(self.features),
+            resizer=get_resizer(self.features),
             arithmetic=self.arithmetic,
             real=reference.name,
             real_split=reference.split,
@@ -167,14 +167,14 @@ class Evaluation:
             generator=samples.generator,
             batchnorm=samples.batchnorm,
             checkpoint=samples.checkpoint,
-            scores={name: _settings(score) for name, score in self.scores.items()},
-            versions=versions(),
+            scores={name: _get_score_settings(score) for name, score in self.scores.items()},
+            versions=get_library_versions(),
         )
 
-    def _reader(self, device: torch.device) -> Reader:
+    def _reader(self, device: torch.device) -> FeaturePass:
         self.features.to(device)
-        return Reader(self.features, self.batch_size, Needs.FEATURES in self.needs, device, self.arithmetic)
+        return FeaturePass(self.features, self.batch_size, Requirement.FEATURES in self.needs, device, self.arithmetic)
 
 
-def _settings(score: Score) -> dict[str, Any]:
+def _get_score_settings(score: Score) -> dict[str, Any]:
     return asdict(score) if is_dataclass(score) and not isinstance(score, type) else {}

@@ -7,20 +7,20 @@ import torch
 from torch import Tensor
 
 from gantry.distributed import collectives
-from gantry.features.arithmetic import asked
+from gantry.features.arithmetic import use_arithmetic
 from gantry.features.extractor import Extractor
-from gantry.metrics.statistics import Collected, Predictions, Statistics
+from gantry.metrics.statistics import FeatureSet, PredictionSums, Statistics
 from gantry.pixels import to_uint8
 
-Images = Callable[[int, int], Tensor]  # (start, stop) -> those images, see `Reader.collect`
+ImageSource = Callable[[int, int], Tensor]  # (start, stop) -> those images, see `Reader.collect`
 
-ROWS = 1000  # features whose products are added up at a time: fewer use a processor badly
+STATISTICS_UPDATE_ROWS = 1000  # features whose products are added up at a time: fewer use a processor badly
 
-FAR = 16.0  # a generator without tanh leaves [-1, 1] a little; numbers beyond this have another range
+MAX_ABS_SAMPLE_VALUE = 16.0  # a generator without tanh leaves [-1, 1] a little; numbers beyond this have another range
 
 
 @dataclass(frozen=True)
-class Reader:
+class FeaturePass:
     """How a set is read: in batches that the processes take in turn, so that their number changes nothing."""
 
     extractor: Extractor
@@ -29,7 +29,7 @@ class Reader:
     device: torch.device
     arithmetic: str = "float32"
 
-    def collect(self, images: Images, count: int) -> Collected:
+    def collect(self, images: ImageSource, count: int) -> FeatureSet:
         """Read images 0 .. count - 1; every process must call it, and all get the same.
 
         images(start, stop) gives float [n, *shape] in [-1, 1], uint8 [n, C, H, W] or points float [n, 2].
@@ -37,17 +37,17 @@ class Reader:
         """
         num_classes = self.extractor.num_classes
         statistics = Statistics(self.extractor.dim, self.device)
-        predictions = Predictions(num_classes, self.device) if num_classes else None
+        predictions = PredictionSums(num_classes, self.device) if num_classes else None
         kept = [torch.empty(0, self.extractor.dim)]
         recent: list[Tensor] = []
         bad = torch.zeros((), dtype=torch.int64, device=self.device)
-        for start, stop in self.batches(count, collectives.rank(), collectives.size()):
-            x, fine = checked(images(start, stop).to(self.device))
-            with asked(self.arithmetic):
+        for start, stop in self.batches(count, collectives.rank(), collectives.world_size()):
+            x, fine = validate_samples(images(start, stop).to(self.device))
+            with use_arithmetic(self.arithmetic):
                 features, probabilities = self.extractor(x)
             bad += (~fine | ~features.isfinite().all(1)).sum()
             recent.append(features)
-            if sum(map(len, recent)) >= ROWS:
+            if sum(map(len, recent)) >= STATISTICS_UPDATE_ROWS:
                 statistics.update(torch.cat(recent))
                 recent.clear()
             if predictions is not None and probabilities is not None:
@@ -55,9 +55,9 @@ class Reader:
             if self.keep_features:
                 kept.append(features.cpu())
         statistics.update(torch.cat([*recent, kept[0].to(self.device)]))
-        if collectives.sum_(bad) > 0:
+        if collectives.all_reduce_sum_(bad) > 0:
             raise ValueError(f"samples must be finite and in [-1, 1], got {int(bad)} of {count} that are not")
-        return Collected(
+        return FeatureSet(
             statistics.over_ranks(),
             predictions.over_ranks() if predictions is not None else None,
             self.in_order(torch.cat(kept), count) if self.keep_features else None,
@@ -70,15 +70,15 @@ class Reader:
 
     def in_order(self, features: Tensor, count: int) -> Tensor:
         """The features of all processes [count, F], in the order of the samples."""
-        size = collectives.size()
+        size = collectives.world_size()
         parts = [torch.arange(*batch) for rank in range(size) for batch in self.batches(count, rank, size)]
         order = torch.cat(parts).argsort()
-        return collectives.cat(features.to(self.device)).cpu()[order]
+        return collectives.all_gather_uneven(features.to(self.device)).cpu()[order]
 
 
-def checked(x: Tensor) -> tuple[Tensor, Tensor]:
+def validate_samples(x: Tensor) -> tuple[Tensor, Tensor]:
     """Images as extractors want them, points as they are; and which are finite and in range: bool [N]."""
     if x.dtype == torch.uint8:
         return x, torch.ones(len(x), dtype=torch.bool, device=x.device)
-    fine = (x.abs() <= FAR).flatten(1).all(1)  # False for NaN as well
+    fine = (x.abs() <= MAX_ABS_SAMPLE_VALUE).flatten(1).all(1)  # False for NaN as well
     return (to_uint8(x) if x.dim() == 4 else x), fine

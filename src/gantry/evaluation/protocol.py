@@ -5,14 +5,14 @@ from dataclasses import asdict, dataclass, fields
 from importlib import metadata
 from typing import Any
 
-from gantry.values import plain
+from gantry.values import to_json_values
 
-SCORES = "scores."  # before the names of scores, whose settings are compared one by one
-LIBRARIES = ("torch", "torch-fidelity", "numpy", "scipy")
+SCORE_KEY_PREFIX = "scores."  # before the names of scores, whose settings are compared one by one
+PROTOCOL_LIBRARIES = ("torch", "torch-fidelity", "numpy", "scipy")
 
 
 @dataclass(frozen=True)
-class Samples:
+class SampleFacts:
     """What only who makes the samples knows of them.
 
     `shape` of one; `checkpoint`: the rule by which it was chosen, or where the files lie; `generator`:
@@ -26,7 +26,7 @@ class Samples:
 
 
 @dataclass(frozen=True)
-class Protocol:
+class EvaluationProtocol:
     """Everything that a score depends on beside the samples themselves; `scores` has the settings of each."""
 
     extractor: str
@@ -48,28 +48,30 @@ class Protocol:
 
     def to_dict(self) -> dict[str, Any]:
         """Plain values, for JSON and loggers."""
-        return dict(plain(asdict(self)))
+        return dict(to_json_values(asdict(self)))
 
 
-def differences(a: Mapping[str, Any], b: Mapping[str, Any]) -> list[str]:
+def find_protocol_differences(a: Mapping[str, Any], b: Mapping[str, Any]) -> list[str]:
     """What two protocols, as dicts, disagree on: "seed: 0 and 1"; numbers are comparable if nothing.
 
     A score that only one of them has does not make the others incomparable.
     """
-    a, b = _spread(a), _spread(b)
-    facts = [field.name for field in fields(Protocol)]
+    a, b = _flatten_score_settings(a), _flatten_score_settings(b)
+    facts = [field.name for field in fields(EvaluationProtocol)]
     other = sorted((a.keys() | b.keys()) - set(facts))
-    names = [name for name in (*facts, *other) if not name.startswith(SCORES) or (name in a and name in b)]
+    names = [name for name in (*facts, *other) if not name.startswith(SCORE_KEY_PREFIX) or (name in a and name in b)]
     return [f"{name}: {a.get(name)} and {b.get(name)}" for name in names if a.get(name) != b.get(name)]
 
 
-def _spread(protocol: Mapping[str, Any]) -> dict[str, Any]:
+def _flatten_score_settings(protocol: Mapping[str, Any]) -> dict[str, Any]:
     """The settings of each score as an entry of its own, `scores.kid`."""
-    facts: dict[str, Any] = {"arithmetic": "float32"} | dict(plain(protocol))  # which is not in those of older runs
+    facts: dict[str, Any] = {"arithmetic": "float32"} | dict(
+        to_json_values(protocol)
+    )  # which is not in those of older runs
     scores = facts.pop("scores", {})
-    return facts | {f"{SCORES}{name}": settings for name, settings in scores.items()}
+    return facts | {f"{SCORE_KEY_PREFIX}{name}": settings for name, settings in scores.items()}
 
 
-def versions() -> dict[str, str]:
+def get_library_versions() -> dict[str, str]:
     """The versions of the libraries that numbers depend on."""
-    return {name: metadata.version(name) for name in LIBRARIES}
+    return {name: metadata.version(name) for name in PROTOCOL_LIBRARIES}

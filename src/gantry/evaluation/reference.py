@@ -11,12 +11,12 @@ from torch import Tensor
 from gantry.data.datamodule import DataModule
 from gantry.data.images import Split
 from gantry.distributed import collectives
-from gantry.evaluation.cache import remembered
-from gantry.evaluation.feature_pass import Images, Reader
+from gantry.evaluation.cache import load_or_compute
+from gantry.evaluation.feature_pass import FeaturePass, ImageSource
 from gantry.evaluation.sample_files import SampleFiles, open_samples
-from gantry.features.extractor import resizer_of
-from gantry.metrics.score import Fewest, Needs
-from gantry.metrics.statistics import Collected, Statistics
+from gantry.features.extractor import get_resizer
+from gantry.metrics.score import MinimumSamples, Requirement
+from gantry.metrics.statistics import FeatureSet, Statistics
 
 log = logging.getLogger(__name__)
 
@@ -35,7 +35,7 @@ class Reference:
     digest: str
     count: int
     shape: tuple[int, ...]
-    images: Images = field(repr=False)
+    images: ImageSource = field(repr=False)
     labels: Tensor | None = field(default=None, repr=False)
     held_out: "Reference | None" = None
     mirrored: bool = False
@@ -47,22 +47,22 @@ class Reference:
         return replace(self, digest=f"{self.digest} mirrored", images=lambda start, stop: images(start, stop).flip(-1))
 
 
-def check_real(reference: Reference, name: str, needs: Needs, fewest: Fewest) -> None:
+def check_score_requirements(reference: Reference, name: str, needs: Requirement, fewest: MinimumSamples) -> None:
     """Raise ValueError unless a score, called `name` in metrics.scores, can be made of these real images."""
-    _check_count(reference, name, fewest.real)
-    if Needs.LABELS in needs:
-        _check_classes(reference, name, fewest.of_class)
-    if Needs.HELD_OUT not in needs:
+    _check_image_count(reference, name, fewest.real)
+    if Requirement.LABELS in needs:
+        _check_images_per_class(reference, name, fewest.of_class)
+    if Requirement.HELD_OUT not in needs:
         return
     if reference.held_out is None:
         raise ValueError(
             f"metrics.reference must be train, beside which images are held out, for the score {name}, "
             f"got {reference.split} of {reference.name}"
         )
-    _check_count(reference.held_out, name, fewest.held_out)
+    _check_image_count(reference.held_out, name, fewest.held_out)
 
 
-def _check_classes(reference: Reference, name: str, fewest: int) -> None:
+def _check_images_per_class(reference: Reference, name: str, fewest: int) -> None:
     if reference.labels is None:
         raise ValueError(f"metrics.scores.{name} must be left out for images without classes, got {reference.name}")
     count, k = reference.labels.bincount().min(0)
@@ -71,7 +71,7 @@ def _check_classes(reference: Reference, name: str, fewest: int) -> None:
         raise ValueError(f"{rule}, got {int(count)} of class {int(k)} of {reference.name}")
 
 
-def _check_count(reference: Reference, name: str, fewest: int) -> None:
+def _check_image_count(reference: Reference, name: str, fewest: int) -> None:
     if reference.count < fewest:
         raise ValueError(
             f"metrics.scores.{name} must be left out or set for {reference.count} images of {reference.name} "
@@ -79,22 +79,22 @@ def _check_count(reference: Reference, name: str, fewest: int) -> None:
         )
 
 
-def read(reference: Reference, needs: Needs, reader: Reader, cache: Path | None) -> Collected:
+def extract_reference(reference: Reference, needs: Requirement, reader: FeaturePass, cache: Path | None) -> FeatureSet:
     """What scores with these needs must know of real images that passed the check; every process must call it."""
-    real = replace(_read_set(reference, reader, cache), labels=reference.labels)
-    if Needs.HELD_OUT not in needs:
+    real = replace(_extract_image_set(reference, reader, cache), labels=reference.labels)
+    if Requirement.HELD_OUT not in needs:
         return real
     assert reference.held_out is not None
-    mirrored = _read_set(reference.in_mirror, reader, cache).features if reference.mirrored else None
-    return replace(real, held_out=_read_set(reference.held_out, reader, cache).features, mirrored=mirrored)
+    mirrored = _extract_image_set(reference.in_mirror, reader, cache).features if reference.mirrored else None
+    return replace(real, held_out=_extract_image_set(reference.held_out, reader, cache).features, mirrored=mirrored)
 
 
-def _read_set(reference: Reference, reader: Reader, cache: Path | None) -> Collected:
+def _extract_image_set(reference: Reference, reader: FeaturePass, cache: Path | None) -> FeatureSet:
     extractor = reader.extractor
     facts = {
         "extractor": extractor.name,
         "extractor_digest": extractor.digest,
-        "resizer": resizer_of(extractor),
+        "resizer": get_resizer(extractor),
         "real_digest": reference.digest,
         "real_count": reference.count,
         "keep_features": reader.keep_features,
@@ -109,22 +109,22 @@ def _read_set(reference: Reference, reader: Reader, cache: Path | None) -> Colle
         found = reader.collect(reference.images, count)
         return found.statistics.tensors() | ({} if found.features is None else {"features": found.features})
 
-    tensors = remembered(cache, facts, make, reader.device)
-    return Collected(Statistics.from_tensors(tensors), features=tensors.get("features"))
+    tensors = load_or_compute(cache, facts, make, reader.device)
+    return FeatureSet(Statistics.from_tensors(tensors), features=tensors.get("features"))
 
 
-BLOCK = 1024  # images that are held while a folder is hashed
+HASH_BATCH_SIZE = 1024  # images that are held while a folder is hashed
 
 
-def reference_of(data: DataModule, where: str) -> Reference:
+def build_reference(data: DataModule, where: str) -> Reference:
     """`where` is "train", "test" or a path; beside the training images stand those that are held out, if any."""
     if where not in ("train", "test"):
-        return _of_path(Path(where).expanduser(), data.shape)
-    held_out = _of_split(data, "test") if where == "train" and len(data.data.test) else None
-    return replace(_of_split(data, where, held_out), mirrored=data.flip and where == "train")
+        return _path_reference(Path(where).expanduser(), data.shape)
+    held_out = _split_reference(data, "test") if where == "train" and len(data.data.test) else None
+    return replace(_split_reference(data, where, held_out), mirrored=data.flip and where == "train")
 
 
-def _of_split(data: DataModule, split: str, held_out: Reference | None = None) -> Reference:
+def _split_reference(data: DataModule, split: str, held_out: Reference | None = None) -> Reference:
     real: Split = data.reference(split)
 
     def images(start: int, stop: int) -> Tensor:
@@ -134,18 +134,18 @@ def _of_split(data: DataModule, split: str, held_out: Reference | None = None) -
     return Reference(data.name, split, real.digest, len(real), real.shape, images, labels, held_out)
 
 
-def _of_path(path: Path, shape: tuple[int, ...]) -> Reference:
+def _path_reference(path: Path, shape: tuple[int, ...]) -> Reference:
     files = open_samples(path, shape[0] if len(shape) == 3 else 3)
     if len(files.shape) != len(shape):
         raise ValueError(
             f"metrics.reference must hold real images like {list(shape)}, got {list(files.shape)} in {path}"
         )
-    return Reference(path.name, "folder", _digest(files), files.count, files.shape, files.images, files.labels)
+    return Reference(path.name, "folder", _hash_pixels(files), files.count, files.shape, files.images, files.labels)
 
 
-def _digest(files: SampleFiles) -> str:
+def _hash_pixels(files: SampleFiles) -> str:
     """A hash of every pixel."""
     sha = hashlib.sha256(str((files.count, files.shape)).encode())
-    for start in range(0, files.count, BLOCK):
-        sha.update(files.images(start, min(start + BLOCK, files.count)).contiguous().numpy().data)
+    for start in range(0, files.count, HASH_BATCH_SIZE):
+        sha.update(files.images(start, min(start + HASH_BATCH_SIZE, files.count)).contiguous().numpy().data)
     return sha.hexdigest()

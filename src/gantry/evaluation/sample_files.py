@@ -14,12 +14,12 @@ from numpy.typing import NDArray
 from PIL import Image
 from torch import Tensor
 
-from gantry.data.decoding import on_white, reason
-from gantry.evaluation.feature_pass import Images
+from gantry.data.decoding import composite_on_white, format_error_with_type
+from gantry.evaluation.feature_pass import ImageSource
 
-SUFFIXES = {".png", ".jpg", ".jpeg", ".bmp", ".webp", ".tif", ".tiff"}
-MODES = {1: "L", 3: "RGB"}
-KNOWN = {"1", "L", "LA", "P", "PA", "RGB", "RGBA"}  # eight bits a channel, which is what metrics see
+SAMPLE_SUFFIXES = {".png", ".jpg", ".jpeg", ".bmp", ".webp", ".tif", ".tiff"}
+PIL_MODES = {1: "L", 3: "RGB"}
+EIGHT_BIT_MODES = {"1", "L", "LA", "P", "PA", "RGB", "RGBA"}  # eight bits a channel, which is what metrics see
 
 
 @dataclass(frozen=True)
@@ -32,7 +32,7 @@ class SampleFiles:
 
     count: int
     shape: tuple[int, ...]
-    images: Images
+    images: ImageSource
     labels: Tensor | None = None
 
 
@@ -44,33 +44,33 @@ def open_samples(path: Path, channels: int) -> SampleFiles:
     if not path.exists():
         raise ValueError(f"samples must be a folder, an .npz or a .zip, got {path}, which does not exist")
     if path.suffix == ".npz":
-        return of_array(path)
+        return open_npz(path)
     if path.suffix == ".zip":
-        return of_zip(path, channels)
+        return open_zip(path, channels)
     names = [str(file.relative_to(path)) for file in path.rglob("*")]
-    return of_images(path, images_among(names), lambda name: (path / name).read_bytes(), channels)
+    return open_image_files(path, filter_image_names(names), lambda name: (path / name).read_bytes(), channels)
 
 
-def of_zip(path: Path, channels: int) -> SampleFiles:
+def open_zip(path: Path, channels: int) -> SampleFiles:
     """The image files in an archive."""
     try:
         archive = zipfile.ZipFile(path)
     except (zipfile.BadZipFile, OSError) as error:
         raise ValueError(f"samples must be a whole .zip, got {path}: {error}") from None
-    return of_images(path, images_among(archive.namelist()), archive.read, channels)
+    return open_image_files(path, filter_image_names(archive.namelist()), archive.read, channels)
 
 
-def images_among(names: Iterable[str]) -> list[str]:
+def filter_image_names(names: Iterable[str]) -> list[str]:
     """Names of image files, sorted; hidden ones and what macOS puts beside them are passed over."""
-    return sorted(name for name in names if Path(name).suffix.lower() in SUFFIXES and not hidden(name))
+    return sorted(name for name in names if Path(name).suffix.lower() in SAMPLE_SUFFIXES and not is_hidden(name))
 
 
-def hidden(name: str) -> bool:
+def is_hidden(name: str) -> bool:
     """Whether any part of a path is meant to be passed over."""
     return any(part.startswith(".") or part == "__MACOSX" for part in Path(name).parts)
 
 
-def of_array(path: Path) -> SampleFiles:
+def open_npz(path: Path) -> SampleFiles:
     """`arr_0` of an npz: uint8 [N, H, W, C], or points float [N, 2]; nothing is unpickled."""
     try:
         arrays = np.load(path, allow_pickle=False)
@@ -82,20 +82,22 @@ def of_array(path: Path) -> SampleFiles:
     except (KeyError, ValueError, OSError, EOFError, RuntimeError, zlib.error, zipfile.BadZipFile) as error:
         raise ValueError(f"samples must be an .npz with arr_0, got {path}: {error}") from None
     if x.ndim == 2 and x.shape[1] == 2 and x.dtype.kind == "f":
-        return SampleFiles(len(x), (2,), lambda start, stop: torch.from_numpy(x[start:stop]).float(), classes_of(c, x))
-    if x.dtype != np.uint8 or x.ndim != 4 or x.shape[3] not in MODES:
+        return SampleFiles(
+            len(x), (2,), lambda start, stop: torch.from_numpy(x[start:stop]).float(), parse_class_ids(c, x)
+        )
+    if x.dtype != np.uint8 or x.ndim != 4 or x.shape[3] not in PIL_MODES:
         raise ValueError(f"samples must hold arr_0 uint8 [N, H, W, 1 or 3], got {x.dtype} {list(x.shape)}")
     chw = (x.shape[3], x.shape[1], x.shape[2])
-    return SampleFiles(len(x), chw, lambda start, stop: as_tensor(x[start:stop]), classes_of(c, x))
+    return SampleFiles(len(x), chw, lambda start, stop: to_nchw(x[start:stop]), parse_class_ids(c, x))
 
 
-def classes_of(c: NDArray[np.generic] | None, x: NDArray[np.generic]) -> Tensor | None:
+def parse_class_ids(c: NDArray[np.generic] | None, x: NDArray[np.generic]) -> Tensor | None:
     """Class ids int64 [N] of the samples x [N, ...]; None for what are none."""
     whole = c is not None and c.dtype.kind in "iu" and c.shape == x.shape[:1]
     return torch.from_numpy(c.astype(np.int64)) if c is not None and whole else None
 
 
-def classes_by_folder(names: list[str]) -> Tensor | None:
+def class_ids_from_folders(names: list[str]) -> Tensor | None:
     """Classes of files by the folders that they lie in: int64 [N]; None unless all lie one folder deep in several.
 
     Folders whose names are all whole numbers are called by their classes; other names are counted from 0, sorted as
@@ -108,38 +110,38 @@ def classes_by_folder(names: list[str]) -> Tensor | None:
     return torch.tensor([numbers[folder] for folder in folders]) if deep and len(numbers) > 1 else None
 
 
-def of_images(path: Path, names: list[str], read: Callable[[str], bytes], channels: int) -> SampleFiles:
+def open_image_files(path: Path, names: list[str], read: Callable[[str], bytes], channels: int) -> SampleFiles:
     """Image files, decoded when they are asked for."""
     if not names:
-        raise ValueError(f"samples must hold images ({', '.join(sorted(SUFFIXES))}), got none in {path}")
-    height, width = decoded(read, names[0], channels).shape[:2]
+        raise ValueError(f"samples must hold images ({', '.join(sorted(SAMPLE_SUFFIXES))}), got none in {path}")
+    height, width = decode_sample(read, names[0], channels).shape[:2]
 
     def images(start: int, stop: int) -> Tensor:
-        return as_tensor(np.stack([whole(name) for name in names[start:stop]]))
+        return to_nchw(np.stack([whole(name) for name in names[start:stop]]))
 
     def whole(name: str) -> NDArray[np.uint8]:
-        pixels = decoded(read, name, channels)
+        pixels = decode_sample(read, name, channels)
         if pixels.shape[:2] != (height, width):
             size = f"{pixels.shape[0]}x{pixels.shape[1]}"
             raise ValueError(f"samples must all be {height}x{width} as {names[0]} is, got {name} with {size}")
         return pixels
 
-    return SampleFiles(len(names), (channels, height, width), images, classes_by_folder(names))
+    return SampleFiles(len(names), (channels, height, width), images, class_ids_from_folders(names))
 
 
-def decoded(read: Callable[[str], bytes], name: str, channels: int) -> NDArray[np.uint8]:
+def decode_sample(read: Callable[[str], bytes], name: str, channels: int) -> NDArray[np.uint8]:
     """An image uint8 [H, W, C], on white where it is transparent."""
     try:
         image = Image.open(io.BytesIO(read(name)))
         image.load()
     except Exception as error:  # of archives and of Pillow's decoders: anything from OSError to SyntaxError
-        raise ValueError(f"samples must be images, got {name}: {reason(error)}") from None
-    if image.mode not in KNOWN:
+        raise ValueError(f"samples must be images, got {name}: {format_error_with_type(error)}") from None
+    if image.mode not in EIGHT_BIT_MODES:
         raise ValueError(f"samples must have 8 bits a channel, got {name} of mode {image.mode}")
-    pixels = np.asarray(on_white(image).convert(MODES[channels]))
+    pixels = np.asarray(composite_on_white(image).convert(PIL_MODES[channels]))
     return pixels[:, :, None] if pixels.ndim == 2 else pixels
 
 
-def as_tensor(x: NDArray[np.uint8]) -> Tensor:
+def to_nchw(x: NDArray[np.uint8]) -> Tensor:
     """[N, H, W, C] -> [N, C, H, W]."""
     return torch.from_numpy(x).permute(0, 3, 1, 2).contiguous()

@@ -6,22 +6,22 @@ from contextvars import ContextVar
 
 import torch
 
-KINDS = ("float32", "tf32", "bf16")
-_asked: ContextVar[str] = ContextVar("asked", default="float32")
+ARITHMETIC_TYPES = ("float32", "tf32", "bf16")
+_current_arithmetic: ContextVar[str] = ContextVar("asked", default="float32")
 
 
 @contextmanager
-def asked(kind: str) -> Iterator[None]:
+def use_arithmetic(kind: str) -> Iterator[None]:
     """Extractors compute in this arithmetic until the block ends. The protocol of what they are used for names it."""
-    token = _asked.set(kind)
+    token = _current_arithmetic.set(kind)
     try:
         yield
     finally:
-        _asked.reset(token)
+        _current_arithmetic.reset(token)
 
 
 @contextmanager
-def arithmetic(device: torch.device) -> Iterator[None]:
+def apply_arithmetic(device: torch.device) -> Iterator[None]:
     """The arithmetic asked for, inside an extractor; full float32 unless less was.
 
     GPUs compute float32 convolutions in TF32 unless told otherwise, and products of matrices when a user asks for
@@ -29,7 +29,7 @@ def arithmetic(device: torch.device) -> Iterator[None]:
     """
     gpu, cpu = torch.backends, torch.backends.mkldnn
     operators = (gpu.cudnn.conv, gpu.cuda.matmul, cpu.conv, cpu.matmul)  # type: ignore[attr-defined]
-    before, kind = [operator.fp32_precision for operator in operators], _asked.get()
+    before, kind = [operator.fp32_precision for operator in operators], _current_arithmetic.get()
     try:
         for operator in operators:
             operator.fp32_precision = "tf32" if kind == "tf32" else "ieee"

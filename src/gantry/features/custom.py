@@ -7,16 +7,16 @@ from pathlib import Path
 import torch
 from torch import Tensor, nn
 
-from gantry.features.arithmetic import arithmetic
-from gantry.features.extractor import INCEPTION, Features
-from gantry.features.preprocessing import standardised
-from gantry.features.published_weights import digest_of, one_line, read_tensors, refusal
-from gantry.features.small_classifier import SIZES
+from gantry.features.arithmetic import apply_arithmetic
+from gantry.features.extractor import INCEPTION, ExtractorOutput
+from gantry.features.preprocessing import resize_and_standardize
+from gantry.features.published_weights import hash_tensors, make_weights_error, read_weights, truncate_to_line
+from gantry.features.small_classifier import SMALL_NET_SPECS
 
-TAKEN = (INCEPTION, "dinov2", "stacked", *SIZES)  # how the names of other extractors begin
+RESERVED_NAME_PREFIXES = (INCEPTION, "dinov2", "stacked", *SMALL_NET_SPECS)  # how the names of other extractors begin
 
 
-class Own(nn.Module):
+class CustomExtractor(nn.Module):
     """Extractor: uint8 [N, 1 or 3, H, W] -> Features, what `net` makes of float [N, *size] as a tensor [N, dim].
 
     Images are resized to `size` (C, H, W) and standardised, x in [0, 1] -> (x - mean) / std with C numbers each.
@@ -38,7 +38,7 @@ class Own(nn.Module):
         weights: str | None = None,
     ) -> None:
         super().__init__()
-        _check(net, name, size, mean, std)
+        _check_custom_extractor(net, name, size, mean, std)
         channels, height, width = size
         self.name, self.size = name, (channels, height, width)
         self.register_buffer("mean", torch.tensor(mean).float().view(-1, 1, 1))
@@ -47,24 +47,26 @@ class Own(nn.Module):
         self.resizer = f"bilinear, antialiased, to {channels}x{height}x{width}; {about}"
         self.net = net.to("cpu", torch.float32)
         if weights is not None:
-            _load(self.net, Path(weights).expanduser())
+            _load_custom_weights(self.net, Path(weights).expanduser())
         self.eval().requires_grad_(False)
         state = self.net.state_dict()
-        self.digest = digest_of({key: value for key, value in state.items() if isinstance(value, Tensor)})
-        self.dim = _probed(self.net, self.size)
+        self.digest = hash_tensors({key: value for key, value in state.items() if isinstance(value, Tensor)})
+        self.dim = _infer_feature_dim(self.net, self.size)
 
     @torch.no_grad()
-    def forward(self, images: Tensor) -> Features:
+    def forward(self, images: Tensor) -> ExtractorOutput:
         """images uint8 [N, 1 or 3, H, W] -> features float32 [N, dim]; see `standardised` for what is done to them."""
-        x = standardised(images, self.size, self.mean, self.std)
-        with arithmetic(x.device):
-            return Features(self.net(x).float())
+        x = resize_and_standardize(images, self.size, self.mean, self.std)
+        with apply_arithmetic(x.device):
+            return ExtractorOutput(self.net(x).float())
 
 
-def _check(net: nn.Module, name: str, size: Sequence[int], mean: Sequence[float], std: Sequence[float]) -> None:
+def _check_custom_extractor(
+    net: nn.Module, name: str, size: Sequence[int], mean: Sequence[float], std: Sequence[float]
+) -> None:
     if not isinstance(net, nn.Module):
-        raise ValueError(f"metrics.extractor.net must be a torch.nn.Module, got {one_line(net)}")
-    if name.startswith(TAKEN) or not re.fullmatch(r"[A-Za-z]\w*", name):
+        raise ValueError(f"metrics.extractor.net must be a torch.nn.Module, got {truncate_to_line(net)}")
+    if name.startswith(RESERVED_NAME_PREFIXES) or not re.fullmatch(r"[A-Za-z]\w*", name):
         raise ValueError(f"metrics.extractor.name must be a word of your own, got {name}")
     if len(size) != 3 or size[0] not in (1, 3) or min(size) < 1:
         raise ValueError(f"metrics.extractor.size must be [1 or 3, H, W], got {list(size)}")
@@ -75,25 +77,25 @@ def _check(net: nn.Module, name: str, size: Sequence[int], mean: Sequence[float]
         raise ValueError(f"metrics.extractor.std must be positive, got {list(std)}")
 
 
-def _load(net: nn.Module, path: Path) -> None:
+def _load_custom_weights(net: nn.Module, path: Path) -> None:
     whose = type(net).__name__
     if not path.is_file():
         raise ValueError(f"metrics.weights must be null or a file, got {path}, which does not exist")
-    tensors = read_tensors(path, whose)
+    tensors = read_weights(path, whose)
     try:
         net.load_state_dict(tensors)
     except (RuntimeError, TypeError, AttributeError) as error:
-        raise refusal(path, whose, error) from None
+        raise make_weights_error(path, whose, error) from None
 
 
-def _probed(net: nn.Module, size: tuple[int, int, int]) -> int:
+def _infer_feature_dim(net: nn.Module, size: tuple[int, int, int]) -> int:
     """The number of features, found by trying two grey images."""
     key = f"metrics.extractor.net must take float [N, {', '.join(map(str, size))}] and give features float [N, F]"
     try:
-        with torch.no_grad(), arithmetic(torch.device("cpu")):
+        with torch.no_grad(), apply_arithmetic(torch.device("cpu")):
             features = net(torch.zeros(2, *size))
     except Exception as error:  # a user's code can raise anything
-        raise ValueError(f"{key}, got {type(error).__name__}: {one_line(error)}") from None
+        raise ValueError(f"{key}, got {type(error).__name__}: {truncate_to_line(error)}") from None
     if not isinstance(features, Tensor):
         raise ValueError(f"{key}, got a {type(features).__name__}")
     if features.dim() != 2 or len(features) != 2 or not features.is_floating_point():

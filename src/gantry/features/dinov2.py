@@ -11,17 +11,17 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from gantry.features.arithmetic import arithmetic
-from gantry.features.extractor import Features
-from gantry.features.preprocessing import as_float, with_channels
-from gantry.features.published_weights import Published, read_tensors, refusal
+from gantry.features.arithmetic import apply_arithmetic
+from gantry.features.extractor import ExtractorOutput
+from gantry.features.preprocessing import convert_channels, to_float_pixels
+from gantry.features.published_weights import PublishedWeights, make_weights_error, read_weights
 
-SIDE, PATCH = 224, 14  # pixels
-MEAN, STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)  # of ImageNet, in [0, 1]
+DINOV2_INPUT_SIDE, DINOV2_PATCH_SIDE = 224, 14  # pixels
+IMAGENET_MEAN, IMAGENET_STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)  # of ImageNet, in [0, 1]
 
 
 @dataclass(frozen=True)
-class Size:
+class Dinov2Variant:
     """A published network: our, their and timm's names for it, its width, how the sha256 of its weights begins."""
 
     name: str
@@ -31,16 +31,16 @@ class Size:
     sha256: str
 
     @property
-    def published(self) -> Published:
+    def published(self) -> PublishedWeights:
         """Its weights."""
         url = f"https://dl.fbaipublicfiles.com/dinov2/dinov2_{self.arch}/dinov2_{self.arch}_pretrain.pth"
-        return Published("dinov2", url, self.sha256)
+        return PublishedWeights("dinov2", url, self.sha256)
 
 
-SIZES = {
-    "small": Size("dinov2_vits14", "vits14", "vit_small_patch14_dinov2", 384, sha256="b938bf1bc15cd2ec"),
-    "base": Size("dinov2_vitb14", "vitb14", "vit_base_patch14_dinov2", 768, sha256="0b8b82f85de91b42"),
-    "large": Size("dinov2", "vitl14", "vit_large_patch14_dinov2", 1024, sha256="d5383ea8f4877b24"),
+DINOV2_VARIANTS = {
+    "small": Dinov2Variant("dinov2_vits14", "vits14", "vit_small_patch14_dinov2", 384, sha256="b938bf1bc15cd2ec"),
+    "base": Dinov2Variant("dinov2_vitb14", "vitb14", "vit_base_patch14_dinov2", 768, sha256="0b8b82f85de91b42"),
+    "large": Dinov2Variant("dinov2", "vitl14", "vit_large_patch14_dinov2", 1024, sha256="d5383ea8f4877b24"),
 }
 
 
@@ -60,36 +60,39 @@ class Dinov2(nn.Module):
 
     def __init__(self, weights: str | None = None, size: str = "large") -> None:
         super().__init__()
-        if size not in SIZES:
-            raise ValueError(f"metrics.extractor.size must be one of {', '.join(SIZES)}, got {size}")
-        spec = SIZES[size]
-        self.net = _transformer(spec)
+        if size not in DINOV2_VARIANTS:
+            raise ValueError(f"metrics.extractor.size must be one of {', '.join(DINOV2_VARIANTS)}, got {size}")
+        spec = DINOV2_VARIANTS[size]
+        self.net = _create_vit(spec)
         path, self.digest = spec.published.found(weights)
         self.name = spec.published.name(spec.name, self.digest)
         self.dim = spec.dim
-        _load(self.net, path, spec)
-        self.register_buffer("mean", torch.tensor(MEAN).view(3, 1, 1))
-        self.register_buffer("std", torch.tensor(STD).view(3, 1, 1))
+        _load_dinov2_weights(self.net, path, spec)
+        self.register_buffer("mean", torch.tensor(IMAGENET_MEAN).view(3, 1, 1))
+        self.register_buffer("std", torch.tensor(IMAGENET_STD).view(3, 1, 1))
         self.eval().requires_grad_(False)
 
     @torch.no_grad()
-    def forward(self, images: Tensor) -> Features:
+    def forward(self, images: Tensor) -> ExtractorOutput:
         """images uint8 [N, 1 or 3, H, W], any side -> features float32 [N, dim]."""
-        x = (resized(images) / 255 - self.mean) / self.std
-        with arithmetic(x.device):
-            return Features(self.net(x).float())
+        x = (resize_like_pillow(images) / 255 - self.mean) / self.std
+        with apply_arithmetic(x.device):
+            return ExtractorOutput(self.net(x).float())
 
 
-def resized(images: Tensor) -> Tensor:
+def resize_like_pillow(images: Tensor) -> Tensor:
     """images uint8 [N, 1 or 3, H, W] -> float32 [N, 3, 224, 224], whole numbers in [0, 255]; stretched."""
-    x = with_channels(as_float(images), 3)
-    for sides in ((x.shape[2], SIDE), (SIDE, SIDE)):  # Pillow rounds after each axis
+    x = convert_channels(to_float_pixels(images), 3)
+    for sides in (
+        (x.shape[2], DINOV2_INPUT_SIDE),
+        (DINOV2_INPUT_SIDE, DINOV2_INPUT_SIDE),
+    ):  # Pillow rounds after each axis
         if x.shape[2:] != sides:
             x = F.interpolate(x, sides, mode="bicubic", antialias=True).clamp(0, 255).round()
     return x
 
 
-def resampled(positions: Tensor, side: int) -> Tensor:
+def resample_position_embeddings(positions: Tensor, side: int) -> Tensor:
     """Embeddings of positions [1, 1 + M^2, D] for side^2 patches: [1, 1 + side^2, D]; the class token's stays.
 
     As the published code does it, and timm does not: not antialiased, and by a scale that is off by 0.1 / M.
@@ -102,26 +105,30 @@ def resampled(positions: Tensor, side: int) -> Tensor:
     return torch.cat([token, grid.permute(0, 2, 3, 1).flatten(1, 2)], 1)
 
 
-def _transformer(spec: Size) -> nn.Module:
+def _create_vit(spec: Dinov2Variant) -> nn.Module:
     """timm's network, without weights."""
     try:
         import timm
     except ModuleNotFoundError:
         raise ValueError('metrics=dinov2 needs the package timm: pip install "gantry[dinov2]"') from None
     with torch.device("meta"):  # 300 million random numbers would be drawn, and thrown away
-        net: nn.Module = timm.create_model(spec.timm, pretrained=False, num_classes=0, img_size=SIDE)
+        net: nn.Module = timm.create_model(spec.timm, pretrained=False, num_classes=0, img_size=DINOV2_INPUT_SIDE)
     return net
 
 
-def _load(net: nn.Module, path: Path, spec: Size) -> None:
+def _load_dinov2_weights(net: nn.Module, path: Path, spec: Dinov2Variant) -> None:
     """Fill the network from a file in the published format."""
     whose = f"DINOv2 {spec.arch}"
-    tensors = read_tensors(path, whose)
+    tensors = read_weights(path, whose)
     try:
         positions = tensors["pos_embed"]
         if positions.shape[-1] != spec.dim:
             raise ValueError(f"it is {positions.shape[-1]} numbers wide, not {spec.dim}")
         kept = {key: value.float() for key, value in tensors.items() if key != "mask_token"}
-        net.load_state_dict(kept | {"pos_embed": resampled(positions.float(), SIDE // PATCH)}, assign=True)
+        net.load_state_dict(
+            kept
+            | {"pos_embed": resample_position_embeddings(positions.float(), DINOV2_INPUT_SIDE // DINOV2_PATCH_SIDE)},
+            assign=True,
+        )
     except (KeyError, ValueError, RuntimeError) as error:
-        raise refusal(path, whose, error) from None
+        raise make_weights_error(path, whose, error) from None

@@ -6,7 +6,7 @@ import torch
 from torch import Tensor, nn
 
 
-class Features(NamedTuple):
+class ExtractorOutput(NamedTuple):
     """features float32 [N, F]; probabilities float32 [N, K], each row sums to 1, or None: no classifier."""
 
     features: Tensor
@@ -26,22 +26,22 @@ class Extractor(Protocol):
     num_classes: int
     digest: str
 
-    def __call__(self, x: Tensor, /) -> Features: ...
+    def __call__(self, x: Tensor, /) -> ExtractorOutput: ...
 
     def to(self, device: torch.device, /) -> Any: ...
 
 
-class Points(nn.Module):
+class PointExtractor(nn.Module):
     """Points of the plane are their own features: x float [N, 2] -> Features."""
 
     name, dim, num_classes, digest, resizer = "points", 2, 0, "", "none"
 
-    def forward(self, x: Tensor) -> Features:
+    def forward(self, x: Tensor) -> ExtractorOutput:
         """x float [N, 2] -> the same numbers."""
-        return Features(x.float())
+        return ExtractorOutput(x.float())
 
 
-def resizer_of(extractor: Extractor) -> str:
+def get_resizer(extractor: Extractor) -> str:
     """What the extractor does to images of another size or number of channels, in words."""
     return str(getattr(extractor, "resizer", "none"))
 

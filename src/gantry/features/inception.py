@@ -7,12 +7,12 @@ import torch
 from torch import Tensor, nn
 from torch_fidelity.feature_extractor_inceptionv3 import URL_INCEPTION_V3, FeatureExtractorInceptionV3
 
-from gantry.features.arithmetic import arithmetic
-from gantry.features.extractor import INCEPTION, Features
-from gantry.features.published_weights import Published, read_tensors, refusal
+from gantry.features.arithmetic import apply_arithmetic
+from gantry.features.extractor import INCEPTION, ExtractorOutput
+from gantry.features.published_weights import PublishedWeights, make_weights_error, read_weights
 
-FILE = URL_INCEPTION_V3.rpartition("/")[2]
-PUBLISHED = Published(INCEPTION, URL_INCEPTION_V3, sha256="6726825d")
+INCEPTION_WEIGHTS_FILE = URL_INCEPTION_V3.rpartition("/")[2]
+INCEPTION_WEIGHTS = PublishedWeights(INCEPTION, URL_INCEPTION_V3, sha256="6726825d")
 
 
 class Inception(nn.Module):
@@ -29,29 +29,29 @@ class Inception(nn.Module):
 
     def __init__(self, weights: str | None = None) -> None:
         super().__init__()
-        path, self.digest = PUBLISHED.found(weights)
-        self.name = PUBLISHED.name(INCEPTION, self.digest)
-        self.net = _network(path)
+        path, self.digest = INCEPTION_WEIGHTS.found(weights)
+        self.name = INCEPTION_WEIGHTS.name(INCEPTION, self.digest)
+        self.net = _load_inception_net(path)
         self.eval().requires_grad_(False)
 
     @torch.no_grad()
-    def forward(self, x: Tensor) -> Features:
+    def forward(self, x: Tensor) -> ExtractorOutput:
         """x uint8 [N, 1 or 3, H, W], any side -> float32: features [N, 2048], probabilities [N, 1008]."""
-        with arithmetic(x.device):
+        with apply_arithmetic(x.device):
             (features,) = self.net(x.expand(-1, 3, -1, -1))
         exact = torch.float32 if x.device.type == "mps" else torch.float64  # no TF32 in a product of float64
         logits = features.to(exact) @ self.net.fc.weight.to(exact).T
-        return Features(features.float(), logits.softmax(1).float())
+        return ExtractorOutput(features.float(), logits.softmax(1).float())
 
 
-def _network(path: Path) -> FeatureExtractorInceptionV3:
+def _load_inception_net(path: Path) -> FeatureExtractorInceptionV3:
     """The net with the weights of a file.
 
     torch-fidelity unpickles what it is given; it is given our own copy of the tensors, in memory.
     """
-    torch.save(read_tensors(path, "Inception-v3"), copy := io.BytesIO())
+    torch.save(read_weights(path, "Inception-v3"), copy := io.BytesIO())
     copy.seek(0)
     try:
         return FeatureExtractorInceptionV3(INCEPTION, ["2048"], copy)
     except (KeyError, RuntimeError) as error:
-        raise refusal(path, "Inception-v3", error) from None
+        raise make_weights_error(path, "Inception-v3", error) from None

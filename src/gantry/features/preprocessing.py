@@ -4,23 +4,23 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-LUMA = (0.299, 0.587, 0.114)  # red, green and blue in grey (ITU-R BT.601)
+LUMA_WEIGHTS = (0.299, 0.587, 0.114)  # red, green and blue in grey (ITU-R BT.601)
 
 
-def standardised(images: Tensor, size: tuple[int, int, int], mean: Tensor, std: Tensor) -> Tensor:
+def resize_and_standardize(images: Tensor, size: tuple[int, int, int], mean: Tensor, std: Tensor) -> Tensor:
     """images uint8 [N, 1 or 3, H, W] -> float32 [N, *size]: (x - mean) / std of x in [0, 1].
 
     Grey becomes colour by repetition, colour becomes grey by luma. Other sides are resized in float,
     bilinear and antialiased, without rounding; a rectangle of another form is stretched. Raises ValueError
     for anything else than such images.
     """
-    x = with_channels(as_float(images) / 255, size[0])
+    x = convert_channels(to_float_pixels(images) / 255, size[0])
     if x.shape[1:] != size:
         x = F.interpolate(x, size[1:], mode="bilinear", antialias=True)
     return (x - mean) / std
 
 
-def as_float(images: Tensor) -> Tensor:
+def to_float_pixels(images: Tensor) -> Tensor:
     """images uint8 [N, 1 or 3, H, W] -> float32 in [0, 255]; raises ValueError for anything else."""
     if images.dtype != torch.uint8 or images.dim() != 4 or images.shape[1] not in (1, 3):
         got = f"{images.dtype} {list(images.shape)}"
@@ -28,10 +28,10 @@ def as_float(images: Tensor) -> Tensor:
     return images.float()
 
 
-def with_channels(x: Tensor, channels: int) -> Tensor:
+def convert_channels(x: Tensor, channels: int) -> Tensor:
     """x [N, 1 or 3, H, W] -> [N, channels, H, W]; channels is 1 or 3 as well."""
     if x.shape[1] == channels:
         return x
     if channels == 3:
         return x.repeat(1, 3, 1, 1)
-    return (x * x.new_tensor(LUMA).view(3, 1, 1)).sum(1, keepdim=True)
+    return (x * x.new_tensor(LUMA_WEIGHTS).view(3, 1, 1)).sum(1, keepdim=True)

@@ -14,7 +14,7 @@ from gantry.distributed import collectives
 
 
 @dataclass(frozen=True)
-class Published:
+class PublishedWeights:
     """A published file: the choice of `metrics` that needs it, its address and how its sha256 begins."""
 
     choice: str
@@ -59,11 +59,11 @@ class Published:
             path.parent.mkdir(parents=True, exist_ok=True)
             torch.hub.download_url_to_file(self.url, str(path), hash_prefix=self.sha256, progress=False)
         except (URLError, OSError, RuntimeError) as error:
-            return one_line(error)
+            return truncate_to_line(error)
         return ""
 
 
-def read_tensors(path: Path, whose: str) -> dict[str, Tensor]:
+def read_weights(path: Path, whose: str) -> dict[str, Tensor]:
     """The tensors of a file that may come from anywhere, without running code that it may hold.
 
     Raises ValueError, naming what the weights should be those of.
@@ -75,24 +75,24 @@ def read_tensors(path: Path, whose: str) -> dict[str, Tensor]:
         if not isinstance(tensors, dict):
             raise TypeError(f"it holds a {type(tensors).__name__}")
     except Exception as error:  # of a file of another kind, an unpickler can say anything
-        raise refusal(path, whose, error) from None
+        raise make_weights_error(path, whose, error) from None
     return tensors
 
 
-def refusal(path: Path, whose: str, error: Exception) -> ValueError:
+def make_weights_error(path: Path, whose: str, error: Exception) -> ValueError:
     """One line that says what is wrong with a file of weights."""
-    return ValueError(f"metrics.weights must be those of {whose}, got {path}: {one_line(error)}")
+    return ValueError(f"metrics.weights must be those of {whose}, got {path}: {truncate_to_line(error)}")
 
 
-def one_line(thing: object) -> str:
+def truncate_to_line(thing: object) -> str:
     """How it reads, at most 200 characters."""
     return " ".join(str(thing).split())[:200]
 
 
-Tensors = dict[str, Tensor]
+TensorMapping = dict[str, Tensor]
 
 
-def digest_of(tensors: Tensors) -> str:
+def hash_tensors(tensors: TensorMapping) -> str:
     """A hash of names, types, shapes and every byte."""
     digest = hashlib.sha256()
     for name, tensor in sorted(tensors.items()):

@@ -18,15 +18,15 @@ import torch.nn.functional as F
 from safetensors.torch import load
 from torch import Tensor, nn
 
-from gantry.features.arithmetic import arithmetic
-from gantry.features.extractor import Features
-from gantry.features.preprocessing import standardised
+from gantry.features.arithmetic import apply_arithmetic
+from gantry.features.extractor import ExtractorOutput
+from gantry.features.preprocessing import resize_and_standardize
 
-WEIGHTS = resources.files("gantry.features").joinpath("weights")
+SMALL_NET_WEIGHTS = resources.files("gantry.features").joinpath("weights")
 
 
 @dataclass(frozen=True)
-class Size:
+class SmallNetSpec:
     """The images that a network looks at, and the channels of its stages; the last ones are its features."""
 
     channels: int
@@ -35,14 +35,14 @@ class Size:
     num_classes: int = 10
 
 
-SIZES = {
-    "digits": Size(channels=1, side=8, widths=(32, 64)),
-    "mnist": Size(channels=1, side=28, widths=(32, 64, 128)),
-    "cifar10": Size(channels=3, side=32, widths=(64, 256, 256)),
+SMALL_NET_SPECS = {
+    "digits": SmallNetSpec(channels=1, side=8, widths=(32, 64)),
+    "mnist": SmallNetSpec(channels=1, side=28, widths=(32, 64, 128)),
+    "cifar10": SmallNetSpec(channels=3, side=32, widths=(64, 256, 256)),
 }
 
 
-class Stage(nn.Module):
+class SmallNetStage(nn.Module):
     """[N, c_in, H, W] -> [N, c_out, H // 2, W // 2]."""
 
     def __init__(self, c_in: int, c_out: int) -> None:
@@ -67,7 +67,7 @@ class SmallNet(nn.Module):
 
     def __init__(self, name: str, digest: str = "") -> None:
         super().__init__()
-        spec = SIZES[name]
+        spec = SMALL_NET_SPECS[name]
         self.name, self.digest = name, digest
         self.dim, self.num_classes = spec.widths[-1], spec.num_classes
         self.size = (spec.channels, spec.side, spec.side)
@@ -76,44 +76,44 @@ class SmallNet(nn.Module):
         self.register_buffer("std", torch.ones(spec.channels, 1, 1))
         widths = (8 * spec.channels, *spec.widths)
         self.stem = nn.Conv2d(spec.channels, widths[0], 2)
-        self.stages = nn.Sequential(*[Stage(c_in, c_out) for c_in, c_out in pairwise(widths)])
+        self.stages = nn.Sequential(*[SmallNetStage(c_in, c_out) for c_in, c_out in pairwise(widths)])
         self.head = nn.Linear(self.dim, self.num_classes)
 
     @torch.no_grad()
-    def forward(self, images: Tensor) -> Features:
+    def forward(self, images: Tensor) -> ExtractorOutput:
         """images uint8 [N, 1 or 3, H, W] -> features [N, dim], probabilities [N, num_classes]."""
-        with arithmetic(images.device):
+        with apply_arithmetic(images.device):
             features = self.features(self.prepare(images)).float()
         # a sum of products, not a matrix product: those may have been set to TF32
         logits = (features.unsqueeze(1) * self.head.weight).sum(2) + self.head.bias
-        return Features(features, logits.softmax(1))
+        return ExtractorOutput(features, logits.softmax(1))
 
     def prepare(self, images: Tensor) -> Tensor:
         """images uint8 [N, 1 or 3, H, W] -> float32 [N, *size], standardised as the training images were.
 
         See `prepare.standardised`. Raises ValueError for anything else than such images.
         """
-        return standardised(images, self.size, self.mean, self.std)
+        return resize_and_standardize(images, self.size, self.mean, self.std)
 
     def features(self, x: Tensor) -> Tensor:
         """x standardised [N, *size] -> [N, dim], differentiable."""
         return self.stages(F.gelu(self.stem(x))).mean((2, 3))
 
 
-def load_small_net(name: str, folder: Traversable = WEIGHTS) -> SmallNet:
+def load_small_net(name: str, folder: Traversable = SMALL_NET_WEIGHTS) -> SmallNet:
     """The network `name`, frozen and in eval mode, on the CPU. The file holds float16, the network float32.
 
     Raises ValueError for an unknown name.
     """
-    if name not in SIZES:
-        raise ValueError(f"small_net must be one of {', '.join(SIZES)}, got {name}")
+    if name not in SMALL_NET_SPECS:
+        raise ValueError(f"small_net must be one of {', '.join(SMALL_NET_SPECS)}, got {name}")
     data = folder.joinpath(f"{name}.safetensors").read_bytes()
     net = SmallNet(name, hashlib.sha256(data).hexdigest())
     net.load_state_dict({key: value.float() for key, value in load(data).items()})
     return net.eval().requires_grad_(False).to(memory_format=torch.channels_last)  # half the time on a CPU
 
 
-class Stacked(nn.Module):
+class StackedClassifier(nn.Module):
     """Extractor: uint8 [N, 3, H, W] -> Features of the three channels, seen one by one by a small network.
 
     Features are laid side by side, probabilities multiplied: with 10 classes a channel, the class (a, b, c)
@@ -128,15 +128,15 @@ class Stacked(nn.Module):
         self.dim, self.num_classes = 3 * self.net.dim, self.net.num_classes**3
 
     @torch.no_grad()
-    def forward(self, x: Tensor) -> Features:
+    def forward(self, x: Tensor) -> ExtractorOutput:
         """x uint8 [N, 3, H, W] -> features [N, 3 F], probabilities [N, K^3]."""
         if x.dim() != 4 or x.shape[1] != 3:
             raise ValueError(f"metrics=stacked is for images of three channels, got {list(x.shape)}")
         features, probabilities = self.net(x.flatten(0, 1)[:, None])  # [3 N, 1, H, W]
         per_channel = probabilities.unflatten(0, (-1, 3)).unbind(1)
-        return Features(features.unflatten(0, (-1, 3)).flatten(1), reduce(_joint, per_channel))
+        return ExtractorOutput(features.unflatten(0, (-1, 3)).flatten(1), reduce(_joint_probabilities, per_channel))
 
 
-def _joint(p: Tensor, q: Tensor) -> Tensor:
+def _joint_probabilities(p: Tensor, q: Tensor) -> Tensor:
     """p [N, K], q [N, M] -> the joint probabilities [N, K M] of independent classes."""
     return (p[:, :, None] * q[:, None, :]).flatten(1)

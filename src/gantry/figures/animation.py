@@ -5,20 +5,22 @@ from pathlib import Path
 
 from PIL import Image, ImageDraw, ImageFont
 
-from gantry.files import whole
+from gantry.files import atomic_write
 
-STRIP = 28  # height of the line of text below the picture, in pixels,
-NARROWEST = 130  # and the width that it needs
-INK, PAPER, BAR = "#202428", "#ffffff", "#1f5fd0"
+CAPTION_HEIGHT = 28  # height of the line of text below the picture, in pixels,
+MIN_CAPTION_WIDTH = 130  # and the width that it needs
+TEXT_COLOUR, BACKGROUND_COLOUR, BAR_COLOUR = "#202428", "#ffffff", "#1f5fd0"
 
 
-def captioned(picture: Image.Image, text: str, done: float) -> Image.Image:
+def add_caption(picture: Image.Image, text: str, done: float) -> Image.Image:
     """The picture with a line of text below it and a bar that is `done` (0 to 1) of its width."""
-    frame = Image.new("RGB", (max(picture.width, NARROWEST), picture.height + STRIP), PAPER)
+    frame = Image.new(
+        "RGB", (max(picture.width, MIN_CAPTION_WIDTH), picture.height + CAPTION_HEIGHT), BACKGROUND_COLOUR
+    )
     frame.paste(picture, (0, 0))
     draw = ImageDraw.Draw(frame)
-    draw.text((4, frame.height - STRIP + 3), text, fill=INK, font=ImageFont.load_default(size=15))
-    draw.rectangle((0, frame.height - 3, round(done * frame.width), frame.height), fill=BAR)
+    draw.text((4, frame.height - CAPTION_HEIGHT + 3), text, fill=TEXT_COLOUR, font=ImageFont.load_default(size=15))
+    draw.rectangle((0, frame.height - 3, round(done * frame.width), frame.height), fill=BAR_COLOUR)
     return frame
 
 
@@ -33,5 +35,5 @@ def write_animation(
     first, *others = frames
     durations = [milliseconds] * len(others) + [milliseconds + hold]
     how = {"lossless": lossless, "quality": 20 if lossless else 80, "method": 2}
-    with whole(path) as part:
+    with atomic_write(path) as part:
         first.save(part, "WEBP", save_all=True, append_images=others, duration=durations, loop=0, **how)

@@ -11,15 +11,15 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import LogLocator, MaxNLocator, NullFormatter, StrMethodFormatter
 from numpy.typing import NDArray
 
-from gantry.files import whole
+from gantry.files import atomic_write
 
 Column = NDArray[np.float64]
-WIDE = 20.0  # a positive curve whose largest value is so many times its smallest is drawn on a log scale,
-MANY = 1000.0  # and with fewer ticks from here on
-FEW = 25  # so few points are marked one by one
-TITLES = {"terms": "terms of the losses, unweighted", "logits": "mean logits", "grad": "gradient norms"}
-LEFT_OUT = ("speed/seconds", "memory/")  # a time to draw against, like turn and kimg, and what hardly moves
-COLOURS = ("#1f5fd0", "#d9541e", "#2a9d5c", "#8a4fc7", "#b8860b", "#5b6470")
+LOG_SCALE_RATIO = 20.0  # a positive curve whose largest value is so many times its smallest is drawn on a log scale,
+SPARSE_TICKS_RATIO = 1000.0  # and with fewer ticks from here on
+MAX_MARKED_POINTS = 25  # so few points are marked one by one
+PANEL_TITLES = {"terms": "terms of the losses, unweighted", "logits": "mean logits", "grad": "gradient norms"}
+OMITTED_COLUMNS = ("speed/seconds", "memory/")  # a time to draw against, like turn and kimg, and what hardly moves
+CURVE_COLOURS = ("#1f5fd0", "#d9541e", "#2a9d5c", "#8a4fc7", "#b8860b", "#5b6470")
 
 
 @dataclass(frozen=True)
@@ -33,7 +33,7 @@ class Curve:
 
 def write_curves(metrics: Mapping[str, Column], path: Path) -> None:
     """Draw the columns of metrics.csv against turn and kimg: related ones together, each score by itself."""
-    panels = arrange(metrics)
+    panels = arrange_panels(metrics)
     if not panels:
         return
     rows, columns = -(-len(panels) // 2), min(2, len(panels))
@@ -41,45 +41,49 @@ def write_curves(metrics: Mapping[str, Column], path: Path) -> None:
     FigureCanvasAgg(figure)
     for i, (title, curves) in enumerate(panels.items()):
         axes = figure.add_subplot(rows, columns, i + 1)
-        draw(axes, title, metrics["turn"], curves)
+        draw_panel(axes, title, metrics["turn"], curves)
         if i < columns:
-            add_kimg(axes, metrics)
-    with whole(path) as part:
+            add_kimg_axis(axes, metrics)
+    with atomic_write(path) as part:
         figure.savefig(part, format="png")
 
 
-def arrange(metrics: Mapping[str, Column]) -> dict[str, list[Curve]]:
+def arrange_panels(metrics: Mapping[str, Column]) -> dict[str, list[Curve]]:
     """Panels by title: `loss/D` and `loss/G` share one, `loss/D/r1` is a term, `_std` belongs to a score."""
     panels: dict[str, list[Curve]] = {}
-    for name in sorted(metrics, key=order):
+    for name in sorted(metrics, key=panel_sort_key):
         group, _, label = name.partition("/")
-        if not label or name.startswith(LEFT_OUT) or (name.endswith("_std") and name.removesuffix("_std") in metrics):
+        if (
+            not label
+            or name.startswith(OMITTED_COLUMNS)
+            or (name.endswith("_std") and name.removesuffix("_std") in metrics)
+        ):
             continue
         group = label if group == "score" else "terms" if "/" in label else group
         curve = Curve(label, metrics[name], metrics.get(f"{name}_std"))
-        panels.setdefault(TITLES.get(group, group.replace("_", " ")), []).append(curve)
+        panels.setdefault(PANEL_TITLES.get(group, group.replace("_", " ")), []).append(curve)
     return panels
 
 
-def order(name: str) -> tuple[int, str]:
+def panel_sort_key(name: str) -> tuple[int, str]:
     """Losses first, then scores, then all else."""
     group = name.partition("/")[0]
     return ("loss", "score", group).index(group), name
 
 
-def draw(axes: Axes, title: str, turn: Column, curves: list[Curve]) -> None:
+def draw_panel(axes: Axes, title: str, turn: Column, curves: list[Curve]) -> None:
     """One panel: curves with their names or, of a single one, its last value."""
-    for colour, curve in zip(COLOURS * len(curves), curves):
+    for colour, curve in zip(CURVE_COLOURS * len(curves), curves):
         add_curve(axes, turn, curve, colour)
-    if (ratio := spread_of(curves)) > WIDE:
+    if (ratio := max_min_ratio(curves)) > LOG_SCALE_RATIO:
         axes.set_yscale("log")
-        axes.yaxis.set_major_locator(LogLocator(subs=(1, 2, 5) if ratio < MANY else (1,)))
+        axes.yaxis.set_major_locator(LogLocator(subs=(1, 2, 5) if ratio < SPARSE_TICKS_RATIO else (1,)))
         axes.yaxis.set_major_formatter(StrMethodFormatter("{x:g}"))
         axes.yaxis.set_minor_formatter(NullFormatter())
     if len(curves) > 1:
         axes.legend(fontsize=8, frameon=False)
     else:
-        title = f"{curves[0].label} (last: {last(curves[0]):.4g})"
+        title = f"{curves[0].label} (last: {last_value(curves[0]):.4g})"
     axes.set_title(title, fontsize=11)
     axes.set_xlabel("turn")
     margin = 0.015 * max(turn.max(), 1)
@@ -94,24 +98,26 @@ def add_curve(axes: Axes, turn: Column, curve: Curve, colour: str) -> None:
     """A line through the rows that have a value, in a band of one standard deviation to either side."""
     there = np.isfinite(curve.values)
     x, y = turn[there], curve.values[there]
-    axes.plot(x, y, color=colour, label=curve.label, lw=1.3, marker="o" if len(x) <= FEW else None, ms=3.5)
+    axes.plot(
+        x, y, color=colour, label=curve.label, lw=1.3, marker="o" if len(x) <= MAX_MARKED_POINTS else None, ms=3.5
+    )
     if curve.spread is not None:
         axes.fill_between(x, y - curve.spread[there], y + curve.spread[there], color=colour, alpha=0.15, lw=0)
 
 
-def spread_of(curves: list[Curve]) -> float:
+def max_min_ratio(curves: list[Curve]) -> float:
     """The largest value as a multiple of the smallest, 0 unless all are positive."""
     values = np.concatenate([curve.values[np.isfinite(curve.values)] for curve in curves])
     return float(values.max() / values.min()) if values.size and values.min() > 0 else 0.0
 
 
-def last(curve: Curve) -> float:
+def last_value(curve: Curve) -> float:
     """The last value; NaN where there is none."""
     values = curve.values[np.isfinite(curve.values)]
     return float(values[-1]) if values.size else np.nan
 
 
-def add_kimg(axes: Axes, metrics: Mapping[str, Column]) -> None:
+def add_kimg_axis(axes: Axes, metrics: Mapping[str, Column]) -> None:
     """A second scale above: thousands of real images shown to D, which grow with the turns."""
     turn, kimg = metrics["turn"], metrics.get("kimg", np.full(len(metrics["turn"]), np.nan))
     known = np.isfinite(kimg) & (turn > 0)

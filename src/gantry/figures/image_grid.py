@@ -8,35 +8,37 @@ from numpy.typing import NDArray
 from PIL import Image
 from torch import Tensor
 
-from gantry.files import whole
+from gantry.files import atomic_write
 
 Pixels = NDArray[np.uint8]
 
-CELL = 48  # pixels that the side of a cell has at least: an 8 x 8 digit is enlarged six times
-GAP = 2
-BACKGROUND = 128  # apart from black and from white
-MODES = {1: "L", 2: "LA", 3: "RGB", 4: "RGBA"}
+MIN_CELL_SIZE = 48  # pixels that the side of a cell has at least: an 8 x 8 digit is enlarged six times
+CELL_GAP = 2
+GRID_BACKGROUND = 128  # apart from black and from white
+CHANNEL_MODES = {1: "L", 2: "LA", 3: "RGB", 4: "RGBA"}
 
 
-def grid(x: Tensor, columns: int | None = None, rows: int | None = None) -> Pixels:
+def make_image_grid(x: Tensor, columns: int | None = None, rows: int | None = None) -> Pixels:
     """x uint8 [N, C, H, W] -> picture uint8 [H', W', 1 or 3].
 
     Given `columns`, the images fill row after row; given `rows`, column after column.
     """
-    cells = enlarge(visible(x))
+    cells = enlarge(to_grey_or_rgb(x))
     n, channels, height, width = cells.shape
     down, across = (rows, -(-n // rows)) if rows else (-(-n // (columns or n)), columns or n)
     picture = torch.full(
-        (channels, down * (height + GAP) + GAP, across * (width + GAP) + GAP), BACKGROUND, dtype=torch.uint8
+        (channels, down * (height + CELL_GAP) + CELL_GAP, across * (width + CELL_GAP) + CELL_GAP),
+        GRID_BACKGROUND,
+        dtype=torch.uint8,
     )
     for i, cell in enumerate(cells):
         row, column = (i % down, i // down) if rows else divmod(i, across)
-        top, left = GAP + row * (height + GAP), GAP + column * (width + GAP)
+        top, left = CELL_GAP + row * (height + CELL_GAP), CELL_GAP + column * (width + CELL_GAP)
         picture[:, top : top + height, left : left + width] = cell
     return picture.permute(1, 2, 0).numpy()
 
 
-def visible(x: Tensor) -> Tensor:
+def to_grey_or_rgb(x: Tensor) -> Tensor:
     """x uint8 [N, C, H, W] -> uint8 [N, 1 or 3, H, W'], whatever its channels are.
 
     Four channels are colours and opacity, laid over a chequerboard. Other numbers have no colours of their
@@ -45,12 +47,12 @@ def visible(x: Tensor) -> Tensor:
     channels = x.shape[1]
     if channels == 4:
         colours, opacity = x[:, :3].float(), x[:, 3:].float() / 255
-        behind = chequerboard(*x.shape[2:]).to(x.device)
+        behind = make_chequerboard(*x.shape[2:]).to(x.device)
         return (opacity * colours + (1 - opacity) * behind).round().to(torch.uint8)
     return x if channels in (1, 3) else x.permute(0, 2, 1, 3).flatten(2).unsqueeze(1)
 
 
-def chequerboard(height: int, width: int) -> Tensor:
+def make_chequerboard(height: int, width: int) -> Tensor:
     """Fields of a quarter of the width, in two light greys: -> float [height, width]."""
     field = max(1, width // 4)
     rows, columns = torch.arange(height) // field, torch.arange(width) // field
@@ -59,16 +61,16 @@ def chequerboard(height: int, width: int) -> Tensor:
 
 def enlarge(x: Tensor) -> Tensor:
     """x [N, C, H, W] -> [N, C, k H, k W]: each pixel a square, k as small as CELL allows."""
-    k = -(-CELL // max(x.shape[2:]))
+    k = -(-MIN_CELL_SIZE // max(x.shape[2:]))
     return x.repeat_interleave(k, 2).repeat_interleave(k, 3)
 
 
-def as_image(pixels: Pixels) -> Image.Image:
+def to_pil_image(pixels: Pixels) -> Image.Image:
     """pixels uint8 [H, W, C], C from 1 to 4 -> an image that Pillow can write; grey stays grey."""
     return Image.fromarray(np.ascontiguousarray(pixels.squeeze(2) if pixels.shape[2] == 1 else pixels))
 
 
 def write_png(pixels: Pixels, path: Path) -> None:
     """Write pixels uint8 [H, W, C] as a PNG, making its folder where needed."""
-    with whole(path) as part:
-        as_image(pixels).save(part, "PNG")
+    with atomic_write(path) as part:
+        to_pil_image(pixels).save(part, "PNG")

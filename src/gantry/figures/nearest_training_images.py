@@ -5,19 +5,21 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
-from gantry.evaluation.generator_samples import Drawn
+from gantry.evaluation.generator_samples import SampleSource
 from gantry.evaluation.reference import Reference
-from gantry.figures.image_grid import grid, write_png
-from gantry.metrics.memorisation import training_features
-from gantry.metrics.nearest_neighbours import neighbours
-from gantry.metrics.statistics import Collected
+from gantry.figures.image_grid import make_image_grid, write_png
+from gantry.metrics.memorisation import get_training_features
+from gantry.metrics.nearest_neighbours import find_nearest_neighbours
+from gantry.metrics.statistics import FeatureSet
 from gantry.pixels import to_uint8
 
-COLUMNS, ROWS = 10, 3  # pairs: the samples of a row stand above the training images that they are nearest to
-FILE = "neighbours.png"
+PAIR_COLUMNS, PAIR_ROWS = 10, 3  # pairs: the samples of a row stand above the training images that they are nearest to
+NEIGHBOURS_FILE = "neighbours.png"
 
 
-def write_neighbours(path: Path, drawn: Drawn, fake: Collected, reference: Reference, real: Collected) -> None:
+def write_neighbours_figure(
+    path: Path, drawn: SampleSource, fake: FeatureSet, reference: Reference, real: FeatureSet
+) -> None:
     """A picture of the samples that are nearest to a training image, the nearest first, in the features' distance.
 
     Where samples have another shape than the real images, or are points, there is no picture.
@@ -25,20 +27,20 @@ def write_neighbours(path: Path, drawn: Drawn, fake: Collected, reference: Refer
     if drawn.about.shape != reference.shape or len(reference.shape) != 3:
         return
     assert fake.features is not None
-    distance, index = neighbours(fake.features, training_features(real))
-    columns = min(COLUMNS, len(distance))
-    suspects = distance.argsort()[: min(ROWS, len(distance) // columns) * columns]
-    samples = torch.cat([_bytes(drawn.images(i, i + 1)) for i in suspects.tolist()])
-    trained = torch.cat([trained_on(reference, i) for i in index[suspects].tolist()])
+    distance, index = find_nearest_neighbours(fake.features, get_training_features(real))
+    columns = min(PAIR_COLUMNS, len(distance))
+    suspects = distance.argsort()[: min(PAIR_ROWS, len(distance) // columns) * columns]
+    samples = torch.cat([_to_uint8_cpu(drawn.images(i, i + 1)) for i in suspects.tolist()])
+    trained = torch.cat([get_training_image(reference, i) for i in index[suspects].tolist()])
     rows = zip(torch.split(samples, columns), torch.split(trained, columns))
-    write_png(grid(torch.cat([image for pair in rows for image in pair]), columns=columns), path)
+    write_png(make_image_grid(torch.cat([image for pair in rows for image in pair]), columns=columns), path)
 
 
-def trained_on(reference: Reference, i: int) -> Tensor:
+def get_training_image(reference: Reference, i: int) -> Tensor:
     """The i-th of the training images and, behind them, the mirrored ones: uint8 [1, C, H, W]."""
     shown = reference if i < reference.count else reference.in_mirror
-    return _bytes(shown.images(i % reference.count, i % reference.count + 1))
+    return _to_uint8_cpu(shown.images(i % reference.count, i % reference.count + 1))
 
 
-def _bytes(x: Tensor) -> Tensor:
+def _to_uint8_cpu(x: Tensor) -> Tensor:
     return (x if x.dtype == torch.uint8 else to_uint8(x)).cpu()

@@ -9,8 +9,8 @@ from typing import Any
 from lightning.pytorch.loggers.logger import Logger
 from lightning.pytorch.utilities import rank_zero_only
 
-from gantry.files import on_disk, replace
-from gantry.runs.metrics_csv import FILE, Row, in_order, read_rows
+from gantry.files import report_disk_errors, write_text
+from gantry.runs.metrics_csv import METRICS_FILE, MetricsRow, order_columns, read_rows
 
 
 class CsvLogger(Logger):
@@ -22,8 +22,8 @@ class CsvLogger(Logger):
 
     def __init__(self, folder: str) -> None:
         super().__init__()
-        self.path = Path(folder) / FILE
-        self._rows: dict[int, Row] | None = None
+        self.path = Path(folder) / METRICS_FILE
+        self._rows: dict[int, MetricsRow] | None = None
         self._columns: list[str] = []  # as this process wrote them; none yet, so its first row rewrites the file
 
     @property
@@ -39,7 +39,7 @@ class CsvLogger(Logger):
         return str(self.path.parent)
 
     @property
-    def rows(self) -> dict[int, Row]:
+    def rows(self) -> dict[int, MetricsRow]:
         """Turn -> its numbers; what an earlier process left is read when first asked for."""
         if self._rows is None:
             self._rows = {int(row["turn"]): row for row in read_rows(self.path)}
@@ -55,10 +55,10 @@ class CsvLogger(Logger):
         turn = int(metrics["turn"] if step is None else step)
         follows = turn > next(reversed(self.rows), -1)
         row = self.rows.setdefault(turn, {"turn": turn})
-        row |= {name: _number(value) for name, value in metrics.items()} | {"turn": turn}
+        row |= {name: _to_number(value) for name, value in metrics.items()} | {"turn": turn}
         if follows and row.keys() <= set(self._columns):
-            with on_disk(self.path), self.path.open("a", encoding="utf-8", newline="") as file:
-                file.write(_line(row.get(name) for name in self._columns))
+            with report_disk_errors(self.path), self.path.open("a", encoding="utf-8", newline="") as file:
+                file.write(_format_row(row.get(name) for name in self._columns))
         else:
             self._rewrite()
 
@@ -73,22 +73,22 @@ class CsvLogger(Logger):
 
     def _rewrite(self) -> None:
         self._rows = dict(sorted(self.rows.items()))
-        self._columns = in_order(self._rows.values())
-        lines = [_line(row.get(name) for name in self._columns) for row in self._rows.values()]
-        replace(self.path, "".join([_line(self._columns), *lines]))
+        self._columns = order_columns(self._rows.values())
+        lines = [_format_row(row.get(name) for name in self._columns) for row in self._rows.values()]
+        write_text(self.path, "".join([_format_row(self._columns), *lines]))
 
 
-def _number(value: Any) -> float:
+def _to_number(value: Any) -> float:
     return value if isinstance(value, int) else float(value)
 
 
-def _line(cells: Any) -> str:
+def _format_row(cells: Any) -> str:
     """One line of CSV; floats with as many digits as it takes to read back the same number."""
     text = io.StringIO()
-    csv.writer(text, lineterminator="\n").writerow(["" if cell is None else _text(cell) for cell in cells])
+    csv.writer(text, lineterminator="\n").writerow(["" if cell is None else _format_cell(cell) for cell in cells])
     return text.getvalue()
 
 
-def _text(cell: Any) -> str:
+def _format_cell(cell: Any) -> str:
     whole = isinstance(cell, float) and cell.is_integer() and abs(cell) < 1e15
     return str(int(cell)) if whole else str(cell)

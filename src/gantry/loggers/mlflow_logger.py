@@ -11,7 +11,7 @@ from lightning.pytorch.utilities import rank_zero_only
 
 from gantry.loggers.dispatch import Pixels
 
-PATIENCE = {"MLFLOW_HTTP_REQUEST_MAX_RETRIES": "2", "MLFLOW_HTTP_REQUEST_TIMEOUT": "10"}  # instead of four minutes
+HTTP_LIMITS = {"MLFLOW_HTTP_REQUEST_MAX_RETRIES": "2", "MLFLOW_HTTP_REQUEST_TIMEOUT": "10"}  # instead of four minutes
 
 
 class MlflowLogger(loggers.MLFlowLogger):
@@ -34,7 +34,7 @@ class MlflowLogger(loggers.MLFlowLogger):
     ) -> None:
         if importlib.util.find_spec("mlflow") is None:
             raise ValueError("logger must not be mlflow without its package (pip install mlflow), got mlflow")
-        for variable, value in PATIENCE.items():
+        for variable, value in HTTP_LIMITS.items():
             os.environ.setdefault(variable, value)
         self._id_file = Path(folder) / "mlflow" / "run_id.txt"
         named = {"tags": ",".join(tags), "group": group, "job_type": job_type}

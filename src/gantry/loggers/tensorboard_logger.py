@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping
 from lightning.pytorch import loggers
 from lightning.pytorch.utilities import rank_zero_only
 
-from gantry.loggers.dispatch import Numbers, Pixels
+from gantry.loggers.dispatch import FloatVector, Pixels
 
 log = logging.getLogger(__name__)
 
@@ -24,7 +24,7 @@ class TensorBoardLogger(loggers.TensorBoardLogger):
         self.experiment.add_image(name, pixels, turn, dataformats="HWC")
 
     @rank_zero_only
-    def log_histogram(self, name: str, values: Numbers, turn: int) -> None:
+    def log_histogram(self, name: str, values: FloatVector, turn: int) -> None:
         """Show how values [N] are spread."""
         self.experiment.add_histogram(name, values, turn)
 

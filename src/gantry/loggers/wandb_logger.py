@@ -13,12 +13,12 @@ from lightning.fabric.loggers.logger import rank_zero_experiment
 from lightning.pytorch import loggers
 from lightning.pytorch.utilities import rank_zero_only
 
-from gantry.loggers.dispatch import Numbers, Pixels
-from gantry.loggers.wandb_login import Mode, mode
-from gantry.values import flat
+from gantry.loggers.dispatch import FloatVector, Pixels
+from gantry.loggers.wandb_login import WandbMode, choose_wandb_mode
+from gantry.values import flatten
 
 log = logging.getLogger(__name__)
-QUIET: dict[str, Any] = {
+WANDB_SETTINGS: dict[str, Any] = {
     "console": "off",  # the run folder has its own log
     "silent": True,
     "init_timeout": 30,  # seconds that an unreachable server may delay the start,
@@ -54,8 +54,8 @@ class WandbLogger(loggers.WandbLogger):
         """The run, begun when first asked for."""
         if self._experiment is None:
             wandb.finish()  # an earlier job of this process that did not end its own
-            self._wandb_init["id"] = run_id(self.folder)
-            self._experiment = begin(self._wandb_init)
+            self._wandb_init["id"] = get_wandb_run_id(self.folder)
+            self._experiment = init_online_or_offline(self._wandb_init)
             for name in ("turn", "kimg"):
                 self._experiment.define_metric(name, hidden=True)
             self._experiment.define_metric("*", step_metric="turn")
@@ -72,7 +72,7 @@ class WandbLogger(loggers.WandbLogger):
         self.experiment.log({name: wandb.Image(pixels), "turn": turn}, step=turn)
 
     @rank_zero_only
-    def log_histogram(self, name: str, values: Numbers, turn: int) -> None:
+    def log_histogram(self, name: str, values: FloatVector, turn: int) -> None:
         """Show how values [N] are spread, in 64 bins."""
         self.experiment.log({name: wandb.Histogram(values.tolist()), "turn": turn}, step=turn)
 
@@ -86,7 +86,7 @@ class WandbLogger(loggers.WandbLogger):
         run = self.experiment
         copy = Path(run.dir).parent / "artifact"
         shutil.copytree(folder, copy, dirs_exist_ok=True)
-        artifact = wandb.Artifact(f"generator-{run.id}", "model", metadata=flat(about, "/"))
+        artifact = wandb.Artifact(f"generator-{run.id}", "model", metadata=flatten(about, "/"))
         for path in (path for path in sorted(copy.rglob("*")) if path.is_file()):  # add_dir prints a line
             artifact.add_file(str(path), str(path.relative_to(copy)), policy="immutable")
         run.log_artifact(artifact, aliases=["best", "latest"])
@@ -104,24 +104,24 @@ class WandbLogger(loggers.WandbLogger):
             self._experiment = None
 
 
-def begin(arguments: Mapping[str, Any]) -> wandb.Run:
+def init_online_or_offline(arguments: Mapping[str, Any]) -> wandb.Run:
     """A W&B run: online where that works, else offline."""
-    chosen = mode(wandb.setup().settings.mode, os.environ)
+    chosen = choose_wandb_mode(wandb.setup().settings.mode, os.environ)
     if chosen != "online":
-        return start(arguments, chosen)
+        return init_wandb_run(arguments, chosen)
     try:
-        return start(arguments, chosen)
+        return init_wandb_run(arguments, chosen)
     except Exception as error:  # whatever it is, training does not need W&B
         log.warning("W&B cannot be reached, this run is logged offline: %s", error)
         wandb.teardown()  # the failed run would keep its id occupied
-        return start(arguments, "offline")
+        return init_wandb_run(arguments, "offline")
 
 
-def start(arguments: Mapping[str, Any], chosen: Mode) -> wandb.Run:
+def init_wandb_run(arguments: Mapping[str, Any], chosen: WandbMode) -> wandb.Run:
     """Begin a W&B run in a mode, and say where it will be found."""
     if chosen == "offline":
         os.environ.setdefault("WANDB_ERROR_REPORTING", "false")  # it would use the network
-    run = wandb.init(**arguments, mode=chosen, settings=wandb.Settings(**QUIET))
+    run = wandb.init(**arguments, mode=chosen, settings=wandb.Settings(**WANDB_SETTINGS))
     if chosen == "online":
         log.info("W&B: %s", run.url)
     elif chosen == "offline":
@@ -129,7 +129,7 @@ def start(arguments: Mapping[str, Any], chosen: Mode) -> wandb.Run:
     return run
 
 
-def run_id(folder: Path) -> str:
+def get_wandb_run_id(folder: Path) -> str:
     """The id of the run in this folder; where there is none the one that W&B's agent gave, or a new one."""
     path = folder / "wandb" / "run_id.txt"
     if not path.exists():

@@ -6,29 +6,29 @@ from pathlib import Path
 from typing import Literal
 from urllib.parse import urlsplit
 
-Mode = Literal["online", "offline", "disabled"]
-HOST = "https://api.wandb.ai"
+WandbMode = Literal["online", "offline", "disabled"]
+WANDB_HOST = "https://api.wandb.ai"
 
 
-def mode(said: str, environment: Mapping[str, str]) -> Mode:
+def choose_wandb_mode(said: str, environment: Mapping[str, str]) -> WandbMode:
     """What W&B's settings say, but online only when logged in: else W&B would ask at a prompt, for ever."""
     if said == "disabled":
         return "disabled"
-    return "online" if said not in ("offline", "dryrun") and logged_in(environment) else "offline"
+    return "online" if said not in ("offline", "dryrun") and is_logged_in(environment) else "offline"
 
 
-def logged_in(environment: Mapping[str, str]) -> bool:
+def is_logged_in(environment: Mapping[str, str]) -> bool:
     """Whether a key for the W&B server is in the environment or in the netrc file."""
     if environment.get("WANDB_API_KEY") or environment.get("WANDB_IDENTITY_TOKEN_FILE"):
         return True
-    path = environment.get("NETRC") or next((p for p in netrc_files() if p.exists()), None)
-    server = urlsplit(environment.get("WANDB_BASE_URL", HOST)).netloc
+    path = environment.get("NETRC") or next((p for p in list_netrc_files() if p.exists()), None)
+    server = urlsplit(environment.get("WANDB_BASE_URL", WANDB_HOST)).netloc
     try:
         return path is not None and netrc.netrc(path).authenticators(server) is not None
     except (OSError, netrc.NetrcParseError):
         return False
 
 
-def netrc_files() -> list[Path]:
+def list_netrc_files() -> list[Path]:
     """Where `wandb login` leaves the key."""
     return [Path.home() / ".netrc", Path.home() / "_netrc"]

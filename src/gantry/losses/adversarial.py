@@ -73,7 +73,7 @@ def relativistic_d(real_logits: Tensor, fake_logits: Tensor) -> Tensor:
 
 def relativistic_g(fake_logits: Tensor, real_logits: Tensor | None) -> Tensor:
     """-log s(D(G(z)) - D(x)), real and fake in pairs (Jolicoeur-Martineau 2018, section 4.1)."""
-    return relativistic_d(fake_logits, _needed(real_logits))
+    return relativistic_d(fake_logits, _require_real_logits(real_logits))
 
 
 def relativistic_average_d(real_logits: Tensor, fake_logits: Tensor) -> Tensor:
@@ -86,10 +86,10 @@ def relativistic_average_d(real_logits: Tensor, fake_logits: Tensor) -> Tensor:
 
 def relativistic_average_g(fake_logits: Tensor, real_logits: Tensor | None) -> Tensor:
     """The loss of D with the parts of real and fake exchanged (Jolicoeur-Martineau 2018, section 4.3)."""
-    return relativistic_average_d(fake_logits, _needed(real_logits))
+    return relativistic_average_d(fake_logits, _require_real_logits(real_logits))
 
 
-def _needed(real_logits: Tensor | None) -> Tensor:
+def _require_real_logits(real_logits: Tensor | None) -> Tensor:
     if real_logits is None:
         raise ValueError("loss.relativistic must be true for a relativistic loss of G, got false")
     return real_logits

@@ -24,7 +24,7 @@ def input_gradient(critic: Critic, x: Tensor) -> Tensor:
     return gradient.flatten(1)
 
 
-def between(a: Tensor, b: Tensor) -> Tensor:
+def random_interpolate(a: Tensor, b: Tensor) -> Tensor:
     """A point on the line from each a to its b, one uniform draw each: [N, *shape] twice -> [N, *shape]."""
     epsilon = rng.rand(len(a), *[1] * (a.dim() - 1), device=a.device)
     return torch.lerp(a, b, epsilon.to(a.dtype))
@@ -32,12 +32,12 @@ def between(a: Tensor, b: Tensor) -> Tensor:
 
 def gradient_penalty(critic: Critic, x_real: Tensor, x_fake: Tensor) -> Tensor:
     """(|gradient| - 1)^2 between real and fake images (Gulrajani et al. 2017, eq. 3): -> [N]."""
-    return (input_gradient(critic, between(x_real, x_fake)).norm(dim=1) - 1).square()
+    return (input_gradient(critic, random_interpolate(x_real, x_fake)).norm(dim=1) - 1).square()
 
 
 def lipschitz_penalty(critic: Critic, x_real: Tensor, x_fake: Tensor) -> Tensor:
     """max(0, |gradient| - 1)^2 between real and fake images (Petzka et al. 2018, eq. 8): -> [N]."""
-    return (input_gradient(critic, between(x_real, x_fake)).norm(dim=1) - 1).relu().square()
+    return (input_gradient(critic, random_interpolate(x_real, x_fake)).norm(dim=1) - 1).relu().square()
 
 
 def dragan(critic: Critic, x_real: Tensor, x_fake: Tensor) -> Tensor:  # noqa: ARG001
@@ -45,8 +45,8 @@ def dragan(critic: Critic, x_real: Tensor, x_fake: Tensor) -> Tensor:  # noqa: A
 
     As in the authors' code: between each image and itself plus 0.5 std U[0, 1), std that of the whole batch.
     """
-    x_noisy = x_real + 0.5 * _std(x_real) * rng.rand(*x_real.shape, device=x_real.device).to(x_real.dtype)
-    return (input_gradient(critic, between(x_real, x_noisy)).norm(dim=1) - 1).square()
+    x_noisy = x_real + 0.5 * _global_std(x_real) * rng.rand(*x_real.shape, device=x_real.device).to(x_real.dtype)
+    return (input_gradient(critic, random_interpolate(x_real, x_noisy)).norm(dim=1) - 1).square()
 
 
 def r1(critic: Critic, x_real: Tensor, x_fake: Tensor) -> Tensor:  # noqa: ARG001
@@ -59,8 +59,10 @@ def r2(critic: Critic, x_real: Tensor, x_fake: Tensor) -> Tensor:  # noqa: ARG00
     return input_gradient(critic, x_fake).square().sum(1)
 
 
-def _std(x: Tensor) -> Tensor:
+def _global_std(x: Tensor) -> Tensor:
     """Standard deviation of all numbers of the global batch: -> []."""
     x = x.detach().float()
-    count, total, squares = collectives.sum_(torch.stack([x.new_full((), x.numel()), x.sum(), x.square().sum()]))
+    count, total, squares = collectives.all_reduce_sum_(
+        torch.stack([x.new_full((), x.numel()), x.sum(), x.square().sum()])
+    )
     return (squares / count - (total / count).square()).clamp(min=0).sqrt()

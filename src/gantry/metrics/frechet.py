@@ -9,50 +9,50 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.linalg import eigvalsh_tridiagonal, lapack
 
-from gantry.metrics.score import Fewest, Needs, metric_name
-from gantry.metrics.statistics import Collected, Statistics
+from gantry.metrics.score import MinimumSamples, Requirement, make_metric_name
+from gantry.metrics.statistics import FeatureSet, Statistics
 
 Matrix = NDArray[np.float64]
 
 
 @dataclass(frozen=True)
-class Frechet:
+class FrechetDistance:
     """`fid` or `fd_<extractor>`: 0 for equal sets, lower is better."""
 
-    needs: ClassVar[Needs] = Needs.SUMS
+    needs: ClassVar[Requirement] = Requirement.SUMS
 
-    def fewest(self, dim: int) -> Fewest:  # noqa: ARG002
+    def fewest(self, dim: int) -> MinimumSamples:  # noqa: ARG002
         """Two of each, for a covariance."""
-        return Fewest(2, 2)
+        return MinimumSamples(2, 2)
 
     def names(self, extractor: str) -> tuple[str, ...]:
         """One name."""
-        return (metric_name("fd", extractor),)
+        return (make_metric_name("fd", extractor),)
 
-    def __call__(self, real: Collected, fake: Collected) -> tuple[float, ...]:
+    def __call__(self, real: FeatureSet, fake: FeatureSet) -> tuple[float, ...]:
         return (frechet_distance(real.statistics, fake.statistics),)
 
 
 def frechet_distance(real: Statistics, fake: Statistics) -> float:
     """|m - m'|^2 + tr(S + S' - 2 (S S')^(1/2)) (Dowson and Landau 1982, eq. 4); S, S' may be singular."""
-    return distance_from(real)(fake)
+    return make_frechet_distance(real)(fake)
 
 
-def distance_from(real: Statistics) -> Callable[[Statistics], float]:
+def make_frechet_distance(real: Statistics) -> Callable[[Statistics], float]:
     """fake -> `frechet_distance(real, fake)`: the real covariance is factored once, for any number of fakes."""
-    mean, L = real.mean.cpu(), factor(real)
+    mean, L = real.mean.cpu(), factor_covariance(real)
 
     def distance(fake: Statistics) -> float:
-        M = factor(fake)
-        gram = _congruent(fake, L) if L.triangular and M.triangular else _gram(L, M)
-        root = _sum_of_roots(gram) * L.scale * M.scale
+        M = factor_covariance(fake)
+        gram = _transform_scatter(fake, L) if L.triangular and M.triangular else _compute_gram_matrix(L, M)
+        root = _sum_sqrt_eigenvalues(gram) * L.scale * M.scale
         means = float((mean - fake.mean.cpu()).square().sum())
         return means + L.trace + M.trace - 2 * root
 
     return distance
 
 
-class Factor(NamedTuple):
+class CovarianceFactor(NamedTuple):
     """A covariance of this trace is L L^T, L [F, r] being `matrix` times `scale`; r is its rank. `triangular`: r = F,
     and L is lower triangular."""
 
@@ -62,7 +62,7 @@ class Factor(NamedTuple):
     triangular: bool
 
 
-def factor(statistics: Statistics) -> Factor:
+def factor_covariance(statistics: Statistics) -> CovarianceFactor:
     """The Cholesky factor of the covariance; its rank is at most n - 1.
 
     Where the samples do not span all directions, pivoting stops at what is rounding. A square root of the full
@@ -76,27 +76,27 @@ def factor(statistics: Statistics) -> Factor:
     if statistics.n > F:  # BLAS counts columns first: to it, the lower triangle of rows is the upper one of columns
         upper, failed = lapack.dpotrf(scatter.copy().T, lower=0, overwrite_a=1)
         if not failed and upper.diagonal().min() ** 2 > F * np.finfo(np.float64).eps * largest:
-            return Factor(upper.T, scale, trace, triangular=True)
+            return CovarianceFactor(upper.T, scale, trace, triangular=True)
     upper, pivots, rank, _ = lapack.dpstrf(scatter.T, lower=0)
     rank = min(int(rank), statistics.n - 1)
     L = np.zeros((F, rank))
     L[pivots - 1] = np.tril(upper.T)[:, :rank]
-    return Factor(L, scale, trace, triangular=False)
+    return CovarianceFactor(L, scale, trace, triangular=False)
 
 
-def _congruent(statistics: Statistics, L: Factor) -> Matrix:
+def _transform_scatter(statistics: Statistics, L: CovarianceFactor) -> Matrix:
     """L^T S' L [F, F] of the scatter S', whose eigenvalues are those of S S': only the lower triangle counts."""
     upper, _ = lapack.dsygst(statistics.lower.cpu().numpy().copy().T, L.matrix.T, itype=2, lower=0, overwrite_a=1)
     return upper.T
 
 
-def _gram(L: Factor, M: Factor) -> Matrix:
+def _compute_gram_matrix(L: CovarianceFactor, M: CovarianceFactor) -> Matrix:
     """The smaller Gram matrix of L^T M, whose squared singular values are the eigenvalues of S S' that are not 0."""
     A = L.matrix.T @ M.matrix if L.matrix.shape[1] <= M.matrix.shape[1] else M.matrix.T @ L.matrix
     return A @ A.T
 
 
-def _sum_of_roots(gram: Matrix) -> float:
+def _sum_sqrt_eigenvalues(gram: Matrix) -> float:
     """The sum of the square roots of the eigenvalues of a positive semidefinite matrix, given by its lower triangle."""
     if len(gram) == 0:  # a set without any spread
         return 0.0

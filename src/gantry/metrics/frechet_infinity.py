@@ -13,13 +13,13 @@ import torch
 from scipy.stats import t as student
 from torch import Tensor
 
-from gantry.metrics.frechet import distance_from
-from gantry.metrics.score import Fewest, Needs, metric_name
-from gantry.metrics.statistics import Collected, Statistics
+from gantry.metrics.frechet import make_frechet_distance
+from gantry.metrics.score import MinimumSamples, Requirement, make_metric_name
+from gantry.metrics.statistics import FeatureSet, Statistics
 
-COVERAGE = 0.95
-FEWEST = 8  # samples for each feature, see `FrechetInfinity`
-BLOCKS = range(4, 21)  # a distance between 2,048 features takes seconds
+CONFIDENCE_LEVEL = 0.95
+MIN_SAMPLES_PER_FEATURE = 8  # samples for each feature, see `FrechetInfinity`
+ALLOWED_BLOCKS = range(4, 21)  # a distance between 2,048 features takes seconds
 
 
 @dataclass(frozen=True)
@@ -36,34 +36,34 @@ class FrechetInfinity:
 
     blocks: int = 16
     seed: int = 0  # of the permutation that deals samples to blocks: their order may be that of classes
-    needs: ClassVar[Needs] = Needs.FEATURES
+    needs: ClassVar[Requirement] = Requirement.FEATURES
 
     def __post_init__(self) -> None:
-        if self.blocks not in BLOCKS:
-            rule = f"{BLOCKS[0]} to {BLOCKS[-1]}"
+        if self.blocks not in ALLOWED_BLOCKS:
+            rule = f"{ALLOWED_BLOCKS[0]} to {ALLOWED_BLOCKS[-1]}"
             raise ValueError(f"blocks of the Frechet distance at infinity must be {rule}, got {self.blocks}")
 
-    def fewest(self, dim: int) -> Fewest:
+    def fewest(self, dim: int) -> MinimumSamples:
         """Enough samples for the bias to be a line in 1 / N."""
-        return Fewest(max(FEWEST * dim, self.blocks), 2)
+        return MinimumSamples(max(MIN_SAMPLES_PER_FEATURE * dim, self.blocks), 2)
 
     def names(self, extractor: str) -> tuple[str, ...]:
         """The value at infinity and the ends of its interval."""
-        return tuple(metric_name(f"fd_infinity{end}", extractor) for end in ("", "_low", "_high"))
+        return tuple(make_metric_name(f"fd_infinity{end}", extractor) for end in ("", "_low", "_high"))
 
-    def __call__(self, real: Collected, fake: Collected) -> tuple[float, ...]:
+    def __call__(self, real: FeatureSet, fake: FeatureSet) -> tuple[float, ...]:
         assert fake.features is not None
         N, F = fake.features.shape
         if self.fewest(F).samples > N:
             rule = f"at least {self.fewest(F).samples} to extrapolate the distance between {F} features"
             raise ValueError(f"metrics.num_samples must be {rule}, got {N}")
-        distance = distance_from(real.statistics)
+        distance = make_frechet_distance(real.statistics)
         D = distance(fake.statistics)
         order = torch.randperm(N, generator=torch.Generator().manual_seed(self.seed))
         values = []
         for rows in order.tensor_split(self.blocks):
-            rest = without(fake, rows)
-            values.append(intercept(N, D, rest.n, distance(rest)))
+            rest = leave_out_rows(fake, rows)
+            values.append(extrapolate_to_infinity(N, D, rest.n, distance(rest)))
         value = float(np.mean(values))
         # The mean of these lines is the jackknife's estimate and their spread its standard error. Distances of
         # subsets that overlap, as in a regression on many N, have errors that go together: the regression's own 95 %
@@ -71,13 +71,13 @@ class FrechetInfinity:
         error = np.std(values, ddof=1) / math.sqrt(self.blocks)
         # Where features are many, the error is so small that the curve matters: a parabola through the distance of
         # half the samples as well would meet 1 / N = 0 about as far from the line as it leaves it there, at 2 / N.
-        halves = [distance(without(fake, rows)) for rows in order.tensor_split(2)]
+        halves = [distance(leave_out_rows(fake, rows)) for rows in order.tensor_split(2)]
         bend = float(np.mean(halves)) - (2 * D - value)
-        half = float(student.ppf((1 + COVERAGE) / 2, self.blocks - 1) * math.hypot(error, bend))
+        half = float(student.ppf((1 + CONFIDENCE_LEVEL) / 2, self.blocks - 1) * math.hypot(error, bend))
         return value, value - half, value + half
 
 
-def without(fake: Collected, rows: Tensor) -> Statistics:
+def leave_out_rows(fake: FeatureSet, rows: Tensor) -> Statistics:
     """The statistics of the samples that are not in these rows."""
     assert fake.features is not None
     part = Statistics(fake.features.shape[1], fake.statistics.mean.device)
@@ -85,6 +85,6 @@ def without(fake: Collected, rows: Tensor) -> Statistics:
     return fake.statistics.without(part)
 
 
-def intercept(N: int, D: float, M: int, E: float) -> float:
+def extrapolate_to_infinity(N: int, D: float, M: int, E: float) -> float:
     """Where the line in 1 / N through the distance D of N samples and E of M samples meets 1 / N = 0."""
     return (N * D - M * E) / (N - M)

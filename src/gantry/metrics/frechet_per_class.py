@@ -7,10 +7,10 @@ import torch
 from torch import Tensor
 
 from gantry.metrics.frechet import frechet_distance
-from gantry.metrics.score import Fewest, Needs, metric_name
-from gantry.metrics.statistics import Collected, Statistics
+from gantry.metrics.score import MinimumSamples, Requirement, make_metric_name
+from gantry.metrics.statistics import FeatureSet, Statistics
 
-BLOCK = 4096  # images whose features are held in float64 at a time
+CLASS_STATISTICS_BLOCK_ROWS = 4096  # images whose features are held in float64 at a time
 
 
 @dataclass(frozen=True)
@@ -22,7 +22,7 @@ class FrechetPerClass:
     """
 
     num_classes: int
-    needs: ClassVar[Needs] = Needs.FEATURES | Needs.LABELS
+    needs: ClassVar[Requirement] = Requirement.FEATURES | Requirement.LABELS
 
     def __post_init__(self) -> None:
         if self.num_classes < 1:
@@ -30,36 +30,38 @@ class FrechetPerClass:
                 f"data.num_classes must be at least 1 for a distance within each class, got {self.num_classes}"
             )
 
-    def fewest(self, dim: int) -> Fewest:  # noqa: ARG002
+    def fewest(self, dim: int) -> MinimumSamples:  # noqa: ARG002
         """Two of each in each class."""
-        return Fewest(2 * self.num_classes, 2 * self.num_classes, of_class=2)
+        return MinimumSamples(2 * self.num_classes, 2 * self.num_classes, of_class=2)
 
     def names(self, extractor: str) -> tuple[str, ...]:
         """The mean over the classes, the largest, then that of each."""
         kinds = ("mean", "worst", *range(self.num_classes))
-        return tuple(metric_name(f"fd_class_{kind}", extractor) for kind in kinds)
+        return tuple(make_metric_name(f"fd_class_{kind}", extractor) for kind in kinds)
 
-    def __call__(self, real: Collected, fake: Collected) -> tuple[float, ...]:
+    def __call__(self, real: FeatureSet, fake: FeatureSet) -> tuple[float, ...]:
         distances = [
-            frechet_distance(of_class(real, k, "real images"), of_class(fake, k, "samples"))
+            frechet_distance(
+                compute_class_statistics(real, k, "real images"), compute_class_statistics(fake, k, "samples")
+            )
             for k in range(self.num_classes)
         ]
         return sum(distances) / len(distances), max(distances), *distances
 
 
-def of_class(images: Collected, k: int, what: str) -> Statistics:
+def compute_class_statistics(images: FeatureSet, k: int, what: str) -> Statistics:
     """Statistics of the images of one class; raises ValueError where a class has fewer than two."""
     assert images.features is not None
     assert images.labels is not None
     members = (images.labels == k).nonzero().flatten()
     if len(members) < 2:
         raise ValueError(f"metrics.num_samples must leave at least 2 {what} of each class, got {len(members)} of {k}")
-    return statistics_of(images.features, members)
+    return compute_statistics(images.features, members)
 
 
-def statistics_of(features: Tensor, index: Tensor) -> Statistics:
+def compute_statistics(features: Tensor, index: Tensor) -> Statistics:
     """Statistics of some of the features [N, F], those in `index`."""
     statistics = Statistics(features.shape[1])
-    for block in torch.split(index, BLOCK):
+    for block in torch.split(index, CLASS_STATISTICS_BLOCK_ROWS):
         statistics.update(features[block])
     return statistics

@@ -6,38 +6,38 @@ from typing import ClassVar
 import torch
 from torch import Tensor
 
-from gantry.metrics.score import Fewest, Needs, metric_name
-from gantry.metrics.statistics import SPLITS, Collected, Predictions
+from gantry.metrics.score import MinimumSamples, Requirement, make_metric_name
+from gantry.metrics.statistics import NUM_SCORE_SPLITS, FeatureSet, PredictionSums
 
 
 @dataclass(frozen=True)
 class InceptionScore:
     """`is` or `cs_<extractor>`, and `..._std` over the splits: 1 to the number of classes, more is better."""
 
-    needs: ClassVar[Needs] = Needs.CLASSIFIER
+    needs: ClassVar[Requirement] = Requirement.CLASSIFIER
 
-    def fewest(self, dim: int) -> Fewest:  # noqa: ARG002
+    def fewest(self, dim: int) -> MinimumSamples:  # noqa: ARG002
         """One sample for each split."""
-        return Fewest(SPLITS)
+        return MinimumSamples(NUM_SCORE_SPLITS)
 
     def names(self, extractor: str) -> tuple[str, ...]:
         """The mean over the splits and the standard deviation."""
-        return metric_name("cs", extractor), metric_name("cs_std", extractor)
+        return make_metric_name("cs", extractor), make_metric_name("cs_std", extractor)
 
-    def __call__(self, real: Collected, fake: Collected) -> tuple[float, ...]:  # noqa: ARG002
+    def __call__(self, real: FeatureSet, fake: FeatureSet) -> tuple[float, ...]:  # noqa: ARG002
         if fake.predictions is None:
             raise ValueError("metrics.extractor must classify for a classifier score, got one that does not")
-        scores = inception_scores(fake.predictions)
+        scores = compute_inception_score_per_split(fake.predictions)
         return float(scores.mean()), float(scores.std(correction=0))
 
 
-def inception_scores(sums: Predictions) -> Tensor:
+def compute_inception_score_per_split(sums: PredictionSums) -> Tensor:
     """exp of the mean over x of KL(p(y | x) || p(y)) (Salimans et al. 2016, section 4): -> float64 [S].
 
     The mean of the divergences is the mean of sum p log p, less sum q log q with q the mean of p.
     """
     if (sums.n == 0).any():
         few = int(sums.n.sum())
-        raise ValueError(f"metrics.num_samples must be at least {SPLITS}, one a split, got {few}")
+        raise ValueError(f"metrics.num_samples must be at least {NUM_SCORE_SPLITS}, one a split, got {few}")
     q = sums.p / sums.n[:, None]
     return (sums.p_log_p / sums.n - torch.xlogy(q, q).sum(1)).exp()

@@ -6,12 +6,12 @@ from typing import ClassVar
 import numpy as np
 from numpy.typing import NDArray
 
-from gantry.metrics.score import Fewest, Needs, metric_name
-from gantry.metrics.statistics import Collected
+from gantry.metrics.score import MinimumSamples, Requirement, make_metric_name
+from gantry.metrics.statistics import FeatureSet
 
-BLOCK = 500  # rows of a kernel matrix, or of features in float64, that are held at a time
-Rows = NDArray[np.float32]
-Index = NDArray[np.int64]
+KERNEL_BLOCK_ROWS = 500  # rows of a kernel matrix, or of features in float64, that are held at a time
+FeatureRows = NDArray[np.float32]
+IndexArray = NDArray[np.int64]
 
 
 @dataclass(frozen=True)
@@ -23,34 +23,37 @@ class KernelDistance:
     subsets: int = 100
     subset_size: int = 1000
     seed: int = 2020
-    needs: ClassVar[Needs] = Needs.FEATURES
+    needs: ClassVar[Requirement] = Requirement.FEATURES
 
     def __post_init__(self) -> None:
         if self.subsets < 1 or self.subset_size < 2:
             got = f"{self.subsets} and {self.subset_size}"
             raise ValueError(f"subsets and subset_size of kid must be at least 1 and 2, got {got}")
 
-    def fewest(self, dim: int) -> Fewest:  # noqa: ARG002
+    def fewest(self, dim: int) -> MinimumSamples:  # noqa: ARG002
         """One subset of each."""
-        return Fewest(self.subset_size, self.subset_size)
+        return MinimumSamples(self.subset_size, self.subset_size)
 
     def names(self, extractor: str) -> tuple[str, ...]:
         """The mean over the subsets and the standard deviation."""
-        return metric_name("kd", extractor), metric_name("kd_std", extractor)
+        return make_metric_name("kd", extractor), make_metric_name("kd_std", extractor)
 
-    def __call__(self, real: Collected, fake: Collected) -> tuple[float, ...]:
+    def __call__(self, real: FeatureSet, fake: FeatureSet) -> tuple[float, ...]:
         assert real.features is not None
         assert fake.features is not None
         x, y = real.features.numpy(), fake.features.numpy()
         draws = self.draws(len(x), len(y))
         origin = x.mean(0)
-        left_x, left_y = left_out(origin, x), left_out(origin, y)
+        left_x, left_y = compute_centering_terms(origin, x), compute_centering_terms(origin, y)
         distances = [
-            _distance(Centred(x[i] - origin, *left_x[:, i]), Centred(y[j] - origin, *left_y[:, j])) for i, j in draws
+            _unbiased_squared_mmd(
+                CenteredFeatures(x[i] - origin, *left_x[:, i]), CenteredFeatures(y[j] - origin, *left_y[:, j])
+            )
+            for i, j in draws
         ]
         return float(np.mean(distances)), float(np.std(distances))
 
-    def draws(self, real: int, fake: int) -> list[tuple[Index, Index]]:
+    def draws(self, real: int, fake: int) -> list[tuple[IndexArray, IndexArray]]:
         """Pairs of subsets of so many images, without repetition inside; raises ValueError when a set is too small."""
         fewest = min(real, fake)
         if self.subset_size > fewest:
@@ -65,60 +68,60 @@ class KernelDistance:
 
 
 @dataclass(frozen=True)
-class Centred:
+class CenteredFeatures:
     """Features x [N, F] as x - o, and what of their products that leaves out.
 
     <x, y> = <x - o, y - o> + a(x) + a(y) with a(x) = <x - o, o> + <o, o> / 2. What is left for the float32
     product is small, and so is its rounding, in which the distance between close sets would drown.
     """
 
-    rows: Rows  # [N, F]
+    rows: FeatureRows  # [N, F]
     rest: NDArray[np.float64]  # a(x) [N]
     squares: NDArray[np.float64]  # <x, x> [N]
 
 
-def left_out(origin: Rows, x: Rows) -> NDArray[np.float64]:
+def compute_centering_terms(origin: FeatureRows, x: FeatureRows) -> NDArray[np.float64]:
     """a(x) and <x, x> of features x [N, F] seen from a point [F], see `Centred`: -> [2, N]."""
     o = origin.astype(np.float64)
     left = np.empty((2, len(x)))
-    for start in range(0, len(x), BLOCK):
-        block = slice(start, start + BLOCK)
+    for start in range(0, len(x), KERNEL_BLOCK_ROWS):
+        block = slice(start, start + KERNEL_BLOCK_ROWS)
         exact = (x[block] - origin).astype(np.float64)
         left[0, block] = exact @ o + o @ o / 2
         left[1, block] = np.einsum("nf,nf->n", exact, exact) + 2 * left[0, block]
     return left
 
 
-def kernel_distance(real: Rows, fake: Rows) -> float:
+def kernel_distance(real: FeatureRows, fake: FeatureRows) -> float:
     """Unbiased estimate of the squared MMD between features [m, F] and [n, F], kernel (<x, y> / F + 1)^3
     (Binkowski et al. 2018, eq. 4 and section 4)."""
     origin = real.mean(0)
-    x, y = (Centred(rows - origin, *left_out(origin, rows)) for rows in (real, fake))
-    return _distance(x, y)
+    x, y = (CenteredFeatures(rows - origin, *compute_centering_terms(origin, rows)) for rows in (real, fake))
+    return _unbiased_squared_mmd(x, y)
 
 
-def _distance(x: Centred, y: Centred) -> float:
+def _unbiased_squared_mmd(x: CenteredFeatures, y: CenteredFeatures) -> float:
     m, n = len(x.rows), len(y.rows)
-    within = _pairs_within(x) / (m * (m - 1)) + _pairs_within(y) / (n * (n - 1))
-    return within - 2 * _pairs(x, y) / (m * n)
+    within = _sum_kernel_within(x) / (m * (m - 1)) + _sum_kernel_within(y) / (n * (n - 1))
+    return within - 2 * _sum_kernel_between(x, y) / (m * n)
 
 
-def _pairs_within(x: Centred) -> float:
+def _sum_kernel_within(x: CenteredFeatures) -> float:
     """The sum of k(x_i, x_j) over i != j; pairs of two blocks are looked at once and counted twice."""
     total = 0.0
-    for start in range(0, len(x.rows), BLOCK):
-        here, after = slice(start, start + BLOCK), slice(start + BLOCK, None)
-        total += _kernels(x, here, x, here) + 2 * _kernels(x, here, x, after)
+    for start in range(0, len(x.rows), KERNEL_BLOCK_ROWS):
+        here, after = slice(start, start + KERNEL_BLOCK_ROWS), slice(start + KERNEL_BLOCK_ROWS, None)
+        total += _sum_kernel_block(x, here, x, here) + 2 * _sum_kernel_block(x, here, x, after)
     return total - float(((x.squares / x.rows.shape[1] + 1) ** 3).sum())
 
 
-def _pairs(x: Centred, y: Centred) -> float:
+def _sum_kernel_between(x: CenteredFeatures, y: CenteredFeatures) -> float:
     """The sum of k(x_i, y_j) over all pairs, block by block."""
-    blocks = (slice(start, start + BLOCK) for start in range(0, len(x.rows), BLOCK))
-    return sum(_kernels(x, block, y, slice(None)) for block in blocks)
+    blocks = (slice(start, start + KERNEL_BLOCK_ROWS) for start in range(0, len(x.rows), KERNEL_BLOCK_ROWS))
+    return sum(_sum_kernel_block(x, block, y, slice(None)) for block in blocks)
 
 
-def _kernels(x: Centred, some: slice, y: Centred, others: slice) -> float:
+def _sum_kernel_block(x: CenteredFeatures, some: slice, y: CenteredFeatures, others: slice) -> float:
     """The sum of k(x_i, y_j) over some i and some j."""
     F = x.rows.shape[1]
     g = (x.rows[some] @ y.rows[others].T).astype(np.float64)

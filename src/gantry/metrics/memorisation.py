@@ -8,9 +8,9 @@ from typing import ClassVar
 import torch
 from torch import Tensor
 
-from gantry.metrics.nearest_neighbours import neighbours
-from gantry.metrics.score import Fewest, Needs, metric_name
-from gantry.metrics.statistics import Collected
+from gantry.metrics.nearest_neighbours import find_nearest_neighbours
+from gantry.metrics.score import MinimumSamples, Requirement, make_metric_name
+from gantry.metrics.statistics import FeatureSet
 
 
 @dataclass(frozen=True)
@@ -22,29 +22,29 @@ class Memorisation:
     """
 
     quantile: float = 0.01
-    needs: ClassVar[Needs] = Needs.FEATURES | Needs.HELD_OUT
+    needs: ClassVar[Requirement] = Requirement.FEATURES | Requirement.HELD_OUT
 
     def __post_init__(self) -> None:
         if not 0 < self.quantile < 1:
             raise ValueError(f"quantile of memorisation must be between 0 and 1, got {self.quantile}")
 
-    def fewest(self, dim: int) -> Fewest:  # noqa: ARG002
+    def fewest(self, dim: int) -> MinimumSamples:  # noqa: ARG002
         """Held-out images among which the quantile is one image at least."""
-        return Fewest(1, held_out=math.ceil(1 / self.quantile) - 1)
+        return MinimumSamples(1, held_out=math.ceil(1 / self.quantile) - 1)
 
     def names(self, extractor: str) -> tuple[str, ...]:
         """Two names."""
-        return metric_name("nearer", extractor), metric_name("copies", extractor)
+        return make_metric_name("nearer", extractor), make_metric_name("copies", extractor)
 
-    def __call__(self, real: Collected, fake: Collected) -> tuple[float, ...]:
+    def __call__(self, real: FeatureSet, fake: FeatureSet) -> tuple[float, ...]:
         assert real.features is not None
         assert real.held_out is not None
         assert fake.features is not None
         self._check(len(real.held_out))
-        training = training_features(real)
-        held_out, _ = neighbours(real.held_out, training)
-        samples, _ = neighbours(fake.features, training)
-        return share_nearer(samples, held_out), share_of_copies(samples, held_out, self.quantile)
+        training = get_training_features(real)
+        held_out, _ = find_nearest_neighbours(real.held_out, training)
+        samples, _ = find_nearest_neighbours(fake.features, training)
+        return fraction_nearer(samples, held_out), fraction_of_copies(samples, held_out, self.quantile)
 
     def _check(self, held_out: int) -> None:
         if not 1 <= self.quantile * (held_out + 1) < held_out + 1:
@@ -54,13 +54,13 @@ class Memorisation:
             )
 
 
-def training_features(real: Collected) -> Tensor:
+def get_training_features(real: FeatureSet) -> Tensor:
     """Those of all images that D is trained on [N, F], or [2 N, F] with the mirrored ones behind."""
     assert real.features is not None
     return real.features if real.mirrored is None else torch.cat([real.features, real.mirrored])
 
 
-def share_nearer(samples: Tensor, held_out: Tensor) -> float:
+def fraction_nearer(samples: Tensor, held_out: Tensor) -> float:
     """The probability that a sample's distance [N] to the training images is less than a held-out image's [M],
     equal ones counting one half: the statistic U of Mann and Whitney over N M."""
     held_out = held_out.sort().values
@@ -68,7 +68,7 @@ def share_nearer(samples: Tensor, held_out: Tensor) -> float:
     return 1 - float((less + at_most).double().mean()) / (2 * len(held_out))
 
 
-def share_of_copies(samples: Tensor, held_out: Tensor, quantile: float) -> float:
+def fraction_of_copies(samples: Tensor, held_out: Tensor, quantile: float) -> float:
     """The share of the samples whose distance [N] is less than those of all but a `quantile` of the held-out
     images [M]: with the sample itself among them, it ranks in that part. So chance gives `quantile` at most."""
     rank = 1 + torch.searchsorted(held_out.sort().values, samples, right=True)

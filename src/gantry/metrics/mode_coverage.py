@@ -7,10 +7,10 @@ from typing import ClassVar, Protocol
 import torch
 from torch import Tensor
 
-from gantry.metrics.score import Fewest, Needs
-from gantry.metrics.statistics import Collected
+from gantry.metrics.score import MinimumSamples, Requirement
+from gantry.metrics.statistics import FeatureSet
 
-WITHIN = 3.0  # standard deviations from a mode in which a sample is of high quality
+HIGH_QUALITY_SIGMAS = 3.0  # standard deviations from a mode in which a sample is of high quality
 
 
 class Mixture(Protocol):
@@ -22,7 +22,7 @@ class Mixture(Protocol):
 
 
 @dataclass(frozen=True)
-class PointModes:
+class MixtureModeCoverage:
     """Coverage of a mixture of Gaussians in the plane, K `centres` (x, y) with standard deviation `sigma`.
 
     `overlap` of the samples' distribution over the modes with the even one, where low-quality samples belong
@@ -34,74 +34,79 @@ class PointModes:
 
     centres: tuple[tuple[float, float], ...]
     sigma: float
-    needs: ClassVar[Needs] = Needs.FEATURES
+    needs: ClassVar[Requirement] = Requirement.FEATURES
 
-    def fewest(self, dim: int) -> Fewest:  # noqa: ARG002
+    def fewest(self, dim: int) -> MinimumSamples:  # noqa: ARG002
         """One."""
-        return Fewest(1)
+        return MinimumSamples(1)
 
     def names(self, extractor: str) -> tuple[str, ...]:  # noqa: ARG002
         """The first is the one to select by: it alone sees both what is missing and what is off."""
         return "overlap", "modes", "high_quality", "kl"
 
-    def __call__(self, real: Collected, fake: Collected) -> tuple[float, ...]:  # noqa: ARG002
+    def __call__(self, real: FeatureSet, fake: FeatureSet) -> tuple[float, ...]:  # noqa: ARG002
         assert fake.features is not None
-        nearest, good = histograms(fake.features, torch.tensor(self.centres), self.sigma)
+        nearest, good = count_samples_per_mode(fake.features, torch.tensor(self.centres), self.sigma)
         count = len(fake.features)
-        return overlap(good, count), float(covered(good)), float(good.sum()) / count, kl_from_even(nearest)
+        return (
+            overlap_with_uniform(good, count),
+            float(count_covered_modes(good)),
+            float(good.sum()) / count,
+            kl_from_uniform(nearest),
+        )
 
 
-def point_modes(mixture: Mixture) -> PointModes:
+def make_mixture_mode_coverage(mixture: Mixture) -> MixtureModeCoverage:
     """The score for the data set that the mixture describes."""
     if not hasattr(mixture, "centres"):
         raise ValueError("metrics must be modes only where the modes are known (data=ring, data=grid), got modes")
     centres = ((x, y) for x, y in (mixture.centres.double() / mixture.scale).tolist())
-    return PointModes(tuple(centres), mixture.sigma / mixture.scale)
+    return MixtureModeCoverage(tuple(centres), mixture.sigma / mixture.scale)
 
 
 @dataclass(frozen=True)
-class ClassModes:
+class ClassModeCoverage:
     """Coverage of classes told apart by the extractor's classifier: the 1,000 modes of the stacked sets.
 
     `modes`: classes that at least one sample is assigned to. `kl`: divergence of the assigned classes from
     the even distribution, in nats (Metz et al. 2017, section 3.3.1; Srivastava et al. 2017, section 5.2).
     """
 
-    needs: ClassVar[Needs] = Needs.CLASSIFIER
+    needs: ClassVar[Requirement] = Requirement.CLASSIFIER
 
-    def fewest(self, dim: int) -> Fewest:  # noqa: ARG002
+    def fewest(self, dim: int) -> MinimumSamples:  # noqa: ARG002
         """One."""
-        return Fewest(1)
+        return MinimumSamples(1)
 
     def names(self, extractor: str) -> tuple[str, ...]:  # noqa: ARG002
         """The first is the one to select by."""
         return "kl", "modes"
 
-    def __call__(self, real: Collected, fake: Collected) -> tuple[float, ...]:  # noqa: ARG002
+    def __call__(self, real: FeatureSet, fake: FeatureSet) -> tuple[float, ...]:  # noqa: ARG002
         if fake.predictions is None:
             raise ValueError("metrics.extractor must classify to count modes, got one that does not")
         winners = fake.predictions.winners
-        return kl_from_even(winners), float(covered(winners))
+        return kl_from_uniform(winners), float(count_covered_modes(winners))
 
 
-def histograms(x: Tensor, centres: Tensor, sigma: float) -> tuple[Tensor, Tensor]:
+def count_samples_per_mode(x: Tensor, centres: Tensor, sigma: float) -> tuple[Tensor, Tensor]:
     """Samples x [N, 2] counted by nearest centre [K, 2]: all, and those of high quality: int64 [K] each."""
     distance, mode = torch.cdist(x.double(), centres.double()).min(1)
     K = len(centres)
-    return mode.bincount(minlength=K), mode[distance <= WITHIN * sigma].bincount(minlength=K)
+    return mode.bincount(minlength=K), mode[distance <= HIGH_QUALITY_SIGMAS * sigma].bincount(minlength=K)
 
 
-def covered(counts: Tensor) -> int:
+def count_covered_modes(counts: Tensor) -> int:
     """Modes with at least one sample."""
     return int((counts > 0).sum())
 
 
-def overlap(counts: Tensor, total: int) -> float:
+def overlap_with_uniform(counts: Tensor, total: int) -> float:
     """Sum over the modes of min(counts / total, 1 / K): one minus the total variation from an even spread."""
     return float((counts.double() / total).clamp(max=1 / len(counts)).sum())
 
 
-def kl_from_even(counts: Tensor) -> float:
+def kl_from_uniform(counts: Tensor) -> float:
     """KL(q || even) = log K + sum of q log q for q = counts [K] / their sum: from 0 to log K."""
     q = counts.double() / counts.sum()
     return float(torch.xlogy(q, q).sum()) + math.log(len(q))

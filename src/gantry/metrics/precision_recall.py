@@ -11,13 +11,18 @@ from typing import ClassVar
 import torch
 from torch import Tensor
 
-from gantry.metrics.nearest_neighbours import Pairs, exact_squared_distances, nearest_others, pairs_within
-from gantry.metrics.score import Fewest, Needs, metric_name
-from gantry.metrics.statistics import Collected
+from gantry.metrics.nearest_neighbours import (
+    RowPairs,
+    exact_squared_distances,
+    find_k_nearest_others,
+    iter_pairs_within,
+)
+from gantry.metrics.score import MinimumSamples, Requirement, make_metric_name
+from gantry.metrics.statistics import FeatureSet
 
 
 @dataclass(frozen=True)
-class Manifold:
+class PrecisionRecall:
     """`precision`, `recall`, `density` and `coverage`, or `..._<extractor>`: more is better, and only the density
     can be above 1. All from one look at the distances: three more cost no more than one.
 
@@ -27,27 +32,27 @@ class Manifold:
 
     k: int = 3
     density_k: int = 5
-    needs: ClassVar[Needs] = Needs.FEATURES
+    needs: ClassVar[Requirement] = Requirement.FEATURES
 
     def __post_init__(self) -> None:
         for key, k in (("k of precision", self.k), ("density_k of density", self.density_k)):
             if k < 1:
                 raise ValueError(f"{key} must be at least 1, got {k}")
 
-    def fewest(self, dim: int) -> Fewest:  # noqa: ARG002
+    def fewest(self, dim: int) -> MinimumSamples:  # noqa: ARG002
         """One more than the neighbours that are looked for."""
-        return Fewest(self.k + 1, max(self.k, self.density_k) + 1)
+        return MinimumSamples(self.k + 1, max(self.k, self.density_k) + 1)
 
     def names(self, extractor: str) -> tuple[str, ...]:
         """Four names."""
         kinds = "precision", "recall", "density", "coverage"
-        return tuple(metric_name(kind, extractor) for kind in kinds)
+        return tuple(make_metric_name(kind, extractor) for kind in kinds)
 
-    def __call__(self, real: Collected, fake: Collected) -> tuple[float, ...]:
+    def __call__(self, real: FeatureSet, fake: FeatureSet) -> tuple[float, ...]:
         assert real.features is not None
         assert fake.features is not None
         self._check(len(real.features), len(fake.features))
-        return manifold_scores(real.features, fake.features, self.k, self.density_k)
+        return compute_prdc(real.features, fake.features, self.k, self.density_k)
 
     def _check(self, real: int, fake: int) -> None:
         for key, k, n in (
@@ -58,7 +63,7 @@ class Manifold:
                 raise ValueError(f"{key} must be less than {n}, the number of images, got {k}")
 
 
-def manifold_scores(real: Tensor, fake: Tensor, k: int, density_k: int) -> tuple[float, float, float, float]:
+def compute_prdc(real: Tensor, fake: Tensor, k: int, density_k: int) -> tuple[float, float, float, float]:
     """Precision, recall, density, coverage of fake [N, F] against real [M, F]; both larger than the k they need.
 
     Precision: the share of the samples in at least one ball of the real images, with k. Recall: the share of
@@ -68,23 +73,23 @@ def manifold_scores(real: Tensor, fake: Tensor, k: int, density_k: int) -> tuple
 
     Beside the features it needs at most about 250 MB, whatever N and M: where all samples are in all balls.
     """
-    neighbours = nearest_others(real, max(k, density_k))[0]
+    neighbours = find_k_nearest_others(real, max(k, density_k))[0]
     real_reach, dense_reach = neighbours[:, k - 1], neighbours[:, density_k - 1]
-    fake_reach = nearest_others(fake, k)[0][:, k - 1]
+    fake_reach = find_k_nearest_others(fake, k)[0][:, k - 1]
     precise = torch.zeros(len(fake), dtype=torch.bool, device=fake.device)
     recalled, covered = (torch.zeros(len(real), dtype=torch.bool, device=real.device) for _ in range(2))
     balls = 0
-    for pairs in pairs_within(fake, real, fake_reach, neighbours[:, -1]):
+    for pairs in iter_pairs_within(fake, real, fake_reach, neighbours[:, -1]):
         limits = torch.stack([real_reach[pairs.j], fake_reach[pairs.i], dense_reach[pairs.j]])
-        in_real, in_fake, in_dense = compared(pairs, limits, fake, real)
+        in_real, in_fake, in_dense = compare_with_limits(pairs, limits, fake, real)
         precise[pairs.i[in_real]] = True
         recalled[pairs.j[in_fake]] = True
         covered[pairs.j[in_dense]] = True
         balls += int(in_dense.sum())
-    return _share(precise), _share(recalled), balls / (density_k * len(fake)), _share(covered)
+    return _fraction_true(precise), _fraction_true(recalled), balls / (density_k * len(fake)), _fraction_true(covered)
 
 
-def compared(pairs: Pairs, limits: Tensor, x: Tensor, y: Tensor) -> Tensor:
+def compare_with_limits(pairs: RowPairs, limits: Tensor, x: Tensor, y: Tensor) -> Tensor:
     """Whether the pairs' squared distances are at most the limits [L, P]: bool [L, P]; where rounding could
     decide, the exact distances do, from the features x and y of the pairs."""
     doubt = ((pairs.squared - limits).abs() <= pairs.error).any(0)
@@ -94,5 +99,5 @@ def compared(pairs: Pairs, limits: Tensor, x: Tensor, y: Tensor) -> Tensor:
     return squared <= limits
 
 
-def _share(which: Tensor) -> float:
+def _fraction_true(which: Tensor) -> float:
     return int(which.sum()) / len(which)

@@ -4,12 +4,12 @@ from enum import Flag, auto
 from typing import ClassVar, NamedTuple, Protocol
 
 from gantry.features.extractor import INCEPTION
-from gantry.metrics.statistics import Collected
+from gantry.metrics.statistics import FeatureSet
 
-PUBLISHED = {"fd": "fid", "cs": "is", "kd": "kid"}
+INCEPTION_METRIC_NAMES = {"fd": "fid", "cs": "is", "kd": "kid"}
 
 
-class Needs(Flag):
+class Requirement(Flag):
     """What a score looks at beside sums: a classifier's probabilities, the features of every image, the classes
     that they have or were drawn for, held-out real images."""
 
@@ -20,7 +20,7 @@ class Needs(Flag):
     HELD_OUT = auto()
 
 
-class Fewest(NamedTuple):
+class MinimumSamples(NamedTuple):
     """Images that a score needs at least, `of_class` of them real ones of each class."""
 
     samples: int
@@ -32,9 +32,9 @@ class Fewest(NamedTuple):
 class Score(Protocol):
     """(real, fake) -> a number for each of the names; a frozen dataclass whose fields enter the protocol."""
 
-    needs: ClassVar[Needs]
+    needs: ClassVar[Requirement]
 
-    def fewest(self, dim: int) -> Fewest:
+    def fewest(self, dim: int) -> MinimumSamples:
         """The smallest sets that it can be made of, with features [N, dim]."""
         ...
 
@@ -42,11 +42,11 @@ class Score(Protocol):
         """What the numbers are called with this extractor."""
         ...
 
-    def __call__(self, real: Collected, fake: Collected, /) -> tuple[float, ...]: ...
+    def __call__(self, real: FeatureSet, fake: FeatureSet, /) -> tuple[float, ...]: ...
 
 
-def metric_name(kind: str, extractor: str) -> str:
+def make_metric_name(kind: str, extractor: str) -> str:
     """`fd` -> `fid` for Inception-v3, `fd_digits` for "digits"; `cs_std` -> `is_std` and `cs_digits_std`."""
     stem, *suffix = kind.split("_", 1)
-    own = [PUBLISHED.get(stem, stem)] if extractor == INCEPTION else [stem, extractor]
+    own = [INCEPTION_METRIC_NAMES.get(stem, stem)] if extractor == INCEPTION else [stem, extractor]
     return "_".join([*own, *suffix])

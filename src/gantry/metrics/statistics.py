@@ -14,7 +14,9 @@ from torch import Tensor
 
 from gantry.distributed import collectives
 
-WIDE = 1024  # features from which on BLAS takes all threads: their spinning costs milliseconds, the product more
+MULTITHREADED_BLAS_DIM = (
+    1024  # features from which on BLAS takes all threads: their spinning costs milliseconds, the product more
+)
 
 
 class Statistics:
@@ -25,7 +27,7 @@ class Statistics:
     """
 
     def __init__(self, dim: int, device: torch.device | str = "cpu") -> None:
-        device = float64_device(device)
+        device = select_float64_device(device)
         self.n = 0
         self.mean = torch.zeros(dim, dtype=torch.float64, device=device)
         self._scatter = torch.zeros(dim, dim, dtype=torch.float64, device=device)
@@ -36,10 +38,10 @@ class Statistics:
         if len(features) == 0:
             return
         total = self.n + len(features)
-        rows, mean = _centred(features.to(self.mean.device))
+        rows, mean = _center_features(features.to(self.mean.device))
         shift = mean - self.mean
         rows[-1] = shift * (self.n * len(features) / total) ** 0.5
-        _add_products(self._scatter, rows)
+        _add_outer_products_(self._scatter, rows)
         self._symmetric = False
         self.mean += shift * (len(features) / total)
         self.n = total
@@ -65,10 +67,10 @@ class Statistics:
     def over_ranks(self) -> "Statistics":
         """The statistics of all processes together; every process must call it, also one that saw nothing."""
         whole = Statistics(len(self.mean), self.mean.device)
-        whole.n = int(collectives.sum_(torch.tensor(self.n, device=self.mean.device)))
-        whole.mean = collectives.sum_(self.mean * (self.n / max(whole.n, 1)))
+        whole.n = int(collectives.all_reduce_sum_(torch.tensor(self.n, device=self.mean.device)))
+        whole.mean = collectives.all_reduce_sum_(self.mean * (self.n / max(whole.n, 1)))
         shift = self.mean - whole.mean
-        whole.scatter = collectives.sum_(self.scatter + self.n * torch.outer(shift, shift))
+        whole.scatter = collectives.all_reduce_sum_(self.scatter + self.n * torch.outer(shift, shift))
         return whole
 
     def without(self, part: "Statistics") -> "Statistics":
@@ -109,7 +111,7 @@ class Statistics:
         return cls.from_tensors(load_file(path))
 
 
-def _centred(features: Tensor) -> tuple[Tensor, Tensor]:
+def _center_features(features: Tensor) -> tuple[Tensor, Tensor]:
     """Features [N, F] -> deviations from their mean, with room for one row more, [N + 1, F], and the mean, in float64.
 
     On a CPU by NumPy, whose one thread does not wait for those of BLAS.
@@ -124,56 +126,61 @@ def _centred(features: Tensor) -> tuple[Tensor, Tensor]:
     return torch.cat([x64 - centre, centre[None]]), centre
 
 
-def _add_products(lower: Tensor, rows: Tensor) -> None:
+def _add_outer_products_(lower: Tensor, rows: Tensor) -> None:
     """Add rows^T rows for rows [N, F] to a matrix [F, F] of which the lower triangle counts: half a product."""
     if lower.device.type == "cpu":  # BLAS counts columns first, so that this upper triangle is the lower one
-        with _blas().limit(limits=torch.get_num_threads() if len(lower) >= WIDE else 1):
+        with _get_blas_controller().limit(
+            limits=torch.get_num_threads() if len(lower) >= MULTITHREADED_BLAS_DIM else 1
+        ):
             blas.dsyrk(1.0, rows.numpy().T, beta=1.0, c=lower.numpy().T, lower=0, overwrite_c=1)
     else:
         lower.addmm_(rows.T, rows)
 
 
 @cache
-def _blas() -> ThreadpoolController:
+def _get_blas_controller() -> ThreadpoolController:
     """SciPy's and NumPy's BLAS, whose threads go on spinning after a call, against those of torch's next one."""
     return ThreadpoolController().select(user_api="blas")
 
 
-def float64_device(device: torch.device | str) -> torch.device:
+def select_float64_device(device: torch.device | str) -> torch.device:
     """The device itself, or the CPU in place of one without float64 (Apple's)."""
     device = torch.device(device)
     return torch.device("cpu") if device.type == "mps" else device
 
 
-SPLITS = 10  # parts that the Inception Score is averaged over; sample i belongs to part i mod SPLITS
+NUM_SCORE_SPLITS = 10  # parts that the Inception Score is averaged over; sample i belongs to part i mod SPLITS
 
 
-class Predictions:
+class PredictionSums:
     """Sums over the samples of each split, in float64: n [S], p [S, K] and p_log_p [S] (of the sum over the
     classes of p log p); and winners int64 [K], the number of samples that each class is the likeliest of."""
 
     def __init__(self, num_classes: int, device: torch.device | str = "cpu") -> None:
-        device = float64_device(device)
-        self.n = torch.zeros(SPLITS, dtype=torch.float64, device=device)
-        self.p = torch.zeros(SPLITS, num_classes, dtype=torch.float64, device=device)
-        self.p_log_p = torch.zeros(SPLITS, dtype=torch.float64, device=device)
+        device = select_float64_device(device)
+        self.n = torch.zeros(NUM_SCORE_SPLITS, dtype=torch.float64, device=device)
+        self.p = torch.zeros(NUM_SCORE_SPLITS, num_classes, dtype=torch.float64, device=device)
+        self.p_log_p = torch.zeros(NUM_SCORE_SPLITS, dtype=torch.float64, device=device)
         self.winners = torch.zeros(num_classes, dtype=torch.int64, device=device)
 
     def update(self, start: int, probabilities: Tensor) -> None:
         """Take in the probabilities [N, K] of the samples start .. start + N - 1."""
         probabilities = probabilities.to(self.p.device)
         p = probabilities.double()
-        split = torch.arange(start, start + len(p), device=p.device) % SPLITS
+        split = torch.arange(start, start + len(p), device=p.device) % NUM_SCORE_SPLITS
         self.n.index_add_(0, split, torch.ones_like(p[:, 0]))
         self.p.index_add_(0, split, p)
         self.p_log_p.index_add_(0, split, p_log_p(probabilities).sum(1, dtype=p.dtype))
         self.winners += probabilities.argmax(1).bincount(minlength=p.shape[1])
 
-    def over_ranks(self) -> "Predictions":
+    def over_ranks(self) -> "PredictionSums":
         """The sums of all processes; every process must call it, also one that saw nothing."""
-        whole = Predictions(self.p.shape[1], self.p.device)
-        whole.n, whole.p = collectives.sum_(self.n.clone()), collectives.sum_(self.p.clone())
-        whole.p_log_p, whole.winners = collectives.sum_(self.p_log_p.clone()), collectives.sum_(self.winners.clone())
+        whole = PredictionSums(self.p.shape[1], self.p.device)
+        whole.n, whole.p = collectives.all_reduce_sum_(self.n.clone()), collectives.all_reduce_sum_(self.p.clone())
+        whole.p_log_p, whole.winners = (
+            collectives.all_reduce_sum_(self.p_log_p.clone()),
+            collectives.all_reduce_sum_(self.winners.clone()),
+        )
         return whole
 
 
@@ -183,7 +190,7 @@ def p_log_p(p: Tensor) -> Tensor:
 
 
 @dataclass(frozen=True)
-class Collected:
+class FeatureSet:
     """Sums over a set: `predictions` if the extractor classifies, and if asked for the `features` themselves,
     float32 [N, F] on the CPU.
 
@@ -193,7 +200,7 @@ class Collected:
     """
 
     statistics: Statistics
-    predictions: Predictions | None = None
+    predictions: PredictionSums | None = None
     features: Tensor | None = None
     labels: Tensor | None = None
     held_out: Tensor | None = None

@@ -9,11 +9,11 @@ from typing import Literal
 
 from torch import Tensor, nn
 
-from gantry.nets.layers import SLOPE, Projection, init_dcgan_, init_he_, join
-from gantry.nets.resolution import doublings
+from gantry.nets.layers import LEAKY_SLOPE, ProjectionHead, concat_one_hot, init_dcgan_, init_he_
+from gantry.nets.resolution import factor_side
 from gantry.nets.spectral import spectral_norm_
 
-NORMS: dict[str, Callable[[int], nn.Module]] = {
+NORMS_2D: dict[str, Callable[[int], nn.Module]] = {
     "none": lambda _: nn.Identity(),
     "batch": nn.BatchNorm2d,
     "layer": lambda features: nn.GroupNorm(1, features),
@@ -22,22 +22,22 @@ NORMS: dict[str, Callable[[int], nn.Module]] = {
 }
 
 
-def up(i: int, o: int) -> nn.Sequential:
+def make_up_block(i: int, o: int) -> nn.Sequential:
     """[N, i, H, W] -> [N, o, 2H, 2W]."""
     return nn.Sequential(nn.ConvTranspose2d(i, o, 4, stride=2, padding=1), nn.BatchNorm2d(o), nn.ReLU())
 
 
-def conv(i: int, o: int, kernel: int, stride: int, norm: str) -> nn.Sequential:
+def make_conv_block(i: int, o: int, kernel: int, stride: int, norm: str) -> nn.Sequential:
     """[N, i, H, W] -> [N, o, H / stride, W / stride]."""
-    return nn.Sequential(nn.Conv2d(i, o, kernel, stride, padding=1), NORMS[norm](o), nn.LeakyReLU(SLOPE))
+    return nn.Sequential(nn.Conv2d(i, o, kernel, stride, padding=1), NORMS_2D[norm](o), nn.LeakyReLU(LEAKY_SLOPE))
 
 
-def down(i: int, o: int, norm: str) -> nn.Sequential:
+def make_down_block(i: int, o: int, norm: str) -> nn.Sequential:
     """[N, i, H, W] -> [N, o, H / 2, W / 2]."""
-    return nn.Sequential(conv(i, o, 3, 1, norm), conv(o, o, 4, 2, norm))
+    return nn.Sequential(make_conv_block(i, o, 3, 1, norm), make_conv_block(o, o, 4, 2, norm))
 
 
-def doubled(width: int, max_width: int, n: int) -> list[int]:
+def compute_widths(width: int, max_width: int, n: int) -> list[int]:
     """n + 1 numbers of channels from fine to coarse: width, 2 width, 4 width, ... never above max_width."""
     return [min(width << k, max_width) for k in range(n + 1)]
 
@@ -48,20 +48,20 @@ class Generator(nn.Module):
     def __init__(self, shape: Sequence[int], z_dim: int, num_classes: int = 0, *, width: int, max_width: int) -> None:
         super().__init__()
         self.shape, self.z_dim, self.num_classes = tuple(shape), z_dim, num_classes
-        base, n = doublings(shape)
-        widths = doubled(width, max_width, n)[::-1]
+        base, n = factor_side(shape)
+        widths = compute_widths(width, max_width, n)[::-1]
         self.project = nn.Sequential(
             nn.Linear(z_dim + num_classes, widths[0] * base**2),
             nn.Unflatten(1, (widths[0], base, base)),
             nn.BatchNorm2d(widths[0]),
             nn.ReLU(),
         )
-        self.body = nn.Sequential(*(up(i, o) for i, o in pairwise(widths)))
+        self.body = nn.Sequential(*(make_up_block(i, o) for i, o in pairwise(widths)))
         self.head = nn.Sequential(nn.Conv2d(widths[-1], shape[0], 3, padding=1), nn.Tanh())
         init_dcgan_(self)
 
     def forward(self, z: Tensor, c: Tensor | None = None) -> Tensor:
-        return self.head(self.body(self.project(join(z, c, self.num_classes))))
+        return self.head(self.body(self.project(concat_one_hot(z, c, self.num_classes))))
 
 
 class Discriminator(nn.Module):
@@ -78,13 +78,13 @@ class Discriminator(nn.Module):
     ) -> None:
         super().__init__()
         self.shape, self.num_classes = tuple(shape), num_classes
-        _, n = doublings(shape)
-        widths = doubled(width, max_width, n)
+        _, n = factor_side(shape)
+        widths = compute_widths(width, max_width, n)
         self.body = nn.Sequential(
-            *(down(i, o, norm) for i, o in pairwise([shape[0], *widths[:-1]])),
-            conv(widths[-2], widths[-1], 3, 1, norm),
+            *(make_down_block(i, o, norm) for i, o in pairwise([shape[0], *widths[:-1]])),
+            make_conv_block(widths[-2], widths[-1], 3, 1, norm),
         )
-        self.head = Projection(widths[-1], num_classes)
+        self.head = ProjectionHead(widths[-1], num_classes)
         init = init_he_ if norm in ("none", "spectral") else init_dcgan_
         init(self)
         if norm == "spectral":

@@ -7,10 +7,10 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-SLOPE = 0.2  # of the leaky ReLU, Radford et al. 2016, section 4
+LEAKY_SLOPE = 0.2  # of the leaky ReLU, Radford et al. 2016, section 4
 
 
-def join(z: Tensor, c: Tensor | None, num_classes: int) -> Tensor:
+def concat_one_hot(z: Tensor, c: Tensor | None, num_classes: int) -> Tensor:
     """z [N, z_dim], c [N] -> [N, z_dim + num_classes], the class one-hot (Mirza & Osindero 2014)."""
     if num_classes == 0:
         return z
@@ -19,7 +19,7 @@ def join(z: Tensor, c: Tensor | None, num_classes: int) -> Tensor:
     return torch.cat([z, one_hot.to(z.dtype)], 1)
 
 
-class Projection(nn.Module):
+class ProjectionHead(nn.Module):
     """The end of every critic: features h [N, F], c [N] -> logits [N].
 
     The logit is linear(h), plus <embedding(c), h> where there are classes (Miyato & Koyama 2018, eq. 3).
@@ -58,7 +58,7 @@ class ConditionalBatchNorm(nn.Module):
         return torch.addcmul(bias[:, :, None, None], gain[:, :, None, None], x)
 
 
-def init_(net: nn.Module, fill: Callable[[Tensor], object]) -> None:
+def init_weights_(net: nn.Module, fill: Callable[[Tensor], object]) -> None:
     """Fill the weights of all convolutions, linear layers and embeddings of a net; their biases become 0."""
     for layer in net.modules():
         if isinstance(layer, nn.Conv2d | nn.ConvTranspose2d | nn.Linear | nn.Embedding):
@@ -69,14 +69,14 @@ def init_(net: nn.Module, fill: Callable[[Tensor], object]) -> None:
 
 def init_dcgan_(net: nn.Module) -> None:
     """N(0, 0.02) everywhere (Radford et al. 2016, section 4): for nets whose norms mend the scale."""
-    init_(net, partial(nn.init.normal_, std=0.02))
+    init_weights_(net, partial(nn.init.normal_, std=0.02))
 
 
 def init_he_(net: nn.Module) -> None:
     """N(0, 2 / ((1 + slope^2) fan_in)) (He et al. 2015, eq. 15): where no norm keeps the scale."""
-    init_(net, partial(nn.init.kaiming_normal_, a=SLOPE))
+    init_weights_(net, partial(nn.init.kaiming_normal_, a=LEAKY_SLOPE))
 
 
 def init_xavier_(net: nn.Module, gain: float = 1.0) -> None:
     """U(-a, a), a = gain sqrt(6 / (fan_in + fan_out)) (Glorot & Bengio 2010, eq. 16)."""
-    init_(net, partial(nn.init.xavier_uniform_, gain=gain))
+    init_weights_(net, partial(nn.init.xavier_uniform_, gain=gain))

@@ -7,11 +7,11 @@ from typing import Literal
 
 from torch import Tensor, nn
 
-from gantry.nets.layers import SLOPE, Projection, init_he_, join
+from gantry.nets.layers import LEAKY_SLOPE, ProjectionHead, concat_one_hot, init_he_
 from gantry.nets.spectral import spectral_norm_
 
-ACTIVATIONS: dict[str, Callable[[], nn.Module]] = {"relu": nn.ReLU, "leaky": lambda: nn.LeakyReLU(SLOPE)}
-NORMS: dict[str, Callable[[int], nn.Module]] = {
+ACTIVATIONS: dict[str, Callable[[], nn.Module]] = {"relu": nn.ReLU, "leaky": lambda: nn.LeakyReLU(LEAKY_SLOPE)}
+NORMS_1D: dict[str, Callable[[int], nn.Module]] = {
     "none": lambda _: nn.Identity(),
     "batch": nn.BatchNorm1d,
     "layer": nn.LayerNorm,
@@ -19,9 +19,9 @@ NORMS: dict[str, Callable[[int], nn.Module]] = {
 }
 
 
-def dense(widths: Sequence[int], norm: str, activation: str) -> nn.Sequential:
+def make_dense_layers(widths: Sequence[int], norm: str, activation: str) -> nn.Sequential:
     """[N, widths[0]] -> [N, widths[-1]]: linear, norm and activation from each width to the next."""
-    layers = ([nn.Linear(i, o), NORMS[norm](o), ACTIVATIONS[activation]()] for i, o in pairwise(widths))
+    layers = ([nn.Linear(i, o), NORMS_1D[norm](o), ACTIVATIONS[activation]()] for i, o in pairwise(widths))
     return nn.Sequential(*(layer for step in layers for layer in step))
 
 
@@ -41,12 +41,12 @@ class Generator(nn.Module):
         super().__init__()
         self.shape, self.z_dim, self.num_classes = tuple(shape), z_dim, num_classes
         widths = [z_dim + num_classes, *hidden]
-        self.body = dense(widths, norm, activation)
+        self.body = make_dense_layers(widths, norm, activation)
         self.head = nn.Sequential(nn.Linear(widths[-1], math.prod(shape)), nn.Tanh(), nn.Unflatten(1, self.shape))
         init_he_(self)
 
     def forward(self, z: Tensor, c: Tensor | None = None) -> Tensor:
-        return self.head(self.body(join(z, c, self.num_classes)))
+        return self.head(self.body(concat_one_hot(z, c, self.num_classes)))
 
 
 class Discriminator(nn.Module):
@@ -63,8 +63,8 @@ class Discriminator(nn.Module):
         super().__init__()
         self.shape, self.num_classes = tuple(shape), num_classes
         widths = [math.prod(shape), *hidden]
-        self.body = dense(widths, norm, "leaky")
-        self.head = Projection(widths[-1], num_classes)
+        self.body = make_dense_layers(widths, norm, "leaky")
+        self.head = ProjectionHead(widths[-1], num_classes)
         init_he_(self)
         if norm == "spectral":
             spectral_norm_(self)

@@ -10,14 +10,14 @@ from typing import Literal
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from gantry.nets.layers import ConditionalBatchNorm, Projection, init_xavier_
-from gantry.nets.resolution import doublings
+from gantry.nets.layers import ConditionalBatchNorm, ProjectionHead, init_xavier_
+from gantry.nets.resolution import factor_side
 from gantry.nets.spectral import spectral_norm_
 
-KEPT_SIDE = 8  # the critic halves until the side is at most this, once at least, then keeps it for two blocks
+MAX_FINAL_SIDE = 8  # the critic halves until the side is at most this, once at least, then keeps it for two blocks
 
 
-def double(x: Tensor) -> Tensor:
+def upsample_nearest(x: Tensor) -> Tensor:
     """[N, F, H, W] -> [N, F, 2H, 2W], every pixel four times."""
     return F.interpolate(x, scale_factor=2, mode="nearest")
 
@@ -34,13 +34,13 @@ class UpBlock(nn.Module):
         self.shortcut = nn.Conv2d(width, width, 1)
 
     def forward(self, x: Tensor, c: Tensor | None) -> Tensor:
-        h = self.conv1(double(F.relu(self.norm1(x, c))))
+        h = self.conv1(upsample_nearest(F.relu(self.norm1(x, c))))
         h = self.conv2(F.relu(self.norm2(h, c)))
         # a convolution of single pixels commutes with the doubling, and costs a quarter before it
-        return h + double(self.shortcut(x))
+        return h + upsample_nearest(self.shortcut(x))
 
 
-class Residual(nn.Module):
+class ResidualBlock(nn.Module):
     """x [N, i, H, W] -> branch + shortcut: [N, o, H, W], or [N, o, H / 2, W / 2] if `halve`.
 
     The `first` block sees the image: it has no activation in front.
@@ -68,7 +68,7 @@ def init_resnet_(net: nn.Module) -> None:
     for block in net.modules():
         if isinstance(block, UpBlock):
             init_xavier_(nn.ModuleList([block.conv1, block.conv2]), math.sqrt(2))
-        if isinstance(block, Residual):
+        if isinstance(block, ResidualBlock):
             init_xavier_(block.branch, math.sqrt(2))
 
 
@@ -78,7 +78,7 @@ class Generator(nn.Module):
     def __init__(self, shape: Sequence[int], z_dim: int, num_classes: int = 0, *, width: int) -> None:
         super().__init__()
         self.shape, self.z_dim, self.num_classes = tuple(shape), z_dim, num_classes
-        base, n = doublings(shape)
+        base, n = factor_side(shape)
         self.project = nn.Sequential(nn.Linear(z_dim, width * base**2), nn.Unflatten(1, (width, base, base)))
         self.blocks = nn.ModuleList(UpBlock(width, num_classes) for _ in range(n))
         self.norm = ConditionalBatchNorm(width, num_classes)
@@ -106,13 +106,13 @@ class Discriminator(nn.Module):
     ) -> None:
         super().__init__()
         self.shape, self.num_classes = tuple(shape), num_classes
-        doublings(shape)  # refuses the sides that would not halve evenly
-        halvings = max(1, math.ceil(math.log2(shape[-1] / KEPT_SIDE)))
-        blocks = [Residual(shape[0], width, halve=True, first=True)]
-        blocks += [Residual(width, width, halve=k < halvings) for k in range(1, halvings + 2)]
+        factor_side(shape)  # refuses the sides that would not halve evenly
+        halvings = max(1, math.ceil(math.log2(shape[-1] / MAX_FINAL_SIDE)))
+        blocks = [ResidualBlock(shape[0], width, halve=True, first=True)]
+        blocks += [ResidualBlock(width, width, halve=k < halvings) for k in range(1, halvings + 2)]
         self.body = nn.Sequential(*blocks, nn.ReLU())
         self.pool = {"mean": Tensor.mean, "sum": Tensor.sum}[pool]
-        self.head = Projection(width, num_classes)
+        self.head = ProjectionHead(width, num_classes)
         init_resnet_(self)
         if norm == "spectral":
             spectral_norm_(self)

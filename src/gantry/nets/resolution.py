@@ -2,28 +2,28 @@
 
 from collections.abc import Sequence
 
-BASES = range(4, 8)
-LARGEST_NAMED = 512
+BASE_SIDES = range(4, 8)
+MAX_LISTED_SIDE = 512
 
 
-def doublings(shape: Sequence[int]) -> tuple[int, int]:
+def factor_side(shape: Sequence[int]) -> tuple[int, int]:
     """Shape (C, H, W) with H = W = base * 2^n, base in 4..7 and n >= 1 -> (base, n), of which there is one.
 
     Raises ValueError for every other shape, naming the sides that can be built.
     """
     side = shape[-1]
-    for base in BASES:
+    for base in BASE_SIDES:
         n = (side // base).bit_length() - 1
         if len(shape) == 3 and shape[1] == side == base << max(n, 1):
             return base, n
-    raise ValueError(f"data.shape must have a side of {_sides()} for this model, got {_got(shape)}")
+    raise ValueError(f"data.shape must have a side of {_format_sides()} for this model, got {_format_shape(shape)}")
 
 
-def _sides() -> str:
-    sides = sorted(base << n for base in BASES for n in range(1, 8))
-    return ", ".join(str(side) for side in sides if side <= LARGEST_NAMED)
+def _format_sides() -> str:
+    sides = sorted(base << n for base in BASE_SIDES for n in range(1, 8))
+    return ", ".join(str(side) for side in sides if side <= MAX_LISTED_SIDE)
 
 
-def _got(shape: Sequence[int]) -> str:
+def _format_shape(shape: Sequence[int]) -> str:
     square = len(shape) == 3 and shape[1] == shape[2]
     return str(shape[1]) if square else "x".join(map(str, shape))

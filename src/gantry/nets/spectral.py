@@ -5,18 +5,18 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 from torch.nn.utils import parametrize
 
-WARM_UP = 15  # power iterations before the first use, with the random first weight
+WARM_UP_ITERATIONS = 15  # power iterations before the first use, with the random first weight
 
 
-def right_vector(matrix: Tensor, u: Tensor) -> Tensor:
+def right_singular_vector(matrix: Tensor, u: Tensor) -> Tensor:
     """Half a power iteration: matrix [rows, columns] and u [rows] -> v [columns] of length 1."""
     return F.normalize(matrix.T @ u, dim=0)
 
 
 # torch.compile would make v again in the backward pass, from the u that the next use has changed by then. It keeps the
 # results of what it cannot look into.
-kept_right_vector = torch.library.custom_op("gantry::right_vector", right_vector, mutates_args=())
-kept_right_vector.register_fake(lambda matrix, _: matrix.new_empty(matrix.shape[1]))
+right_singular_vector_op = torch.library.custom_op("gantry::right_vector", right_singular_vector, mutates_args=())
+right_singular_vector_op.register_fake(lambda matrix, _: matrix.new_empty(matrix.shape[1]))
 
 
 class SpectralNorm(nn.Module):
@@ -36,14 +36,14 @@ class SpectralNorm(nn.Module):
     def __init__(self, weight: Tensor) -> None:
         super().__init__()
         self.register_buffer("u", F.normalize(torch.randn_like(weight.detach().flatten(1)[:, 0]), dim=0))
-        for _ in range(WARM_UP):
+        for _ in range(WARM_UP_ITERATIONS):
             self(weight.detach())
 
     def forward(self, weight: Tensor) -> Tensor:
         """weight [rows, ...] -> the same shape, spectral norm 1 as far as `u` is right."""
         with torch.autocast(weight.device.type, enabled=False):
             matrix = weight.flatten(1)
-            make_v = kept_right_vector if torch.compiler.is_compiling() else right_vector
+            make_v = right_singular_vector_op if torch.compiler.is_compiling() else right_singular_vector
             v = make_v(matrix.detach(), self.u)
             wv = matrix @ v
             if self.training:

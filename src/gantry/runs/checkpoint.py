@@ -14,42 +14,42 @@ from pathlib import Path
 
 log = logging.getLogger(__name__)
 
-MARK = b"sha256:"
+DIGEST_PREFIX = b"sha256:"
 
-COMMENT = len(MARK) + hashlib.sha256().digest_size
+COMMENT_BYTES = len(DIGEST_PREFIX) + hashlib.sha256().digest_size
 
-TAIL = 2 + COMMENT  # of a sealed file: the length of the comment, and the comment
+TAIL_BYTES = 2 + COMMENT_BYTES  # of a sealed file: the length of the comment, and the comment
 
-LENGTH = struct.pack("<H", COMMENT)
+COMMENT_LENGTH = struct.pack("<H", COMMENT_BYTES)
 
-PIECE = 1 << 20
+READ_BYTES = 1 << 20
 
 # what zipfile raises, depending on which byte is wrong
-UNREADABLE = (zipfile.BadZipFile, OSError, ValueError, RuntimeError, EOFError, zlib.error, struct.error)
+ZIP_ERRORS = (zipfile.BadZipFile, OSError, ValueError, RuntimeError, EOFError, zlib.error, struct.error)
 
 
-def sealed(archive: memoryview) -> Iterator[bytes | memoryview]:
+def seal_archive(archive: memoryview) -> Iterator[bytes | memoryview]:
     """The parts of the sealed file of a zip archive without a comment, whose last two bytes say so."""
     yield archive[:-2]
-    yield LENGTH + MARK + hashlib.sha256(archive[:-2]).digest()
+    yield COMMENT_LENGTH + DIGEST_PREFIX + hashlib.sha256(archive[:-2]).digest()
 
 
-def damage(path: Path) -> str:
+def find_damage(path: Path) -> str:
     """What is wrong with a checkpoint; empty if it is whole. One without a seal is judged as a zip archive."""
     try:
         with path.open("rb") as file:
-            body = file.seek(0, 2) - TAIL
+            body = file.seek(0, 2) - TAIL_BYTES
             file.seek(max(body, 0))
             tail = file.read()
-            if MARK in tail:  # wherever: a seal that is cut off is one that is wrong
+            if DIGEST_PREFIX in tail:  # wherever: a seal that is cut off is one that is wrong
                 file.seek(0)
                 digest = hashlib.sha256()
-                while piece := file.read(min(PIECE, body - file.tell())):
+                while piece := file.read(min(READ_BYTES, body - file.tell())):
                     digest.update(piece)
-                return "" if tail == LENGTH + MARK + digest.digest() else "its checksum is wrong"
+                return "" if tail == COMMENT_LENGTH + DIGEST_PREFIX + digest.digest() else "its checksum is wrong"
         with zipfile.ZipFile(path) as archive:
             damaged = archive.testzip()
-    except UNREADABLE as error:
+    except ZIP_ERRORS as error:
         return str(error)
     return f"{damaged} is damaged" if damaged else ""
 
@@ -59,34 +59,34 @@ def has_checkpoint(folder: Path) -> bool:
     return any((folder / "checkpoints" / name).is_file() for name in ("last.ckpt", "before.ckpt"))
 
 
-def whole_checkpoint(path: Path, key: str = "resume", wanted: str = "the folder of a run with a checkpoint") -> Path:
+def verify_checkpoint(path: Path, key: str = "resume", wanted: str = "the folder of a run with a checkpoint") -> Path:
     """The path, once every byte of the checkpoint has been checked against its checksums.
 
     `key` is what the user named it by, and `wanted` what that must be. Raises ValueError.
     """
     if not path.is_file():
         raise ValueError(f"{key} must be {wanted}, got {path}, which does not exist")
-    if why := damage(path):
+    if why := find_damage(path):
         raise ValueError(f"checkpoint must be whole, got {path}: {why}")
     return path
 
 
-def newest_checkpoint(folder: Path) -> Path:
+def find_newest_checkpoint(folder: Path) -> Path:
     """The last checkpoint of a run or, with a warning, the one before, should that be damaged. Raises ValueError."""
-    path, why = newest_whole(folder)
+    path, why = find_newest_intact_checkpoint(folder)
     if why:
         log.warning("%s; going on from the one before, %s", why, path)
     return path
 
 
-def newest_whole(folder: Path) -> tuple[Path, str]:
+def find_newest_intact_checkpoint(folder: Path) -> tuple[Path, str]:
     """The last checkpoint of a run that is whole, and what is wrong with the one after it. Raises ValueError."""
     last, before = (folder / "checkpoints" / name for name in ("last.ckpt", "before.ckpt"))
     try:
-        return whole_checkpoint(last), ""
+        return verify_checkpoint(last), ""
     except ValueError as error:
         if not before.is_file():
             raise
-        if why := damage(before):
+        if why := find_damage(before):
             raise ValueError(f"{error}, and the one before, {before}: {why}") from None
         return before, str(error)

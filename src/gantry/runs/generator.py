@@ -10,12 +10,12 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file, save
 from torch import nn
 
-from gantry.files import whole
+from gantry.files import atomic_write
 from gantry.nets.contract import Net
-from gantry.runs.generator_json import WEIGHTS, Description, digest, read_description
-from gantry.values import plain
+from gantry.runs.generator_json import GENERATOR_WEIGHTS, GeneratorInfo, hash_file, read_generator_info
+from gantry.values import to_json_values
 
-TRUSTED = "gantry.nets."
+TRUSTED_PREFIX = "gantry.nets."
 
 
 def save_generator(
@@ -27,10 +27,12 @@ def save_generator(
     `config` holds the `_target_` and the plain arguments of G, `extra` what else JSON can say of it.
     """
     weights = {name: tensor.detach().cpu().contiguous().clone() for name, tensor in G.state_dict().items()}
-    with whole(Path(folder) / WEIGHTS) as part:
+    with atomic_write(Path(folder) / GENERATOR_WEIGHTS) as part:
         part.write_bytes(save(weights))
-        sha256 = digest(part)
-        what = Description(plain(config), list(G.shape), G.z_dim, G.num_classes, sha256, plain(extra or {}))
+        sha256 = hash_file(part)
+        what = GeneratorInfo(
+            to_json_values(config), list(G.shape), G.z_dim, G.num_classes, sha256, to_json_values(extra or {})
+        )
     what.write(Path(folder))  # the two files change within an instant of one another
 
 
@@ -40,11 +42,11 @@ def load_generator(folder: Path | str, trust: bool = False) -> nn.Module:
     Only the nets of Gantry are built; with `trust`, any importable class. Raises ValueError when the files
     are damaged or do not belong together.
     """
-    what = read_description(Path(folder))
-    path = Path(folder) / WEIGHTS
-    if not path.is_file() or digest(path) != what.sha256:
-        raise ValueError(f"generator must have the whole {WEIGHTS} that its JSON describes, got {folder}")
-    G = rebuild(what.config, trust)
+    what = read_generator_info(Path(folder))
+    path = Path(folder) / GENERATOR_WEIGHTS
+    if not path.is_file() or hash_file(path) != what.sha256:
+        raise ValueError(f"generator must have the whole {GENERATOR_WEIGHTS} that its JSON describes, got {folder}")
+    G = build_generator(what.config, trust)
     try:
         G.load_state_dict(load_file(path))
     except (RuntimeError, SafetensorError) as error:
@@ -53,11 +55,11 @@ def load_generator(folder: Path | str, trust: bool = False) -> nn.Module:
     return G.eval()
 
 
-def rebuild(config: Mapping[str, Any], trust: bool) -> nn.Module:
+def build_generator(config: Mapping[str, Any], trust: bool) -> nn.Module:
     """The module that a config describes. The global random state is left as it was."""
     target = str(config.get("_target_"))
-    if not trust and not target.startswith(TRUSTED):
-        raise ValueError(f"generator._target_ must be under {TRUSTED} unless it is trusted, got {target}")
+    if not trust and not target.startswith(TRUSTED_PREFIX):
+        raise ValueError(f"generator._target_ must be under {TRUSTED_PREFIX} unless it is trusted, got {target}")
     module, _, name = target.rpartition(".")
     arguments = {key: value for key, value in config.items() if key != "_target_"}
     try:

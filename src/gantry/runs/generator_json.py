@@ -6,13 +6,13 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
-from gantry.files import replace
+from gantry.files import write_text
 
-JSON, WEIGHTS = "generator.json", "model.safetensors"
+GENERATOR_JSON, GENERATOR_WEIGHTS = "generator.json", "model.safetensors"
 
 
 @dataclass(frozen=True)
-class Description:
+class GeneratorInfo:
     """A generator in plain values: `config` is its class (`_target_`) and the arguments of its constructor.
 
     `sha256` is of the file of weights; `extra` says where it comes from: its turn, scores and so on.
@@ -27,18 +27,18 @@ class Description:
 
     def write(self, folder: Path) -> None:
         """Write `folder`/generator.json."""
-        replace(folder / JSON, json.dumps(asdict(self), indent=2) + "\n")
+        write_text(folder / GENERATOR_JSON, json.dumps(asdict(self), indent=2) + "\n")
 
 
-def read_description(folder: Path) -> Description:
+def read_generator_info(folder: Path) -> GeneratorInfo:
     """Read `folder`/generator.json. Raises ValueError when it is missing or is not one."""
-    path = folder / JSON
+    path = folder / GENERATOR_JSON
     try:
-        return Description(**json.loads(path.read_text(encoding="utf-8")))
+        return GeneratorInfo(**json.loads(path.read_text(encoding="utf-8")))
     except OSError:
-        raise ValueError(f"generator must be a folder with {JSON}, got {folder}") from None
+        raise ValueError(f"generator must be a folder with {GENERATOR_JSON}, got {folder}") from None
     except (ValueError, TypeError) as error:
-        raise ValueError(f"generator must have a whole {JSON}, got {path}: {error}") from None
+        raise ValueError(f"generator must have a whole {GENERATOR_JSON}, got {path}: {error}") from None
 
 
 def find_generator(run: Path, which: str | None = None) -> Path:
@@ -50,12 +50,12 @@ def find_generator(run: Path, which: str | None = None) -> Path:
         raise ValueError(f"run must be the folder of a run, got {run}, which does not exist")
     names = ("best", "last") if which is None else (which,)
     for folder in (run / "generator" / name for name in names):
-        if (folder / JSON).is_file():
+        if (folder / GENERATOR_JSON).is_file():
             return folder
     raise ValueError(f"run must be a folder with generator/{' or generator/'.join(names)}, got {run}")
 
 
-def digest(path: Path) -> str:
+def hash_file(path: Path) -> str:
     """SHA-256 of a file, in hexadecimal digits."""
     with path.open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()

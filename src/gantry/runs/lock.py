@@ -8,27 +8,29 @@ from pathlib import Path
 
 from filelock import FileLock, Timeout
 
-FILE = ".lock"
-WAIT = 6.0  # seconds; a killed process may leave helpers that hold its lock until they notice, which takes them 5
-WITHOUT = (errno.ENOSYS, errno.ENOTSUP, errno.ENOLCK)  # a file system, shared most likely, that has no locks
+LOCK_FILE = ".lock"
+LOCK_TIMEOUT = (
+    6.0  # seconds; a killed process may leave helpers that hold its lock until they notice, which takes them 5
+)
+NO_LOCK_ERRNOS = (errno.ENOSYS, errno.ENOTSUP, errno.ENOLCK)  # a file system, shared most likely, that has no locks
 log = logging.getLogger(__name__)
 
 
 @contextmanager
-def alone_in(folder: Path, wait: float = WAIT) -> Iterator[None]:
+def lock_run_folder(folder: Path, wait: float = LOCK_TIMEOUT) -> Iterator[None]:
     """Inside, no other process trains in this folder; on one machine or, where the file system can, on any.
 
     The operating system holds the lock and releases it when the process dies, however it dies. Raises ValueError if
     another process has it.
     """
     folder.mkdir(parents=True, exist_ok=True)
-    lock = FileLock(folder / FILE, timeout=wait, fallback_to_soft=False)  # a soft one would outlive its process
+    lock = FileLock(folder / LOCK_FILE, timeout=wait, fallback_to_soft=False)  # a soft one would outlive its process
     try:
         lock.acquire()
     except Timeout:
         raise ValueError(f"run.dir must be a folder in which no other process trains, got {folder}") from None
     except OSError as error:
-        if error.errno not in WITHOUT:
+        if error.errno not in NO_LOCK_ERRNOS:
             raise
         log.warning("the file system of %s has no locks: see to it that no other process trains there", folder)
     try:
@@ -37,8 +39,8 @@ def alone_in(folder: Path, wait: float = WAIT) -> Iterator[None]:
         lock.release()
 
 
-def check_alone(folder: Path) -> None:
+def check_unlocked(folder: Path) -> None:
     """Raise ValueError if a process trains in this folder now."""
-    if (folder / FILE).exists():
-        with alone_in(folder):
+    if (folder / LOCK_FILE).exists():
+        with lock_run_folder(folder):
             pass

@@ -7,19 +7,19 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-Row = dict[str, float]
+MetricsRow = dict[str, float]
 Column = NDArray[np.float64]
-FILE = "metrics.csv"
-FIRST = ("turn", "kimg")
+METRICS_FILE = "metrics.csv"
+FIRST_COLUMNS = ("turn", "kimg")
 
 
 def read_metrics(run: Path | str) -> dict[str, Column]:
     """Columns of a run's metrics.csv by name, in ascending turns: float64 [rows], NaN where there is none."""
-    rows = sorted(read_rows(Path(run) / FILE), key=lambda row: row["turn"])
-    return {name: np.array([row.get(name, np.nan) for row in rows]) for name in in_order(rows)}
+    rows = sorted(read_rows(Path(run) / METRICS_FILE), key=lambda row: row["turn"])
+    return {name: np.array([row.get(name, np.nan) for row in rows]) for name in order_columns(rows)}
 
 
-def read_rows(path: Path) -> list[Row]:
+def read_rows(path: Path) -> list[MetricsRow]:
     """The complete rows of a file; a last line that a crash cut short is left out."""
     if not path.is_file():
         return []
@@ -29,7 +29,7 @@ def read_rows(path: Path) -> list[Row]:
     return [{name: float(cell) for name, cell in row.items() if cell} for row in whole]
 
 
-def in_order(rows: Iterable[Row]) -> list[str]:
+def order_columns(rows: Iterable[MetricsRow]) -> list[str]:
     """Names in the order in which they appeared, turn and kimg before all others."""
     names = dict.fromkeys(name for row in rows for name in row)
-    return sorted(names, key=lambda name: FIRST.index(name) if name in FIRST else len(FIRST))
+    return sorted(names, key=lambda name: FIRST_COLUMNS.index(name) if name in FIRST_COLUMNS else len(FIRST_COLUMNS))

@@ -5,10 +5,10 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from gantry.files import replace
-from gantry.values import finite
+from gantry.files import write_text
+from gantry.values import non_finite_to_none
 
-FILE = "summary.json"
+SUMMARY_FILE = "summary.json"
 
 
 def write_summary(folder: Path, entries: Mapping[str, Any]) -> None:
@@ -16,28 +16,28 @@ def write_summary(folder: Path, entries: Mapping[str, Any]) -> None:
 
     An entry is replaced as a whole, for its scores and their protocol belong together.
     """
-    merged = read_summary(folder) | {name: finite(entry) for name, entry in entries.items()}
-    replace(folder / FILE, json.dumps(merged, indent=2, allow_nan=False) + "\n")
+    merged = read_summary(folder) | {name: non_finite_to_none(entry) for name, entry in entries.items()}
+    write_text(folder / SUMMARY_FILE, json.dumps(merged, indent=2, allow_nan=False) + "\n")
 
 
 def read_summary(folder: Path) -> dict[str, Any]:
     """What the summary holds so far; {} before it is written. Raises ValueError if it cannot be read."""
-    path = folder / FILE
+    path = folder / SUMMARY_FILE
     if not path.is_file():
         return {}
     try:
         return dict(json.loads(path.read_text(encoding="utf-8")))
     except ValueError as error:
-        raise ValueError(f"{FILE} must be JSON, got {path}: {error}") from None
+        raise ValueError(f"{SUMMARY_FILE} must be JSON, got {path}: {error}") from None
 
 
-def checkpoint_rule(folder: Path, name: str) -> str:
+def read_checkpoint_rule(folder: Path, name: str) -> str:
     """How the generator `name` (best, last) of a run was chosen, in words."""
     protocol = read_summary(folder).get(name, {}).get("protocol", {})
     return str(protocol.get("checkpoint", name))
 
 
-def best_score(folder: Path, monitor: str | None) -> float | None:
+def read_best_score(folder: Path, monitor: str | None) -> float | None:
     """The best value of the monitored score while the run trained, which selected best.ckpt; None without one.
 
     It is what a search optimises. The report has the number to be believed: made once, of other latents.

@@ -7,52 +7,59 @@ import torch
 from torch import nn
 
 from gantry.nets.contract import Net
-from gantry.rng import mix
-from gantry.sampling.latents import labels, latents
+from gantry.rng import derive_seed
+from gantry.sampling.latents import balanced_labels, sample_latents
 
-BATCH, BATCHES = 64, 64  # samples of a batch; batches that standing statistics are estimated from
-APART = 1  # tells the latents of these batches from those of the samples
+STATISTICS_BATCH_SIZE, NUM_STATISTICS_BATCHES = (
+    64,
+    64,
+)  # samples of a batch; batches that standing statistics are estimated from
+STATISTICS_SEED_KEY = 1  # tells the latents of these batches from those of the samples
 
 
-def prepared(G: Net, mode: str, seed: int) -> Net:
+def prepare_generator(G: Net, mode: str, seed: int) -> Net:
     """G as it draws samples in evaluation mode; G itself is left as it was.
 
     "running": by the averages over the training, which G holds. "standing": by averages over fresh batches, after the
     training (BigGAN, Brock et al. 2019). "batch": by the batch that a sample is drawn in, see `images_of`.
     """
-    if mode == "running" or not norms(G):
+    if mode == "running" or not find_batchnorms(G):
         return G
     other: Any = copy.deepcopy(G)
     if mode == "standing":
-        _stand(other, seed)
-    for norm in norms(other):
+        _estimate_standing_statistics_(other, seed)
+    for norm in find_batchnorms(other):
         if mode == "batch":
             norm.running_mean = norm.running_var = None
     return other.eval()
 
 
-def said(G: Net, mode: str) -> str:
+def describe_batchnorm(G: Net, mode: str) -> str:
     """The mode in words, for the protocol."""
-    if not norms(G):
+    if not find_batchnorms(G):
         return "none in G"
-    fresh = f"statistics of {BATCHES} fresh batches of {BATCH}"
-    return {"running": "running statistics", "standing": fresh, "batch": f"statistics of batches of {BATCH}"}[mode]
+    fresh = f"statistics of {NUM_STATISTICS_BATCHES} fresh batches of {STATISTICS_BATCH_SIZE}"
+    return {
+        "running": "running statistics",
+        "standing": fresh,
+        "batch": f"statistics of batches of {STATISTICS_BATCH_SIZE}",
+    }[mode]
 
 
-def norms(G: nn.Module) -> list[nn.modules.batchnorm._BatchNorm]:
+def find_batchnorms(G: nn.Module) -> list[nn.modules.batchnorm._BatchNorm]:
     """Every BatchNorm of a net."""
     return [module for module in G.modules() if isinstance(module, nn.modules.batchnorm._BatchNorm)]
 
 
 @torch.no_grad()
-def _stand(G: Net, seed: int) -> None:
+def _estimate_standing_statistics_(G: Net, seed: int) -> None:
     """Every process draws the same batches, and so has the same statistics."""
     weight = next(G.parameters())
     G.eval()
-    for norm in norms(G):
+    for norm in find_batchnorms(G):
         norm.reset_running_stats()
         norm.momentum = None  # type: ignore[assignment]  # the plain mean over the batches
         norm.train()
-    for start in range(0, BATCHES * BATCH, BATCH):
-        z = latents(mix(seed, APART), start, start + BATCH, G.z_dim)
-        G(z.to(weight), labels(start, start + BATCH, G.num_classes).to(weight.device))
+    for start in range(0, NUM_STATISTICS_BATCHES * STATISTICS_BATCH_SIZE, STATISTICS_BATCH_SIZE):
+        z = sample_latents(derive_seed(seed, STATISTICS_SEED_KEY), start, start + STATISTICS_BATCH_SIZE, G.z_dim)
+        G(z.to(weight), balanced_labels(start, start + STATISTICS_BATCH_SIZE, G.num_classes).to(weight.device))

@@ -6,15 +6,17 @@ import torch
 from torch import Tensor
 
 from gantry.nets.contract import Net
-from gantry.sampling.latents import labels, latents
+from gantry.sampling.latents import balanced_labels, sample_latents
 
 
-def samples(G: Net, seed: int, start: int, stop: int, batch_size: int, device: torch.device | str) -> Iterator[Tensor]:
+def iter_sample_batches(
+    G: Net, seed: int, start: int, stop: int, batch_size: int, device: torch.device | str
+) -> Iterator[Tensor]:
     """Images start..stop-1 of the generator, batch by batch: x float [n, *shape] in [-1, 1] on the device."""
     for first in range(start, stop, batch_size):
         last = min(first + batch_size, stop)
-        z = latents(seed, first, last, G.z_dim)
-        c = labels(first, last, G.num_classes)
+        z = sample_latents(seed, first, last, G.z_dim)
+        c = balanced_labels(first, last, G.num_classes)
         yield generate(G, z.to(device), c.to(device))
 
 
@@ -28,10 +30,10 @@ def generate(G: Net, z: Tensor, c: Tensor | None) -> Tensor:
     return x.float()
 
 
-BATCH = 128
+GENERATE_BATCH_SIZE = 128
 
 
-def draw(G: Net, z: Tensor, c: Tensor, device: torch.device | str = "cpu") -> Tensor:
+def generate_on_cpu(G: Net, z: Tensor, c: Tensor, device: torch.device | str = "cpu") -> Tensor:
     """G's samples, on the CPU: x float [N, *shape] in [-1, 1]."""
-    batches = zip(torch.split(z, BATCH), torch.split(c, BATCH))
+    batches = zip(torch.split(z, GENERATE_BATCH_SIZE), torch.split(c, GENERATE_BATCH_SIZE))
     return torch.cat([generate(G, z_part.to(device), c_part.to(device)).cpu() for z_part, c_part in batches])

@@ -3,20 +3,23 @@
 import torch
 from torch import Tensor
 
-from gantry.rng import mix
+from gantry.rng import derive_seed
 
-BLOCK = 256  # latents drawn from one seed; any range of samples is cut from whole blocks
+LATENT_BLOCK_SIZE = 256  # latents drawn from one seed; any range of samples is cut from whole blocks
 
 
-def latents(seed: int, start: int, stop: int, z_dim: int) -> Tensor:
+def sample_latents(seed: int, start: int, stop: int, z_dim: int) -> Tensor:
     """Standard normal z of the samples start..stop-1: -> [stop - start, z_dim], on CPU."""
-    blocks = range(start // BLOCK, (stop + BLOCK - 1) // BLOCK)
-    draws = [torch.randn(BLOCK, z_dim, generator=torch.Generator().manual_seed(mix(seed, b))) for b in blocks]
-    first = start - blocks.start * BLOCK
+    blocks = range(start // LATENT_BLOCK_SIZE, (stop + LATENT_BLOCK_SIZE - 1) // LATENT_BLOCK_SIZE)
+    draws = [
+        torch.randn(LATENT_BLOCK_SIZE, z_dim, generator=torch.Generator().manual_seed(derive_seed(seed, b)))
+        for b in blocks
+    ]
+    first = start - blocks.start * LATENT_BLOCK_SIZE
     return torch.cat([*draws, torch.empty(0, z_dim)])[first : first + stop - start]
 
 
-def labels(start: int, stop: int, num_classes: int) -> Tensor:
+def balanced_labels(start: int, stop: int, num_classes: int) -> Tensor:
     """Classes of the samples start..stop-1, every class equally often: -> int64 [stop - start].
 
     All classes in turn, each round beginning one class later: every tenth sample, which is a split of the Inception
@@ -26,7 +29,7 @@ def labels(start: int, stop: int, num_classes: int) -> Tensor:
     return (i + i // count) % count
 
 
-def truncated(z: Tensor, bound: float) -> Tensor:
+def truncate_latents(z: Tensor, bound: float) -> Tensor:
     """Standard normal z -> draws of the normal distribution cut off at +-bound (Brock et al. 2019, 3.1).
 
     BigGAN draws entries beyond the bound again. Mapping each z through both distribution functions gives the

@@ -11,14 +11,14 @@ from torch import Tensor
 from torch.optim import Optimizer
 
 from gantry import rng
-from gantry.training.executor import Scalars, Updates
+from gantry.training.executor import ScalarTensors, UpdateFunction
 
 log = logging.getLogger(__name__)
-WARM_UP = 2  # turns of a kind that run as they are written: libraries and optimisers make their buffers in them
-KINDS = 64  # kinds of turns that are recorded; each takes some memory of the device
+WARM_UP_TURNS = 2  # turns of a kind that run as they are written: libraries and optimisers make their buffers in them
+MAX_RECORDINGS = 64  # kinds of turns that are recorded; each takes some memory of the device
 
 
-class Recorder(Protocol):
+class GraphRecorder(Protocol):
     """Makes recordings: `CudaGraphs`, or a stand-in for it where there is no GPU."""
 
     def prepare(self, optimizers: Iterable[Optimizer]) -> None:
@@ -31,7 +31,7 @@ class Recorder(Protocol):
         """Record without running: -> what replays it, and the result, whose tensors each replay writes anew."""
 
 
-class CudaGraphs:
+class CudaGraphRecorder:
     """CUDA graphs in one pool of memory. Draws go on from where the generators stand when a graph is replayed."""
 
     def __init__(self) -> None:
@@ -53,24 +53,24 @@ class CudaGraphs:
         """Other threads, such as those that log, may use the device meanwhile."""
         graph = torch.cuda.CUDAGraph()
         if torch.__version__ < "2.14":  # from then on a graph finds its generators itself, and says so when told
-            for generator in rng.streams("cuda"):
+            for generator in rng.device_generators("cuda"):
                 graph.register_generator_state(generator)
         try:
             with torch.cuda.graph(graph, self.pool, self.stream, capture_error_mode="thread_local"):
                 result = run()
         except RuntimeError:
-            for generator in [torch.cuda.default_generators[self.stream.device_index], *rng.streams("cuda")]:
-                renew(generator)
+            for generator in [torch.cuda.default_generators[self.stream.device_index], *rng.device_generators("cuda")]:
+                renew_generator_state(generator)
             raise
         return graph.replay, result
 
 
-def renew(generator: torch.Generator) -> None:
+def renew_generator_state(generator: torch.Generator) -> None:
     """Give a generator a state of its own again: that of a recording which failed refuses to draw ever after."""
     generator.graphsafe_set_state(torch.Generator(generator.device).graphsafe_get_state())
 
 
-def first_cause(error: BaseException) -> str:
+def root_cause_message(error: BaseException) -> str:
     """The first line of the error that others followed: the end of a failed recording fails, too."""
     while error.__context__ is not None:
         error = error.__context__
@@ -99,7 +99,7 @@ class Recording:
     names: list[list[str]]
     gradients: list[tuple[Tensor, Tensor | None]]
 
-    def __call__(self, x: Tensor, c: Tensor) -> list[Scalars]:
+    def __call__(self, x: Tensor, c: Tensor) -> list[ScalarTensors]:
         """Play it with these batches."""
         self.x.copy_(x)
         self.c.copy_(c)
@@ -110,7 +110,7 @@ class Recording:
         return [{name: next(values) for name in names} for names in self.names]
 
 
-class Captured:
+class CudaGraphExecutor:
     """A `Play` that records the turns of each kind and replays them.
 
     A recording holds the kernels and where they read and write, not the program: the numbers that differ from turn to
@@ -118,10 +118,10 @@ class Captured:
     kind. What cannot be recorded runs as it is written, and the log says why.
     """
 
-    recorder: Recorder
+    recorder: GraphRecorder
     parameters: list[Tensor]
 
-    def __init__(self, make_recorder: Callable[[], Recorder] = CudaGraphs) -> None:
+    def __init__(self, make_recorder: Callable[[], GraphRecorder] = CudaGraphRecorder) -> None:
         self.make_recorder = make_recorder
         self.told: dict[str, float] = {}
         self.tensors: dict[str, Tensor] = {}
@@ -146,35 +146,37 @@ class Captured:
             self.told[name] = number
         return self.tensors
 
-    def __call__(self, updates: Updates, kind: Hashable, x: Tensor, c: Tensor) -> list[Scalars]:
+    def __call__(self, updates: UpdateFunction, kind: Hashable, x: Tensor, c: Tensor) -> list[ScalarTensors]:
         if kind not in self.recordings and self.may_record(kind):
             self.try_to_record(updates, kind, x, c)
         if kind in self.recordings:
             return self.recordings[kind](x, c)
         self.seen[kind] += 1
-        scalars: list[Scalars] = self.recorder.aside(lambda: updates(x, c))
+        scalars: list[ScalarTensors] = self.recorder.aside(lambda: updates(x, c))
         return scalars
 
     def may_record(self, kind: Hashable) -> bool:
         """Whether a kind of turn is warm, and nothing has gone wrong so far."""
-        return self.works and self.seen[kind] >= WARM_UP and len(self.recordings) < KINDS
+        return self.works and self.seen[kind] >= WARM_UP_TURNS and len(self.recordings) < MAX_RECORDINGS
 
-    def try_to_record(self, updates: Updates, kind: Hashable, x: Tensor, c: Tensor) -> None:
+    def try_to_record(self, updates: UpdateFunction, kind: Hashable, x: Tensor, c: Tensor) -> None:
         """Record a turn, or none from now on: recordings made so far share generators with the one that failed."""
         x, c = x.clone(), c.clone()
         try:
-            replay, (scalars, names) = self.recorder.record(lambda: stacked(updates(x, c)))
+            replay, (scalars, names) = self.recorder.record(lambda: stack_scalars(updates(x, c)))
         except RuntimeError as error:
             self.works = False
             self.recordings.clear()
-            rng.rewind()
-            log.warning("trainer.capture: turns run as they are written from here on, since %s", first_cause(error))
+            rng.reseed()
+            log.warning(
+                "trainer.capture: turns run as they are written from here on, since %s", root_cause_message(error)
+            )
         else:
             gradients = [(p, p.grad) for p in self.parameters]
             self.recordings[kind] = Recording(replay, x, c, scalars, names, gradients)
 
 
-def stacked(updates: list[Scalars]) -> tuple[Tensor, list[list[str]]]:
+def stack_scalars(updates: list[ScalarTensors]) -> tuple[Tensor, list[list[str]]]:
     """The scalars of a turn's updates in one tensor [M], and their names."""
     scalars = torch.stack([value.float() for scalars in updates for value in scalars.values()])
     return scalars, [list(scalars) for scalars in updates]

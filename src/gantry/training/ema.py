@@ -30,17 +30,17 @@ class Ema:
         return 0.5 ** (kimg_of_turn / half_life) if half_life > 0 else 0.0
 
 
-Place = tuple[dict[str, Any], str]
+TensorSlot = tuple[dict[str, Any], str]
 
 
-class Average:
+class WeightAverage:
     """A net and its average, each parameter and buffer beside its own; a shared one counts once.
 
     They are looked up where the modules hold them: a walk over the modules at each turn would cost more than the mean.
     """
 
     def __init__(self, average: nn.Module, net: nn.Module) -> None:
-        self.places = list(zip(places(average), places(net)))
+        self.places = list(zip(find_tensor_slots(average), find_tensor_slots(net)))
 
     @torch.no_grad()
     def lerp_(self, decay: float | Tensor) -> None:
@@ -62,7 +62,7 @@ class Average:
                 a.copy_(b)
 
 
-def places(net: nn.Module) -> list[Place]:
+def find_tensor_slots(net: nn.Module) -> list[TensorSlot]:
     """Where the modules of a net hold their tensors, each tensor once."""
     holders: list[dict[str, Any]] = [held for m in net.modules() for held in (m._parameters, m._buffers)]
     held = [(holder, name) for holder in holders for name in holder]

@@ -7,11 +7,11 @@ import torch
 from torch import Tensor
 from torch.optim import Optimizer
 
-Scalars = dict[str, Tensor]
-Updates = Callable[[Tensor, Tensor], list[Scalars]]
+ScalarTensors = dict[str, Tensor]
+UpdateFunction = Callable[[Tensor, Tensor], list[ScalarTensors]]
 
 
-class Play(Protocol):
+class TurnExecutor(Protocol):
     """Makes the updates of a turn from its batches x and c: -> the scalars of each.
 
     Turns of one kind do the same but for their numbers, their draws and their images.
@@ -23,10 +23,10 @@ class Play(Protocol):
     def numbers(self, numbers: Mapping[str, float], device: torch.device) -> Mapping[str, Any]:
         """The numbers of this turn, as its updates are to read them."""
 
-    def __call__(self, updates: Updates, kind: Hashable, x: Tensor, c: Tensor) -> list[Scalars]: ...
+    def __call__(self, updates: UpdateFunction, kind: Hashable, x: Tensor, c: Tensor) -> list[ScalarTensors]: ...
 
 
-class Plain:
+class EagerExecutor:
     """The updates as they are written."""
 
     def begin(self, optimizers: Iterable[Optimizer]) -> None:
@@ -39,5 +39,5 @@ class Plain:
         """The numbers themselves."""
         return numbers
 
-    def __call__(self, updates: Updates, kind: Hashable, x: Tensor, c: Tensor) -> list[Scalars]:  # noqa: ARG002
+    def __call__(self, updates: UpdateFunction, kind: Hashable, x: Tensor, c: Tensor) -> list[ScalarTensors]:  # noqa: ARG002
         return updates(x, c)

@@ -9,10 +9,10 @@ from torch.optim import Optimizer
 
 from gantry.distributed import collectives
 
-Named = Iterator[tuple[str, Tensor]]
+NamedTensors = Iterator[tuple[str, Tensor]]
 
 
-class Nets(Protocol):
+class HasNets(Protocol):
     """What is asked of a GAN here."""
 
     D: nn.Module
@@ -23,7 +23,7 @@ class Nets(Protocol):
     def device(self) -> torch.device: ...
 
 
-def finite(tensors: Iterable[Tensor]) -> Tensor:
+def all_finite(tensors: Iterable[Tensor]) -> Tensor:
     """Whether all numbers in tensors of one device are finite: -> bool [], which stays there."""
     by_dtype: dict[torch.dtype, list[Tensor]] = {}
     for tensor in tensors:
@@ -33,7 +33,7 @@ def finite(tensors: Iterable[Tensor]) -> Tensor:
     return torch.cat([norms.isfinite() for norms in largest]).all() if largest else torch.tensor(True)
 
 
-def state_of(gan: Nets, optimizers: Iterable[Optimizer]) -> Named:
+def named_state_tensors(gan: HasNets, optimizers: Iterable[Optimizer]) -> NamedTensors:
     """All that a checkpoint holds and a turn changes, on the device: D, which descends first, then G and G_ema."""
     names: dict[Tensor, str] = {}
     for net in ("D", "G", "G_ema"):
@@ -41,23 +41,25 @@ def state_of(gan: Nets, optimizers: Iterable[Optimizer]) -> Named:
             names[tensor] = f"{net}.{name}"
     yield from ((name, tensor) for tensor, name in names.items())
     for optimizer in optimizers:
-        yield from _moments(optimizer.state, names, gan.device)
+        yield from _named_moments(optimizer.state, names, gan.device)
 
 
-def _moments(state: Mapping[Tensor, Mapping[str, Any]], names: Mapping[Tensor, str], device: torch.device) -> Named:
+def _named_moments(
+    state: Mapping[Tensor, Mapping[str, Any]], names: Mapping[Tensor, str], device: torch.device
+) -> NamedTensors:
     for parameter, moments in state.items():
         for name, value in moments.items():
             if isinstance(value, Tensor) and value.device == device:
                 yield f"{names.get(parameter, 'a parameter')} ({name} of its optimiser)", value
 
 
-def is_healthy(gan: Nets, optimizers: Iterable[Optimizer], *more: Tensor) -> bool:
+def is_state_finite(gan: HasNets, optimizers: Iterable[Optimizer], *more: Tensor) -> bool:
     """Whether this state and some more numbers are finite on every process; every process calls it."""
-    fine = finite([*(tensor for _, tensor in state_of(gan, optimizers)), *more])
-    return int(collectives.sum_((~fine).to(gan.device, torch.int64))) == 0
+    fine = all_finite([*(tensor for _, tensor in named_state_tensors(gan, optimizers)), *more])
+    return int(collectives.all_reduce_sum_((~fine).to(gan.device, torch.int64))) == 0
 
 
-def first_broken(named: Iterable[tuple[str, Tensor]]) -> tuple[str, float] | None:
+def first_nonfinite(named: Iterable[tuple[str, Tensor]]) -> tuple[str, float] | None:
     """The name of the first tensor that is not finite, and a number in it that is not."""
     for name, tensor in named:
         if tensor.is_floating_point() and not tensor.isfinite().all():

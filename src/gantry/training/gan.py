@@ -15,10 +15,10 @@ from gantry.augment.diffaugment import identity
 from gantry.distributed import collectives
 from gantry.losses.objective import Objective
 from gantry.nets.contract import Net
-from gantry.training.ema import Average, Ema
-from gantry.training.executor import Plain, Play, Scalars
-from gantry.training.finite import finite
-from gantry.training.optim import Optim, descend, groups
+from gantry.training.ema import Ema, WeightAverage
+from gantry.training.executor import EagerExecutor, ScalarTensors, TurnExecutor
+from gantry.training.finite import all_finite
+from gantry.training.optim import Optim, accumulate_and_step, named_param_groups
 
 
 class GAN(LightningModule):
@@ -51,12 +51,12 @@ class GAN(LightningModule):
         self.G: Net = G
         self.D = D
         self.G_ema: Net = copy.deepcopy(G).eval().requires_grad_(False)
-        self.average = Average(self.G_ema, self.G)
+        self.average = WeightAverage(self.G_ema, self.G)
         self.loss, self.optim, self.ema, self.augment = loss, optim, ema, augment
         self.turns, self.batch_size, self.seed = turns, batch_size, seed
         self.turn, self.scores, self.scored_at, self.improved_at, self.interrupted = 0, dict[str, float](), -1, -1, 0
         self.skip_broken, self.skipped = False, 0
-        self.play: Play = Plain()
+        self.play: TurnExecutor = EagerExecutor()
         self.compute_with(identity)
 
     def compute_with(self, compiled: Callable[[Any], Any]) -> None:
@@ -85,54 +85,54 @@ class GAN(LightningModule):
         """One turn: x [batches_per_turn, N, *shape] in [-1, 1], c int64 [batches_per_turn, N]."""
         rng.seed_turn(self.seed, self.turn)
         self.now = self.play.numbers(self.numbers(), self.device)
-        for name, group in groups(self.trainer.optimizers):
+        for name, group in named_param_groups(self.trainer.optimizers):
             group["lr"] = self.now[name]
         updates = self.play(self.updates, self.loss.due(self.turn), *batch)
         self.turn += 1
         self.count_step()
         return {"losses": {k: v for scalars in updates for k, v in scalars.items()}, "updates": updates}
 
-    def updates(self, x: Tensor, c: Tensor) -> list[Scalars]:
+    def updates(self, x: Tensor, c: Tensor) -> list[ScalarTensors]:
         """n_critic updates of D, one of G and one of G_ema: -> the scalars of those of D and G."""
         opt_g, opt_d = self.trainer.optimizers
-        updates: list[Scalars] = []
+        updates: list[ScalarTensors] = []
         for k in range(self.loss.n_critic):
             updates.append(self.descend(opt_d, self.parts(partial(self.d_loss, k), x[k], c[k])))
             self.clip_weights()
         updates.append(self.descend(opt_g, self.parts(self.g_loss, x[-1], c[-1])))
-        if collectives.size() > 1:  # looking for buffers takes time
-            collectives.mean_([buffer for buffer in self.buffers() if buffer.is_floating_point()])
+        if collectives.world_size() > 1:  # looking for buffers takes time
+            collectives.all_reduce_mean_([buffer for buffer in self.buffers() if buffer.is_floating_point()])
         self.average.lerp_(self.now["decay"])
         return updates
 
-    def d_loss(self, k: int, x: Tensor, c: Tensor, z: Tensor) -> tuple[Tensor, Scalars]:
+    def d_loss(self, k: int, x: Tensor, c: Tensor, z: Tensor) -> tuple[Tensor, ScalarTensors]:
         """What D minimises in the k-th update of a turn, on real images x of the classes c and as many fakes."""
         with torch.no_grad():
             x_fake = self.fakes(z, c, x.dtype)
         critic = self.critic(self.fast_D, c)
-        real_logits, fake_logits = collectives.gather_both(critic(x), critic(x_fake))
+        real_logits, fake_logits = collectives.all_gather_pair(critic(x), critic(x_fake))
         loss = self.loss.d(real_logits, fake_logits).mean()
         scalars = {"loss/D": loss, "logits/real": real_logits.mean(), "logits/fake": fake_logits.mean()}
         for name, term in self.loss.d_terms.items():
             if term.due(self.turn * self.loss.n_critic + k):
-                penalty = collectives.gather(term.penalty(self.critic(self.D, c), x, x_fake)).mean()
+                penalty = collectives.all_gather(term.penalty(self.critic(self.D, c), x, x_fake)).mean()
                 loss = loss + self.now[f"D/{name}"] * penalty
                 scalars[f"loss/D/{name}"] = penalty
         return loss, scalars
 
-    def g_loss(self, x: Tensor, c: Tensor, z: Tensor) -> tuple[Tensor, Scalars]:
+    def g_loss(self, x: Tensor, c: Tensor, z: Tensor) -> tuple[Tensor, ScalarTensors]:
         """What G minimises; the real images x are looked at by relativistic losses alone."""
         critic = self.critic(self.fast_D, c)
         fake_logits = critic(self.fakes(z, c, x.dtype))
         if self.loss.relativistic:
-            real_logits, fake_logits = collectives.gather_both(critic(x), fake_logits)
+            real_logits, fake_logits = collectives.all_gather_pair(critic(x), fake_logits)
         else:
-            real_logits, fake_logits = None, collectives.gather(fake_logits)
+            real_logits, fake_logits = None, collectives.all_gather(fake_logits)
         loss = self.loss.g(fake_logits, real_logits).mean()
         scalars = {"loss/G": loss}
         for name, term in self.loss.g_terms.items():
             if term.due(self.turn):
-                penalty = collectives.gather(term.penalty(self.G, z, c)).mean()
+                penalty = collectives.all_gather(term.penalty(self.G, z, c)).mean()
                 loss = loss + self.now[f"G/{name}"] * penalty
                 scalars[f"loss/G/{name}"] = penalty
         return loss, scalars
@@ -142,19 +142,19 @@ class GAN(LightningModule):
         images: Tensor = self.fast_G(z, c).to(dtype)
         return images
 
-    def descend(self, optimizer: Optimizer, losses: Iterable[tuple[Tensor, Scalars]]) -> Scalars:
+    def descend(self, optimizer: Optimizer, losses: Iterable[tuple[Tensor, ScalarTensors]]) -> ScalarTensors:
         """One step, unless its numbers are not finite and such steps are skipped; -> the scalars of its batch."""
-        return descend(optimizer, losses, self.optim, self.can_step)
+        return accumulate_and_step(optimizer, losses, self.optim, self.can_step)
 
     def can_step(self, numbers: list[Tensor]) -> bool:
         """Whether an update is finite, which all processes see alike; counts those that are not."""
-        fine = not self.skip_broken or bool(finite(numbers))
+        fine = not self.skip_broken or bool(all_finite(numbers))
         self.skipped += not fine
         return fine
 
     def parts(
-        self, loss: Callable[[Tensor, Tensor, Tensor], tuple[Tensor, Scalars]], x: Tensor, c: Tensor
-    ) -> Iterator[tuple[Tensor, Scalars]]:
+        self, loss: Callable[[Tensor, Tensor, Tensor], tuple[Tensor, ScalarTensors]], x: Tensor, c: Tensor
+    ) -> Iterator[tuple[Tensor, ScalarTensors]]:
         """The loss of each part of the batch in turn; the graph of one is freed before the next is built.
 
         Latents are drawn for the whole batch: they belong to its samples, however many parts and processes share it.
@@ -173,7 +173,7 @@ class GAN(LightningModule):
     def numbers(self) -> dict[str, float]:
         """What differs from turn to turn: the decay of the average, learning rates, the scales of the terms."""
         rate = self.optim.schedule(self.progress)
-        rates = {name: group["initial_lr"] * rate for name, group in groups(self.trainer.optimizers)}
+        rates = {name: group["initial_lr"] * rate for name, group in named_param_groups(self.trainer.optimizers)}
         return rates | self.loss.scales(self.progress) | {"decay": self.ema.decay(self.kimg, self.kimg_of_turn)}
 
     def count_step(self) -> None:

@@ -10,18 +10,18 @@ from torch.nn import Parameter
 from torch.optim import Optimizer
 
 from gantry.distributed import collectives
-from gantry.training.executor import Scalars
+from gantry.training.executor import ScalarTensors
 from gantry.training.schedules import Schedule, constant
 
-MakeOptimizer = Callable[[Iterable[Parameter]], Optimizer]
+OptimizerFactory = Callable[[Iterable[Parameter]], Optimizer]
 
 
 @dataclass(frozen=True)
 class Optim:
     """Optimisers of G and D as functions of the parameters; `clip` bounds the norm of each net's whole gradient."""
 
-    G: MakeOptimizer
-    D: MakeOptimizer
+    G: OptimizerFactory
+    D: OptimizerFactory
     schedule: Schedule = constant
     clip: float | None = None
     accumulate: int = 1
@@ -35,36 +35,36 @@ class Optim:
     def optimizers(self, G: nn.Module, D: nn.Module) -> tuple[Optimizer, Optimizer]:
         """Of G and of D; their groups remember the rates that a schedule starts from."""
         optimizers = self.G(G.parameters()), self.D(D.parameters())
-        for _, group in groups(optimizers):
+        for _, group in named_param_groups(optimizers):
             group["initial_lr"] = group["lr"]
         return optimizers
 
 
-def groups(optimizers: Iterable[Optimizer]) -> Iterator[tuple[str, dict[str, Any]]]:
+def named_param_groups(optimizers: Iterable[Optimizer]) -> Iterator[tuple[str, dict[str, Any]]]:
     """The groups of parameters of several optimisers, by a name for the learning rate of each."""
     every = (group for optimizer in optimizers for group in optimizer.param_groups)
     return ((f"lr/{i}", group) for i, group in enumerate(every))
 
 
-def descend(
+def accumulate_and_step(
     optimizer: Optimizer,
-    losses: Iterable[tuple[Tensor, Scalars]],
+    losses: Iterable[tuple[Tensor, ScalarTensors]],
     optim: Optim,
     may_step: Callable[[list[Tensor]], bool],
-) -> Scalars:
+) -> ScalarTensors:
     """One step on the mean of the losses, each of one part of the batch; -> the scalars, averaged likewise.
 
     Gradients are those of the global batch. `may_step` sees them and the scalars; where it says no, nothing moves.
     """
     parameters: list[nn.Parameter] = [p for group in optimizer.param_groups for p in group["params"]]
     optimizer.zero_grad()
-    total: Scalars = {}
+    total: ScalarTensors = {}
     for loss, scalars in losses:
         torch.autograd.backward(loss, loss.new_full((), 1 / optim.accumulate), inputs=parameters)
         for name, value in scalars.items():
             total[name] = total.get(name, 0) + value.detach() / optim.accumulate
     gradients = [p.grad for p in parameters if p.grad is not None]
-    collectives.mean_(gradients)
+    collectives.all_reduce_mean_(gradients)
     if not may_step([*gradients, *total.values()]):
         return {}
     if optim.clip is not None:

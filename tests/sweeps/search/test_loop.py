@@ -7,10 +7,10 @@ from typing import Any
 import pytest
 from optuna.study import Study
 
-from fake_search import RATE, Jobs, search
+from fake_search import LR_SWEEP, FakeLauncher, search_in_process
 from gantry.errors import RunError, UserError
-from gantry.runs.status import write_pruned
-from gantry.sweeps.search.study import FILE, open_study
+from gantry.runs.status import write_job_pruning
+from gantry.sweeps.search.study import JOURNAL_FILE, open_study
 
 
 @pytest.fixture
@@ -35,8 +35,8 @@ def said(folder: Path) -> dict[str, Any]:
 def test_job_and_trial_have_one_number_and_failures_are_left_behind(
     folder: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    jobs = Jobs(folder, wrong=[1, 3])
-    search("hparams_search=tpe", RATE, trials(5), launch=jobs.launch)
+    jobs = FakeLauncher(folder, wrong=[1, 3])
+    search_in_process("hparams_search=tpe", LR_SWEEP, trials(5), launch=jobs.launch)
     study = open_study(folder)
     assert states(study) == "COMPLETE FAIL COMPLETE FAIL COMPLETE"
     assert jobs.launched == [(0, 1), (1, 1), (2, 1), (3, 1), (4, 1)]
@@ -51,69 +51,71 @@ def test_job_and_trial_have_one_number_and_failures_are_left_behind(
 
 @pytest.mark.parametrize("sampler", ["tpe", "random"])
 def test_a_search_that_was_killed_equals_an_unbroken_one(sampler: str, folder: Path, tmp_path: Path) -> None:
-    whole, broken = Jobs(folder), Jobs(folder.parent / "T", dies=3)
-    words = [f"hparams_search={sampler}", RATE, trials(12)]
-    search(*words, launch=whole.launch)
+    whole, broken = FakeLauncher(folder), FakeLauncher(folder.parent / "T", dies=3)
+    words = [f"hparams_search={sampler}", LR_SWEEP, trials(12)]
+    search_in_process(*words, launch=whole.launch)
     with pytest.raises(KeyboardInterrupt):
-        search(*words, "run.name=T", launch=broken.launch)
+        search_in_process(*words, "run.name=T", launch=broken.launch)
     assert states(open_study(broken.sweep)) == "COMPLETE COMPLETE COMPLETE RUNNING"
-    search(*words, "run.name=T", launch=broken.launch)
+    search_in_process(*words, "run.name=T", launch=broken.launch)
     assert [first for first, _ in broken.launched] == [0, 1, 2, 3, 3, *range(4, 12)]
     assert broken.rates == whole.rates
     assert len(set(whole.rates.values())) == 12
 
 
 def test_one_command_makes_as_many_trials_as_it_says(folder: Path) -> None:
-    jobs = Jobs(folder)
+    jobs = FakeLauncher(folder)
     for count in (2, 2, 3):
-        search("hparams_search=random", RATE, trials(count), launch=jobs.launch)
+        search_in_process("hparams_search=random", LR_SWEEP, trials(count), launch=jobs.launch)
     assert jobs.launched == [(0, 1), (1, 1), (2, 1)]
 
 
 def test_batches_and_what_is_missing_of_them(folder: Path) -> None:
-    jobs = Jobs(folder, dies=1)
-    words = ["hparams_search=tpe", RATE, trials(5), "hydra.sweeper.n_jobs=3"]
+    jobs = FakeLauncher(folder, dies=1)
+    words = ["hparams_search=tpe", LR_SWEEP, trials(5), "hydra.sweeper.n_jobs=3"]
     with pytest.raises(KeyboardInterrupt):
-        search(*words, launch=jobs.launch)
-    search(*words, launch=jobs.launch)
+        search_in_process(*words, launch=jobs.launch)
+    search_in_process(*words, launch=jobs.launch)
     assert jobs.launched == [(0, 3), (1, 2), (3, 2)]
     assert states(open_study(folder)) == " ".join(["COMPLETE"] * 5)
 
 
 def test_an_end_that_the_study_was_not_told_of_is_read_from_the_run(folder: Path) -> None:
-    jobs = Jobs(folder)
+    jobs = FakeLauncher(folder)
 
     def killed(overrides: Any, first: int) -> None:
         jobs.launch(overrides, first)
-        write_pruned(folder / "1", "at turn 2 of 10")
+        write_job_pruning(folder / "1", "at turn 2 of 10")
         (folder / "1" / "summary.json").unlink()
         raise KeyboardInterrupt
 
-    words = ["hparams_search=tpe", RATE, trials(2), "hydra.sweeper.n_jobs=2"]
+    words = ["hparams_search=tpe", LR_SWEEP, trials(2), "hydra.sweeper.n_jobs=2"]
     with pytest.raises(KeyboardInterrupt):
-        search(*words, launch=killed)
-    search(*words, launch=jobs.launch)
+        search_in_process(*words, launch=killed)
+    search_in_process(*words, launch=jobs.launch)
     assert jobs.launched == [(0, 2)]
     assert states(open_study(folder)) == "COMPLETE PRUNED"
     assert said(folder)["trials"][1]["reason"] == "at turn 2 of 10"
 
 
 def test_a_trial_without_all_of_its_values_is_given_the_others(folder: Path) -> None:
-    jobs = Jobs(folder)
-    words = ["hparams_search=random", RATE, "model.z_dim=range(2,9)", trials(3)]
-    search(*words, launch=jobs.launch)
-    rates, lines = dict(jobs.rates), (folder / FILE).read_bytes().splitlines(keepends=True)
+    jobs = FakeLauncher(folder)
+    words = ["hparams_search=random", LR_SWEEP, "model.z_dim=range(2,9)", trials(3)]
+    search_in_process(*words, launch=jobs.launch)
+    rates, lines = dict(jobs.rates), (folder / JOURNAL_FILE).read_bytes().splitlines(keepends=True)
     last = max(i for i, line in enumerate(lines) if b'"param_name":"optim.D.lr"' in line)
-    (folder / FILE).write_bytes(b"".join(lines[: last + 1]) + lines[last + 1][:20])  # killed in the middle of a line
+    (folder / JOURNAL_FILE).write_bytes(
+        b"".join(lines[: last + 1]) + lines[last + 1][:20]
+    )  # killed in the middle of a line
     for file in (folder / "2").iterdir():
         file.unlink()
-    search(*words, launch=jobs.launch)
+    search_in_process(*words, launch=jobs.launch)
     assert jobs.launched == [(0, 1), (1, 1), (2, 1), (2, 1)]
     assert jobs.rates == rates
 
 
 def test_a_process_that_dies_twice_is_a_failure_and_no_reason_to_stop(folder: Path) -> None:
-    jobs = Jobs(folder)
+    jobs = FakeLauncher(folder)
 
     def launch(overrides: Any, first: int) -> None:
         jobs.launch(overrides, first)
@@ -122,63 +124,67 @@ def test_a_process_that_dies_twice_is_a_failure_and_no_reason_to_stop(folder: Pa
             (folder / "1" / "job.json").write_text('{"ended": true}')
             raise RuntimeError("a worker has died")
 
-    search("hparams_search=random", RATE, trials(3), launch=launch)
+    search_in_process("hparams_search=random", LR_SWEEP, trials(3), launch=launch)
     assert jobs.launched == [(0, 1), (1, 1), (1, 1), (2, 1)]
     assert states(open_study(folder)) == "COMPLETE FAIL COMPLETE"
 
 
 def test_an_interrupted_job_ends_the_search(folder: Path) -> None:
     def launch(overrides: Any, first: int) -> None:
-        Jobs(folder).launch(overrides, first)
+        FakeLauncher(folder).launch(overrides, first)
         (folder / "0" / "summary.json").unlink()
         (folder / "0" / "job.json").write_text('{"ended": true}')
 
     with pytest.raises(RunError, match=r"trial 0 was interrupted; the same command with run\.name=S goes on"):
-        search("hparams_search=random", RATE, trials(3), launch=launch)
+        search_in_process("hparams_search=random", LR_SWEEP, trials(3), launch=launch)
 
 
 def test_nothing_but_failures(folder: Path) -> None:
     with pytest.raises(RunError, match=r"no trial was completed \(2 fail\); the last one: nothing but trouble"):
-        search("hparams_search=random", RATE, trials(2), launch=Jobs(folder, wrong=[0, 1]).launch)
+        search_in_process(
+            "hparams_search=random", LR_SWEEP, trials(2), launch=FakeLauncher(folder, wrong=[0, 1]).launch
+        )
     assert said(folder)["best"] is None
 
 
 def test_no_trial_begins_when_the_time_is_over(folder: Path) -> None:
     with pytest.raises(RunError, match=r"no trial has begun within hydra\.sweeper\.timeout"):
-        search("hparams_search=random", RATE, "hydra.sweeper.timeout=0", launch=Jobs(folder).launch)
+        search_in_process(
+            "hparams_search=random", LR_SWEEP, "hydra.sweeper.timeout=0", launch=FakeLauncher(folder).launch
+        )
 
 
 def test_a_grid_ends(folder: Path) -> None:
-    jobs = Jobs(folder)
+    jobs = FakeLauncher(folder)
     words = ["hparams_search=grid", "optim.D.lr=1e-4,1e-3", "model.z_dim=range(2,5)"]
-    search(*words, trials(4), launch=jobs.launch)
-    search(*words, launch=jobs.launch)
-    search(*words, launch=jobs.launch)
+    search_in_process(*words, trials(4), launch=jobs.launch)
+    search_in_process(*words, launch=jobs.launch)
+    search_in_process(*words, launch=jobs.launch)
     assert jobs.launched == [(i, 1) for i in range(6)]
     assert list(jobs.rates.values()) == [1e-4] * 3 + [1e-3] * 3
     assert [trial.params["model.z_dim"] for trial in open_study(folder).trials] == [2, 3, 4] * 2
 
 
 def test_keys_of_a_file_and_of_the_command_line(folder: Path) -> None:
-    jobs = Jobs(folder)
+    jobs = FakeLauncher(folder)
     params = "+hydra.sweeper.params={optim.D.lr:'interval(1e-4,1e-3)',model.z_dim:'2,4'}"
-    search("hparams_search=random", params, "model.z_dim=3", trials(2), launch=jobs.launch)
+    search_in_process("hparams_search=random", params, "model.z_dim=3", trials(2), launch=jobs.launch)
     assert all(1e-4 <= rate <= 1e-3 for rate in jobs.rates.values())
     assert set(open_study(folder).trials[0].params) == {"optim.D.lr"}
 
 
 def test_another_search_in_the_same_folder(folder: Path) -> None:
-    jobs = Jobs(folder)
-    search("hparams_search=random", RATE, trials(1), launch=jobs.launch)
+    jobs = FakeLauncher(folder)
+    search_in_process("hparams_search=random", LR_SWEEP, trials(1), launch=jobs.launch)
     others = {
         "search space": ["optim.D.lr=interval(1e-5,1e-1)"],
-        "experiment": [RATE, "seed=7"],
-        "score": [RATE, "metrics.monitor=modes"],
-        "direction": [RATE, "metrics.mode=min"],
+        "experiment": [LR_SWEEP, "seed=7"],
+        "score": [LR_SWEEP, "metrics.monitor=modes"],
+        "direction": [LR_SWEEP, "metrics.mode=min"],
     }
     for name, words in others.items():
         with pytest.raises(UserError, match=f"run.name must be new for another {name}, got {folder}, where"):
-            search("hparams_search=random", *words, trials(2), launch=jobs.launch)
+            search_in_process("hparams_search=random", *words, trials(2), launch=jobs.launch)
     assert jobs.launched == [(0, 1)]
 
 
@@ -187,41 +193,41 @@ def test_a_sweep_of_another_kind_in_the_same_folder(folder: Path) -> None:
     with pytest.raises(
         UserError, match=r"run\.name must be new for a search, got .*, which holds a sweep of another kind"
     ):
-        search("hparams_search=random", RATE, launch=Jobs(folder).launch)
+        search_in_process("hparams_search=random", LR_SWEEP, launch=FakeLauncher(folder).launch)
 
 
 MISTAKES = {
     "hparams_search=tpe": "hparams_search must have keys to search",
-    f"hparams_search=tpe {RATE} hydra.sweeper.n_trials=0": "hydra.sweeper.n_trials must be an integer of at least 1",
-    f"hparams_search=tpe {RATE} hydra.sweeper.n_trials=null": "hydra.sweeper.n_trials must be an integer of at least",
-    f"hparams_search=tpe {RATE} hydra.sweeper.n_jobs=0": "hydra.sweeper.n_jobs must be an integer of at least 1",
-    f"hparams_search=tpe {RATE} hydra.sweeper.timeout=x": "hydra.sweeper.timeout must be a number of at least 0",
-    f"hparams_search=tpe {RATE} hydra.sweeper.sampler.seed=-1": "hydra.sweeper.sampler.seed must be an integer",
-    f"hparams_search=tpe {RATE} hydra.sweeper.sampler._target_=optuna.samplers.X": "sampler._target_ must be",
-    f"hparams_search=tpe {RATE} +hydra.sweeper.sampler.sed=1": "did you mean seed?",
-    f"hparams_search=tpe {RATE} metrics=none": "metrics.monitor must be the score",
-    f"hparams_search=tpe {RATE} callbacks.evaluate=null": "callbacks.evaluate must be there",
-    f"hparams_search=tpe {RATE} turns=0": "turns must be an integer of at least 1, got 0",
+    f"hparams_search=tpe {LR_SWEEP} hydra.sweeper.n_trials=0": "hydra.sweeper.n_trials must be an integer of at least 1",
+    f"hparams_search=tpe {LR_SWEEP} hydra.sweeper.n_trials=null": "hydra.sweeper.n_trials must be an integer of at least",
+    f"hparams_search=tpe {LR_SWEEP} hydra.sweeper.n_jobs=0": "hydra.sweeper.n_jobs must be an integer of at least 1",
+    f"hparams_search=tpe {LR_SWEEP} hydra.sweeper.timeout=x": "hydra.sweeper.timeout must be a number of at least 0",
+    f"hparams_search=tpe {LR_SWEEP} hydra.sweeper.sampler.seed=-1": "hydra.sweeper.sampler.seed must be an integer",
+    f"hparams_search=tpe {LR_SWEEP} hydra.sweeper.sampler._target_=optuna.samplers.X": "sampler._target_ must be",
+    f"hparams_search=tpe {LR_SWEEP} +hydra.sweeper.sampler.sed=1": "did you mean seed?",
+    f"hparams_search=tpe {LR_SWEEP} metrics=none": "metrics.monitor must be the score",
+    f"hparams_search=tpe {LR_SWEEP} callbacks.evaluate=null": "callbacks.evaluate must be there",
+    f"hparams_search=tpe {LR_SWEEP} turns=0": "turns must be an integer of at least 1, got 0",
     "hparams_search=tpe turns=interval(10,20)": "got 15.0 (int(interval(a,b)) and range(a,b) are whole numbers)",
     "hparams_search=tpe optim.D.lt=1,2": "optim.D.lt must be one of the known keys",
     "hparams_search=tpe turns=0,-1": "turns must be an integer of at least 1, got 0",
-    f"hparams_search=tpe {RATE} hydra.sweep.subdir=x": "hydra.sweep.subdir must be the number of the job",
-    f"hparams_search=grid {RATE}": "optim.D.lr must be a choice or a range in a grid",
+    f"hparams_search=tpe {LR_SWEEP} hydra.sweep.subdir=x": "hydra.sweep.subdir must be the number of the job",
+    f"hparams_search=grid {LR_SWEEP}": "optim.D.lr must be a choice or a range in a grid",
 }
 
 
 @pytest.mark.parametrize("words", MISTAKES)
 def test_mistakes_are_one_line_before_anything_is_written(words: str, folder: Path) -> None:
     with pytest.raises(UserError) as caught:
-        search(*words.split(), launch=Jobs(folder).launch)
+        search_in_process(*words.split(), launch=FakeLauncher(folder).launch)
     assert MISTAKES[words] in str(caught.value)
     assert "\n" not in str(caught.value)
     assert not folder.exists()
 
 
 def test_a_value_that_is_wrong_is_no_mistake_of_the_search(folder: Path) -> None:
-    jobs = Jobs(folder)
-    search("hparams_search=grid", "turns=0,10", "optim.D.lr=1e-3,1e-4", launch=jobs.launch)
+    jobs = FakeLauncher(folder)
+    search_in_process("hparams_search=grid", "turns=0,10", "optim.D.lr=1e-3,1e-4", launch=jobs.launch)
     assert len(jobs.launched) == 4
 
 

@@ -8,10 +8,10 @@ import pytest
 from optuna.distributions import FloatDistribution
 from optuna.pruners import MedianPruner, NopPruner
 
-from gantry.runs.status import State, read_job, status_of
-from gantry.sweeps.search.pruning import Pruning
-from gantry.sweeps.search.study import begin_study, open_study
-from stubs import TinyGan, trainer
+from gantry.runs.status import RunStatus, read_job, read_run_status
+from gantry.sweeps.search.pruning import TrialPruner
+from gantry.sweeps.search.study import create_or_load_study, open_study
+from stubs import TinyGan, make_trainer_stub
 
 ABOUT = {"metric": "fd", "mode": "min", "space": {}, "experiment": []}
 RATE = {"lr": FloatDistribution(0, 1)}
@@ -19,7 +19,7 @@ RATE = {"lr": FloatDistribution(0, 1)}
 
 def begin(sweep: Path) -> optuna.Study:
     """A search with a complete trial, whose scores were 3, 2 and 1, and one that runs."""
-    study = begin_study(sweep, ABOUT)
+    study = create_or_load_study(sweep, ABOUT)
     first = study.ask(RATE)
     for turn, score in ((5, 3.0), (10, 2.0), (15, 1.0)):
         first.report(score, turn)
@@ -28,9 +28,9 @@ def begin(sweep: Path) -> optuna.Study:
     return study
 
 
-def play(callback: Pruning, scores: dict[int, float], rank: int = 0, gan: TinyGan | None = None) -> TinyGan:
+def play(callback: TrialPruner, scores: dict[int, float], rank: int = 0, gan: TinyGan | None = None) -> TinyGan:
     """Turns until the run is told to stop, or to the end."""
-    on: Any = trainer(rank=rank, should_stop=False)
+    on: Any = make_trainer_stub(rank=rank, should_stop=False)
     gan = gan or TinyGan()
     callback.on_train_start(on, gan)  # type: ignore[arg-type]
     while gan.turn < gan.turns and not on.should_stop:
@@ -42,8 +42,8 @@ def play(callback: Pruning, scores: dict[int, float], rank: int = 0, gan: TinyGa
     return gan
 
 
-def pruning(sweep: Path, pruner: Any = None) -> Pruning:
-    return Pruning(str(sweep / "1"), "fd", pruner or MedianPruner(n_startup_trials=1))
+def pruning(sweep: Path, pruner: Any = None) -> TrialPruner:
+    return TrialPruner(str(sweep / "1"), "fd", pruner or MedianPruner(n_startup_trials=1))
 
 
 def test_a_run_that_is_worse_than_the_others_ends(tmp_path: Path) -> None:
@@ -51,8 +51,8 @@ def test_a_run_that_is_worse_than_the_others_ends(tmp_path: Path) -> None:
     gan = play(pruning(tmp_path), {5: 2.5, 10: 2.4, 15: 0.5})
     assert gan.turn == 10
     assert study.trials[1].intermediate_values == {5: 2.5, 10: 2.4}
-    status = status_of(tmp_path / "1", 10, 20)
-    assert (status.state, str(status)) == (State.PRUNED, "pruned: at turn 10 of 20")
+    status = read_run_status(tmp_path / "1", 10, 20)
+    assert (status.state, str(status)) == (RunStatus.PRUNED, "pruned: at turn 10 of 20")
 
 
 def test_a_better_one_goes_on_and_the_last_score_is_no_reason_to_stop(tmp_path: Path) -> None:
@@ -89,4 +89,4 @@ def test_another_process_only_listens(tmp_path: Path, monkeypatch: pytest.Monkey
 
 def test_a_search_needs_a_score() -> None:
     with pytest.raises(ValueError, match=r"metrics\.monitor must be the score"):
-        Pruning("1", None, NopPruner())
+        TrialPruner("1", None, NopPruner())

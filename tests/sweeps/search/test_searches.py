@@ -15,14 +15,14 @@ from optuna.study import Study
 from optuna.trial import TrialState
 
 from gantry.sweeps.search.study import open_study
-from recording_callbacks import recorded
-from subprocess_runs import RECORDING, SCRIPT, finish, launch, left_behind, train
+from recording_callbacks import read_rank_records
+from subprocess_runs import RANK_RECORDER, TRAIN_PY, find_leftover_processes, run_training, start_command, wait_for_exit
 
 pytestmark = pytest.mark.slow
 ON_RING = ["data=ring", "metrics=modes", "metrics.num_samples=200", "metrics.report.num_samples=200", "model.z_dim=2"]
 SEARCH = ["-m", "run.name=S", "hparams_search=tpe", "optim.D.lr=tag(log,interval(1e-4,1e-1))", *ON_RING]
-WRITTEN = "+callbacks.rates._target_=search_callbacks.Rates"
-BY_RATE = "++callbacks.evaluate._target_=search_callbacks.ByRate"
+WRITTEN = "+callbacks.rates._target_=search_callbacks.LearningRateWriter"
+BY_RATE = "++callbacks.evaluate._target_=search_callbacks.EvaluateByLearningRate"
 EARLY = ["callbacks.evaluate.every=1", "metrics.report=null", BY_RATE, "hydra.sweeper.sampler.seed=3"]
 TRIALS = "hydra.sweeper.n_trials"
 
@@ -62,46 +62,46 @@ def check(folder: Path, count: int, failed: Sequence[int] = ()) -> Study:
 
 
 def test_eight_trials_of_which_one_fails_killed_in_the_middle_and_continued(tmp_path: Path) -> None:
-    trouble = "+callbacks.trouble={_target_:search_callbacks.Troubled,folder:${run.dir},fails:2,killed:4}"
+    trouble = "+callbacks.trouble={_target_:search_callbacks.FailOrKill,folder:${run.dir},fails:2,killed:4}"
     words = [f"{TRIALS}=8", "hparams_search/pruner=none", "callbacks.checkpoints.every=1"]
-    command = [sys.executable, SCRIPT, *SEARCH, *words, trouble, RECORDING]
-    finish(launch(command, tmp_path), status=-signal.SIGKILL)
+    command = [sys.executable, TRAIN_PY, *SEARCH, *words, trouble, RANK_RECORDER]
+    wait_for_exit(start_command(command, tmp_path), status=-signal.SIGKILL)
     before = study_of(tmp_path).trials
     assert [trial.state.name for trial in before] == ["COMPLETE", "COMPLETE", "FAIL", "COMPLETE", "RUNNING"]
-    said = finish(launch(command, tmp_path))
+    said = wait_for_exit(start_command(command, tmp_path))
     study = check(tmp_path, 8, failed=[2])
     assert rates(study)[:5] == [trial.params["optim.D.lr"] for trial in before]
     assert study.trials[2].user_attrs["reason"] == "RuntimeError: nothing but trouble"
-    assert [[one["turn"] for one in recorded(tmp_path / "train/sweeps/S" / str(i))] for i in (3, 4, 5)] == [
+    assert [[one["turn"] for one in read_rank_records(tmp_path / "train/sweeps/S" / str(i))] for i in (3, 4, 5)] == [
         [0],
         [0, 4],
         [0],
     ]
     assert f"best trial {study.best_trial.number} of 8 (7 complete, 1 fail): best overlap (max) " in said
     assert "8 jobs: 7 finished, 1 failed" in said
-    again = finish(launch(command, tmp_path))
+    again = wait_for_exit(start_command(command, tmp_path))
     assert "Launching" not in again
     assert rates(check(tmp_path, 8, failed=[2])) == rates(study)
-    other = finish(launch([*command, "seed=3"], tmp_path), status=2)
+    other = wait_for_exit(start_command([*command, "seed=3"], tmp_path), status=2)
     assert "error: run.name must be new for another experiment, got " in other
 
 
 def test_two_processes_train_each_trial_together(tmp_path: Path) -> None:
-    train(*SEARCH, f"{TRIALS}=2", "trainer=ddp_cpu", RECORDING, WRITTEN, folder=tmp_path)
+    run_training(*SEARCH, f"{TRIALS}=2", "trainer=ddp_cpu", RANK_RECORDER, WRITTEN, folder=tmp_path)
     study = check(tmp_path, 2)
     for number in (0, 1):
         run = tmp_path / "train" / "sweeps" / "S" / str(number)
-        assert [(one["rank"], one["size"]) for one in recorded(run)] == [(0, 2), (1, 2)]
+        assert [(one["rank"], one["size"]) for one in read_rank_records(run)] == [(0, 2), (1, 2)]
         assert [float((run / f"rate{rank}").read_text()) for rank in (0, 1)] == [rates(study)[number]] * 2
         assert config(tmp_path, number).optim.D.lr == rates(study)[number]
-    assert left_behind(tmp_path) == []
+    assert find_leftover_processes(tmp_path) == []
 
 
 @pytest.mark.skipif(not find_spec("hydra_plugins.hydra_joblib_launcher"), reason="the extra joblib is not installed")
 def test_hopeless_trials_end_early_wherever_they_run(tmp_path: Path) -> None:
     pruner = "callbacks.pruning.pruner.n_startup_trials=2"
     several = ["launcher=joblib", "hydra.launcher.n_jobs=2"]
-    said = train(*SEARCH, *EARLY, *several, pruner, f"{TRIALS}=4", folder=tmp_path)
+    said = run_training(*SEARCH, *EARLY, *several, pruner, f"{TRIALS}=4", folder=tmp_path)
     study, found = study_of(tmp_path), rows(tmp_path)
     hopeless = [i for i in (2, 3) if rates(study)[i] < min(rates(study)[:2])]
     assert hopeless == [2]
@@ -112,12 +112,12 @@ def test_hopeless_trials_end_early_wherever_they_run(tmp_path: Path) -> None:
 
 def test_two_processes_give_up_together(tmp_path: Path) -> None:
     pruner = "callbacks.pruning.pruner.n_startup_trials=1"
-    train(*SEARCH, *EARLY, "trainer=ddp_cpu", pruner, f"{TRIALS}=2", folder=tmp_path)
+    run_training(*SEARCH, *EARLY, "trainer=ddp_cpu", pruner, f"{TRIALS}=2", folder=tmp_path)
     assert [trial.state.name for trial in study_of(tmp_path).trials] == ["COMPLETE", "PRUNED"]
-    assert left_behind(tmp_path) == []
+    assert find_leftover_processes(tmp_path) == []
 
 
 def test_a_search_that_has_nothing_but_failures_fails(tmp_path: Path) -> None:
-    trouble = "+callbacks.trouble={_target_:search_callbacks.Troubled,folder:${run.dir},fails:0,killed:9}"
-    said = train(*SEARCH, f"{TRIALS}=1", trouble, folder=tmp_path, status=1)
+    trouble = "+callbacks.trouble={_target_:search_callbacks.FailOrKill,folder:${run.dir},fails:0,killed:9}"
+    said = run_training(*SEARCH, f"{TRIALS}=1", trouble, folder=tmp_path, status=1)
     assert "error: no trial was completed (1 fail); the last one: RuntimeError: nothing but trouble\n" in said

@@ -4,8 +4,8 @@ import pytest
 from hydra.core.override_parser.overrides_parser import OverridesParser
 from optuna.distributions import BaseDistribution, CategoricalDistribution, FloatDistribution, IntDistribution
 
-from gantry.sweeps.search.grid_sampler import Grid
-from gantry.sweeps.search.space import Space, space_of
+from gantry.sweeps.search.grid_sampler import GridSampler
+from gantry.sweeps.search.space import SearchSpace, parse_search_space
 
 SPACES: dict[str, BaseDistribution] = {
     "interval(1e-5,1e-2)": FloatDistribution(1e-5, 1e-2),
@@ -21,8 +21,8 @@ SPACES: dict[str, BaseDistribution] = {
 }
 
 
-def space(*words: str) -> Space:
-    return space_of(OverridesParser.create().parse_overrides(list(words)))
+def space(*words: str) -> SearchSpace:
+    return parse_search_space(OverridesParser.create().parse_overrides(list(words)))
 
 
 @pytest.mark.parametrize("text", SPACES)
@@ -66,9 +66,9 @@ def test_what_cannot_be_searched() -> None:
 
 def test_a_grid_is_the_product_and_ends() -> None:
     found = space("a=x,y", "b=range(1,6,2)", "c=range(0,0.3,0.1)")
-    grid = Grid(found.swept)
+    grid = GridSampler(found.swept)
     assert len(grid) == 2 * 3 * 3
     assert grid.points[:4] == [("x", 1, 0.0), ("x", 1, 0.1), ("x", 1, 0.2), ("x", 3, 0.0)]
-    assert Grid(space("c=range(0,0.4,0.1)").swept).points[3] == (0.3,)
+    assert GridSampler(space("c=range(0,0.4,0.1)").swept).points[3] == (0.3,)
     with pytest.raises(ValueError, match=r"a must be a choice or a range in a grid, got interval\(1,2\)"):
-        Grid(space("a=interval(1,2)").swept)
+        GridSampler(space("a=interval(1,2)").swept)

@@ -10,7 +10,7 @@ from optuna.study import Study
 from optuna.trial import FrozenTrial
 
 
-class Grid(BaseSampler):
+class GridSampler(BaseSampler):
     """Trial i is point i of the product of all values, the last key changing fastest: nothing has to be remembered.
 
     Raises ValueError for a key whose values cannot be listed. Optuna's own grid asks to be run by Optuna's loop.
@@ -18,7 +18,7 @@ class Grid(BaseSampler):
 
     def __init__(self, space: Mapping[str, BaseDistribution]) -> None:
         self.keys = list(space)
-        self.points = list(itertools.product(*(values(key, one) for key, one in space.items())))
+        self.points = list(itertools.product(*(list_grid_values(key, one) for key, one in space.items())))
 
     def __len__(self) -> int:
         return len(self.points)
@@ -33,7 +33,7 @@ class Grid(BaseSampler):
         return self.points[trial.number][self.keys.index(key)]
 
 
-def values(key: str, one: BaseDistribution) -> list[Any]:
+def list_grid_values(key: str, one: BaseDistribution) -> list[Any]:
     """The values that a key may have, in their order. Raises ValueError where there is no end to them."""
     if isinstance(one, CategoricalDistribution):
         return list(one.choices)

@@ -12,42 +12,49 @@ from typing import Any
 from optuna.study import Study
 from optuna.trial import Trial, TrialState
 
-from gantry.errors import RunError, one_line
+from gantry.errors import RunError, format_error
 from gantry.runs import status
-from gantry.runs.lock import check_alone
-from gantry.sweeps.search.settings import Settings
-from gantry.sweeps.search.space import Space, suggest
-from gantry.sweeps.search.study import ABOUT, trial_of
-from gantry.sweeps.search.trials import REASON, Outcome, best_line, failures_line, outcome, write_study
+from gantry.runs.lock import check_unlocked
+from gantry.sweeps.search.settings import SearchSettings
+from gantry.sweeps.search.space import SearchSpace, suggest_value
+from gantry.sweeps.search.study import FACTS_ATTR, load_trial
+from gantry.sweeps.search.trials import (
+    REASON_ATTR,
+    TrialOutcome,
+    format_best_trial,
+    format_no_complete_trial,
+    read_outcome,
+    write_study_json,
+)
 
 log = logging.getLogger(__name__)
-Launch = Callable[[Sequence[Sequence[str]], int], Any]  # overrides of some jobs, and the number of the first
-GOES_ON = "run.auto_resume=true"  # a trial that was interrupted goes on from its checkpoint
-TRIES = 2  # how often the processes of a trial may die without a word
+LaunchJobs = Callable[[Sequence[Sequence[str]], int], Any]  # overrides of some jobs, and the number of the first
+AUTO_RESUME = "run.auto_resume=true"  # a trial that was interrupted goes on from its checkpoint
+MAX_DEATHS = 2  # how often the processes of a trial may die without a word
 
 
 @dataclass
-class Searching:
+class SearchLoop:
     """A search in the folder of a sweep; trial i is job i, in the folder i."""
 
     study: Study
-    space: Space
-    settings: Settings
+    space: SearchSpace
+    settings: SearchSettings
     folder: Path
-    launch: Launch
+    launch: LaunchJobs
     died: Counter[int] = field(default_factory=Counter)
 
     def run(self) -> None:
         """Make the trials that are missing. Raises RunError when none could be completed."""
         started = time.monotonic()
         while trials := self.unfinished() or self.chosen(started):
-            for batch in consecutive(trials):
+            for batch in split_consecutive(trials):
                 self.make(batch)
-                write_study(self.study, self.space, self.folder)
-        write_study(self.study, self.space, self.folder)  # of a search that was killed before it could
+                write_study_json(self.study, self.space, self.folder)
+        write_study_json(self.study, self.space, self.folder)  # of a search that was killed before it could
         if not self.study.get_trials(deepcopy=False, states=(TrialState.COMPLETE,)):
-            raise RunError(failures_line(self.study))
-        print(best_line(self.study, self.space, self.folder))
+            raise RunError(format_no_complete_trial(self.study))
+        print(format_best_trial(self.study, self.space, self.folder))
 
     def chosen(self, started: float) -> list[Trial]:
         """New trials: a batch, or what is missing of all; none when the time is over."""
@@ -60,26 +67,26 @@ class Searching:
         """Trials that have begun and are to go on; those whose end was not written down are told of it."""
         begun = [trial.number for trial in self.study.get_trials(states=(TrialState.RUNNING,))]
         for number in begun:
-            wait_for(self.folder_of(number), number)
-        return [self.completed(trial_of(self.study, number)) for number in begun if not self.told(number)]
+            wait_for_trial(self.folder_of(number), number)
+        return [self.completed(load_trial(self.study, number)) for number in begun if not self.told(number)]
 
     def completed(self, trial: Trial) -> Trial:
         """A trial with values for all keys; those that it has, it keeps."""
         self.study.sampler = self.settings.sampler(trial.number)
-        trial = trial_of(self.study, trial.number)
+        trial = load_trial(self.study, trial.number)
         for key, one in self.space.swept.items():
-            suggest(trial, key, one)
+            suggest_value(trial, key, one)
         return trial
 
     def make(self, batch: Sequence[Trial]) -> None:
         """Run trials of consecutive numbers."""
-        words = [[*self.space.words(trial.params), GOES_ON] for trial in batch]
+        words = [[*self.space.words(trial.params), AUTO_RESUME] for trial in batch]
         try:
             self.launch(words, batch[0].number)
         except Exception as error:  # a process that died takes its launcher along, and the other jobs of the batch
-            if not any((self.folder_of(trial.number) / status.FILE).exists() for trial in batch):
+            if not any((self.folder_of(trial.number) / status.JOB_FILE).exists() for trial in batch):
                 raise
-            log.error("the launcher failed: %s", one_line(error))
+            log.error("the launcher failed: %s", format_error(error))
             self.died.update(trial.number for trial in batch)
         for number in (trial.number for trial in batch):
             if not self.told(number) and not self.died[number]:
@@ -89,13 +96,13 @@ class Searching:
 
     def told(self, number: int) -> bool:
         """Tell the study how a trial ended; -> whether it has."""
-        end = outcome(self.folder_of(number), self.study.user_attrs[ABOUT]["metric"])
-        if end is None and self.died[number] >= TRIES:
-            end = Outcome(TrialState.FAIL, reason=f"its process died {TRIES} times")
+        end = read_outcome(self.folder_of(number), self.study.user_attrs[FACTS_ATTR]["metric"])
+        if end is None and self.died[number] >= MAX_DEATHS:
+            end = TrialOutcome(TrialState.FAIL, reason=f"its process died {MAX_DEATHS} times")
         if end is None:
             return False
         if end.reason:
-            trial_of(self.study, number).set_user_attr(REASON, end.reason)
+            load_trial(self.study, number).set_user_attr(REASON_ATTR, end.reason)
         self.study.tell(number, end.value, state=end.state)
         return True
 
@@ -104,25 +111,25 @@ class Searching:
         return self.folder / str(number)
 
 
-def consecutive(trials: Sequence[Trial]) -> Iterator[list[Trial]]:
+def split_consecutive(trials: Sequence[Trial]) -> Iterator[list[Trial]]:
     """The trials in runs of consecutive numbers, which is how launchers number their jobs."""
     for _, run in itertools.groupby(enumerate(trials), lambda pair: pair[1].number - pair[0]):
         yield [trial for _, trial in run]
 
 
-def wait_for(folder: Path, number: int) -> None:
+def wait_for_trial(folder: Path, number: int) -> None:
     """Wait until no process works on a trial: those that a launcher has started may outlive the search."""
     said = False
-    while busy(folder):
+    while has_running_process(folder):
         if not said:
             log.warning("trial %d still runs, of an earlier start: waiting for it", number)
         said = True
 
 
-def busy(folder: Path) -> bool:
+def has_running_process(folder: Path) -> bool:
     """Whether a process works on the run of a folder; takes some seconds to say so."""
     try:
-        check_alone(folder)
+        check_unlocked(folder)
     except ValueError:
         return True
     return False

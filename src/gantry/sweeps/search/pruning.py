@@ -9,14 +9,14 @@ from lightning import Callback, Trainer
 from optuna.pruners import BasePruner
 
 from gantry.distributed import collectives
-from gantry.runs.status import write_pruned
-from gantry.sweeps.search.study import open_study, trial_of
+from gantry.runs.status import write_job_pruning
+from gantry.sweeps.search.study import load_trial, open_study
 from gantry.training.gan import GAN
 
 log = logging.getLogger(__name__)
 
 
-class Pruning(Callback):
+class TrialPruner(Callback):
     """Tells the study of a search each evaluation's monitored score, and ends the run when the pruner says so.
 
     The run's folder is that of the sweep, where the study is, and the number of its trial. Process 0 asks, all stop
@@ -37,14 +37,14 @@ class Pruning(Callback):
         if gan.scored_at != gan.turn or gan.turn >= gan.turns:
             return
         says = trainer.is_global_zero and self.hopeless(gan.turn, gan.scores[self.monitor])
-        if collectives.sum_(torch.tensor(int(says), device=gan.device)):
+        if collectives.all_reduce_sum_(torch.tensor(int(says), device=gan.device)):
             self.pruned_at = gan.turn
             trainer.should_stop = True
             log.info("turn %d: the search ends this run, others were better here", gan.turn)
 
     def hopeless(self, turn: int, score: float) -> bool:
         """Tell the study a score; -> whether the pruner gives up on the run."""
-        trial = trial_of(self.study, int(self.folder.name))
+        trial = load_trial(self.study, int(self.folder.name))
         told = self.study.trials[trial.number].intermediate_values
         if turn not in told:  # a run that was killed since, and goes on, comes here again
             trial.report(score, turn)
@@ -52,4 +52,4 @@ class Pruning(Callback):
 
     def on_fit_end(self, trainer: Trainer, gan: GAN) -> None:  # type: ignore[override]
         if self.pruned_at == gan.turn and trainer.is_global_zero:
-            write_pruned(self.folder, f"at turn {gan.turn:,} of {gan.turns:,}")
+            write_job_pruning(self.folder, f"at turn {gan.turn:,} of {gan.turns:,}")

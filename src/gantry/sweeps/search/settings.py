@@ -9,55 +9,55 @@ from omegaconf import DictConfig
 from optuna.samplers import BaseSampler
 
 from gantry.config.instantiate import build
-from gantry.config.rules import RULES, Rule, real, whole
-from gantry.config.signatures import arguments
-from gantry.config.validate import check_arguments, obey
-from gantry.distributed.environment import cores
-from gantry.sweeps.search.space import Space
-from gantry.sweeps.search.study import quieten
+from gantry.config.rules import KEY_RULES, Rule, integer_at_least, number_at_least
+from gantry.config.signatures import read_arguments
+from gantry.config.validate import check_rule, check_target_arguments
+from gantry.distributed.environment import count_cores
+from gantry.sweeps.search.space import SearchSpace
+from gantry.sweeps.search.study import silence_optuna
 
-KEY = "hydra.sweeper"
-AT_ONCE: Rule = ("an integer of at least 1, or -1 for all cores", lambda v: type(v) is int and (v == -1 or v >= 1))
+SWEEPER_KEY = "hydra.sweeper"
+N_JOBS_RULE: Rule = ("an integer of at least 1, or -1 for all cores", lambda v: type(v) is int and (v == -1 or v >= 1))
 
 
 @dataclass(frozen=True)
-class Settings:
+class SearchSettings:
     """`trials` in all, `at_once` of them in a batch, none begun after `seconds`; `node` describes the sampler."""
 
     trials: int
     seconds: float
     at_once: int
     node: DictConfig
-    space: Space
+    space: SearchSpace
 
     def sampler(self, number: int) -> BaseSampler:
         """Who chooses trial `number`: with a seed of its own, so that a search that goes on repeats no trial."""
-        quieten()
-        return build(self.node, **own_arguments(self.node, self.space, number))
+        silence_optuna()
+        return build(self.node, **make_sampler_arguments(self.node, self.space, number))
 
 
-def settings_of(config: DictConfig, space: Space) -> Settings:
+def read_search_settings(config: DictConfig, space: SearchSpace) -> SearchSettings:
     """What the configuration says of a search. Raises ValueError naming the key."""
     node = config.hydra.sweeper
-    check_arguments(config, f"{KEY}.sampler", node.sampler)
+    check_target_arguments(config, f"{SWEEPER_KEY}.sampler", node.sampler)
     if node.sampler.get("seed") is not None:
-        obey(config, f"{KEY}.sampler.seed", node.sampler.seed, RULES["seed"])
-    obey(config, f"{KEY}.n_jobs", node.n_jobs, AT_ONCE)
+        check_rule(config, f"{SWEEPER_KEY}.sampler.seed", node.sampler.seed, KEY_RULES["seed"])
+    check_rule(config, f"{SWEEPER_KEY}.n_jobs", node.n_jobs, N_JOBS_RULE)
     if node.timeout is not None:
-        obey(config, f"{KEY}.timeout", node.timeout, real(0))
-    made = Settings(0, 0.0, 0, node.sampler, space).sampler(0)
+        check_rule(config, f"{SWEEPER_KEY}.timeout", node.timeout, number_at_least(0))
+    made = SearchSettings(0, 0.0, 0, node.sampler, space).sampler(0)
     most = len(made) if isinstance(made, Sized) else None
     if node.n_trials is not None or most is None:
-        obey(config, f"{KEY}.n_trials", node.n_trials, whole(1))
+        check_rule(config, f"{SWEEPER_KEY}.n_trials", node.n_trials, integer_at_least(1))
     trials = min(count for count in (node.n_trials, most) if count is not None)
     seconds = math.inf if node.timeout is None else float(node.timeout)
-    return Settings(trials, seconds, cores() if node.n_jobs == -1 else node.n_jobs, node.sampler, space)
+    return SearchSettings(trials, seconds, count_cores() if node.n_jobs == -1 else node.n_jobs, node.sampler, space)
 
 
-def own_arguments(node: DictConfig, space: Space, number: int) -> dict[str, object]:
+def make_sampler_arguments(node: DictConfig, space: SearchSpace, number: int) -> dict[str, object]:
     """Arguments of a sampler that only the program knows: the space, if it takes one, and a seed for each trial."""
     own: dict[str, object] = {}
-    if "space" in (arguments(str(node["_target_"])) or {}):
+    if "space" in (read_arguments(str(node["_target_"])) or {}):
         own["space"] = space.swept
     if node.get("seed") is not None:
         own["seed"] = int(np.random.SeedSequence([node.seed, number]).generate_state(1)[0])

@@ -8,12 +8,22 @@ from hydra.core.override_parser.types import IntervalSweep, Override, RangeSweep
 from optuna.distributions import BaseDistribution, CategoricalDistribution, FloatDistribution, IntDistribution
 from optuna.trial import Trial
 
-Point = Mapping[str, Any]
-OF_ONE_START = ("run", "hydra", "launcher", "logger", "tags", "trainer", "callbacks", "resume", "hparams_search")
+ParamValues = Mapping[str, Any]
+NON_EXPERIMENT_GROUPS = (
+    "run",
+    "hydra",
+    "launcher",
+    "logger",
+    "tags",
+    "trainer",
+    "callbacks",
+    "resume",
+    "hparams_search",
+)
 
 
 @dataclass(frozen=True)
-class Space:
+class SearchSpace:
     """`swept`: what each key may be; `said`: the same as the user wrote it; `fixed`: what all share."""
 
     swept: Mapping[str, BaseDistribution]
@@ -23,29 +33,29 @@ class Space:
     @property
     def experiment(self) -> list[str]:
         """The fixed overrides that a trial's score depends on."""
-        return sorted(word for word in self.fixed if part_of(word) not in OF_ONE_START)
+        return sorted(word for word in self.fixed if get_top_level_key(word) not in NON_EXPERIMENT_GROUPS)
 
-    def words(self, point: Point) -> list[str]:
+    def words(self, point: ParamValues) -> list[str]:
         """A point as overrides, after those that all share."""
         return [*self.fixed, *self.chosen(point)]
 
-    def chosen(self, point: Point) -> list[str]:
+    def chosen(self, point: ParamValues) -> list[str]:
         """A point as overrides: `optim.D.lr=0.001`."""
         return [f"{key}={point[key]}" for key in self.swept]
 
-    def examples(self) -> Iterator[Point]:
+    def examples(self) -> Iterator[ParamValues]:
         """Points that between them have every choice, and of each interval its middle."""
         choices = [one.choices for one in self.swept.values() if isinstance(one, CategoricalDistribution)]
         for i in range(max(map(len, choices), default=1)):
-            yield {key: example(one, i) for key, one in self.swept.items()}
+            yield {key: get_example_value(one, i) for key, one in self.swept.items()}
 
 
-def part_of(word: str) -> str:
+def get_top_level_key(word: str) -> str:
     """The part of the configuration that an override is about: `run` of `run.name=X`."""
     return word.lstrip("+~").partition("=")[0].partition(".")[0].partition("/")[0]
 
 
-def space_of(overrides: Sequence[Override]) -> Space:
+def parse_search_space(overrides: Sequence[Override]) -> SearchSpace:
     """The search space that overrides describe; of two of one key the later counts. Raises ValueError without any."""
     by_key = {override.get_key_element(): override for override in overrides}
     swept = {key: one for key, one in by_key.items() if one.is_sweep_override()}
@@ -56,34 +66,34 @@ def space_of(overrides: Sequence[Override]) -> Space:
         )
     said = {key: one.get_value_string() for key, one in swept.items()}
     fixed = tuple(one.input_line or "" for key, one in by_key.items() if key not in swept)
-    return Space({key: distribution(key, one) for key, one in swept.items()}, said, fixed)
+    return SearchSpace({key: make_distribution(key, one) for key, one in swept.items()}, said, fixed)
 
 
-def distribution(key: str, override: Override) -> BaseDistribution:
+def make_distribution(key: str, override: Override) -> BaseDistribution:
     """What Optuna may choose from; choices are texts, as they stand in an override. Raises ValueError."""
     value = override.value()
     assert isinstance(value, Sweep)
     log = "log" in value.tags
     try:
         if isinstance(value, IntervalSweep):
-            return numbers(value.start, value.end, None, log)
+            return make_number_distribution(value.start, value.end, None, log)
         if isinstance(value, RangeSweep):
             listed: list[Any] = list(override.sweep_iterator())
-            return numbers(min(listed), max(listed), abs(value.step), log)
+            return make_number_distribution(min(listed), max(listed), abs(value.step), log)
         return CategoricalDistribution(list(override.sweep_string_iterator()))
     except ValueError as error:
         wanted = "an interval, a range or choices that Optuna can search"
         raise ValueError(f"{key} must be {wanted}, got {override.get_value_string()}: {error}") from None
 
 
-def numbers(low: Any, high: Any, step: Any, log: bool) -> BaseDistribution:
+def make_number_distribution(low: Any, high: Any, step: Any, log: bool) -> BaseDistribution:
     """Numbers from low to high, both included; whole ones where both are."""
     if isinstance(low, int) and isinstance(high, int):
         return IntDistribution(low, high, log=log, step=step or 1)
     return FloatDistribution(float(low), float(high), log=log, step=step)
 
 
-def example(one: BaseDistribution, i: int) -> Any:
+def get_example_value(one: BaseDistribution, i: int) -> Any:
     """A value that a key may have: of choices the i-th."""
     if isinstance(one, CategoricalDistribution):
         return one.choices[i % len(one.choices)]
@@ -91,7 +101,7 @@ def example(one: BaseDistribution, i: int) -> Any:
     return one.low if isinstance(one, IntDistribution) or one.step else (one.low + one.high) / 2
 
 
-def suggest(trial: Trial, key: str, one: BaseDistribution) -> Any:
+def suggest_value(trial: Trial, key: str, one: BaseDistribution) -> Any:
     """The value of a key in a trial: the one it has or, for a trial that has none yet, the sampler's."""
     if isinstance(one, CategoricalDistribution):
         return trial.suggest_categorical(key, one.choices)
