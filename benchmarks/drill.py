@@ -51,7 +51,7 @@ class RunResult:
 
     folder: Path
     status: int
-    said: str
+    stderr: str
     seconds: float
 
 
@@ -111,44 +111,44 @@ class FaultDrill:
     """Runs one after another in a folder; prints a row of a table for each, and counts those that did not pass."""
 
     def __init__(self, folder: Path, seed: int) -> None:
-        self.folder, self.random, self.count, self.failed = folder, random.Random(seed), 0, 0
+        self.folder, self.random, self.count, self.num_failed = folder, random.Random(seed), 0, 0
 
-    def unbroken(self, name: str, *words: str) -> Path:
+    def run_unbroken(self, name: str, *words: str) -> Path:
         """The folder of a run to which nothing happens."""
         ended = start_run(self.folder / name, *words)
-        assert ended.status == 0, ended.said
+        assert ended.status == 0, ended.stderr
         return ended.folder
 
-    def try_(self, what: str, unbroken: Path, status: int, said: str, words: list[str], *how: str) -> Path:
+    def check_fault(self, what: str, unbroken: Path, status: int, said: str, words: list[str], *how: str) -> Path:
         """A fault, which must end the run with a status and these words; then the run is resumed and compared."""
         self.count += 1
         ended = start_run(self.folder / f"run{self.count}", *how, *words)
-        fine = ended.status == status and said in ended.said and ended.seconds < EXIT_LIMIT
-        fine = fine and "Traceback" not in ended.said
+        fine = ended.status == status and said in ended.stderr and ended.seconds < EXIT_LIMIT
+        fine = fine and "Traceback" not in ended.stderr
         outcome = f"exit status {ended.status} in {ended.seconds:.0f} s" + (f", `{said}`" if said else "")
-        self.row(what, outcome, *self.after(ended.folder, unbroken, *how), fine)
+        self.print_row(what, outcome, *self.resume_and_compare(ended.folder, unbroken, *how), fine)
         return ended.folder
 
-    def after(self, folder: Path, unbroken: Path, *how: str) -> tuple[str, bool]:
+    def resume_and_compare(self, folder: Path, unbroken: Path, *how: str) -> tuple[str, bool]:
         """How a run that is resumed compares with the unbroken one, and whether that is well."""
         again = resume_run(folder, *how)
         if again.status:
-            return f"exit status {again.status}: {again.said.strip()[-200:]}", False
+            return f"exit status {again.status}: {again.stderr.strip()[-200:]}", False
         unlike = find_run_differences(folder, unbroken) + [path.name for path in folder.rglob("*.part")]
         return ("differs in " + ", ".join(unlike), False) if unlike else ("equal", True)
 
-    def row(self, what: str, outcome: str, resumed: str, *fine: bool) -> None:
+    def print_row(self, what: str, outcome: str, resumed: str, *fine: bool) -> None:
         """A row of the table."""
-        self.failed += not all(fine)
+        self.num_failed += not all(fine)
         print(f"| {what} | {outcome} | {resumed} | {'yes' if all(fine) else 'NO'} |", flush=True)
 
-    def kill(self, unbroken: Path, *how: str) -> Path:
+    def check_kill(self, unbroken: Path, *how: str) -> Path:
         """SIGKILL at a random turn and moment."""
         turn, moment = self.random.randint(1, TURNS), self.random.choice(KILL_MOMENTS)
         what = f"SIGKILL, turn {turn}, {moment}" + (", two ranks" if how else "")
-        return self.try_(what, unbroken, -9, "", make_fault_overrides(turn, moment), *how)
+        return self.check_fault(what, unbroken, -9, "", make_fault_overrides(turn, moment), *how)
 
-    def damaged(self, unbroken: Path) -> None:
+    def check_damaged_checkpoints(self, unbroken: Path) -> None:
         """One damaged checkpoint costs turns, two the run."""
         folder = start_run(self.folder / "damaged", *make_fault_overrides(21, "turn")).folder
         last, before = (folder / "checkpoints" / name for name in ("last.ckpt", "before.ckpt"))
@@ -156,41 +156,43 @@ class FaultDrill:
         flip_byte(last)
         again, warning = resume_run(folder), "going on from the one before"
         unlike = find_run_differences(folder, unbroken)
-        fine = again.status == 0 and warning in again.said
-        self.row(
+        fine = again.status == 0 and warning in again.stderr
+        self.print_row(
             "last.ckpt damaged", f"`{warning}`", "equal" if not unlike else f"differs in {unlike}", fine, not unlike
         )
         for path in (last, before):
             flip_byte(both / "checkpoints" / path.name)
         refused = resume_run(both)
-        fine = refused.status == 2 and refused.said.count("\n") == 1
-        self.row("both checkpoints damaged", f"exit status {refused.status}", "refused in one line", fine)
+        fine = refused.status == 2 and refused.stderr.count("\n") == 1
+        self.print_row("both checkpoints damaged", f"exit status {refused.status}", "refused in one line", fine)
 
 
 def run_drill(folder: Path, kills: int, ranks: int, seed: int) -> int:
     """The whole drill; -> how many rows did not pass."""
     drill = FaultDrill(folder, seed)
     print("| fault | outcome | resumed | as it should be |\n|---|---|---|---|", flush=True)
-    one = drill.unbroken("one")
+    one = drill.run_unbroken("one")
     for _ in range(kills - ranks):
-        drill.kill(one)
-    drill.try_("SIGTERM, turn 27", one, 143, "interrupted at turn 27", make_fault_overrides(27, "SIGTERM"))
-    drill.try_("full disk from turn 14 on", one, 1, "cannot be written", make_fault_overrides(14, "full disk"))
-    drill.try_("NaN in a penalty, turn 23", one, 1, "error: loss/D/gp is nan at turn 23", NAN_PENALTY_OVERRIDES)
-    drill.damaged(one)
+        drill.check_kill(one)
+    drill.check_fault("SIGTERM, turn 27", one, 143, "interrupted at turn 27", make_fault_overrides(27, "SIGTERM"))
+    drill.check_fault("full disk from turn 14 on", one, 1, "cannot be written", make_fault_overrides(14, "full disk"))
+    drill.check_fault("NaN in a penalty, turn 23", one, 1, "error: loss/D/gp is nan at turn 23", NAN_PENALTY_OVERRIDES)
+    drill.check_damaged_checkpoints(one)
     if ranks:
         how = "trainer=ddp_cpu"
-        two = drill.unbroken("two", how)
+        two = drill.run_unbroken("two", how)
         for _ in range(ranks):
-            drill.kill(two, how)
-        drill.try_(
+            drill.check_kill(two, how)
+        drill.check_fault(
             "SIGTERM, turn 27, two ranks", two, 143, "interrupted at turn 27", make_fault_overrides(27, "SIGTERM"), how
         )
         said = "a process of this run ended with exit status -9"
-        drill.try_("rank 1 dies, turn 20", two, 1, said, make_fault_overrides(20, "turn", rank=1), how)
-        drill.try_("NaN on two ranks", two, 1, "error: loss/D/gp is nan at turn 23", NAN_PENALTY_OVERRIDES, how)
-        drill.try_("full disk, two ranks", two, 1, "cannot be written", make_fault_overrides(14, "full disk"), how)
-    return drill.failed
+        drill.check_fault("rank 1 dies, turn 20", two, 1, said, make_fault_overrides(20, "turn", rank=1), how)
+        drill.check_fault("NaN on two ranks", two, 1, "error: loss/D/gp is nan at turn 23", NAN_PENALTY_OVERRIDES, how)
+        drill.check_fault(
+            "full disk, two ranks", two, 1, "cannot be written", make_fault_overrides(14, "full disk"), how
+        )
+    return drill.num_failed
 
 
 def main() -> None:

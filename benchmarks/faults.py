@@ -24,12 +24,12 @@ class FaultInjector(Callback):
     """What one of MOMENTS names happens to rank `rank` in turn `turn`, or at the next such moment."""
 
     def __init__(self, turn: int, moment: str = "turn", rank: int = 0) -> None:
-        self.turn, self.arm, self.rank = turn, FAULTS[moment], rank
+        self.turn, self.inject, self.rank = turn, FAULTS[moment], rank
 
     def on_train_batch_start(self, trainer: Trainer, gan: Any, *_: Any) -> None:
         if gan.turn + 1 == self.turn and collectives.rank() == self.rank:
             (Path(trainer.default_root_dir) / "fault").touch()  # says when
-            self.arm()
+            self.inject()
 
 
 def kill_process(*_: Any) -> NoReturn:
@@ -109,9 +109,9 @@ class NanPenalty:
     """A gradient penalty that is NaN at its `at`-th call, and `count - 1` times more."""
 
     def __init__(self, at: int, count: int = 1) -> None:
-        self.calls, self.bad = 0, range(at, at + count)
+        self.calls, self.nan_calls = 0, range(at, at + count)
 
     def __call__(self, critic: Callable[[Tensor], Tensor], x_real: Tensor, x_fake: Tensor) -> Tensor:
         self.calls += 1
         penalty = gradient_penalty(critic, x_real, x_fake)
-        return penalty * float("nan") if self.calls in self.bad else penalty
+        return penalty * float("nan") if self.calls in self.nan_calls else penalty

@@ -129,7 +129,7 @@ def one_cycle_factor(progress: float, peak: float = 0.2) -> float:
 
 def train_net(net: SmallNet, images: InMemoryImages, recipe: TrainingRecipe) -> None:
     """Minimise the smoothed cross-entropy for `recipe.epochs` epochs, printing one line each."""
-    x, c = net.prepare(images.x), images.c
+    x, c = net.preprocess(images.x), images.c
     steps = recipe.epochs * (len(x) // recipe.batch_size)
     optim = make_optimizer(net, recipe)
     schedule = torch.optim.lr_scheduler.LambdaLR(optim, lambda step: one_cycle_factor((step + 1) / (steps + 1)))
@@ -138,7 +138,7 @@ def train_net(net: SmallNet, images: InMemoryImages, recipe: TrainingRecipe) -> 
     for epoch in range(recipe.epochs):
         for x_batch, c_batch in iter_batches(x, c, recipe):
             with torch.autocast("cpu", torch.bfloat16):
-                logits = net.head(net.features(x_batch))
+                logits = net.head(net.extract_features(x_batch))
             loss = F.cross_entropy(logits.float(), c_batch, label_smoothing=recipe.smoothing)
             optim.zero_grad()
             loss.backward()
@@ -183,7 +183,7 @@ def main() -> None:
     assert isinstance(data.test, InMemoryImages)
     net = SmallNet(args.which)
     set_standardisation(net, data.train.x)
-    whiten_stem(net.stem, net.prepare(data.train.x[:5000]))
+    whiten_stem(net.stem, net.preprocess(data.train.x[:5000]))
     add_batch_norms(net)
     train_net(net.to(memory_format=torch.channels_last), data.train, recipe)
     fold_batch_norms(net.eval())

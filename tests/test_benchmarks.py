@@ -115,10 +115,10 @@ def test_the_plain_loop_trains_as_gantry_does(loss: str, tuned: bool) -> None:
     recipe = LoopRecipe(loss, LOSSES[loss].n_critic, N, ADAM)
     loop = PlainLoop(*nets(), torch.zeros(N, 2), torch.zeros(N, dtype=torch.int64), recipe, tuned)
     batches = iter(list(zip(loader.x.flatten(0, 1), loader.c.flatten(0, 1))))
-    loop.batch, loop.draw_z = lambda: next(batches), lambda: rng.randn(N, 3)  # type: ignore[method-assign]
+    loop.next_batch, loop.draw_z = lambda: next(batches), lambda: rng.randn(N, 3)  # type: ignore[method-assign]
     for turn in range(TURNS):
         rng.seed_turn(5, turn)
-        loop.turn()
+        loop.run_turn()
     for ours, theirs in ((gan.G, loop.G), (gan.D, loop.D)):
         torch.testing.assert_close(dict(ours.state_dict()), dict(theirs.state_dict()), rtol=1e-9, atol=1e-9)
 

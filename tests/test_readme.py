@@ -45,7 +45,7 @@ def test_the_readme_was_read() -> None:
 
 @pytest.mark.parametrize("line", PYTHON)
 def test_every_command_composes(line: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(validate, "cuda_devices", lambda: 1)
+    monkeypatch.setattr("gantry.config.checks.count_cuda_devices", lambda: 1)
     name, words = parts(line)
     words = [word for word in words if not word.startswith(("-", "resume="))]
     if "launcher=ray" in words and not find_spec("hydra_plugins.hydra_ray_launcher"):  # heavy, and so no part of .venv
@@ -55,7 +55,7 @@ def test_every_command_composes(line: str, monkeypatch: pytest.MonkeyPatch) -> N
 
 @pytest.mark.parametrize("line", [line for line in LINES if line.startswith("torchrun ")])
 def test_what_torchrun_starts_composes(line: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(validate, "cuda_devices", lambda: 4)
+    monkeypatch.setattr("gantry.config.checks.count_cuda_devices", lambda: 4)
     for name, value in {"RANK": "0", "LOCAL_RANK": "0", "WORLD_SIZE": "4", "LOCAL_WORLD_SIZE": "4"}.items():
         monkeypatch.setenv(name, value)
     cfg = compose_config(*shlex.split(line.partition("src/train.py")[2]), "run.name=any")

@@ -51,7 +51,7 @@ def measure_rates(
     for work in works.values():
         work(min(WARM_UP_IMAGES, images))
     all_of_it = {name: partial(work, images) for name, work in works.items()}
-    times = measure_interleaved(all_of_it, options.size(3, 1), options.device, warm=False)
+    times = measure_interleaved(all_of_it, options.full_or_toy(3, 1), options.device, warm=False)
     mine, theirs = times.values()
     rates = [f"{images / median(values):,.0f}" for values in (mine, theirs)]
     return [part, f"{images:,}", rates[0], baseline, rates[1], format_ratio(theirs, mine)]
@@ -64,7 +64,7 @@ def build_speed_evaluation(options: BenchmarkOptions, *words: str) -> Evaluation
         *make_noise_overrides(3, 32),
         "data.small_net=cifar10",
         *words,
-        *options.words,
+        *options.overrides,
     ]
     return build(compose_train_config(chosen).metrics)
 
@@ -77,10 +77,10 @@ def run_in_batches(work: Callable[[int, int], object], size: int, n: int) -> Non
 def measure_sampling(options: BenchmarkOptions) -> list[str]:
     """Samples of DCGAN's generator at 32x32, as evaluations draw them."""
     n, size = (
-        options.size(1000 if options.device.type == "cpu" else 50_000, 20),
+        options.full_or_toy(1000 if options.device.type == "cpu" else 50_000, 20),
         build_speed_evaluation(options).batch_size,
     )
-    G = Generator((3, 32, 32), 128, width=options.size(64, 4), max_width=512).eval().to(options.device)
+    G = Generator((3, 32, 32), 128, width=options.full_or_toy(64, 4), max_width=512).eval().to(options.device)
     G.to(memory_format=torch.channels_last)
     images = make_image_source(G, 0, options.device)
 
@@ -101,14 +101,14 @@ def random_pixels(n: int, device: torch.device) -> Tensor:
 
 def measure_small_net(options: BenchmarkOptions) -> list[str]:
     """The small network's features; the baseline is the net alone, on floats that are ready."""
-    n, ours = options.size(1000 if options.device.type == "cpu" else 50_000, 20), build_speed_evaluation(options)
-    net: Any = ours.features.to(options.device)
+    n, ours = options.full_or_toy(1000 if options.device.type == "cpu" else 50_000, 20), build_speed_evaluation(options)
+    net: Any = ours.feature_extractor.to(options.device)
     x = random_pixels(n, options.device)
-    ready = net.prepare(x)
+    ready = net.preprocess(x)
 
     def plain(start: int, stop: int) -> None:
         with torch.inference_mode():
-            net.features(ready[start:stop])
+            net.extract_features(ready[start:stop])
 
     works: dict[str, ImageWork] = {
         "ours": partial(run_in_batches, lambda start, stop: net(x[start:stop]), ours.batch_size),
@@ -132,11 +132,11 @@ def write_random_inception(path: Path) -> None:
 
 def measure_inception(options: BenchmarkOptions) -> list[str]:
     """Features of Inception-v3; the baseline is torch-fidelity's own extractor, which Gantry's is built on."""
-    n = options.size(32 if options.device.type == "cpu" else 10_000, 2)
+    n = options.full_or_toy(32 if options.device.type == "cpu" else 10_000, 2)
     with tempfile.TemporaryDirectory() as folder:
         write_random_inception(path := Path(folder) / "untrained.pth")
         ours = build_speed_evaluation(options, "metrics=inception", f"metrics.weights={path}")
-        net = ours.features.to(options.device)
+        net = ours.feature_extractor.to(options.device)
         theirs = FeatureExtractorInceptionV3("theirs", ["2048", "logits_unbiased"], str(path)).to(options.device)
     x = random_pixels(n, options.device)
 
@@ -152,7 +152,7 @@ def measure_inception(options: BenchmarkOptions) -> list[str]:
 
 
 def make_statistics_size(options: BenchmarkOptions) -> CaseSize:
-    return CaseSize(options.size(5000, 40), options.size(2048, 16), 1008, 1, 20)
+    return CaseSize(options.full_or_toy(5000, 40), options.full_or_toy(2048, 16), 1008, 1, 20)
 
 
 def measure_statistics(options: BenchmarkOptions) -> list[str]:
@@ -167,7 +167,7 @@ def measure_frechet_distance(options: BenchmarkOptions) -> str:
     """The Frechet distance of two statistics, a matter of their size alone."""
     size, parts = make_statistics_size(options), METRIC_CASES["FID, distance"]
     times = measure_interleaved(
-        {who: parts[who](size) for who in (GANTRY, FIDELITY)}, options.size(3, 1), torch.device("cpu")
+        {who: parts[who](size) for who in (GANTRY, FIDELITY)}, options.full_or_toy(3, 1), torch.device("cpu")
     )
     said = ", ".join(f"{who} {median(values):.2f} s" for who, values in times.items())
     return f"Frechet distance of two statistics of {size.features:,} features: {said}."
@@ -196,6 +196,6 @@ def measure_default_run(options: BenchmarkOptions) -> list[list[str]]:
         patch.object(FinalReport, "on_train_end", timed("report at the end", vars(FinalReport)["on_train_end"])),
     ):
         words = [get_trainer_override(options), "logger=csv", f"run.dir={folder}/run", f"metrics.cache={folder}/cache"]
-        train(compose_train_config([*words, *toy, *options.words]))
+        train(compose_train_config([*words, *toy, *options.overrides]))
         whole = float(read_summary(Path(folder) / "run")["seconds"])
     return [[name, f"{s:.1f}", f"{s / whole:.1%}"] for name, s in (spent | {"all of it": whole}).items()]

@@ -27,9 +27,9 @@ class BenchmarkOptions:
     rounds: int = 20
     seconds: float = 0.3
     toy: bool = False
-    words: tuple[str, ...] = ()
+    overrides: tuple[str, ...] = ()
 
-    def size(self, full: int, toy: int) -> int:
+    def full_or_toy(self, full: int, toy: int) -> int:
         """A number that is small in a test."""
         return toy if self.toy else full
 
@@ -48,7 +48,7 @@ class RaceCase:
     `against`: the loops it is raced with.
     """
 
-    words: tuple[str, ...]
+    overrides: tuple[str, ...]
     loss: str = "nonsaturating"
     every: int = 6
     rounds: int = 100
@@ -67,8 +67,8 @@ def make_race_cases(options: BenchmarkOptions) -> dict[str, RaceCase]:
         "mlp, points": MLP_RING,
         "mlp, 28x28": RaceCase(("model=mlp", *make_noise_overrides(1, 28))),
         "dcgan_small, 8x8": RaceCase(()),
-        "dcgan, 32x32": RaceCase(dcgan, every=1000, rounds=options.size(6, 1)),
-        "sngan, 32x32": RaceCase(sngan, "hinge", every=500, rounds=options.size(5, 1)),
+        "dcgan, 32x32": RaceCase(dcgan, every=1000, rounds=options.full_or_toy(6, 1)),
+        "sngan, 32x32": RaceCase(sngan, "hinge", every=500, rounds=options.full_or_toy(5, 1)),
     }
     return {name: all_[name] for name in ("mlp, points", "dcgan_small, 8x8")} if options.toy else all_
 
@@ -92,8 +92,10 @@ def run_race(case: RaceCase, options: BenchmarkOptions, *more: str) -> dict[str,
         facts = {"path": result, "loss": case.loss, "rounds": min(case.rounds, options.rounds)}
         facts |= {"seconds": options.seconds, "against": list(case.against), "_target_": "speed.race.RaceCallback"}
         raced = [f"+callbacks.race.{name}={value}" for name, value in facts.items()]
-        own = [*case.words, "turns=1000000", f"callbacks.scalars.every={case.every}", f"run.dir={folder}/run"]
+        own = [*case.overrides, "turns=1000000", f"callbacks.scalars.every={case.every}", f"run.dir={folder}/run"]
         train(
-            compose_train_config([get_trainer_override(options), *own, *QUIET_OVERRIDES, *raced, *options.words, *more])
+            compose_train_config(
+                [get_trainer_override(options), *own, *QUIET_OVERRIDES, *raced, *options.overrides, *more]
+            )
         )
         return dict(json.loads(result.read_text()))

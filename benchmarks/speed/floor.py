@@ -33,11 +33,11 @@ def measure(options: BenchmarkOptions) -> str:
 def measure_ceilings(options: BenchmarkOptions) -> tuple[float, float, float]:
     """Operations per second in float32 and in bfloat16, and bytes per second of a copy: the best of the rounds."""
     set_tf32(True)  # as trainer=gpu does
-    n = options.size(1024, 64) if options.device.type == "cpu" else 8192
+    n = options.full_or_toy(1024, 64) if options.device.type == "cpu" else 8192
     works = {
         "float32": make_matmul(n, torch.float32, options.device),
         "bfloat16": make_matmul(n, torch.bfloat16, options.device),
-        "copy": make_copy(options.size(1 << 28, 1 << 16), options.device),
+        "copy": make_copy(options.full_or_toy(1 << 28, 1 << 16), options.device),
     }
     times = measure_interleaved({name: work for name, (work, _) in works.items()}, ROUNDS, options.device)
     float32, bfloat16, copied = (size / min(times[name]) for name, (_, size) in works.items())

@@ -46,7 +46,7 @@ def iter_gantry_batches(
     split: Split, options: BenchmarkOptions, flip: bool = True, batches: int = 1, batch: int = LOADER_BATCH
 ) -> Iterator[Any]:
     order = InfiniteSampler(n=len(split), seed=0, batch_size=batch, batches_per_turn=batches, flip=flip)
-    return split.turns(order, 0, options.device)
+    return split.iter_turns(order, 0, options.device)
 
 
 def iter_endlessly(loader: DataLoader) -> Iterator[Any]:
@@ -71,7 +71,7 @@ def measure_loaders(
 
 def measure_in_memory(name: str, shape: tuple[int, ...], options: BenchmarkOptions) -> list[str]:
     """Random crops of nothing: shuffled, mirrored, as floats in [-1, 1] on the device."""
-    split, n = NoiseSource(shape, options.size(20_000, 200)).load().train, options.size(100, 2)
+    split, n = NoiseSource(shape, options.full_or_toy(20_000, 200)).load().train, options.full_or_toy(100, 2)
 
     def collate(items: list[tuple[torch.Tensor, ...]]) -> torch.Tensor:
         x = torch.stack([x for x, _ in items])
@@ -84,7 +84,7 @@ def measure_in_memory(name: str, shape: tuple[int, ...], options: BenchmarkOptio
 
 def measure_from_files(workers: int, options: BenchmarkOptions) -> list[str]:
     """PNG files of 3x64x64 that are decoded by workers and reduced to 3x32x32 while they are wanted."""
-    count, n = options.size(2000, 130), options.size(40, 1)
+    count, n = options.full_or_toy(2000, 130), options.full_or_toy(40, 1)
     with tempfile.TemporaryDirectory() as folder:
         write_smooth_images(Path(folder) / "class", count)
         split = (
@@ -123,6 +123,6 @@ def measure_loading_share(name: str, result: dict[str, Any], options: BenchmarkO
     batches = iter_gantry_batches(
         split, options, flip=False, batches=result["images"] // result["batch"], batch=result["batch"]
     )
-    n = options.size(100, 2)
+    n = options.full_or_toy(100, 2)
     spent = median(measure_interleaved({"ours": make_take(batches, n)}, options.rounds, options.device)["ours"]) / n
     return [name, f"{1000 * spent:.3f} ms", f"{spent / median(result['times'][GANTRY]):.2%}"]

@@ -41,12 +41,12 @@ def measure_gantry(options: BenchmarkOptions, turns: int) -> tuple[list[float], 
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "peaks.json"
         words = [
-            *MLP_RING.words,
+            *MLP_RING.overrides,
             *QUIET_OVERRIDES,
             f"turns={turns}",
             f"run.dir={folder}/run",
             get_trainer_override(options),
-            *options.words,
+            *options.overrides,
         ]
         train(
             compose_train_config(
@@ -64,21 +64,21 @@ def measure_plain_loop(options: BenchmarkOptions, turns: int) -> tuple[list[floa
     """Peaks of the plain loop with the same nets and data."""
     from gantry.config.instantiate import build
 
-    cfg = compose_train_config([*MLP_RING.words])
+    cfg = compose_train_config([*MLP_RING.overrides])
     G, D = build(cfg.model.G).to(options.device), build(cfg.model.D).to(options.device)
     train = build(cfg.data.source).load().train
     recipe = LoopRecipe("nonsaturating", cfg.loss.n_critic, cfg.data.batch_size, {"lr": 2e-3, "betas": (0.5, 0.9)})
     loop = PlainLoop(G, D, train.x.to(options.device), train.c.to(options.device), recipe, tuned=False)
     seen: dict[int, float] = {}
     for turn in range(1, turns + 1):
-        loop.turn()
+        loop.run_turn()
         record_peak(seen, turn, turns)
     return list(seen.values()), format_gpu_peak(options.device)
 
 
 def measure(options: BenchmarkOptions) -> str:
     """A table of peaks."""
-    turns = options.size(2000, 100)
+    turns = options.full_or_toy(2000, 100)
     works: dict[str, Callable[..., Any]] = {"Gantry": measure_gantry, "plain loop": measure_plain_loop}
     rows = []
     for name, work in works.items():

@@ -43,28 +43,28 @@ class PlainLoop:
         self.opt_g = torch.optim.Adam(G.parameters(), **recipe.adam, **fused)
         self.opt_d = torch.optim.Adam(D.parameters(), **recipe.adam, **fused)
         self.d_loss, self.g_loss = LOOP_LOSSES[recipe.loss]
-        self.order, self.at = torch.randperm(len(x), device=x.device), 0
+        self.permutation, self.position = torch.randperm(len(x), device=x.device), 0
 
-    def batch(self) -> tuple[Tensor, Tensor]:
+    def next_batch(self) -> tuple[Tensor, Tensor]:
         """Images float in [-1, 1] and their classes; the order is drawn anew when too few are left."""
         n = self.recipe.batch_size
-        if self.at + n > len(self.order):
-            self.order, self.at = torch.randperm(len(self.x), device=self.x.device), 0
-        index = self.order[self.at : self.at + n]
-        self.at += n
+        if self.position + n > len(self.permutation):
+            self.permutation, self.position = torch.randperm(len(self.x), device=self.x.device), 0
+        index = self.permutation[self.position : self.position + n]
+        self.position += n
         x = self.x[index]
         return x if x.is_floating_point() else x.float() / 127.5 - 1, self.c[index]
 
     def draw_z(self) -> Tensor:
         return torch.randn(self.recipe.batch_size, self.G.z_dim, device=self.x.device)  # type: ignore[call-overload]
 
-    def turns(self, n: int) -> None:
+    def run_turns(self, n: int) -> None:
         for _ in range(n):
-            self.turn()
+            self.run_turn()
 
-    def turn(self) -> None:
+    def run_turn(self) -> None:
         for _ in range(self.recipe.n_critic):
-            x, c = self.batch()
+            x, c = self.next_batch()
             with torch.no_grad():
                 x_fake = self.G(self.draw_z(), c)
             loss = self.d_loss(self.D(x, c), self.D(x_fake, c))
@@ -77,10 +77,10 @@ class PlainLoop:
         loss.backward()
         self.opt_g.step()
         self.D.requires_grad_(True)
-        self.average()
+        self.update_ema()
 
     @torch.no_grad()
-    def average(self, weight: float = 1e-3) -> None:
+    def update_ema(self, weight: float = 1e-3) -> None:
         """G_ema <- G_ema + weight (G - G_ema), its buffers are G's."""
         old, new = list(self.G_ema.parameters()), list(self.G.parameters())
         if self.tuned:

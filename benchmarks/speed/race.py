@@ -31,12 +31,12 @@ class RaceCallback(Callback):
         self.path, self.loss, self.rounds, self.seconds, self.against = Path(path), loss, rounds, seconds, against
         self.loops: dict[str, PlainLoop] = {}
         self.times: dict[str, list[float]] = {}
-        self.length, self.resumed = 1, 0.0
-        self.warm = self.next_pause = 0  # turns of each that are not raced
+        self.stretch_length, self.resumed_at = 1, 0.0
+        self.warm_up_turns = self.next_pause = 0  # turns of each that are not raced
 
     def on_train_start(self, trainer: Trainer, gan: GAN) -> None:  # type: ignore[override]
-        self.warm = RACE_WARM_UP[gan.device.type]
-        self.next_pause = self.warm - 1
+        self.warm_up_turns = RACE_WARM_UP[gan.device.type]
+        self.next_pause = self.warm_up_turns - 1
         data = trainer.datamodule.data.train  # type: ignore[attr-defined]
         group = trainer.optimizers[0].param_groups[0]
         adam = {name: group[name] for name in ("betas", "eps")} | {"lr": float(group["initial_lr"])}
@@ -45,34 +45,34 @@ class RaceCallback(Callback):
         for name in self.against:
             G, D = (copy.deepcopy(net).to(memory_format=MEMORY_FORMATS[name]) for net in (gan.G, gan.D))
             self.loops[name] = PlainLoop(G, D, x, c, recipe, tuned=name == TUNED)
-            self.loops[name].turns(self.warm - 1)  # and a stretch of one turn that does not count
+            self.loops[name].run_turns(self.warm_up_turns - 1)  # and a stretch of one turn that does not count
         self.times = {name: [] for name in (GANTRY, *self.loops)}
 
     def on_train_batch_end(self, trainer: Trainer, gan: GAN, *_: Any) -> None:  # type: ignore[override]
         if gan.turn < self.next_pause:
             return
-        if gan.turn >= self.warm:
-            self.note(GANTRY, synchronized_time(gan.device) - self.resumed)
+        if gan.turn >= self.warm_up_turns:
+            self.record_time(GANTRY, synchronized_time(gan.device) - self.resumed_at)
             for name, loop in self.loops.items():
-                self.note(name, measure_seconds(partial(loop.turns, self.length), gan.device))
-        if gan.turn == self.warm:
-            self.settle()
+                self.record_time(name, measure_seconds(partial(loop.run_turns, self.stretch_length), gan.device))
+        if gan.turn == self.warm_up_turns:
+            self.set_stretch_length()
         if len(self.times[GANTRY]) == self.rounds:
-            self.finish(trainer, gan)
-        self.next_pause = gan.turn + self.length
-        self.resumed = synchronized_time(gan.device)
+            self.write_result_and_stop(trainer, gan)
+        self.next_pause = gan.turn + self.stretch_length
+        self.resumed_at = synchronized_time(gan.device)
 
-    def note(self, name: str, spent: float) -> None:
-        self.times[name].append(spent / self.length)
+    def record_time(self, name: str, spent: float) -> None:
+        self.times[name].append(spent / self.stretch_length)
 
-    def settle(self) -> None:
+    def set_stretch_length(self) -> None:
         """Choose the length of a stretch and forget what was measured to know it."""
-        self.length = max(1, round(self.seconds / max(self.times[GANTRY])))
+        self.stretch_length = max(1, round(self.seconds / max(self.times[GANTRY])))
         self.times = {name: [] for name in self.times}
 
-    def finish(self, trainer: Trainer, gan: GAN) -> None:
+    def write_result_and_stop(self, trainer: Trainer, gan: GAN) -> None:
         """Write what was measured and end the run."""
-        counted = count_cost(self.loops[PLAIN].turn)
-        facts = {"images": round(1000 * gan.kimg_of_turn), "batch": gan.batch_size, "shape": gan.G.shape}
+        counted = count_cost(self.loops[PLAIN].run_turn)
+        facts = {"images": round(1000 * gan.kimg_per_turn), "batch": gan.batch_size, "shape": gan.G.shape}
         self.path.write_text(json.dumps({"times": self.times, **facts, **vars(counted)}))
         trainer.should_stop = True

@@ -59,7 +59,7 @@ def measure_processes(options: BenchmarkOptions) -> list[list[str]]:
     kinds = {"1 and 1": ("cpu", 1), "1 and 2": ("cpu", 2), "2 and 1": ("ddp_cpu", 1)}
     words = ["model=mlp"] if options.toy else ["model=dcgan_small", "data.batch_size=256"]
     times: dict[str, list[float]] = {name: [] for name in kinds}
-    for _ in range(options.size(2, 1)):
+    for _ in range(options.full_or_toy(2, 1)):
         for name, (trainer, threads) in kinds.items():
             times[name].append(of_processes(words, hooks=False, trainer=trainer, threads=threads))
     first = median(times["1 and 1"])

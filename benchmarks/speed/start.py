@@ -30,7 +30,7 @@ def run_command(words: list[str]) -> None:
 def measure(options: BenchmarkOptions) -> str:
     """A table of seconds."""
     works = {name: partial(run_command, words) for name, words in COMMANDS.items()}
-    times = measure_interleaved(works, options.size(5, 1), torch.device("cpu"), warm=not options.toy)
+    times = measure_interleaved(works, options.full_or_toy(5, 1), torch.device("cpu"), warm=not options.toy)
     rows = []
     for name, values in times.items():
         low, middle, high = compute_quartiles(values)

@@ -25,7 +25,7 @@ def run_all_races(options: BenchmarkOptions) -> dict[str, dict[str, Any]]:
     results = {}
     for name, case in make_race_cases(options).items():
         for words in list_capture_overrides(options):
-            label = ", ".join([name, *(f"`{word}`" for word in (*words, *options.words))])
+            label = ", ".join([name, *(f"`{word}`" for word in (*words, *options.overrides))])
             results[label] = run_race(case, options, *words)
     return results
 

@@ -27,7 +27,7 @@ def turns_in(folder: Path) -> dict[str, int]:
 
 def gan_of(**more: Any) -> Any:
     gan: Any = TinyGan(**more)
-    gan.interrupted, gan.G, gan.D = 0, gan.G_ema, gan.G_ema
+    gan.interrupt_signal, gan.G, gan.D = 0, gan.G_ema, gan.G_ema
     return gan
 
 

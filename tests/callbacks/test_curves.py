@@ -46,7 +46,7 @@ def test_related_columns_share_a_panel() -> None:
         "mean logits": ["real"],
         "speed": ["x"],
     }
-    assert panels["is"][0].spread is column
+    assert panels["is"][0].std is column
 
 
 def test_spread_decides_about_the_log_scale() -> None:

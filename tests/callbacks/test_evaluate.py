@@ -24,7 +24,7 @@ def summary(folder: Path) -> dict[str, Any]:
 def test_it_scores_at_the_start_every_few_turns_and_at_the_end(tmp_path: Path) -> None:
     run = started(tmp_path)
     for spread in (1.0, 1.0, 2.0, 2.0, 1.0):
-        run.turn(spread)
+        run.run_turn(spread)
     assert [step for step, _ in run.logger.rows] == [0, 2, 4, 5]
     assert [row["score/high_quality"] for _, row in run.logger.rows] == [1.0, 1.0, 0.0, 1.0]
     assert run.logger.rows[1][1]["turn"] == 2
@@ -36,8 +36,8 @@ def test_it_scores_at_the_start_every_few_turns_and_at_the_end(tmp_path: Path) -
 def test_the_generator_is_left_as_it_was(tmp_path: Path) -> None:
     run = started(tmp_path)
     state = torch.get_rng_state()
-    run.turn()
-    run.turn()
+    run.run_turn()
+    run.run_turn()
     assert run.gan.G_ema.training
     assert run.gan.G_ema.norm.num_batches_tracked == 0
     assert torch.equal(torch.get_rng_state(), state)
@@ -46,7 +46,7 @@ def test_the_generator_is_left_as_it_was(tmp_path: Path) -> None:
 def test_best_and_last_are_kept_with_their_protocol(tmp_path: Path) -> None:
     run = started(tmp_path)
     for spread in (1.0, 1.5, 1.5, 1.0, 1.5):  # scored at turns 2, 4 and 5: bad, good, bad
-        run.turn(spread)
+        run.run_turn(spread)
     stored = summary(tmp_path)
     assert {place: stored[place]["turn"] for place in stored} == {"start": 0, "last": 5, "best": 4}
     assert stored["best"]["scores"]["high_quality"] == 1.0
@@ -64,7 +64,7 @@ def test_best_and_last_are_kept_with_their_protocol(tmp_path: Path) -> None:
 def test_an_equal_score_is_no_better(tmp_path: Path) -> None:
     run = started(tmp_path)
     for _ in range(5):
-        run.turn()
+        run.run_turn()
     assert summary(tmp_path)["best"]["turn"] == 2
 
 
@@ -73,8 +73,8 @@ def test_less_or_more_is_better_and_nan_never_is(mode: str, best: float, tmp_pat
     callback = Evaluator(make_points_evaluation(mode=mode), 1, str(tmp_path))
     kept = []
     for score in (math.nan, 0.5, 0.2, math.nan, 0.9, 0.3):
-        if callback.improves({"high_quality": score}):
-            callback.best = {"scores": {"high_quality": score}}
+        if callback.is_improvement({"high_quality": score}):
+            callback.best_entry = {"scores": {"high_quality": score}}
             kept.append(score)
     assert kept[0] == 0.5
     assert kept[-1] == best
@@ -84,8 +84,8 @@ def test_a_resumed_run_remembers_the_best_and_says_what_changed(
     tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     before = started(tmp_path)
-    before.turn()
-    before.turn()
+    before.run_turn()
+    before.run_turn()
     callback = Evaluator(make_points_evaluation(seed=3), every=2, path=str(tmp_path))
     callback.load_state_dict(before.callback.state_dict())
     with caplog.at_level(logging.WARNING):
@@ -93,19 +93,19 @@ def test_a_resumed_run_remembers_the_best_and_says_what_changed(
     assert "the best score so far is forgotten, it was measured otherwise: " in caplog.text
     assert "; seed: 0 and 3" in caplog.text or ": seed: 0 and 3" in caplog.text
     assert "num_samples" not in caplog.text
-    after.turn(1.5)
-    after.turn(1.5)
+    after.run_turn(1.5)
+    after.run_turn(1.5)
     assert summary(tmp_path)["best"]["scores"]["high_quality"] == 0.0
     assert after.gan.improved_at == 2
 
 
 def test_a_run_that_stops_early_is_scored_unless_it_will_go_on(tmp_path: Path) -> None:
     run = started(tmp_path, at_start=False)
-    run.turn()
-    run.gan.interrupted = True
+    run.run_turn()
+    run.gan.interrupt_signal = True
     run.callback.on_train_end(run.trainer, run.gan)
     assert run.logger.rows == []
-    run.gan.interrupted = False
+    run.gan.interrupt_signal = False
     run.callback.on_train_end(run.trainer, run.gan)
     run.callback.on_train_end(run.trainer, run.gan)
     assert [step for step, _ in run.logger.rows] == [1]
@@ -113,7 +113,7 @@ def test_a_run_that_stops_early_is_scored_unless_it_will_go_on(tmp_path: Path) -
 
 def test_without_scores_nothing_happens(tmp_path: Path) -> None:
     run = started(tmp_path, Evaluator(Evaluation({}, 2, None, "min"), every=1, path=str(tmp_path)))
-    run.turn()
+    run.run_turn()
     run.callback.on_train_end(run.trainer, run.gan)
     assert run.gan.scores == {}
     assert not (tmp_path / "summary.json").exists()
@@ -123,6 +123,6 @@ def test_mistakes_and_diverged_generators_end_in_one_line(tmp_path: Path) -> Non
     with pytest.raises(UserError, match=r"metrics\.monitor must be one of overlap, .*, got fid"):
         started(tmp_path, Evaluator(make_points_evaluation(monitor="fid"), every=1, path=str(tmp_path)))
     run = started(tmp_path)
-    run.turn()
+    run.run_turn()
     with pytest.raises(UserError, match=r"samples must be finite .* got 8 of 8"):
-        run.turn(math.nan)
+        run.run_turn(math.nan)

@@ -30,8 +30,8 @@ def test_pictures_at_the_start_every_eighth_turn_and_the_end(tmp_path: Path) -> 
     recorder = run(tmp_path, TinyGan())
     names = ["000000.png", "000008.png", "000016.png", "000020.png"]
     assert written(tmp_path) == [*names, "samples.webp"]
-    assert [(name, turn) for name, turn, _ in recorder.pictures] == [("samples", t) for t in (0, 8, 16, 20)]
-    for name, (_, _, pixels) in zip(names, recorder.pictures):
+    assert [(name, turn) for name, turn, _ in recorder.images] == [("samples", t) for t in (0, 8, 16, 20)]
+    for name, (_, _, pixels) in zip(names, recorder.images):
         np.testing.assert_array_equal(np.asarray(Image.open(tmp_path / "samples" / name)), pixels[..., 0])
 
 
@@ -43,18 +43,18 @@ def test_small_grey_images_stay_grey_and_are_enlarged(tmp_path: Path) -> None:
 
 def test_latents_are_fixed_whatever_training_draws(tmp_path: Path) -> None:
     torch.manual_seed(1)
-    first = run(tmp_path / "a", TinyGan(), turns=0).pictures[0][2]
+    first = run(tmp_path / "a", TinyGan(), turns=0).images[0][2]
     torch.manual_seed(2)
     torch.randn(7)
     state = torch.get_rng_state()
-    second = run(tmp_path / "b", TinyGan(), turns=0).pictures[0][2]
+    second = run(tmp_path / "b", TinyGan(), turns=0).images[0][2]
     np.testing.assert_array_equal(first, second)
     assert torch.equal(torch.get_rng_state(), state)
     assert len(np.unique(first)) > 6  # different latents
 
 
 def test_a_row_for_each_class(tmp_path: Path) -> None:
-    pixels = run(tmp_path, TinyGan(TinyG(num_classes=3)), turns=0).pictures[0][2]
+    pixels = run(tmp_path, TinyGan(TinyG(num_classes=3)), turns=0).images[0][2]
     means = [pixels[2 + 50 * row : 50 + 50 * row].mean() for row in range(3)]
     assert means[0] < means[1] < means[2]  # tanh(z / 4 + c)
     cells = pixels[10::50, 10::50, 0]
@@ -64,9 +64,9 @@ def test_a_row_for_each_class(tmp_path: Path) -> None:
 
 def test_points_are_drawn_over_the_real_ones(tmp_path: Path) -> None:
     real = InMemoryImages(torch.full((50, 2), 0.5), torch.zeros(50, dtype=torch.int64))
-    data = SimpleNamespace(reference={"train": real}.__getitem__)
-    plain = run(tmp_path / "a", TinyGan(TinyG((2,))), turns=0).pictures[0][2]
-    over = run(tmp_path / "b", TinyGan(TinyG((2,))), turns=0, datamodule=data).pictures[0][2]
+    data = SimpleNamespace(get_reference_split={"train": real}.__getitem__)
+    plain = run(tmp_path / "a", TinyGan(TinyG((2,))), turns=0).images[0][2]
+    over = run(tmp_path / "b", TinyGan(TinyG((2,))), turns=0, datamodule=data).images[0][2]
     assert plain.shape == (480, 480, 3)
     assert (plain != over).any()
     assert plain.std() > 10  # there is something to see
@@ -75,7 +75,7 @@ def test_points_are_drawn_over_the_real_ones(tmp_path: Path) -> None:
 def test_a_resumed_run_takes_no_picture_of_the_start_and_animates_all(tmp_path: Path) -> None:
     run(tmp_path, TinyGan(), turns=8)
     recorder = run(tmp_path, TinyGan(turn=8), turns=20)
-    assert [turn for _, turn, _ in recorder.pictures] == [16, 20]
+    assert [turn for _, turn, _ in recorder.images] == [16, 20]
     animation = Image.open(tmp_path / "samples" / "samples.webp")
     assert animation.n_frames == 4
     assert animation.size == (202, 152 + 28)
@@ -87,7 +87,7 @@ def test_a_long_animation_skips_pictures(
 ) -> None:
     monkeypatch.setattr(samples, "MAX_FRAMES", 4)
     said = []
-    monkeypatch.setattr(samples, "captioned", lambda picture, text, done: said.append((text, done)))
+    monkeypatch.setattr(samples, "add_caption", lambda picture, text, done: said.append((text, done)))
     for turn in range(pictures):
         Image.new("L", (4, 4)).save(tmp_path / f"{turn:06d}.png")
     list(samples.read_frames(tmp_path))

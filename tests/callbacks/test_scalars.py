@@ -52,10 +52,10 @@ def test_a_run_interrupted_between_two_rows_goes_on_to_the_same_row() -> None:
 
 def test_restored_sums_come_to_the_device_of_training_whether_or_not_they_are_seen_again() -> None:
     before, after = ScalarMonitor(4), ScalarMonitor(4)
-    before.add(losses(3))  # with a lazy term
+    before.add_scalars(losses(3))  # with a lazy term
     after.load_state_dict(before.state_dict())
     after.on_train_start(make_trainer_stub(), TinyGan(turns=10, turn=3, device="meta"))
-    after.add({name: value.to("meta") for name, value in losses(4).items()})  # without
+    after.add_scalars({name: value.to("meta") for name, value in losses(4).items()})  # without
     assert {name: total.device.type for name, total in after.sums.items()} == dict.fromkeys(losses(3), "meta")
 
 
@@ -129,6 +129,6 @@ def test_values_stay_on_the_device_until_they_are_due(monkeypatch: pytest.Monkey
 
 def test_the_loggers_are_told_where_the_run_goes_on() -> None:
     recorder = RecordingLogger()
-    recorder.forget_after = lambda turn: recorder.rows.append((turn, {}))
+    recorder.rewind_to = lambda turn: recorder.rows.append((turn, {}))
     ScalarMonitor(1).on_train_start(make_trainer_stub(recorder), TinyGan(turn=7))
     assert recorder.rows == [(7, {})]

@@ -101,7 +101,7 @@ def test_metrics_are_a_choice(run: Path) -> None:
 
 def test_the_real_images_as_samples_are_perfect(tmp_path: Path) -> None:
     train = Digits().load().train
-    np.savez(tmp_path / "real.npz", train.part(0, len(train)).x.permute(0, 2, 3, 1).numpy())
+    np.savez(tmp_path / "real.npz", train.load_range(0, len(train)).x.permute(0, 2, 3, 1).numpy())
     whole = evaluate(compose_config(f"samples={tmp_path}/real.npz", "data=digits", config_name="evaluate"))
     assert whole["fd_digits"] == pytest.approx(0, abs=1e-6)
     (path,) = (tmp_path / "logs" / "evaluate").glob("*/scores.json")
@@ -170,7 +170,7 @@ def test_a_number_of_the_run_stands_beside_with_what_was_otherwise(
 
 def test_real_images_may_come_from_anywhere(run: Path, tmp_path: Path) -> None:
     train = Digits().load().train
-    np.savez(tmp_path / "real.npz", train.part(0, 500).x.permute(0, 2, 3, 1).numpy())
+    np.savez(tmp_path / "real.npz", train.load_range(0, 500).x.permute(0, 2, 3, 1).numpy())
     scores_of(f"run={run}", f"reference={tmp_path}/real.npz")
     protocol = read_summary(run)["evaluations"][0]["protocol"]
     assert (protocol["real"], protocol["real_split"], protocol["real_count"]) == ("real.npz", "folder", 500)

@@ -15,7 +15,7 @@ from gantry.training.executor import EagerExecutor
 
 @pytest.fixture(autouse=True)
 def _four_gpus(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(validate, "cuda_devices", lambda: 4)
+    monkeypatch.setattr("gantry.config.checks.count_cuda_devices", lambda: 4)
 
 
 @pytest.mark.parametrize(

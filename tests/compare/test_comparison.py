@@ -15,7 +15,7 @@ from gantry.runs import status
 
 def compared(*folders: Path) -> Comparison:
     found = read_runs([str(folder) for folder in folders])
-    return compare_runs(found.runs, found.broken)
+    return compare_runs(found.runs, found.unreadable)
 
 
 def test_a_sweep_is_told_apart_by_what_was_swept_and_the_best_is_named(tmp_path: Path) -> None:
@@ -27,7 +27,7 @@ def test_a_sweep_is_told_apart_by_what_was_swept_and_the_best_is_named(tmp_path:
         "model=mlp loss=hinge",
         "model=mlp loss=nonsaturating",
     ]
-    best = comparison.ranking[0].numbers["best/fd_digits"]
+    best = comparison.ranking[0].intervals["best/fd_digits"]
     assert (best.mean, best.n) == (pytest.approx(20.15), 2)
     assert best.half == pytest.approx(12.7062 * 0.05, rel=1e-4)  # t with one degree of freedom; stdev / sqrt 2 = 0.05
     said = format_verdict(comparison)
@@ -37,7 +37,7 @@ def test_a_sweep_is_told_apart_by_what_was_swept_and_the_best_is_named(tmp_path:
 
 
 def test_what_matters_most_comes_first_with_its_mean_over_matched_settings(tmp_path: Path) -> None:
-    reasons = compared(write_fake_sweep(tmp_path)).reasons
+    reasons = compared(write_fake_sweep(tmp_path)).effects
     assert list(reasons) == ["model", "loss"]
     means, count = reasons["model"]
     assert means == {"mlp": pytest.approx(42.15), "dcgan": pytest.approx(22.15)}
@@ -48,10 +48,10 @@ def test_what_matters_most_comes_first_with_its_mean_over_matched_settings(tmp_p
 def test_a_value_gets_no_credit_for_what_came_with_it(tmp_path: Path) -> None:
     write_fake_run(tmp_path / "a", "model=mlp", "loss=hinge", fd=1.0)
     write_fake_run(tmp_path / "b", "model=dcgan", "loss=lsgan", fd=9.0)
-    reasons = compared(tmp_path).reasons
+    reasons = compared(tmp_path).effects
     assert reasons == {"model, loss": ({"mlp, hinge": 1.0, "dcgan, lsgan": 9.0}, 1)}
     write_fake_run(tmp_path / "c", "model=dcgan", "loss=hinge", fd=7.0)
-    assert compared(tmp_path).reasons == {  # of the models with hinge alone, of the losses with dcgan alone
+    assert compared(tmp_path).effects == {  # of the models with hinge alone, of the losses with dcgan alone
         "model": ({"mlp": 1.0, "dcgan": 7.0}, 1),
         "loss": ({"hinge": 7.0, "lsgan": 9.0}, 1),
     }
@@ -62,7 +62,7 @@ def test_keys_that_follow_from_a_choice_are_no_columns_and_told_ones_are(tmp_pat
     write_fake_run(tmp_path / "b", "model=dcgan", "recipe.lr=2", config={"model": {"width": 16}, "optim": {"lr": 2}})
     comparison = compared(tmp_path)
     assert list(comparison.columns) == ["model", "recipe.lr"]
-    assert set(comparison.follows) == {"model.name", "model.width", "optim.lr"}
+    assert set(comparison.dependent_columns) == {"model.name", "model.width", "optim.lr"}
 
 
 def test_a_key_that_nobody_told_is_a_column_where_nothing_else_tells_two_runs_apart(tmp_path: Path) -> None:
@@ -78,7 +78,7 @@ def test_numbers_measured_otherwise_are_not_ranked_and_the_difference_is_said(tm
         write_fake_run(tmp_path / f"a{seed}", "model=mlp", fd=30.0, seed=seed)
     write_fake_run(tmp_path / "b", "model=dcgan", fd=1.0, measured={"num_samples": 7})
     comparison = compared(tmp_path)
-    assert comparison.letters == ("A", "A", "B")
+    assert comparison.protocol_labels == ("A", "A", "B")
     assert [one.label for one in comparison.ranking] == ["model=mlp"]
     assert "not comparable with A: num_samples: 500 and 7" in "\n".join(list_remarks(comparison))
 
@@ -88,7 +88,7 @@ def test_a_generator_without_batchnorm_and_another_rule_of_choice_are_measured_a
     write_fake_run(tmp_path / "b", "model=dcgan", measured={"batchnorm": "running", "checkpoint": "every 10 turns"})
     write_fake_run(tmp_path / "c", "model=sngan", measured={"batchnorm": "batch"})
     comparison = compared(tmp_path)
-    assert comparison.letters == ("A", "A", "B")
+    assert comparison.protocol_labels == ("A", "A", "B")
     assert "1 best by: every 10 turns" in list_remarks(comparison)
 
 
@@ -136,7 +136,7 @@ def test_a_seed_that_ran_twice_counts_once(tmp_path: Path) -> None:
     for name, fd in (("a", 1.0), ("b", 3.0)):
         write_fake_run(tmp_path / name, "model=mlp", fd=fd)
     (only,) = compared(tmp_path).groups
-    assert (only.numbers["best/fd_digits"].mean, only.numbers["best/fd_digits"].n) == (3.0, 1)
+    assert (only.intervals["best/fd_digits"].mean, only.intervals["best/fd_digits"].n) == (3.0, 1)
 
 
 def test_folders_are_runs_sweeps_or_many_of_either_each_once(tmp_path: Path) -> None:

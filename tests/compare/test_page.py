@@ -108,7 +108,7 @@ def write(folder: Path, *folders: Path) -> Path:
     found = read_runs([str(one) for one in folders])
     path = folder / "compare.html"
     path.write_text(
-        render_page(compare_runs(found.runs, found.broken), "runs", "from a test", pictures=12), encoding="utf-8"
+        render_page(compare_runs(found.runs, found.unreadable), "runs", "from a test", pictures=12), encoding="utf-8"
     )
     return path
 

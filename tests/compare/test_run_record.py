@@ -53,11 +53,11 @@ def offline(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 def check(run: RunRecord) -> None:
     assert run.status.state == RunStatus.FINISHED
-    assert (run.seed, run.seconds, run.reported) == (2, 20.0, True)
-    assert (run.number("best", "fd_digits"), run.number("last", "fd_digits")) == (3.0, 4.0)
+    assert (run.seed, run.seconds, run.has_report) == (2, 20.0, True)
+    assert (run.get_score("best", "fd_digits"), run.get_score("last", "fd_digits")) == (3.0, 4.0)
     np.testing.assert_array_equal(run.metrics["score/fd_digits"], [103.0, 53.0, 3.0])
-    assert sorted(run.pictures) == [0, 50, 100]
-    assert {turn: read_image(path)[5, 5] for turn, path in run.pictures.items()} == GREY_LEVELS
+    assert sorted(run.image_paths) == [0, 50, 100]
+    assert {turn: read_image(path)[5, 5] for turn, path in run.image_paths.items()} == GREY_LEVELS
 
 
 def test_a_run_that_only_wandb_knows_is_compared_with_others(offline: Path, tmp_path: Path) -> None:
@@ -68,7 +68,7 @@ def test_a_run_that_only_wandb_knows_is_compared_with_others(offline: Path, tmp_
     found = read_runs([str(offline), str(tmp_path / "other")])
     comparison = compare_runs(found.runs)
     assert list(comparison.columns) == ["model"]
-    assert comparison.letters == ("A", "A")
+    assert comparison.protocol_labels == ("A", "A")
     assert format_verdict(comparison).startswith("Best: model=dcgan with fd_digits 3 (one seed).")
 
 

@@ -63,13 +63,13 @@ def test_the_source_is_held_against_the_configuration(changed: dict[str, Any], m
 def test_labels_can_be_ignored() -> None:
     data = module(num_classes=0)
     assert (data.classes, data.data.num_classes) == ((), 0)
-    assert data.reference("test").c.unique().tolist() == [0]
+    assert data.get_reference_split("test").c.unique().tolist() == [0]
 
 
 def test_it_knows_its_reference_sets() -> None:
     data = module(name="mine")
     assert (data.data.name, data.classes) == ("mine", tuple("0123456789"))
-    assert (len(data.reference("train")), len(data.reference("test"))) == (1437, 360)
+    assert (len(data.get_reference_split("train")), len(data.get_reference_split("test"))) == (1437, 360)
 
 
 def test_a_turn_is_n_batches_in_range() -> None:

@@ -158,7 +158,7 @@ def test_a_folder_without_classes(tmp_path: Path) -> None:
     data = folder(tmp_path).load()
     assert (data.name, data.classes, data.shape) == (tmp_path.name, (), (3, 8, 8))
     assert len(data.train) + len(data.test) == 40
-    reds = torch.cat([split.part(0, len(split)).x[:, 0, 0, 0] for split in (data.train, data.test)])
+    reds = torch.cat([split.load_range(0, len(split)).x[:, 0, 0, 0] for split in (data.train, data.test)])
     assert sorted(reds.tolist()) == list(range(40))
     assert data.train.c.unique().tolist() == [0]
 
@@ -171,7 +171,7 @@ def test_class_folders_give_labels(tmp_path: Path) -> None:
     data = folder(tmp_path).load()
     assert data.classes == ("a", "rød", "日本 2")
     for split in (data.train, data.test):
-        images = split.part(0, len(split))
+        images = split.load_range(0, len(split))
         for image, label in zip(images.x, images.c):
             assert colours(image.numpy()) == {(BLACK, RED, WHITE)[label]}
 

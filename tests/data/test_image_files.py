@@ -48,7 +48,7 @@ def test_the_memory_limit_decides(root: Path) -> None:
 @pytest.mark.parametrize("workers", [0, 2])
 def test_turns_are_those_from_memory(root: Path, workers: int) -> None:
     memory, disk = load(root, memory_limit=1).train, load(root, workers=workers).train
-    ours, theirs = (split.turns(order(len(memory)), 3, CPU) for split in (disk, memory))
+    ours, theirs = (split.iter_turns(order(len(memory)), 3, CPU) for split in (disk, memory))
     for (x, c), (x_memory, c_memory) in islice(zip(ours, theirs), 5):
         assert torch.equal(x, x_memory)
         assert torch.equal(c, c_memory)
@@ -56,15 +56,15 @@ def test_turns_are_those_from_memory(root: Path, workers: int) -> None:
 
 def test_processes_together_see_the_batch_of_one(root: Path) -> None:
     files = load(root).train
-    whole, _ = next(files.turns(order(len(files)), 1, CPU))
-    parts = [next(files.turns(order(len(files), rank=r, world_size=2), 1, CPU))[0] for r in range(2)]
+    whole, _ = next(files.iter_turns(order(len(files)), 1, CPU))
+    parts = [next(files.iter_turns(order(len(files), rank=r, world_size=2), 1, CPU))[0] for r in range(2)]
     assert torch.equal(torch.cat(parts, dim=1), whole)
 
 
 def test_torch_s_own_generator_is_left_alone(root: Path) -> None:
     torch.manual_seed(0)
     files = load(root).train
-    next(files.turns(order(len(files)), 0, CPU))
+    next(files.iter_turns(order(len(files)), 0, CPU))
     drawn = torch.rand(1)
     torch.manual_seed(0)
     assert torch.equal(drawn, torch.rand(1))
@@ -72,19 +72,19 @@ def test_torch_s_own_generator_is_left_alone(root: Path) -> None:
 
 def test_reference_sets_are_read_in_parts(root: Path) -> None:
     memory, disk = load(root, memory_limit=1).train, load(root).train
-    whole, part = memory.part(0, len(memory)), disk.part(3, 7)
+    whole, part = memory.load_range(0, len(memory)), disk.load_range(3, 7)
     assert torch.equal(part.x, whole.x[3:7])
     assert torch.equal(part.c, whole.c[3:7])
-    assert (len(disk.part(5, 5)), len(disk.part(len(disk) - 1, len(disk) + 9))) == (0, 1)
+    assert (len(disk.load_range(5, 5)), len(disk.load_range(len(disk) - 1, len(disk) + 9))) == (0, 1)
 
 
 def test_labels_can_be_ignored(root: Path) -> None:
-    assert load(root).unlabelled().train.part(0, 4).c.tolist() == [0, 0, 0, 0]
+    assert load(root).drop_labels().train.load_range(0, 4).c.tolist() == [0, 0, 0, 0]
 
 
 def test_the_digest_follows_names_sizes_and_times_of_change(root: Path) -> None:
     files = load(root).train
-    assert load(root).train.digest == files.digest == files.unlabelled().digest
+    assert load(root).train.digest == files.digest == files.drop_labels().digest
     digests = {files.digest, load(root, shape=[3, 4, 4]).train.digest}
     with (root / files.names[0]).open("ab") as file:
         file.write(b"more")

@@ -13,7 +13,7 @@ def order(n: int = 10, batch_size: int = 4, batches_per_turn: int = 3, **rest: i
 
 
 def stream(order: InfiniteSampler, turns: range) -> torch.Tensor:
-    return torch.cat([order.indices(turn, CPU).flatten() for turn in turns])
+    return torch.cat([order.sample_indices(turn, CPU).flatten() for turn in turns])
 
 
 @pytest.mark.parametrize(("n", "batch_size", "batches_per_turn"), [(10, 4, 3), (7, 20, 1), (12, 4, 1), (1, 2, 2)])
@@ -31,7 +31,7 @@ def test_the_stream_does_not_depend_on_how_it_is_cut_into_turns() -> None:
 
 def test_epochs_and_seeds_differ() -> None:
     first, second = stream(order(n=50, batch_size=50, batches_per_turn=1), range(2)).view(2, 50)
-    other = InfiniteSampler(50, seed=2, batch_size=50, batches_per_turn=1).indices(0, CPU)[0]
+    other = InfiniteSampler(50, seed=2, batch_size=50, batches_per_turn=1).sample_indices(0, CPU)[0]
     assert not torch.equal(first, second)
     assert not torch.equal(first, other)
 
@@ -41,7 +41,7 @@ def test_processes_part_the_batch_of_one_process(world_size: int) -> None:
     whole = order(batch_size=6)
     parts = [order(batch_size=6, rank=rank, world_size=world_size) for rank in range(world_size)]
     for turn in (0, 1, 7):
-        for draw in ("indices", "flips"):
+        for draw in ("sample_indices", "sample_flips"):
             together = torch.cat([getattr(part, draw)(turn, CPU) for part in parts], dim=1)
             assert torch.equal(together, getattr(whole, draw)(turn, CPU))
 
@@ -55,7 +55,7 @@ def test_half_of_the_images_are_mirrored_and_not_the_same_half_each_epoch() -> N
     first, second = draw_flips(10_000, 0, 0, CPU), draw_flips(10_000, 0, 1, CPU)
     for share in (first, second, first ^ second):
         assert share.float().mean().item() == pytest.approx(0.5, abs=0.02)  # four standard deviations
-    assert InfiniteSampler(5, 0, 1, 1).flips(0, CPU) is None
+    assert InfiniteSampler(5, 0, 1, 1).sample_flips(0, CPU) is None
 
 
 def test_mirroring_is_independent_of_the_order() -> None:

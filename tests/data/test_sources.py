@@ -27,7 +27,7 @@ def test_digits_are_the_1797_of_scikit_learn() -> None:
 
 def test_digits_are_split_the_same_way_each_time_and_share_no_image() -> None:
     first, second = Digits().load(), Digits().load()
-    assert first.digest("test") == second.digest("test")
+    assert first.get_digest("test") == second.get_digest("test")
     together = torch.cat([first.train.x, first.test.x]).flatten(1)
     assert len(together.unique(dim=0)) == 1797
 
@@ -49,7 +49,7 @@ def test_toys_have_their_modes_and_widths(source: type[GaussianMixture], modes: 
     assert (mode.bincount() / 20_000 - 1 / modes).abs().max().item() < 0.01
     assert data.train.x.abs().max().item() < 1
     assert not torch.equal(data.train.c[:1_000], data.test.c)
-    assert toy.load().digest("train") == data.digest("train")
+    assert toy.load().get_digest("train") == data.get_digest("train")
 
 
 def test_the_ring_has_radius_0_8_and_the_grid_reaches_0_8() -> None:

@@ -48,7 +48,7 @@ def write_fashion_mnist(root: Path) -> np.ndarray:
 def test_grey_sets_are_read_without_network(tmp_path: Path) -> None:
     images = write_fashion_mnist(tmp_path)
     data = TorchvisionDataset("FashionMNIST", str(tmp_path)).load()
-    assert torch.equal(data.train.part(0, 6).x[:, 0], torch.from_numpy(images))
+    assert torch.equal(data.train.load_range(0, 6).x[:, 0], torch.from_numpy(images))
     assert data.train.c.tolist() == [0, 1, 2, 3, 4, 5]
     assert (data.shape, len(data.test), data.num_classes) == ((1, 28, 28), 4, 10)
     assert data.classes[:2] == ("T-shirt/top", "Trouser")
@@ -70,7 +70,7 @@ def test_colour_sets_are_read_without_network(tmp_path: Path, monkeypatch: pytes
     monkeypatch.setattr(datasets.CIFAR100, "test_list", [["test", hashes[1]]])
     monkeypatch.setattr(datasets.CIFAR100, "meta", {**datasets.CIFAR100.meta, "md5": meta})
     data = TorchvisionDataset("CIFAR100", str(tmp_path)).load()
-    assert torch.equal(data.train.part(0, 2).x.flatten(1), torch.from_numpy(pixels))
+    assert torch.equal(data.train.load_range(0, 2).x.flatten(1), torch.from_numpy(pixels))
     assert (data.shape, data.train.c.tolist(), data.num_classes) == ((3, 32, 32), [7, 93], 100)
 
 
@@ -162,7 +162,7 @@ def test_real_mnist() -> None:
         (1, 28, 28),
         10,
     )
-    assert data.train.part(0, 60_000).x.float().mean().item() == pytest.approx(33.3184, abs=1e-3)
+    assert data.train.load_range(0, 60_000).x.float().mean().item() == pytest.approx(33.3184, abs=1e-3)
     assert data.train.c.bincount()[:2].tolist() == [5923, 6742]
     assert data.train.c[:5].tolist() == [5, 0, 4, 1, 9]
 
@@ -172,6 +172,6 @@ def test_real_mnist() -> None:
 def test_real_cifar10() -> None:
     data = real("CIFAR10").load()
     assert (len(data.train), len(data.test), data.shape) == (50_000, 10_000, (3, 32, 32))
-    means = data.train.part(0, 50_000).x.float().mean((0, 2, 3)) / 255
+    means = data.train.load_range(0, 50_000).x.float().mean((0, 2, 3)) / 255
     torch.testing.assert_close(means, torch.tensor([0.4914, 0.4822, 0.4465]), atol=1e-4, rtol=0)
     assert (data.classes[3], data.train.c.bincount().tolist()) == ("cat", [5000] * 10)

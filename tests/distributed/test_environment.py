@@ -43,7 +43,7 @@ def test_a_process_on_its_own() -> None:
 
 def test_torchrun_srun_and_a_parent_of_ours() -> None:
     assert read_ranks(TORCHRUN) == read_ranks(adopted()) == Ranks(5, 1, 8, 4)
-    assert read_ranks(TORCHRUN).nodes == 2
+    assert read_ranks(TORCHRUN).num_nodes == 2
     assert read_ranks({PARENT_VARIABLE: "17", "LOCAL_RANK": "1", "WORLD_SIZE": "2"}) == Ranks(1, 1, 2, 2)
 
 

@@ -29,7 +29,7 @@ CPU = torch.device("cpu")
 
 def scores(x: Tensor, num_samples: int, batch_size: int = 7) -> dict[str, float]:
     made = make_toy_evaluation(num_samples, batch_size=batch_size)
-    return made(slice_source(x), made.read_real(make_reference(random_images(31, seed=0)), CPU), CPU)
+    return made(slice_source(x), made.extract_real(make_reference(random_images(31, seed=0)), CPU), CPU)
 
 
 CASES = [(20, 7), (15, 20), (21, 1)]  # uneven shares; of the second, one process alone does everything
@@ -88,24 +88,24 @@ def test_float_samples_are_rounded_to_the_same_bytes() -> None:
 def test_features_are_kept_in_the_order_of_the_samples_and_only_if_asked_for() -> None:
     x = random_images(10, seed=0)
     reader = FeaturePass(ToyExtractor(), 3, True, CPU)
-    kept = reader.collect(slice_source(x), 10).features
+    kept = reader.extract(slice_source(x), 10).features
     assert kept is not None
     torch.testing.assert_close(kept, ToyExtractor()(x).features)
-    assert FeaturePass(ToyExtractor(), 3, False, CPU).collect(slice_source(x), 10).features is None
+    assert FeaturePass(ToyExtractor(), 3, False, CPU).extract(slice_source(x), 10).features is None
 
 
 def test_arithmetic_is_a_choice_that_the_protocol_names() -> None:
     images = torch.randint(0, 256, (6, 1, 8, 8), generator=torch.Generator().manual_seed(0), dtype=torch.uint8)
     net = load_small_net("digits")
     exact, rough = (
-        FeaturePass(net, 3, True, CPU, kind).collect(slice_source(images), 6).features for kind in ("float32", "bf16")
+        FeaturePass(net, 3, True, CPU, kind).extract(slice_source(images), 6).features for kind in ("float32", "bf16")
     )
     assert exact is not None
     assert rough is not None
     assert 0 < float((rough - exact).norm() / exact.norm()) < 0.02
     with pytest.raises(ValueError, match=r"^metrics\.arithmetic must be one of float32, tf32, bf16, got half$"):
         Evaluation(scores={}, num_samples=2, monitor=None, mode="min", arithmetic="half")  # type: ignore[arg-type]
-    assert make_toy_evaluation(kernel=False).needs == Requirement.CLASSIFIER
+    assert make_toy_evaluation(kernel=False).requirements == Requirement.CLASSIFIER
 
 
 @pytest.mark.parametrize("wrong", [float("nan"), float("inf"), 255.0])
@@ -125,15 +125,15 @@ def test_real_statistics_are_kept_for_the_same_images_and_extractor_only(tmp_pat
     real = make_reference(random_images(31, seed=0))
     first = make_toy_evaluation(cache=str(tmp_path))
     again = make_toy_evaluation(cache=str(tmp_path))
-    before, after = first.read_real(real, CPU), again.read_real(real, CPU)
-    assert first.features.seen == 31  # type: ignore[attr-defined]
-    assert again.features.seen == 0  # type: ignore[attr-defined]
+    before, after = first.extract_real(real, CPU), again.extract_real(real, CPU)
+    assert first.feature_extractor.num_images == 31  # type: ignore[attr-defined]
+    assert again.feature_extractor.num_images == 0  # type: ignore[attr-defined]
     assert after.features is not None
     assert before.features is not None
     assert torch.equal(after.features, before.features)
     assert torch.equal(after.statistics.scatter, before.statistics.scatter)
-    again.read_real(make_reference(random_images(31, seed=1), digest="def"), CPU)
-    assert again.features.seen == 31  # type: ignore[attr-defined]
+    again.extract_real(make_reference(random_images(31, seed=1), digest="def"), CPU)
+    assert again.feature_extractor.num_images == 31  # type: ignore[attr-defined]
 
 
 def test_points_need_no_extractor() -> None:
@@ -141,8 +141,8 @@ def test_points_need_no_extractor() -> None:
     modes = MixtureModeCoverage(centres=((0.5, 0.5), (-0.5, 0.5)), sigma=0.01)
     made = Evaluation({"modes": modes}, 40, "overlap", "max")
     real = Reference("two", "train", "abc", 2, (2,), slice_source(points))
-    made.check(real)
-    result = made(slice_source(points.repeat(20, 1)), made.read_real(real, CPU), CPU)
+    made.check_requirements(real)
+    result = made(slice_source(points.repeat(20, 1)), made.extract_real(real, CPU), CPU)
     assert result == {"overlap": 1.0, "modes": 2.0, "high_quality": 1.0, "kl": pytest.approx(0, abs=1e-12)}
 
 
@@ -150,11 +150,11 @@ def test_mistakes_are_named() -> None:
     real = make_reference(random_images(4, seed=0))
     points = Reference("two", "train", "abc", 2, (2,), slice_source(torch.zeros(2, 2)))
     with pytest.raises(ValueError, match=r"metrics\.monitor must be one of fd_toy, .*, got fid"):
-        Evaluation(make_toy_evaluation().scores, 20, "fid", "min", extractor=ToyExtractor).check(real)
+        Evaluation(make_toy_evaluation().scores, 20, "fid", "min", extractor=ToyExtractor).check_requirements(real)
     with pytest.raises(ValueError, match=r"metrics must be modes for points"):
-        make_toy_evaluation().check(points)
+        make_toy_evaluation().check_requirements(points)
     with pytest.raises(ValueError, match=r"metrics must be an extractor's for images"):
-        Evaluation({}, 20, None, "min").check(real)
+        Evaluation({}, 20, None, "min").check_requirements(real)
     with pytest.raises(ValueError, match=r"metrics\.weights must be null .* got w\.pth"):
         Evaluation(make_toy_evaluation().scores, 20, "fd_toy", "min", extractor=ToyExtractor, weights="w.pth")
 
@@ -166,10 +166,10 @@ def test_scores_that_need_more_than_there_is_are_refused_before_anything_is_read
     )
 
     def refused(score: Any, match: str, real: Reference = labelled, num_samples: int = 40) -> None:
-        made = Evaluation({"it": score}, num_samples, score.names("toy")[0], "min", extractor=ToyExtractor)
+        made = Evaluation({"it": score}, num_samples, score.metric_names("toy")[0], "min", extractor=ToyExtractor)
         with pytest.raises(ValueError, match=match):
-            made.check(real)
-        assert made.features.seen == 0  # type: ignore[attr-defined]
+            made.check_requirements(real)
+        assert made.feature_extractor.num_images == 0  # type: ignore[attr-defined]
 
     refused(KernelDistance(subset_size=50), r"metrics\.num_samples must be at least 50 for the score it .* got 40")
     refused(KernelDistance(subset_size=35), r"metrics\.scores\.it must be .* 31 images of noise \(train\), .* needs 35")
@@ -183,7 +183,7 @@ def test_scores_that_need_more_than_there_is_are_refused_before_anything_is_read
     refused(FrechetPerClass(3), r"a class has fewer than 2 images, got 1 of class 2 of noise", rare)
     blind = Evaluation({"cs": InceptionScore()}, 20, "cs_toy", "max", extractor=Blind)
     with pytest.raises(ValueError, match=r"metrics\.scores\.cs must be left out: toy classifies nothing"):
-        blind.check(labelled)
+        blind.check_requirements(labelled)
     with pytest.raises(ValueError, match=r"metrics\.batchnorm must be one of running, standing, batch, got stading"):
         Evaluation({}, 20, None, "min", batchnorm="stading")  # type: ignore[arg-type]
 
@@ -196,8 +196,8 @@ def test_the_mirrored_training_images_are_read_where_d_sees_them_too() -> None:
     real = random_images(30, seed=0)
     made = Evaluation({"m": Memorisation(quantile=0.1)}, 30, None, "min", extractor=ToyExtractor, batch_size=7)
     plain = replace(make_reference(real), held_out=make_reference(random_images(20, seed=2)))
-    assert made.read_real(plain, CPU).mirrored is None
-    mirrored = made.read_real(replace(plain, mirrored=True), CPU).mirrored
+    assert made.extract_real(plain, CPU).flipped_features is None
+    mirrored = made.extract_real(replace(plain, has_flips=True), CPU).flipped_features
     assert mirrored is not None
     torch.testing.assert_close(mirrored, ToyExtractor()(real.flip(-1)).features)
 
@@ -209,7 +209,7 @@ def test_labels_and_held_out_images_reach_the_scores() -> None:
     )
     scores = {"per_class": FrechetPerClass(2), "memorisation": Memorisation(quantile=0.1)}
     made = Evaluation(scores, 60, None, "min", extractor=ToyExtractor, batch_size=7)
-    known = made.read_real(labelled, CPU)
+    known = made.extract_real(labelled, CPU)
     result = made(slice_source(fake), known, CPU, labels=torch.arange(60) % 2)
     assert 0.2 < result["nearer_toy"] < 0.8
     assert result["fd_toy_class_mean"] > 0
@@ -225,8 +225,12 @@ def test_the_report_is_the_same_evaluation_with_other_latents_and_more_scores() 
     made = Evaluation(
         {"fd": FrechetDistance()}, 20, "fd_toy", "min", extractor=ToyExtractor, batchnorm="batch", report=report
     )
-    extractor = made.features
-    assert made.full.features is extractor  # a large one is built once
-    assert (made.full.num_samples, made.full.seed, made.full.batchnorm) == (30, 5, "batch")
-    assert list(made.full.scores) == ["fd", "manifold"]
-    assert made.full.full == made.full
+    extractor = made.feature_extractor
+    assert made.report_evaluation.feature_extractor is extractor  # a large one is built once
+    assert (made.report_evaluation.num_samples, made.report_evaluation.seed, made.report_evaluation.batchnorm) == (
+        30,
+        5,
+        "batch",
+    )
+    assert list(made.report_evaluation.scores) == ["fd", "manifold"]
+    assert made.report_evaluation.report_evaluation == made.report_evaluation

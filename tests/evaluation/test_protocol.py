@@ -23,7 +23,7 @@ def test_only_inception_has_the_published_names() -> None:
 
 def test_a_protocol_names_everything_and_is_plain() -> None:
     real = make_reference(random_images(30, seed=0))
-    protocol = make_toy_evaluation(num_samples=20, seed=7).protocol(
+    protocol = make_toy_evaluation(num_samples=20, seed=7).build_protocol(
         real, SampleFacts((3, 4, 4), "last", "G_ema", "running")
     )
     plain = json.loads(json.dumps(protocol.to_dict()))
@@ -40,7 +40,7 @@ def test_a_protocol_names_everything_and_is_plain() -> None:
 
 
 def test_files_have_no_seed() -> None:
-    protocol = make_toy_evaluation().protocol(
+    protocol = make_toy_evaluation().build_protocol(
         make_reference(random_images(30, seed=0)), SampleFacts((3, 4, 4), "samples.npz")
     )
     assert protocol.seed is None
@@ -49,7 +49,7 @@ def test_files_have_no_seed() -> None:
 def test_differences_are_named() -> None:
     a = (
         make_toy_evaluation(num_samples=20)
-        .protocol(make_reference(random_images(30, seed=0)), SampleFacts((3, 4, 4), "last"))
+        .build_protocol(make_reference(random_images(30, seed=0)), SampleFacts((3, 4, 4), "last"))
         .to_dict()
     )
     b = a | {"num_samples": 50, "real_split": "test", "note": "new"}
@@ -63,8 +63,10 @@ def test_differences_are_named() -> None:
 
 def test_a_score_is_compared_where_both_have_it() -> None:
     about = SampleFacts((3, 4, 4), "last")
-    with_kd = make_toy_evaluation().protocol(make_reference(random_images(30, seed=0)), about).to_dict()
-    without = make_toy_evaluation(kernel=False).protocol(make_reference(random_images(30, seed=0)), about).to_dict()
+    with_kd = make_toy_evaluation().build_protocol(make_reference(random_images(30, seed=0)), about).to_dict()
+    without = (
+        make_toy_evaluation(kernel=False).build_protocol(make_reference(random_images(30, seed=0)), about).to_dict()
+    )
     assert find_protocol_differences(with_kd, without) == []
     other = json.loads(json.dumps(with_kd))
     other["scores"]["kd"]["subset_size"] = 9
@@ -76,6 +78,6 @@ def test_what_json_changes_is_no_difference() -> None:
     modes = MixtureModeCoverage(centres=((0.0, 1.0),), sigma=1.0)
     made = Evaluation({"modes": modes}, 4, None, "min")
     points = Reference("two", "train", "abc", 2, (2,), lambda start, stop: torch.zeros(stop - start, 2))
-    protocol = made.protocol(points, SampleFacts((2,), "last")).to_dict()
+    protocol = made.build_protocol(points, SampleFacts((2,), "last")).to_dict()
     assert json.loads(json.dumps(protocol)) == protocol
     assert find_protocol_differences(protocol, json.loads(json.dumps(protocol))) == []

@@ -138,8 +138,8 @@ def scored(*overrides: str) -> tuple[Evaluation, dict[str, float]]:
         compose_config("metrics.num_samples=30", "metrics.report=null", "metrics.cache=null", *overrides).metrics
     )
     ref = make_reference(random_images(40, seed=0))
-    evaluation.check(ref)
-    return evaluation, evaluation(slice_source(random_images(30, seed=1)), evaluation.read_real(ref, CPU), CPU)
+    evaluation.check_requirements(ref)
+    return evaluation, evaluation(slice_source(random_images(30, seed=1)), evaluation.extract_real(ref, CPU), CPU)
 
 
 def test_the_configuration_names_a_network() -> None:
@@ -150,12 +150,12 @@ def test_the_configuration_names_a_network() -> None:
     real.update(random_images(40, seed=0).flatten(1) / 255)
     fake.update(random_images(30, seed=1).flatten(1) / 255)
     assert scores == {"fd_mine": pytest.approx(frechet_distance(real, fake), rel=1e-6)}
-    assert evaluation.features.dim == 48
+    assert evaluation.feature_extractor.dim == 48
 
 
 def test_an_extractor_of_bytes_needs_no_wrapper() -> None:
     target = ["metrics=dinov2", "metrics.extractor._target_=toy_extractor.ToyExtractor", "~metrics.extractor.size"]
     evaluation, scores = scored(*target, "metrics.monitor=fd_toy")
-    assert isinstance(evaluation.features, ToyExtractor)
+    assert isinstance(evaluation.feature_extractor, ToyExtractor)
     assert scores.keys() == {"fd_toy"}
     assert scores["fd_toy"] > 0

@@ -142,8 +142,8 @@ def test_the_name_is_that_of_the_published_weights_alone(weights: Path, monkeypa
     net = Dinov2(str(weights), size="small")
     assert net.name == f"dinov2_vits14-{net.digest[:8]}"
     large = DINOV2_VARIANTS["large"]
-    assert large.published.name(large.name, "d5383ea8f4877b2472eb973e") == "dinov2"
-    assert large.published.url.endswith("dinov2/dinov2_vitl14/dinov2_vitl14_pretrain.pth")
+    assert large.published_weights.make_extractor_name(large.name, "d5383ea8f4877b2472eb973e") == "dinov2"
+    assert large.published_weights.url.endswith("dinov2/dinov2_vitl14/dinov2_vitl14_pretrain.pth")
     like_published = {"small": replace(DINOV2_VARIANTS["small"], sha256=net.digest[:16])}
     monkeypatch.setattr("gantry.features.dinov2.DINOV2_VARIANTS", like_published)
     assert Dinov2(str(weights), size="small").name == "dinov2_vits14"

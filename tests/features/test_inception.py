@@ -74,7 +74,7 @@ def test_the_scores_are_torch_fidelitys(weights: Path) -> None:
     scores = {"fid": FrechetDistance(), "is": InceptionScore(), "kid": KernelDistance(1, 60)}
     made = Evaluation(scores, 60, None, "min", extractor=Inception, weights=str(weights), batch_size=20)
     device = torch.device("cpu")
-    ours = made(slice_source(fake), made.read_real(make_reference(real), device), device)
+    ours = made(slice_source(fake), made.extract_real(make_reference(real), device), device)
     fid, score, score_std, kid, _ = ours.values()
     assert fid == pytest.approx(theirs["frechet_inception_distance"], rel=1e-4)
     assert score == pytest.approx(theirs["inception_score_mean"], rel=1e-5)

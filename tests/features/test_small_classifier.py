@@ -56,15 +56,15 @@ def test_an_image_is_scored_by_itself(name: str) -> None:
     net = load_small_net(name)
     images = noise(6, *net.size)
     assert_close(net(images[2:3]).features, net(images).features[2:3], rtol=1e-4, atol=1e-5)
-    x = net.prepare(images).requires_grad_()
-    (gradient,) = torch.autograd.grad(net.features(x)[0].sum(), x)
+    x = net.preprocess(images).requires_grad_()
+    (gradient,) = torch.autograd.grad(net.extract_features(x)[0].sum(), x)
     assert gradient[0].abs().sum() > 0
     assert gradient[1:].abs().sum() == 0
 
 
 def test_grey_images_are_repeated_for_a_colour_network() -> None:
     net, grey = load_small_net("cifar10"), noise(3, 1, 32, 32)
-    assert torch.equal(net.prepare(grey), net.prepare(grey.repeat(1, 3, 1, 1)))
+    assert torch.equal(net.preprocess(grey), net.preprocess(grey.repeat(1, 3, 1, 1)))
 
 
 @pytest.mark.parametrize(("channel", "luma"), [(0, 0.299), (1, 0.587), (2, 0.114)])
@@ -72,7 +72,7 @@ def test_colour_becomes_luma_for_a_grey_network(channel: int, luma: float) -> No
     net = load_small_net("mnist")
     images = torch.zeros(1, 3, 28, 28, dtype=torch.uint8)
     images[:, channel] = 200
-    level = net.prepare(images) * net.std + net.mean
+    level = net.preprocess(images) * net.std + net.mean
     assert_close(level, torch.full((1, 1, 28, 28), luma * 200 / 255))
 
 
@@ -80,7 +80,7 @@ def test_colour_becomes_luma_for_a_grey_network(channel: int, luma: float) -> No
 @pytest.mark.parametrize("name", NAMES)
 def test_a_constant_image_of_any_side_stays_constant(name: str, sides: tuple[int, int]) -> None:
     net = load_small_net(name)
-    x = net.prepare(torch.full((1, 1, *sides), 100, dtype=torch.uint8))
+    x = net.preprocess(torch.full((1, 1, *sides), 100, dtype=torch.uint8))
     assert x.shape == (1, *net.size)
     assert_close(x * net.std + net.mean, torch.full_like(x, 100 / 255))
 
@@ -88,7 +88,7 @@ def test_a_constant_image_of_any_side_stays_constant(name: str, sides: tuple[int
 def test_halving_averages_neighbours_and_does_not_round() -> None:
     net = load_small_net("digits")
     ramp = torch.arange(16, dtype=torch.uint8).expand(1, 1, 16, 16)
-    levels = (net.prepare(ramp) * net.std + net.mean)[0, 0] * 255
+    levels = (net.preprocess(ramp) * net.std + net.mean)[0, 0] * 255
     middle = 2 * torch.arange(1.0, 7.0) + 0.5  # a symmetric filter keeps a ramp; the borders lack neighbours
     assert_close(levels[:, 1:7], middle.expand(8, 6), rtol=0, atol=1e-4)
 
@@ -97,7 +97,7 @@ def test_a_shrunk_image_sees_every_column() -> None:
     net = load_small_net("digits")
     stripes = (torch.arange(32) % 4 == 0) * 200  # plain bilinear at a quarter reads the dark columns 1 and 2 only
     image = stripes.to(torch.uint8).expand(1, 1, 32, 32)
-    levels = (net.prepare(image) * net.std + net.mean)[0, 0] * 255
+    levels = (net.preprocess(image) * net.std + net.mean)[0, 0] * 255
     assert_close(levels[:, 1:7], torch.full((8, 6), 50.0), rtol=0, atol=1e-3)
 
 

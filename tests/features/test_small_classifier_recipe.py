@@ -30,18 +30,18 @@ def test_folding_batch_norms_keeps_the_function(recipe) -> None:  # type: ignore
     recipe.add_batch_norms(net)
     x = torch.randn(64, 1, 8, 8)
     for _ in range(3):
-        net.features(x)  # in training mode: the norms see data
+        net.extract_features(x)  # in training mode: the norms see data
     net.eval()
-    expected = net.features(x)
+    expected = net.extract_features(x)
     recipe.fold_batch_norms(net)
     assert not any(isinstance(module, nn.BatchNorm2d) for module in net.modules())
-    assert_close(net.features(x), expected, rtol=1e-4, atol=1e-5)
+    assert_close(net.extract_features(x), expected, rtol=1e-4, atol=1e-5)
 
 
 def test_the_stem_whitens_patches(recipe) -> None:  # type: ignore[no-untyped-def]
     x = torch.randn(200, 3, 9, 9, generator=torch.Generator().manual_seed(0)) * torch.tensor([1.0, 2, 5]).view(3, 1, 1)
     stem = nn.Conv2d(3, 24, 2)
-    recipe.whiten(stem, x, eps=0.0)
+    recipe.whiten_stem(stem, x, eps=0.0)
     responses = stem(x).movedim(1, 3).flatten(0, 2)
     assert_close(responses[:, :12].T.cov(), torch.eye(12), rtol=0, atol=1e-3)
     assert_close(responses[:, 12:], -responses[:, :12])
@@ -50,7 +50,7 @@ def test_the_stem_whitens_patches(recipe) -> None:  # type: ignore[no-untyped-de
 def test_augmentation_moves_and_mirrors_whole_images(recipe) -> None:  # type: ignore[no-untyped-def]
     torch.manual_seed(0)
     ramp = torch.arange(32.0).expand(64, 1, 32, 32)
-    moved = recipe.augmented(ramp, shift=2, flip=True)
+    moved = recipe.augment_images(ramp, shift=2, flip=True)
     assert moved.shape == ramp.shape
     steps = moved[:, 0, :, 4:28].diff(dim=2)  # within an image every step is +1, or -1 where it was mirrored
     assert set(steps.flatten(1).unique(dim=1).flatten().tolist()) == {-1.0, 1.0}

@@ -17,14 +17,14 @@ class OperationTape(TorchDispatchMode):
 
     def __init__(self) -> None:
         super().__init__()
-        self.steps: list[Callable[[], None]] = []
+        self.operations: list[Callable[[], None]] = []
 
     def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
         kwargs = kwargs or {}
         if func is torch.ops.aten._local_scalar_dense.default:
             raise RuntimeError("a recorded turn must not fetch a number")
         result = func(*args, **kwargs)
-        self.steps.append(lambda: replay_operation(func, args, kwargs, result))
+        self.operations.append(lambda: replay_operation(func, args, kwargs, result))
         return result
 
 
@@ -40,16 +40,16 @@ class FakeGraphRecorder:
 
     def __init__(self, *state: Tensor) -> None:
         self.state = state
-        self.recorded = 0
+        self.num_recorded = 0
 
-    def prepare(self, optimizers: Iterable[Optimizer]) -> None:
+    def prepare_optimizers(self, optimizers: Iterable[Optimizer]) -> None:
         self.optimizers = list(optimizers)
 
-    def aside(self, run: Callable[[], Any]) -> Any:
+    def run_on_side_stream(self, run: Callable[[], Any]) -> Any:
         return run()
 
     def record(self, run: Callable[[], Any]) -> tuple[Callable[[], None], Any]:
-        self.recorded += 1
+        self.num_recorded += 1
         moments = [v for o in self.optimizers for state in o.state.values() for v in state.values()]
         changed = [*self.state, *moments]
         generators = [torch.default_generator, *rng.device_generators("cpu")]
@@ -67,5 +67,5 @@ class FakeGraphRecorder:
 
 @torch.no_grad()
 def replay_tape(tape: OperationTape) -> None:
-    for step in tape.steps:
+    for step in tape.operations:
         step()

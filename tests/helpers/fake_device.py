@@ -29,14 +29,14 @@ INDEX_OPS = (aten.index.Tensor, aten.index_put.default, aten.index_put_.default)
 class FakeDeviceTensor(Tensor):
     """A tensor of the other device; `held` has its numbers."""
 
-    held: Tensor
+    cpu_tensor: Tensor
     __torch_function__ = torch._C._disabled_torch_function_impl
 
     @staticmethod
     def __new__(cls, held: Tensor) -> "FakeDeviceTensor":
         facts = {"strides": held.stride(), "storage_offset": held.storage_offset(), "dtype": held.dtype}
         made: FakeDeviceTensor = Tensor._make_wrapper_subclass(cls, held.size(), device=FAKE_DEVICE, **facts)  # type: ignore[attr-defined]
-        made.held = held
+        made.cpu_tensor = held
         return made
 
     @classmethod
@@ -47,10 +47,10 @@ class FakeDeviceTensor(Tensor):
         return self.cpu().tolist()
 
     def __reduce_ex__(self, protocol: Any) -> Any:
-        return self.held.clone().__reduce_ex__(protocol)
+        return self.cpu_tensor.clone().__reduce_ex__(protocol)
 
     def __deepcopy__(self, memo: dict[int, Any]) -> Any:
-        copied = FakeDeviceTensor(self.held.clone())
+        copied = FakeDeviceTensor(self.cpu_tensor.clone())
         return torch.nn.Parameter(copied, self.requires_grad) if isinstance(self, torch.nn.Parameter) else copied
 
 
@@ -59,7 +59,7 @@ class FakeDeviceMode(TorchDispatchMode):
 
     def __init__(self) -> None:
         super().__init__()
-        self.crossed: list[str] = []
+        self.synchronizing_ops: list[str] = []
 
     def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
         kwargs = kwargs or {}
@@ -67,7 +67,7 @@ class FakeDeviceMode(TorchDispatchMode):
         if not any(distant) and kwargs.get("device") != FAKE_DEVICE:
             return func(*args, **kwargs)
         if is_synchronizing(func, args, kwargs):
-            self.crossed.append(str(func))
+            self.synchronizing_ops.append(str(func))
         return compute_on_cpu(func, args, kwargs)
 
 
@@ -92,7 +92,7 @@ def compute_on_cpu(func: Any, args: Any, kwargs: Any) -> Any:
         mixed = [tuple(t.shape) for t in given if not isinstance(t, FakeDeviceTensor) and t.dim()]
         assert not mixed, f"{func} mixes tensors of two devices; those of shapes {mixed} are on the CPU"
     goes_to = kwargs.get("device") or given[0].device
-    args_held, kwargs_held = tree_map(lambda x: x.held if isinstance(x, FakeDeviceTensor) else x, (args, kwargs))
+    args_held, kwargs_held = tree_map(lambda x: x.cpu_tensor if isinstance(x, FakeDeviceTensor) else x, (args, kwargs))
     result = func(*args_held, **kwargs_held | ({"device": CPU_DEVICE} if "device" in kwargs else {}))
     if goes_to == CPU_DEVICE:
         return args[0] if func is aten.copy_.default else result

@@ -50,7 +50,8 @@ class FakePointsRun:
     def __init__(self, callback: Any) -> None:
         real = InMemoryImages(torch.tensor(MODE_POINTS).repeat(10, 1), torch.zeros(20, dtype=torch.int64))
         splits = {"train": real, "test": real}
-        data = SimpleNamespace(name="two", shape=(2,), num_classes=0, flip=False, reference=splits.__getitem__)
+        data = SimpleNamespace(name="two", shape=(2,), num_classes=0, flip=False)
+        data.get_reference_split = splits.__getitem__
         data.data = SimpleNamespace(test=real)
         self.logger = LoggerStub()
         self.trainer: Any = SimpleNamespace(
@@ -58,12 +59,12 @@ class FakePointsRun:
         )
         self.gan: Any = SimpleNamespace(G_ema=ConstantGenerator().train(), device=torch.device("cpu"))
         self.gan.turn, self.gan.turns, self.gan.kimg = 0, 5, 0.0
-        self.gan.scores, self.gan.scored_at, self.gan.improved_at, self.gan.interrupted = {}, -1, -1, False
+        self.gan.scores, self.gan.scored_at, self.gan.improved_at, self.gan.interrupt_signal = {}, -1, -1, False
         self.callback = callback
         self.callback.setup(self.trainer, self.gan, "fit")
         self.callback.on_train_start(self.trainer, self.gan)
 
-    def turn(self, spread: float = 1.0) -> None:
+    def run_turn(self, spread: float = 1.0) -> None:
         self.gan.turn += 1
         self.gan.kimg += 0.064
         self.gan.G_ema.points.data = spread * torch.tensor(MODE_POINTS)

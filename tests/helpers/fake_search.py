@@ -27,30 +27,30 @@ SEARCH_OVERRIDES = ["run.name=S", "model=mlp", "data=ring"]
 class FakeLauncher:
     """A launcher whose jobs are best at a rate of 1e-3; `wrong` ones fail, and before `dies` it is killed."""
 
-    sweep: Path
-    wrong: Sequence[int] = ()
-    dies: int = -1
-    launched: list[tuple[int, int]] = field(default_factory=list)  # first job and number of jobs
-    rates: dict[int, float] = field(default_factory=dict)
+    sweep_folder: Path
+    failing: Sequence[int] = ()
+    killed_before: int = -1
+    launches: list[tuple[int, int]] = field(default_factory=list)  # first job and number of jobs
+    learning_rates: dict[int, float] = field(default_factory=dict)
 
     def launch(self, overrides: Sequence[Sequence[str]], initial_job_idx: int) -> None:
-        self.launched.append((initial_job_idx, len(overrides)))
+        self.launches.append((initial_job_idx, len(overrides)))
         for number, words in enumerate(overrides, initial_job_idx):
             assert words[-1] == "run.auto_resume=true"
-            self.run(number, dict(word.split("=", 1) for word in words))
+            self.run_job(number, dict(word.split("=", 1) for word in words))
 
-    def run(self, number: int, told: dict[str, str]) -> None:
-        folder = self.sweep / str(number)
+    def run_job(self, number: int, told: dict[str, str]) -> None:
+        folder = self.sweep_folder / str(number)
         write_job_start(folder, {})
         write_config(OmegaConf.create({"turns": 10}), folder)
-        if number == self.dies:
-            self.dies = -1
+        if number == self.killed_before:
+            self.killed_before = -1
             raise KeyboardInterrupt
-        self.rates[number] = float(told["optim.D.lr"])
-        if number in self.wrong:
+        self.learning_rates[number] = float(told["optim.D.lr"])
+        if number in self.failing:
             write_job_failure(folder, [], "nothing but trouble")
         else:
-            value = -abs(math.log10(self.rates[number]) + 3)
+            value = -abs(math.log10(self.learning_rates[number]) + 3)
             write_summary(folder, {"best": {"scores": {"overlap": value}}, "turns": 10})
 
 

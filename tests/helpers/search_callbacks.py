@@ -40,13 +40,13 @@ class EvaluateByLearningRate(Evaluator):
 
     def evaluate(self, trainer: Trainer, gan: Any) -> None:
         gan.scores, gan.scored_at = {"overlap": get_initial_lr(trainer)}, gan.turn
-        record = {"turn": gan.turn, "kimg": gan.kimg, "scores": gan.scores, "protocol": self.protocol(gan, "last")}
+        record = {"turn": gan.turn, "kimg": gan.kimg, "scores": gan.scores, "protocol": self.make_protocol(gan, "last")}
         entries = {"last": record}
-        if gan.turn and self.improves(gan.scores):
+        if gan.turn and self.is_improvement(gan.scores):
             gan.improved_at = gan.turn
-            entries["best"] = self.best = record
+            entries["best"] = self.best_entry = record
         if trainer.is_global_zero:
-            self.tell(trainer, gan, entries)
+            self.record_scores(trainer, gan, entries)
 
 
 def get_initial_lr(trainer: Trainer) -> float:

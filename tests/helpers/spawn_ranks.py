@@ -1,5 +1,7 @@
 """Run a function in several gloo processes and collect what each returns."""
 
+import importlib.util
+import inspect
 import tempfile
 from collections.abc import Callable
 from pathlib import Path
@@ -11,14 +13,28 @@ from torch import multiprocessing
 
 
 def run_on_ranks(size: int, function: Callable[..., Any], *args: Any) -> list[Any]:
-    """[function(*args) on rank 0, ... on rank size - 1]; the function must be defined in a module."""
+    """[function(*args) on rank 0, ... on rank size - 1]; the function must be defined at the top of a file.
+
+    Its file is loaded in each process: the names that pytest gives to test modules cannot be imported there.
+    """
+    source = (inspect.getfile(function), function.__name__)
     with tempfile.TemporaryDirectory() as folder:
-        multiprocessing.spawn(_run_rank, (size, folder, function, args), nprocs=size)
+        multiprocessing.spawn(_run_rank, (size, folder, source, args), nprocs=size)
         return [torch.load(Path(folder) / f"{rank}.pt", weights_only=True) for rank in range(size)]
 
 
-def _run_rank(rank: int, size: int, folder: str, function: Callable[..., Any], args: tuple[Any, ...]) -> None:
+def _run_rank(rank: int, size: int, folder: str, source: tuple[str, str], args: tuple[Any, ...]) -> None:
     torch.set_num_threads(1)
     dist.init_process_group("gloo", init_method=f"file://{folder}/meet", rank=rank, world_size=size)
-    torch.save(function(*args), Path(folder) / f"{rank}.pt")
+    torch.save(_load_function(*source)(*args), Path(folder) / f"{rank}.pt")
     dist.destroy_process_group()
+
+
+def _load_function(path: str, name: str) -> Callable[..., Any]:
+    spec = importlib.util.spec_from_file_location(Path(path).stem, path)
+    assert spec is not None
+    assert spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    function: Callable[..., Any] = getattr(module, name)
+    return function

@@ -34,7 +34,7 @@ class TinyGan:
     D: nn.Module = field(default_factory=TinyG)  # any net with a parameter
     turns: int = 20
     turn: int = 0
-    kimg_of_turn: float = 0.064
+    kimg_per_turn: float = 0.064
     scores: dict[str, float] = field(default_factory=dict)
     scored_at: int = -1
     improved_at: int = -1
@@ -42,7 +42,7 @@ class TinyGan:
 
     @property
     def kimg(self) -> float:
-        return self.turn * self.kimg_of_turn
+        return self.turn * self.kimg_per_turn
 
 
 class RecordingLogger(DummyLogger):
@@ -51,14 +51,14 @@ class RecordingLogger(DummyLogger):
     def __init__(self) -> None:
         super().__init__()
         self.rows: list[tuple[int, dict[str, Any]]] = []
-        self.pictures: list[tuple[str, int, Any]] = []
+        self.images: list[tuple[str, int, Any]] = []
         self.histograms: list[tuple[str, int, Any]] = []
 
     def log_metrics(self, metrics: dict[str, Any], step: int) -> None:
         self.rows.append((step, dict(metrics)))
 
-    def log_picture(self, name: str, pixels: Any, turn: int) -> None:
-        self.pictures.append((name, turn, pixels))
+    def log_pixels(self, name: str, pixels: Any, turn: int) -> None:
+        self.images.append((name, turn, pixels))
 
     def log_histogram(self, name: str, values: Any, turn: int) -> None:
         self.histograms.append((name, turn, values))

@@ -23,11 +23,11 @@ class ToyExtractor(nn.Module):
         super().__init__()
         generator = torch.Generator().manual_seed(0)
         self.register_buffer("weight", torch.randn(5, 48, generator=generator) / 48)
-        self.seen = 0
+        self.num_images = 0
 
     def forward(self, x: Tensor) -> ExtractorOutput:
         assert x.dtype == torch.uint8
-        self.seen += len(x)
+        self.num_images += len(x)
         features = (x.float().flatten(1) / 64) @ self.get_buffer("weight").T
         return ExtractorOutput(features, (3 * features[:, :4]).softmax(1))
 

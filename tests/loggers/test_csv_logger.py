@@ -59,7 +59,7 @@ def test_a_resumed_run_has_no_row_twice(tmp_path: Path) -> None:
     for turn in (0, 10, 20, 30):
         logger.log_metrics({"a": turn + 0.5}, step=turn)
     again = CsvLogger(str(tmp_path))
-    again.forget_after(15)
+    again.rewind_to(15)
     assert lines(tmp_path) == ["turn,a", "0,0.5", "10,10.5"]
     again.log_metrics({"a": 16.0}, step=16)
     again.log_metrics({"b": 1.0}, step=10)

@@ -61,9 +61,9 @@ def test_a_logger_that_fails_is_told_no_more(caplog: pytest.LogCaptureFixture) -
     for turn in (1, 2, 3):
         log_metrics(loggers, {"a": 0.5}, turn, kimg=0.1)
         log_image(loggers, "samples", PICTURE, turn)
-    assert [turn for turn, _ in kept.rows] == [turn for _, turn, _ in kept.pictures] == [1, 2, 3]
+    assert [turn for turn, _ in kept.rows] == [turn for _, turn, _ in kept.images] == [1, 2, 3]
     assert [turn for turn, _ in lost.rows] == [1, 2]
-    assert [turn for _, turn, _ in lost.pictures] == [1]
+    assert [turn for _, turn, _ in lost.images] == [1]
     assert caplog.messages == ["Lost fails and is told no more: ConnectionError: no route to host"]
 
 

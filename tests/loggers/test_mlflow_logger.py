@@ -40,7 +40,7 @@ def test_what_a_run_leaves(tmp_path: Path, place: str) -> None:
     log_config([one], config(4), {"model": "dcgan"})
     for turn in (2, 4):
         one.log_metrics({"loss/D": turn / 2}, step=turn)
-    one.log_picture("samples", np.full((4, 6, 1), 200, np.uint8), 4)
+    one.log_pixels("samples", np.full((4, 6, 1), 200, np.uint8), 4)
     log_generator([one], generator, {"turn": 4, "scores": {"fid": 12.5}})
     log_summary([one], {"report/best/fid": 12.5})
     close_loggers([one], success=True)

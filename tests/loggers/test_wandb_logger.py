@@ -164,8 +164,8 @@ def test_a_run_is_read_back_whole_without_a_server(tmp_path: Path) -> None:
     np.testing.assert_array_equal(run.metrics["turn"], np.arange(25))
     np.testing.assert_array_equal(run.metrics["loss/D"], np.arange(25) / 3)
     assert set(run.metrics) == {"turn", "kimg", "loss/D", "score/fid"}
-    assert sorted(run.pictures) == list(range(25))
-    np.testing.assert_array_equal(np.asarray(Image.open(run.pictures[0])), PICTURE[..., 0])
+    assert sorted(run.images) == list(range(25))
+    np.testing.assert_array_equal(np.asarray(Image.open(run.images[0])), PICTURE[..., 0])
     assert run.exit_code == 0
 
 

@@ -69,8 +69,8 @@ def test_every_number_is_there_at_every_turn(sweep: Path) -> None:
 
 def test_samples_and_histograms_are_there_at_every_turn(sweep: Path) -> None:
     run = read(sweep / "0")
-    assert sorted(run.pictures) == list(range(TURNS + 1))
-    pixels = np.asarray(Image.open(run.pictures[TURNS]))
+    assert sorted(run.images) == list(range(TURNS + 1))
+    pixels = np.asarray(Image.open(run.images[TURNS]))
     assert pixels.std() > 20  # neither black nor grey
     np.testing.assert_array_equal(pixels, Image.open(sweep / "0" / "samples" / f"{TURNS:06d}.png"))
     for kind in ("train", "held_out", "fake"):
@@ -127,7 +127,7 @@ def test_scores_and_samples_are_runs_of_the_same_group(sweep: Path, tmp_path: Pa
     record = json.loads((tmp_path / "E" / "scores.json").read_text())
     assert scored.summary["evaluation/fd_digits"] == record["scores"]["fd_digits"]
     assert scored.config["evaluation/protocol/num_samples"] == 30
-    (picture,) = shown.pictures.values()
+    (picture,) = shown.images.values()
     np.testing.assert_array_equal(Image.open(picture), Image.open(tmp_path / "grid.png"))
 
 

@@ -16,21 +16,21 @@ def objective(**changes: Any) -> Objective:
 
 def test_a_term_without_more_is_added_as_it_is() -> None:
     term = Term(penalties.r1)
-    assert all(term.due(update) for update in range(5))
-    assert term.scale(0.3) == 1.0
+    assert all(term.is_due(update) for update in range(5))
+    assert term.compute_scale(0.3) == 1.0
 
 
 @pytest.mark.parametrize("every", [1, 4, 16])
 def test_a_lazy_term_weighs_the_same_in_the_long_run(every: int) -> None:
     term = Term(penalties.r1, weight=5.0, every=every)
-    total = sum(term.scale(0.0) for update in range(160) if term.due(update))
+    total = sum(term.compute_scale(0.0) for update in range(160) if term.is_due(update))
     assert_close(total / 160, 5.0)
-    assert [update for update in range(33) if term.due(update)] == list(range(0, 33, every))
+    assert [update for update in range(33) if term.is_due(update)] == list(range(0, 33, every))
 
 
 def test_a_weight_may_follow_the_progress() -> None:
     term = Term(penalties.r1, weight=lambda progress: 0.5 - 0.4 * progress, every=2)
-    assert_close([term.scale(progress) for progress in (0.0, 0.5, 1.0)], [1.0, 0.6, 0.2])
+    assert_close([term.compute_scale(progress) for progress in (0.0, 0.5, 1.0)], [1.0, 0.6, 0.2])
 
 
 def test_one_half_of_r1_is_in_the_weight() -> None:
@@ -38,7 +38,7 @@ def test_one_half_of_r1_is_in_the_weight() -> None:
     term = Term(penalties.r1, weight=10 / 2)
     x = torch.rand(2, 2)
     penalty = term.penalty(lambda x: x @ torch.tensor([3.0, 4.0]), x, x)
-    assert_close(term.scale(0) * penalty.mean(), torch.tensor(10 / 2 * 25.0))
+    assert_close(term.compute_scale(0) * penalty.mean(), torch.tensor(10 / 2 * 25.0))
 
 
 def test_a_turn_looks_at_one_batch_an_update() -> None:

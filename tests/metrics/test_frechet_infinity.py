@@ -100,7 +100,7 @@ def test_the_order_of_samples_may_be_that_of_their_classes() -> None:
 def test_a_set_without_a_part_of_it() -> None:
     x = seeded_randn(50, 6, seed=0) + 100
     rest, expected = (
-        accumulate_features(x).without(accumulate_features(x[10:13])),
+        accumulate_features(x).subtract(accumulate_features(x[10:13])),
         accumulate_features(torch.cat([x[:10], x[13:]])),
     )
     assert rest.n == 47
@@ -114,15 +114,15 @@ def test_it_costs_a_distance_for_each_block_and_three(monkeypatch: pytest.Monkey
     def counting(real: Statistics) -> Callable[[Statistics], float]:
         return lambda fake: seen.append(fake) or 0.0
 
-    monkeypatch.setattr("gantry.metrics.frechet_infinity.distance_from", counting)
+    monkeypatch.setattr("gantry.metrics.frechet_infinity.make_frechet_distance", counting)
     assert FrechetInfinity()(standard(2), collected(seeded_randn(100, 2, seed=0))) == (0, 0, 0)
     assert len(seen) == 19
     assert sorted({statistics.n for statistics in seen}) == [50, 93, 94, 100]
 
 
 def test_names() -> None:
-    assert FrechetInfinity().names("inception") == ("fid_infinity", "fid_infinity_low", "fid_infinity_high")
-    assert FrechetInfinity().names("digits")[1] == "fd_digits_infinity_low"
+    assert FrechetInfinity().metric_names("inception") == ("fid_infinity", "fid_infinity_low", "fid_infinity_high")
+    assert FrechetInfinity().metric_names("digits")[1] == "fd_digits_infinity_low"
 
 
 def test_too_few_samples_are_refused() -> None:

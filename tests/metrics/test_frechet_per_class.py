@@ -47,8 +47,13 @@ def test_equal_sets_are_at_0_and_exchanged_classes_far_apart() -> None:
 
 
 def test_names() -> None:
-    assert FrechetPerClass(2).names("inception") == ("fid_class_mean", "fid_class_worst", "fid_class_0", "fid_class_1")
-    assert FrechetPerClass(1).names("digits")[-1] == "fd_digits_class_0"
+    assert FrechetPerClass(2).metric_names("inception") == (
+        "fid_class_mean",
+        "fid_class_worst",
+        "fid_class_0",
+        "fid_class_1",
+    )
+    assert FrechetPerClass(1).metric_names("digits")[-1] == "fd_digits_class_0"
 
 
 def test_many_features_are_summed_block_by_block(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -13,7 +13,7 @@ TRAINING, HELD_OUT = seeded_randn(1500, DIM, seed=0).float(), seeded_randn(1000,
 
 
 def scores(samples: Tensor, training: Tensor = TRAINING, held_out: Tensor = HELD_OUT) -> tuple[float, ...]:
-    real = FeatureSet(accumulate_features(training), features=training, held_out=held_out)
+    real = FeatureSet(accumulate_features(training), features=training, held_out_features=held_out)
     return Memorisation()(real, FeatureSet(accumulate_features(samples), features=samples))
 
 
@@ -64,8 +64,8 @@ def test_chance_gives_the_quantile() -> None:
 
 
 def test_names_follow_the_extractor() -> None:
-    assert Memorisation().names("inception") == ("nearer", "copies")
-    assert Memorisation().names("digits") == ("nearer_digits", "copies_digits")
+    assert Memorisation().metric_names("inception") == ("nearer", "copies")
+    assert Memorisation().metric_names("digits") == ("nearer_digits", "copies_digits")
 
 
 def test_a_quantile_that_no_sample_could_be_below_is_refused() -> None:
@@ -77,6 +77,6 @@ def test_a_quantile_that_no_sample_could_be_below_is_refused() -> None:
 def test_a_copy_of_a_mirrored_training_image_is_a_copy_where_they_are_mirrored() -> None:
     mirrored = seeded_randn(1500, DIM, seed=6).float()
     fake = FeatureSet(accumulate_features(mirrored), features=mirrored[:300] + 1e-5)
-    real = FeatureSet(accumulate_features(TRAINING), features=TRAINING, held_out=HELD_OUT)
+    real = FeatureSet(accumulate_features(TRAINING), features=TRAINING, held_out_features=HELD_OUT)
     assert Memorisation()(real, fake) == pytest.approx((0.5, 0.01), abs=0.05)
-    assert Memorisation()(dataclasses.replace(real, mirrored=mirrored), fake) == pytest.approx((1, 1), abs=1e-3)
+    assert Memorisation()(dataclasses.replace(real, flipped_features=mirrored), fake) == pytest.approx((1, 1), abs=1e-3)

@@ -50,18 +50,18 @@ def cases():  # type: ignore[no-untyped-def]
 
 @pytest.mark.parametrize("metric", ["FID, distance", "FID", "KID", "precision, recall"])
 def test_implementations_compute_the_same(metric: str, cases) -> None:  # type: ignore[no-untyped-def]
-    size = cases.Size(samples=200, features=16, classes=10, subsets=2, subset_size=200)  # all subsets are the sets
-    results = {who: numbers(case(size)()) for who, case in cases.CASES[metric].items()}
+    size = cases.CaseSize(samples=200, features=16, classes=10, subsets=2, subset_size=200)  # all subsets are the sets
+    results = {who: numbers(case(size)()) for who, case in cases.METRIC_CASES[metric].items()}
     assert len(results) >= 2
     for result in results.values():
-        assert result[0] == pytest.approx(results[cases.OURS][0], rel=1e-3, abs=2e-6)
+        assert result[0] == pytest.approx(results[cases.GANTRY][0], rel=1e-3, abs=2e-6)
 
 
 def test_statistics_and_inception_scores_are_the_same(cases) -> None:  # type: ignore[no-untyped-def]
-    size = cases.Size(samples=2000, features=16, classes=10, subsets=3, subset_size=150)
-    ours, theirs, _ = (case(size)() for case in cases.CASES["FID, statistics of a set"].values())
+    size = cases.CaseSize(samples=2000, features=16, classes=10, subsets=3, subset_size=150)
+    ours, theirs, _ = (case(size)() for case in cases.METRIC_CASES["FID, statistics of a set"].values())
     np.testing.assert_allclose(ours.covariance, theirs["sigma"], rtol=1e-5, atol=1e-7)
-    ours, *others = (case(size)() for case in cases.CASES["IS"].values())
+    ours, *others = (case(size)() for case in cases.METRIC_CASES["IS"].values())
     for other in others:  # over other splits
         assert numbers(other)[0] == pytest.approx(float(ours.mean()), rel=0.01)
 

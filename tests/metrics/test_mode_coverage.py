@@ -21,7 +21,7 @@ SQUARE = MixtureModeCoverage(centres=((1.0, 1.0), (1.0, -1.0), (-1.0, 1.0), (-1.
 
 def score(x: Tensor) -> dict[str, float]:
     fake = FeatureSet(accumulate_features(x), features=x)
-    return dict(zip(SQUARE.names("points"), SQUARE(fake, fake)))
+    return dict(zip(SQUARE.metric_names("points"), SQUARE(fake, fake)))
 
 
 def test_samples_at_the_centres_are_perfect() -> None:

@@ -78,7 +78,7 @@ def test_pairs_within_are_all_that_a_reach_asks_for(block: int, monkeypatch: pyt
     seen = torch.zeros_like(wanted)
     for pairs in iter_pairs_within(x, y, reach_x, reach_y):
         seen[pairs.i, pairs.j] = True
-        assert bool(((full[pairs.i, pairs.j] - pairs.squared).abs() <= pairs.error).all())
+        assert bool(((full[pairs.i, pairs.j] - pairs.squared_distances).abs() <= pairs.error_bounds).all())
     assert 10 < int(wanted.sum()) < wanted.numel() / 2
     assert torch.equal(seen, wanted)
 
@@ -101,6 +101,6 @@ def test_the_stated_error_is_ten_times_what_is_seen() -> None:
     y = x + seeded_randn(200, 2048, seed=1).float() * 0.01
     a, b = (next(nearest_neighbours.iter_row_blocks(z, y.mean(0))) for z in (x, y))
     error = (nearest_neighbours.float32_squared_distances(a, b).double() - table(a.rows, b.rows)).abs()
-    relative = float((error / (a.squares[:, None] + b.squares)).max())
+    relative = float((error / (a.squared_norms[:, None] + b.squared_norms)).max())
     assert 0 < relative < nearest_neighbours.FLOAT32_RELATIVE_ERROR / 10
-    np.testing.assert_allclose(a.squares, (x - y.mean(0)).double().square().sum(1), rtol=1e-5)
+    np.testing.assert_allclose(a.squared_norms, (x - y.mean(0)).double().square().sum(1), rtol=1e-5)

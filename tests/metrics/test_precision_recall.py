@@ -116,8 +116,8 @@ def test_a_collapsed_generator_recalls_nothing() -> None:
 
 
 def test_names_follow_the_extractor() -> None:
-    assert PrecisionRecall().names("inception") == ("precision", "recall", "density", "coverage")
-    assert PrecisionRecall().names("digits")[0] == "precision_digits"
+    assert PrecisionRecall().metric_names("inception") == ("precision", "recall", "density", "coverage")
+    assert PrecisionRecall().metric_names("digits")[0] == "precision_digits"
 
 
 @pytest.mark.parametrize(

@@ -29,7 +29,7 @@ def test_the_scatter_is_whole_and_symmetric_after_every_update() -> None:
 
 
 def test_statistics_made_of_tensors_leave_them_alone() -> None:
-    tensors = accumulate_features(seeded_randn(9, 3, seed=0)).tensors()
+    tensors = accumulate_features(seeded_randn(9, 3, seed=0)).to_tensors()
     before = tensors["scatter"].clone()
     Statistics.from_tensors(tensors).update(seeded_randn(5, 3, seed=1))
     assert torch.equal(tensors["scatter"], before)
@@ -46,7 +46,7 @@ def test_features_far_from_zero_cost_no_precision() -> None:
 
 def test_one_process_is_the_whole_world() -> None:
     mine = accumulate_features(seeded_randn(5, 2, seed=0))
-    whole = mine.over_ranks()
+    whole = mine.all_reduce()
     assert whole is not mine
     assert whole.n == 5
     torch.testing.assert_close(whole.mean, mine.mean, rtol=0, atol=0)

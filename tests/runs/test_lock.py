@@ -12,8 +12,8 @@ SRC = Path(__file__).parents[2] / "src"
 HOLD = """
 import sys
 from pathlib import Path
-from gantry.runs.lock import alone_in
-with alone_in(Path(sys.argv[1])):
+from gantry.runs.lock import lock_run_folder
+with lock_run_folder(Path(sys.argv[1])):
     print("held", flush=True)
     sys.stdin.read()
 """

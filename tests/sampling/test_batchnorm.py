@@ -86,7 +86,7 @@ def test_the_protocol_says_the_mode_and_the_samples_follow_it(mode: Any) -> None
 
     G = NormG().train()
     drawn = make_sample_source(Evaluation({}, 10, None, "min", seed=2, batchnorm=mode), G, "last", CPU)
-    assert drawn.about.batchnorm == describe_batchnorm(G, mode)
+    assert drawn.facts.batchnorm == describe_batchnorm(G, mode)
     assert drawn.labels is None
     block = STATISTICS_BATCH_SIZE if mode == "batch" else 1
     torch.testing.assert_close(

@@ -83,7 +83,7 @@ def trained(
     resume: Path | None = None,
     **hardware: Any,
 ) -> GAN:
-    gan.play, gan.turns = play or gan.play, turns
+    gan.executor, gan.turns = play or gan.executor, turns
     trainer = Trainer(
         **({"accelerator": "cpu"} | hardware), devices=1, max_steps=stop or turns, max_epochs=-1, logger=False,
         enable_checkpointing=False, enable_progress_bar=False, enable_model_summary=False,
@@ -116,7 +116,7 @@ def test_recorded_turns_are_the_turns(nets: Callable[[], Nets], loss: str) -> No
     tapes = FakeGraphRecorder(*gan.state_dict(keep_vars=True).values())
     recorded = trained(gan, CudaGraphExecutor(lambda: tapes))
     kinds = 2 if loss == "lazy_r1" else 1
-    assert tapes.recorded == kinds < TURNS - kinds * WARM_UP_TURNS
+    assert tapes.num_recorded == kinds < TURNS - kinds * WARM_UP_TURNS
     for name, value in recorded.state_dict().items():
         torch.testing.assert_close(value, expected.state_dict()[name], rtol=1e-4, atol=1e-6)
     for (name, parameter), other in zip(recorded.named_parameters(), expected.parameters()):
@@ -145,7 +145,7 @@ def test_rates_and_weights_stay_float32_in_nets_that_are_not() -> None:
     """Fused optimisers on a GPU take no other."""
     torch.set_default_dtype(torch.bfloat16)
     try:
-        (rate,) = CudaGraphExecutor(FakeGraphRecorder).numbers({"lr": 1e-3}, torch.device("cpu")).values()
+        (rate,) = CudaGraphExecutor(FakeGraphRecorder).prepare_values({"lr": 1e-3}, torch.device("cpu")).values()
     finally:
         torch.set_default_dtype(torch.float32)
     assert rate.dtype == torch.float32
@@ -204,7 +204,7 @@ def assert_recorded_as_plain(gan: GAN, same: GAN, precision: str) -> None:
     expected = trained(gan, turns=50, accelerator="cuda", precision=precision)
     play = CudaGraphExecutor()
     recorded = trained(same, play, turns=50, accelerator="cuda", precision=precision)
-    assert play.works
+    assert play.is_enabled
     assert play.recordings
     tolerance = {"rtol": 1e-3, "atol": 1e-4} if precision == "32-true" else {"rtol": 0.1, "atol": 0.02}
     for name, value in recorded.state_dict().items():
@@ -238,7 +238,7 @@ def test_a_run_goes_on_after_a_recording_on_a_gpu_failed() -> None:
     expected = trained(copy.deepcopy(gan), accelerator="cuda")
     play = CudaGraphExecutor()
     plain = trained(gan, play, accelerator="cuda")
-    assert not play.works
+    assert not play.is_enabled
     for name, value in plain.state_dict().items():
         torch.testing.assert_close(value, expected.state_dict()[name], rtol=1e-3, atol=1e-4)
 

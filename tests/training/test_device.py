@@ -33,14 +33,14 @@ class Noting(CudaGraphExecutor):
         self.machine = machine
         self.crossed: list[str] = []
 
-    def begin(self, optimizers: Iterable[Optimizer]) -> None:
+    def setup(self, optimizers: Iterable[Optimizer]) -> None:
         make_capturable(optimizers)
 
     def __call__(self, updates: UpdateFunction, kind: Hashable, x: Tensor, c: Tensor) -> list[ScalarTensors]:
         assert x.device == c.device == FAKE_DEVICE
-        before = len(self.machine.crossed)
+        before = len(self.machine.synchronizing_ops)
         made = updates(x, c)
-        self.crossed += self.machine.crossed[before:]
+        self.crossed += self.machine.synchronizing_ops[before:]
         return made
 
 
@@ -50,7 +50,7 @@ def fit_elsewhere(
     """A GAN, which Lightning brings back, and what crossed during its updates."""
     with use_fake_device(monkeypatch) as machine:
         gan = build_gan(cfg)
-        gan.play = play = Noting(machine)
+        gan.executor = play = Noting(machine)
         return train_in_process(gan, cfg, make_trainer(cfg)), play.crossed
 
 
@@ -82,8 +82,8 @@ def test_scores_are_those_of_the_cpu(tmp_path: Path, monkeypatch: pytest.MonkeyP
     cfg = compose_config(*words, *metrics, f"run.dir={tmp_path}/here")
     expected = train_in_process(build_gan(cfg), cfg, build_trainer(cfg))
     cfg = compose_config(*words, *metrics, f"run.dir={tmp_path}/there")
-    read, devices = Evaluation.read_samples, list[torch.device]()
-    monkeypatch.setattr(Evaluation, "read_samples", lambda *given: (devices.append(given[2]), read(*given))[1])
+    read, devices = Evaluation.extract_samples, list[torch.device]()
+    monkeypatch.setattr(Evaluation, "extract_samples", lambda *given: (devices.append(given[2]), read(*given))[1])
     gan, _ = fit_elsewhere(cfg, build_trainer, monkeypatch)
     assert devices == [FAKE_DEVICE] * 3  # at the start, at the end, for the report
     for name, value in gan.state_dict().items():

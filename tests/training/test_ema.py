@@ -11,16 +11,16 @@ def test_half_life() -> None:
     ema, kimg, average = Ema(half_life=2.0, ramp=None), 0.0, 1.0
     for _ in range(4):
         kimg += 0.5
-        average *= ema.decay(kimg, 0.5)
+        average *= ema.compute_decay(kimg, 0.5)
     assert average == pytest.approx(0.5)
 
 
 def test_ramp_bounds_the_half_life_by_a_share_of_the_past() -> None:
     ema = Ema(half_life=10.0, ramp=0.05)
-    assert ema.decay(kimg=20.0, kimg_of_turn=1.0) == pytest.approx(0.5)
-    assert ema.decay(kimg=0.0, kimg_of_turn=1.0) == 0.0
-    assert ema.decay(kimg=1e6, kimg_of_turn=10.0) == pytest.approx(0.5)
-    assert Ema(half_life=0.0, ramp=None).decay(5.0, 1.0) == 0.0
+    assert ema.compute_decay(kimg=20.0, kimg_per_turn=1.0) == pytest.approx(0.5)
+    assert ema.compute_decay(kimg=0.0, kimg_per_turn=1.0) == 0.0
+    assert ema.compute_decay(kimg=1e6, kimg_per_turn=10.0) == pytest.approx(0.5)
+    assert Ema(half_life=0.0, ramp=None).compute_decay(5.0, 1.0) == 0.0
 
 
 def test_parameters_and_buffers_are_averaged_and_counts_copied() -> None:

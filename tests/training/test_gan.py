@@ -120,7 +120,7 @@ def test_a_lazy_term_is_due_every_so_many_updates_and_weighs_as_much() -> None:
     trained(Objective(WGAN_GP.d, WGAN_GP.g, {"lazy": term}, n_critic=2))
     firsts = [float(x_k[0, 0]) for x, _ in batches(2) for x_k in x]
     assert seen == firsts[::3]
-    assert term.scale(0.0) == 1.5
+    assert term.compute_scale(0.0) == 1.5
 
 
 def test_a_relativistic_generator_sees_fresh_reals() -> None:
@@ -208,7 +208,7 @@ def test_compiled_nets_serve_all_but_what_is_differentiated_twice() -> None:
 
     gan = made(WGAN_GP)
     names = set(gan.state_dict())
-    gan.compute_with(compiled)
+    gan.compile_nets(compiled)
     fit(gan)
     assert seen == (["Generator", "Discriminator", "Discriminator"] * 2 + ["Generator", "Discriminator"]) * TURNS
     assert set(gan.state_dict()) == names
@@ -217,7 +217,7 @@ def test_compiled_nets_serve_all_but_what_is_differentiated_twice() -> None:
 @pytest.mark.slow
 def test_torch_compile_changes_nothing() -> None:
     gan = made(WGAN_GP)
-    gan.compute_with(torch.compile)
+    gan.compile_nets(torch.compile)
     fit(gan)
     for name, value in trained(WGAN_GP)[0].state_dict().items():
         torch.testing.assert_close(gan.state_dict()[name], value, rtol=1e-4, atol=1e-6)

@@ -94,8 +94,3 @@ def _cutout_mask(x: Tensor, side: int, share: float) -> Tensor:
     start = _randint_per_image(x, 0, side - length % 2)[:, None] - length // 2
     place = torch.arange(side, device=x.device)
     return (place >= start) & (place < start + length)
-
-
-def identity(x: Tensor) -> Tensor:
-    """x as it is."""
-    return x

@@ -27,14 +27,14 @@ class CheckpointWriter(Callback):
 
     def __init__(self, folder: str, every: int) -> None:
         self.folder, self.every = Path(folder), every
-        self.last_at, self.best_at = -1, -1  # turns that were written
+        self.last_turn, self.best_turn = -1, -1  # turns that were written
 
     def setup(self, trainer: Trainer, gan: GAN, stage: str) -> None:  # type: ignore[override]  # noqa: ARG002
         trainer.strategy.checkpoint_io = InPlaceCheckpointIO()
 
     def on_train_batch_end(self, trainer: Trainer, gan: GAN, *_: Any) -> None:  # type: ignore[override]
         self.write_best(trainer, gan)
-        if gan.turn % self.every == 0 or gan.turn == gan.turns or gan.interrupted:
+        if gan.turn % self.every == 0 or gan.turn == gan.turns or gan.interrupt_signal:
             self.write_last(trainer, gan)
 
     def on_train_end(self, trainer: Trainer, gan: GAN) -> None:  # type: ignore[override]
@@ -43,17 +43,17 @@ class CheckpointWriter(Callback):
 
     def write_best(self, trainer: Trainer, gan: GAN) -> None:
         """Write this turn as the best one, if it is and has not been written."""
-        if gan.improved_at == gan.turn != self.best_at:
-            self.best_at = gan.turn
-            self.write(trainer, gan, "best.ckpt")
+        if gan.improved_at == gan.turn != self.best_turn:
+            self.best_turn = gan.turn
+            self.write_checkpoint(trainer, gan, "best.ckpt")
 
     def write_last(self, trainer: Trainer, gan: GAN) -> None:
         """Write this turn as the last one, if it has not been written."""
-        if gan.turn != self.last_at:
-            self.last_at = gan.turn
-            self.write(trainer, gan, "last.ckpt", before="before.ckpt")
+        if gan.turn != self.last_turn:
+            self.last_turn = gan.turn
+            self.write_checkpoint(trainer, gan, "last.ckpt", before="before.ckpt")
 
-    def write(self, trainer: Trainer, gan: GAN, name: str, before: str | None = None) -> None:
+    def write_checkpoint(self, trainer: Trainer, gan: GAN, name: str, before: str | None = None) -> None:
         """Write a checkpoint under its name; the one that bore the name is kept as `before`."""
         path = self.folder / name
         if not is_state_finite(gan, trainer.optimizers):

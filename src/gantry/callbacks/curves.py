@@ -18,10 +18,10 @@ class CurvePlotter(Callback):
 
     def __init__(self, folder: str) -> None:
         self.folder = Path(folder)
-        self.not_before = 0.0
+        self.next_draw_time = 0.0
 
     def on_train_batch_end(self, trainer: Trainer, gan: GAN, *_: Any) -> None:  # type: ignore[override]
-        if trainer.is_global_zero and gan.scored_at == gan.turn and time.monotonic() >= self.not_before:
+        if trainer.is_global_zero and gan.scored_at == gan.turn and time.monotonic() >= self.next_draw_time:
             self.draw()
 
     def on_train_end(self, trainer: Trainer, gan: GAN) -> None:  # type: ignore[override]  # noqa: ARG002
@@ -37,4 +37,4 @@ class CurvePlotter(Callback):
         if metrics:
             with optional_write():
                 write_curves(metrics, self.folder / "plots" / "curves.png")
-        self.not_before = time.monotonic() + (time.monotonic() - started) / MAX_TIME_FRACTION
+        self.next_draw_time = time.monotonic() + (time.monotonic() - started) / MAX_TIME_FRACTION

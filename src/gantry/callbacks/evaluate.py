@@ -37,27 +37,31 @@ class Evaluator(Callback):
 
     def __init__(self, evaluation: Evaluation, every: int, path: str, at_start: bool = True) -> None:
         self.evaluation, self.every, self.path, self.at_start = evaluation, every, Path(path), at_start
-        self.best: dict[str, Any] = {}
-        self.real: FeatureSet | None = None
+        self.best_entry: dict[str, Any] = {}
+        self.real_features: FeatureSet | None = None
 
     def setup(self, trainer: Trainer, gan: GAN, stage: str) -> None:  # type: ignore[override]  # noqa: ARG002
         if self.evaluation.scores:
             with user_errors():
                 data: DataModule = trainer.datamodule  # type: ignore[attr-defined]
                 self.reference = build_reference(data, self.evaluation.reference)
-                self.evaluation.check(self.reference)
+                self.evaluation.check_requirements(self.reference)
                 if self.evaluation.report is not None:  # now, and not at the end of a long run
-                    self.evaluation.full.check(self.reference, "metrics.report.num_samples")
-                check_conditional(self.evaluation.full, gan.G_ema)
+                    self.evaluation.report_evaluation.check_requirements(self.reference, "metrics.report.num_samples")
+                check_conditional(self.evaluation.report_evaluation, gan.G_ema)
 
     def on_train_start(self, trainer: Trainer, gan: GAN) -> None:  # type: ignore[override]
         if not self.evaluation.scores:
             return
-        log_config(trainer.loggers, {"protocol": self.protocol(gan, "last")}, {})
-        unlike = find_protocol_differences(self.best["protocol"], self.protocol(gan, self.rule)) if self.best else []
+        log_config(trainer.loggers, {"protocol": self.make_protocol(gan, "last")}, {})
+        unlike = (
+            find_protocol_differences(self.best_entry["protocol"], self.make_protocol(gan, self.selection_rule))
+            if self.best_entry
+            else []
+        )
         if unlike:
             log.warning("the best score so far is forgotten, it was measured otherwise: %s", "; ".join(unlike))
-            self.best = {}
+            self.best_entry = {}
         if gan.turn == 0 and self.at_start:
             self.evaluate(trainer, gan)
 
@@ -66,7 +70,7 @@ class Evaluator(Callback):
             self.evaluate(trainer, gan)
 
     def on_train_end(self, trainer: Trainer, gan: GAN) -> None:  # type: ignore[override]
-        if gan.scored_at != gan.turn and not gan.interrupted:
+        if gan.scored_at != gan.turn and not gan.interrupt_signal:
             self.evaluate(trainer, gan)
 
     def evaluate(self, trainer: Trainer, gan: GAN) -> None:
@@ -74,40 +78,40 @@ class Evaluator(Callback):
         if not self.evaluation.scores:
             return
         with user_errors():
-            self.real = self.real or self.evaluation.read_real(self.reference, gan.device)
-            drawn = make_sample_source(self.evaluation, gan.G_ema, self.rule, gan.device)
-            gan.scores = self.evaluation(drawn.images, self.real, gan.device, drawn.labels)
+            self.real_features = self.real_features or self.evaluation.extract_real(self.reference, gan.device)
+            drawn = make_sample_source(self.evaluation, gan.G_ema, self.selection_rule, gan.device)
+            gan.scores = self.evaluation(drawn.images, self.real_features, gan.device, drawn.labels)
         gan.scored_at = gan.turn
         record = {"turn": gan.turn, "kimg": gan.kimg, "scores": gan.scores}
         place = "last" if gan.turn else "start"
-        entries = {place: record | {"protocol": self.protocol(gan, place)}}
-        if gan.turn and self.improves(gan.scores):
+        entries = {place: record | {"protocol": self.make_protocol(gan, place)}}
+        if gan.turn and self.is_improvement(gan.scores):
             gan.improved_at = gan.turn
-            entries["best"] = self.best = record | {"protocol": self.protocol(gan, self.rule)}
+            entries["best"] = self.best_entry = record | {"protocol": self.make_protocol(gan, self.selection_rule)}
         if trainer.is_global_zero:
-            self.tell(trainer, gan, entries)
+            self.record_scores(trainer, gan, entries)
 
     @property
-    def rule(self) -> str:
+    def selection_rule(self) -> str:
         """How the best checkpoint is chosen."""
         made = self.evaluation
         drawn = f"{made.num_samples} samples of seed {made.seed}"
         return f"best {made.monitor} ({made.mode}) on {drawn}, every {self.every} turns"
 
-    def protocol(self, gan: GAN, checkpoint: str) -> dict[str, Any]:
+    def make_protocol(self, gan: GAN, checkpoint: str) -> dict[str, Any]:
         """How the scores of a checkpoint, chosen by a rule, are measured."""
         norm = batchnorm.describe_batchnorm(gan.G_ema, self.evaluation.batchnorm)
         drawn = SampleFacts(tuple(gan.G_ema.shape), checkpoint, "G_ema", norm)
-        return self.evaluation.protocol(self.reference, drawn).to_dict()
+        return self.evaluation.build_protocol(self.reference, drawn).to_dict()
 
-    def improves(self, scores: dict[str, float]) -> bool:
+    def is_improvement(self, scores: dict[str, float]) -> bool:
         """Whether the monitored score is the best so far; NaN never is."""
         name, sign = self.evaluation.monitor, {"min": 1, "max": -1}[self.evaluation.mode]
         assert name is not None
-        before = self.best.get("scores", {}).get(name, sign * math.inf)
+        before = self.best_entry.get("scores", {}).get(name, sign * math.inf)
         return sign * scores[name] < sign * before
 
-    def tell(self, trainer: Trainer, gan: GAN, entries: dict[str, dict[str, Any]]) -> None:
+    def record_scores(self, trainer: Trainer, gan: GAN, entries: dict[str, dict[str, Any]]) -> None:
         """Write the scores wherever they belong."""
         said = ", ".join(f"{name} {value:.4g}" for name, value in gan.scores.items())
         log.info("turn %d: %s", gan.turn, said)
@@ -118,13 +122,13 @@ class Evaluator(Callback):
         write_summary(self.path, entries)
 
     def state_dict(self) -> dict[str, Any]:
-        return {"best": self.best}
+        return {"best": self.best_entry}
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
-        self.best = state["best"]
+        self.best_entry = state["best"]
 
 
 def check_conditional(evaluation: Evaluation, G: Net) -> None:
     """Raise ValueError when a score per class is asked of a generator that is told none."""
-    if Requirement.LABELS in evaluation.needs and not G.num_classes:
+    if Requirement.LABELS in evaluation.requirements and not G.num_classes:
         raise ValueError("model.conditional must be true for scores per class, got false")

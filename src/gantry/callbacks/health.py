@@ -28,43 +28,51 @@ class HealthCheck(Callback):
 
     def __init__(self, folder: str, patience: int = 20, skip: bool = False) -> None:
         self.folder, self.patience, self.skip = folder, patience, skip
-        self.others: set[int] = set()
-        self.seen: list[tuple[int, ScalarTensors]] = []  # turns since the last look, and the losses of their updates
-        self.looked_at = -1
-        self.in_a_row, self.skipped, self.told = 0, 0, 0  # turns with a skipped update; updates; of them, told of
+        self.later_intervals: set[int] = set()
+        self.pending_losses: list[
+            tuple[int, ScalarTensors]
+        ] = []  # turns since the last look, and the losses of their updates
+        self.checked_at = -1
+        self.consecutive_skips, self.num_skipped, self.num_reported = (
+            0,
+            0,
+            0,
+        )  # turns with a skipped update; updates; of them, told of
 
     def on_train_start(self, trainer: Trainer, gan: GAN) -> None:  # type: ignore[override]
-        gan.skip_broken = self.skip
+        gan.skip_nonfinite = self.skip
         callbacks: list[Any] = trainer.callbacks  # type: ignore[attr-defined]
         later = callbacks[callbacks.index(self) + 1 :]
-        self.others = {callback.every for callback in later if hasattr(callback, "every")}
+        self.later_intervals = {callback.every for callback in later if hasattr(callback, "every")}
 
     def on_train_batch_end(  # type: ignore[override]
         self, trainer: Trainer, gan: GAN, outputs: dict[str, Any], *_: Any
     ) -> None:
-        self.seen += [(gan.turn, scalars) for scalars in outputs["updates"]]
-        self.in_a_row = self.in_a_row + 1 if gan.skipped > self.skipped else 0
-        self.skipped = gan.skipped
-        if gan.turn == gan.turns or any(gan.turn % every == 0 for every in {self.patience, *self.others}):
-            self.look(trainer, gan)
+        self.pending_losses += [(gan.turn, scalars) for scalars in outputs["updates"]]
+        self.consecutive_skips = self.consecutive_skips + 1 if gan.num_skipped > self.num_skipped else 0
+        self.num_skipped = gan.num_skipped
+        if gan.turn == gan.turns or any(gan.turn % every == 0 for every in {self.patience, *self.later_intervals}):
+            self.check_state(trainer, gan)
 
     def on_train_end(self, trainer: Trainer, gan: GAN) -> None:  # type: ignore[override]
-        if self.looked_at != gan.turn:
-            self.look(trainer, gan)
+        if self.checked_at != gan.turn:
+            self.check_state(trainer, gan)
 
-    def look(self, trainer: Trainer, gan: GAN) -> None:
+    def check_state(self, trainer: Trainer, gan: GAN) -> None:
         """Raise RunError if the run is broken; every process must call it."""
-        seen, self.seen, self.looked_at = self.seen, [], gan.turn
+        seen, self.pending_losses, self.checked_at = self.pending_losses, [], gan.turn
         losses = [value for _, scalars in seen for value in scalars.values()]
         if not is_state_finite(gan, trainer.optimizers, *losses):
-            raise RunError(f"{self.what_broke(trainer, gan, seen)}; {self.advice}")
-        if self.in_a_row >= self.patience:
-            raise RunError(f"an update was skipped in each of the last {self.in_a_row} turns, up to turn {gan.turn}")
-        if gan.skipped > self.told:
-            self.told = gan.skipped
-            self.tell(trainer, gan)
+            raise RunError(f"{self.describe_nonfinite(trainer, gan, seen)}; {self.advice}")
+        if self.consecutive_skips >= self.patience:
+            raise RunError(
+                f"an update was skipped in each of the last {self.consecutive_skips} turns, up to turn {gan.turn}"
+            )
+        if gan.num_skipped > self.num_reported:
+            self.num_reported = gan.num_skipped
+            self.log_skipped(trainer, gan)
 
-    def what_broke(self, trainer: Trainer, gan: GAN, seen: list[tuple[int, ScalarTensors]]) -> str:
+    def describe_nonfinite(self, trainer: Trainer, gan: GAN, seen: list[tuple[int, ScalarTensors]]) -> str:
         """`loss/D/gp is nan at turn 12, D.body.0.weight is nan by turn 20`."""
         found = []
         for turn, scalars in seen:
@@ -81,13 +89,13 @@ class HealthCheck(Callback):
         skip = "" if self.skip else ", callbacks.health.skip=true leaves such updates out"
         return f"the checkpoints in {self.folder} are from before{skip}"
 
-    def tell(self, trainer: Trainer, gan: GAN) -> None:
+    def log_skipped(self, trainer: Trainer, gan: GAN) -> None:
         """Say how many updates have been left out."""
-        log.warning("turn %d: updates skipped so far since they were not finite: %d", gan.turn, gan.skipped)
-        log_metrics(trainer.loggers, {"health/skipped": gan.skipped}, gan.turn, gan.kimg)
+        log.warning("turn %d: updates skipped so far since they were not finite: %d", gan.turn, gan.num_skipped)
+        log_metrics(trainer.loggers, {"health/skipped": gan.num_skipped}, gan.turn, gan.kimg)
 
     def state_dict(self) -> dict[str, Any]:
-        return {"in_a_row": self.in_a_row, "skipped": self.skipped, "told": self.told}
+        return {"in_a_row": self.consecutive_skips, "skipped": self.num_skipped, "told": self.num_reported}
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
-        self.in_a_row, self.skipped, self.told = state["in_a_row"], state["skipped"], state["told"]
+        self.consecutive_skips, self.num_skipped, self.num_reported = state["in_a_row"], state["skipped"], state["told"]

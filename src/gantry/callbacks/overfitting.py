@@ -32,7 +32,7 @@ class OverfittingMonitor(Callback):
 
     def __init__(self, every: int, num_samples: int = 1000, batch_size: int = 250, seed: int = 0) -> None:
         self.every, self.num_samples, self.batch_size, self.seed = every, num_samples, batch_size, seed
-        self.real: dict[str, InMemoryImages] = {}
+        self.real_images: dict[str, InMemoryImages] = {}
 
     def on_train_start(self, trainer: Trainer, gan: GAN) -> None:  # type: ignore[override]  # noqa: ARG002
         data = trainer.datamodule.data  # type: ignore[attr-defined]
@@ -41,29 +41,31 @@ class OverfittingMonitor(Callback):
         if not len(data.test):
             log.info("critic/held_out is left out: %s holds no images apart", data.name)
         splits = {"train": data.train, "held_out": data.test}
-        self.real = {
+        self.real_images = {
             name: evenly_spaced_images(split, self.num_samples) for name, split in splits.items() if len(split)
         }
 
     def on_train_batch_end(self, trainer: Trainer, gan: GAN, *_: Any) -> None:  # type: ignore[override]
-        if self.real and (gan.turn % self.every == 0 or gan.turn == gan.turns):
-            logits = {name: self.on_real(gan, real) for name, real in self.real.items()}
-            logits["fake"] = self.on_fakes(gan)
+        if self.real_images and (gan.turn % self.every == 0 or gan.turn == gan.turns):
+            logits = {name: self.compute_real_logits(gan, real) for name, real in self.real_images.items()}
+            logits["fake"] = self.compute_fake_logits(gan)
             log_metrics(trainer.loggers, compute_overfitting(logits), gan.turn, gan.kimg)
             for name, values in logits.items():
                 log_histogram(trainer.loggers, f"logits/histogram/{name}", values, gan.turn)
 
-    def on_real(self, gan: GAN, real: InMemoryImages) -> Logits:
+    def compute_real_logits(self, gan: GAN, real: InMemoryImages) -> Logits:
         """The logits of real images."""
-        return self.logits(gan, flip_and_scale(real.x, None), real.c)
+        return self.compute_logits(gan, flip_and_scale(real.x, None), real.c)
 
-    def on_fakes(self, gan: GAN) -> Logits:
+    def compute_fake_logits(self, gan: GAN) -> Logits:
         """The logits of samples of G."""
         x_fake = iter_sample_batches(gan.G, self.seed, 0, self.num_samples, self.batch_size, gan.device)
-        return self.logits(gan, torch.cat(list(x_fake)), balanced_labels(0, self.num_samples, gan.G.num_classes))
+        return self.compute_logits(
+            gan, torch.cat(list(x_fake)), balanced_labels(0, self.num_samples, gan.G.num_classes)
+        )
 
     @torch.no_grad()
-    def logits(self, gan: GAN, x: Tensor, c: Tensor) -> Logits:
+    def compute_logits(self, gan: GAN, x: Tensor, c: Tensor) -> Logits:
         """D's logits at x [N, *shape] in [-1, 1]: -> [N]; D is left in the mode it was in."""
         D: nn.Module = gan.D
         training = D.training
@@ -76,7 +78,7 @@ class OverfittingMonitor(Callback):
 
 def evenly_spaced_images(split: Split, count: int) -> InMemoryImages:
     """At most `count` images, spread evenly over a split, which may be sorted by class."""
-    parts = [split.part(i, i + 1) for i in evenly_spaced_indices(min(count, len(split)), len(split)).tolist()]
+    parts = [split.load_range(i, i + 1) for i in evenly_spaced_indices(min(count, len(split)), len(split)).tolist()]
     return InMemoryImages(torch.cat([part.x for part in parts]), torch.cat([part.c for part in parts]))
 
 

@@ -26,10 +26,10 @@ class ProgressReporter(Callback):
         self.seconds = seconds
         self.bar: tqdm | None = None
         self.stack = ExitStack()
-        self.started = self.shown = (0.0, 0)  # time and turn
+        self.start_point = self.last_point = (0.0, 0)  # time and turn
 
     def on_train_start(self, trainer: Trainer, gan: GAN) -> None:  # type: ignore[override]
-        self.started = self.shown = time.perf_counter(), gan.turn
+        self.start_point = self.last_point = time.perf_counter(), gan.turn
         if trainer.is_global_zero and sys.stderr.isatty():
             self.bar = tqdm(
                 total=gan.turns, initial=gan.turn, bar_format=BAR_FORMAT, dynamic_ncols=True, smoothing=0.05
@@ -42,18 +42,18 @@ class ProgressReporter(Callback):
     ) -> None:
         pause = self.seconds if self.bar is None else REFRESH_SECONDS
         now = time.perf_counter()
-        if trainer.is_global_zero and (now - self.shown[0] >= pause or gan.turn == gan.turns):
-            images = 1000 * gan.kimg_of_turn * turns_per_second(self.shown, (now, gan.turn))
-            self.show(gan, format_progress(gan.kimg, outputs["losses"], images), now)
-            self.shown = now, gan.turn
+        if trainer.is_global_zero and (now - self.last_point[0] >= pause or gan.turn == gan.turns):
+            images = 1000 * gan.kimg_per_turn * turns_per_second(self.last_point, (now, gan.turn))
+            self.update_display(gan, format_progress(gan.kimg, outputs["losses"], images), now)
+            self.last_point = now, gan.turn
 
-    def show(self, gan: GAN, text: str, now: float) -> None:
+    def update_display(self, gan: GAN, text: str, now: float) -> None:
         """Move the bar, or write a line."""
         if self.bar is not None:
             self.bar.set_description_str(text, refresh=False)
             self.bar.update(gan.turn - self.bar.n)
             return
-        left = (gan.turns - gan.turn) / max(turns_per_second(self.started, (now, gan.turn)), 1e-9)
+        left = (gan.turns - gan.turn) / max(turns_per_second(self.start_point, (now, gan.turn)), 1e-9)
         log.info("turn %s/%s | %s%s left", f"{gan.turn:,}", f"{gan.turns:,}", text, tqdm.format_interval(left))
 
     def teardown(self, trainer: Trainer, gan: GAN, stage: str) -> None:  # type: ignore[override]  # noqa: ARG002

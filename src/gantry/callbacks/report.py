@@ -40,12 +40,12 @@ class FinalReport(Callback):
 
     def on_train_end(self, trainer: Trainer, gan: GAN) -> None:  # type: ignore[override]
         evaluate = find_evaluator(trainer)
-        finished = gan.turn >= gan.turns and not gan.interrupted
-        if evaluate is None or evaluate.evaluation.report is None or not finished or self.is_there(gan):
+        finished = gan.turn >= gan.turns and not gan.interrupt_signal
+        if evaluate is None or evaluate.evaluation.report is None or not finished or self.has_report(gan):
             return
         started = time.monotonic()
         with user_errors():
-            entries = self.report(trainer, gan, evaluate.evaluation.full, evaluate.reference)
+            entries = self.score_checkpoints(trainer, gan, evaluate.evaluation.report_evaluation, evaluate.reference)
         if trainer.is_global_zero:
             log_config(trainer.loggers, {"report": {"protocol": entries["last"]["protocol"]}}, {})
             for place, entry in entries.items():
@@ -54,21 +54,23 @@ class FinalReport(Callback):
                 log_summary(trainer.loggers, {f"report/{place}/{name}": value for name, value in scores})
             write_summary(self.folder, {"report": entries | {"seconds": time.monotonic() - started}})
 
-    def is_there(self, gan: GAN) -> bool:
+    def has_report(self, gan: GAN) -> bool:
         """Whether a finished run, resumed, has its report already."""
         last = read_summary(self.folder).get("report", {}).get("last", {})
         return bool(last.get("turn") == gan.turn)
 
-    def report(self, trainer: Trainer, gan: GAN, full: Evaluation, reference: Reference) -> dict[str, dict[str, Any]]:
+    def score_checkpoints(
+        self, trainer: Trainer, gan: GAN, full: Evaluation, reference: Reference
+    ) -> dict[str, dict[str, Any]]:
         """The entries `last` and `best`; every process must call it."""
-        real = full.read_real(reference, gan.device)
+        real = full.extract_real(reference, gan.device)
         drawn = make_sample_source(full, gan.G_ema, "last", gan.device)
-        fake = full.read_samples(drawn.images, gan.device, drawn.labels)
-        last = {"turn": gan.turn, "kimg": gan.kimg, "scores": full.compare(real, fake)}
-        if Requirement.HELD_OUT in full.needs and trainer.is_global_zero:
+        fake = full.extract_samples(drawn.images, gan.device, drawn.labels)
+        last = {"turn": gan.turn, "kimg": gan.kimg, "scores": full.compute_scores(real, fake)}
+        if Requirement.HELD_OUT in full.requirements and trainer.is_global_zero:
             with optional_write():
                 write_neighbours_figure(self.folder / "plots" / NEIGHBOURS_FILE, drawn, fake, reference, real)
-        entries = {"last": last | {"protocol": full.protocol(reference, drawn.about).to_dict()}}
+        entries = {"last": last | {"protocol": full.build_protocol(reference, drawn.facts).to_dict()}}
         folder = self.folder / "generator" / "best"  # process 0 has written it before the scores of last were agreed on
         if (folder / GENERATOR_JSON).is_file():
             extra, rule = read_generator_info(folder).extra, read_checkpoint_rule(self.folder, "best")
@@ -77,8 +79,8 @@ class FinalReport(Callback):
                 drawn = make_sample_source(full, load_generator(folder, trust=True), rule, gan.device)
                 scores = full(drawn.images, real, gan.device, drawn.labels)
                 best = {"turn": extra["turn"], "kimg": extra["kimg"], "scores": scores}
-            about = replace(drawn.about, checkpoint=rule)
-            entries["best"] = best | {"protocol": full.protocol(reference, about).to_dict()}
+            about = replace(drawn.facts, checkpoint=rule)
+            entries["best"] = best | {"protocol": full.build_protocol(reference, about).to_dict()}
         return entries
 
 

@@ -35,18 +35,18 @@ class SampleWriter(Callback):
         self.folder, self.every = Path(folder) / "samples", every
         self.rows, self.columns, self.seed = rows, columns, seed
         self.sheet: SampleSheet | None = None
-        self.real: Tensor | None = None
+        self.real_points: Tensor | None = None
 
     def on_train_start(self, trainer: Trainer, gan: GAN) -> None:  # type: ignore[override]
         if trainer.is_global_zero:
             self.sheet = make_fixed_sheet(gan.G_ema, self.seed, self.rows, self.columns)
-            self.real = read_real_points(trainer, gan)
+            self.real_points = read_real_points(trainer, gan)
         if gan.turn == 0:
-            self.show(trainer, gan)
+            self.write_samples(trainer, gan)
 
     def on_train_batch_end(self, trainer: Trainer, gan: GAN, *_: Any) -> None:  # type: ignore[override]
         if gan.turn % self.every == 0 or gan.turn == gan.turns:
-            self.show(trainer, gan)
+            self.write_samples(trainer, gan)
 
     def on_train_end(self, trainer: Trainer, gan: GAN) -> None:  # type: ignore[override]
         if trainer.is_global_zero and any(path.stem.isdigit() for path in self.folder.glob("*.png")):
@@ -56,11 +56,11 @@ class SampleWriter(Callback):
                     read_frames(self.folder), path, FRAME_MILLISECONDS, LAST_FRAME_MILLISECONDS, lossless=grey
                 )
 
-    def show(self, trainer: Trainer, gan: GAN) -> None:
+    def write_samples(self, trainer: Trainer, gan: GAN) -> None:
         """Write and log the picture of this turn, on one process."""
         if trainer.is_global_zero:
             assert self.sheet is not None
-            pixels = self.sheet.picture(gan.G_ema, gan.device, self.real)
+            pixels = self.sheet.render(gan.G_ema, gan.device, self.real_points)
             with optional_write():
                 write_png(pixels, self.folder / f"{gan.turn:06d}.png")
             log_image(trainer.loggers, "samples", pixels, gan.turn)
@@ -75,7 +75,10 @@ def sample_shape(gan: GAN) -> tuple[int, ...]:
 def read_real_points(trainer: Trainer, gan: GAN) -> Tensor | None:
     """As many real points of the plane [M, 2] as a picture shows; None when the data are images."""
     data: Any = getattr(trainer, "datamodule", None)
-    return data.reference("train").part(0, NUM_POINTS).x if len(sample_shape(gan)) == 1 and data else None
+    if data is None or len(sample_shape(gan)) > 1:
+        return None
+    points: Tensor = data.get_reference_split("train").load_range(0, NUM_POINTS).x
+    return points
 
 
 def read_frames(folder: Path) -> Iterator[Image.Image]:

@@ -25,48 +25,48 @@ class ScalarMonitor(Callback):
 
     def __init__(self, every: int) -> None:
         self.every = every
-        self.since: tuple[float, float] | None = None  # time and kimg at the start of this stretch
+        self.interval_start: tuple[float, float] | None = None  # time and kimg at the start of this stretch
         self.sums: dict[str, Tensor] = {}
         self.counts: dict[str, int] = {}
-        self.spent = 0.0  # seconds, before this process went on
-        self.began = time.perf_counter()
+        self.previous_seconds = 0.0  # seconds, before this process went on
+        self.start_time = time.perf_counter()
 
     def on_train_start(self, trainer: Trainer, gan: GAN) -> None:  # type: ignore[override]
         rewind_loggers(trainer.loggers, gan.turn)
-        self.began = time.perf_counter()
+        self.start_time = time.perf_counter()
         self.sums = {name: total.to(gan.device) for name, total in self.sums.items()}  # a checkpoint's lie on the CPU
 
     def on_train_batch_start(self, trainer: Trainer, gan: GAN, *_: Any) -> None:  # type: ignore[override]  # noqa: ARG002
-        if self.since is None:
-            self.since = time.perf_counter(), gan.kimg
+        if self.interval_start is None:
+            self.interval_start = time.perf_counter(), gan.kimg
 
     def on_train_batch_end(  # type: ignore[override]
         self, trainer: Trainer, gan: GAN, outputs: dict[str, dict[str, Tensor]], *_: Any
     ) -> None:
-        self.add(outputs["losses"])
+        self.add_scalars(outputs["losses"])
         if gan.turn % self.every == 0 or gan.turn == gan.turns:
-            speed = {"speed/images_per_second": self.speed(gan.kimg), "speed/seconds": self.seconds}
+            speed = {"speed/images_per_second": self.images_per_second(gan.kimg), "speed/seconds": self.elapsed_seconds}
             numbers = (
-                self.means(compute_gradient_norms({"grad/D": gan.D, "grad/G": gan.G}))
+                self.compute_means(compute_gradient_norms({"grad/D": gan.D, "grad/G": gan.G}))
                 | speed
                 | measure_peak_memory(gan.device)
             )
-            self.since, self.sums, self.counts = None, {}, {}
+            self.interval_start, self.sums, self.counts = None, {}, {}
             log_metrics(trainer.loggers, numbers, gan.turn, gan.kimg)
 
     def state_dict(self) -> dict[str, Any]:
         sums = {name: total.cpu() for name, total in self.sums.items()}
-        return {"sums": sums, "counts": self.counts, "seconds": self.seconds}
+        return {"sums": sums, "counts": self.counts, "seconds": self.elapsed_seconds}
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
-        self.sums, self.counts, self.spent = state["sums"], state["counts"], state.get("seconds", 0.0)
+        self.sums, self.counts, self.previous_seconds = state["sums"], state["counts"], state.get("seconds", 0.0)
 
     @property
-    def seconds(self) -> float:
+    def elapsed_seconds(self) -> float:
         """Of training so far, by this process and those that it goes on from."""
-        return self.spent + time.perf_counter() - self.began
+        return self.previous_seconds + time.perf_counter() - self.start_time
 
-    def add(self, scalars: dict[str, Tensor]) -> None:
+    def add_scalars(self, scalars: dict[str, Tensor]) -> None:
         """Take in the scalars of a turn; a lazy term is not in every turn."""
         for name in scalars.keys() - self.sums.keys():
             self.sums[name] = torch.zeros_like(scalars[name], dtype=torch.float32)
@@ -74,17 +74,17 @@ class ScalarMonitor(Callback):
         for name in scalars:
             self.counts[name] = self.counts.get(name, 0) + 1
 
-    def means(self, more: dict[str, Tensor]) -> dict[str, float]:
+    def compute_means(self, more: dict[str, Tensor]) -> dict[str, float]:
         """The mean of each scalar, and `more`, fetched from the device at once; every process calls it."""
         values = {name: self.sums[name] / self.counts[name] for name in sorted(self.sums)} | more
         means = torch.stack([value.float() for value in values.values()])
         collectives.all_reduce_mean_([means])
         return dict(zip(values, means.tolist()))
 
-    def speed(self, kimg: float) -> float:
+    def images_per_second(self, kimg: float) -> float:
         """Real images shown to D per second since this stretch began."""
-        assert self.since is not None
-        started, before = self.since
+        assert self.interval_start is not None
+        started, before = self.interval_start
         return 1000 * (kimg - before) / (time.perf_counter() - started)
 
 

@@ -27,12 +27,12 @@ class SignalHandler(Callback):
 
     def __init__(self) -> None:
         self.signal = 0
-        self.before: dict[int, Any] = {}
+        self.previous_handlers: dict[int, Any] = {}
 
     def on_train_start(self, trainer: Trainer, gan: GAN) -> None:  # type: ignore[override]  # noqa: ARG002
-        self.before = {number: signal.signal(number, self.ask) for number in STOP_SIGNALS}
+        self.previous_handlers = {number: signal.signal(number, self.handle_signal) for number in STOP_SIGNALS}
 
-    def ask(self, number: int, frame: FrameType | None) -> None:  # noqa: ARG002
+    def handle_signal(self, number: int, frame: FrameType | None) -> None:  # noqa: ARG002
         """Remember the signal; the next one has its usual effect."""
         self.signal = max(self.signal, number, key=signal_index)
         signal.signal(number, signal.SIG_DFL)
@@ -44,20 +44,20 @@ class SignalHandler(Callback):
             torch.distributed.all_reduce(asked, torch.distributed.ReduceOp.MAX)
             self.signal = (0, *STOP_SIGNALS)[int(asked)]
         if self.signal:
-            gan.interrupted = self.signal
+            gan.interrupt_signal = self.signal
             trainer.should_stop = True
 
     def on_train_end(self, trainer: Trainer, gan: GAN) -> None:  # type: ignore[override]  # noqa: ARG002
-        self.let_go()  # no turn follows at whose end a signal would be heeded
+        self.restore_handlers()  # no turn follows at whose end a signal would be heeded
 
     def teardown(self, trainer: Trainer, gan: GAN, stage: str) -> None:  # type: ignore[override]  # noqa: ARG002
-        self.let_go()
+        self.restore_handlers()
 
-    def let_go(self) -> None:
+    def restore_handlers(self) -> None:
         """Give the signals their usual effect again."""
-        for number, handler in self.before.items():
+        for number, handler in self.previous_handlers.items():
             signal.signal(number, handler)
-        self.before = {}
+        self.previous_handlers = {}
 
 
 def signal_index(number: int) -> int:

@@ -18,7 +18,7 @@ def compare(cfg: DictConfig) -> Path:
     with user_errors():
         folders, pictures, out = parse_compare_config(cfg)
         found = read_runs(folders)
-    comparison = compare_runs(found.runs, found.broken)
+    comparison = compare_runs(found.runs, found.unreadable)
     made = f"{time.strftime('%Y-%m-%d %H:%M')}, from {', '.join(folders)}"
     with user_errors():
         write_output_file(out, render_page(comparison, format_title(comparison), made, pictures))

@@ -90,9 +90,9 @@ def wrap_command(task: CommandFunction) -> CommandFunction:
 def validate_early(config_name: str, argv: list[str]) -> None:
     """Compose and validate before Hydra makes a folder; a sweep's jobs, and further ranks, do it when they begin."""
     sweep = bool({"-m", "--multirun"} & set(argv))
-    if sweep and environment.read_ranks().size > 1:
+    if sweep and environment.read_ranks().world_size > 1:
         raise ValueError(
-            f"a sweep must start its processes itself (trainer=ddp), got {environment.read_ranks().size} of them"
+            f"a sweep must start its processes itself (trainer=ddp), got {environment.read_ranks().world_size} of them"
         )
     if sweep:
         export_python_path()

@@ -39,28 +39,28 @@ def run_evaluation(cfg: DictConfig) -> dict[str, Any]:
     reference = build_reference(data, evaluation.reference)
     files = open_configured_samples(cfg, reference)
     evaluation = replace(evaluation, num_samples=choose_num_samples(cfg, files, evaluation))
-    evaluation = replace(evaluation, monitor=evaluation.names[0])  # nothing is selected here
-    evaluation.check(reference, "num_samples")
+    evaluation = replace(evaluation, monitor=evaluation.metric_names[0])  # nothing is selected here
+    evaluation.check_requirements(reference, "num_samples")
     subject = (
         make_file_sample_source(files, evaluation)
         if files
         else make_sample_source(evaluation, *load_selected_generator(cfg), device)
     )
-    real = evaluation.read_real(reference, device)
-    fake = evaluation.read_samples(subject.images, device, subject.labels)
-    if Requirement.HELD_OUT in evaluation.needs:
+    real = evaluation.extract_real(reference, device)
+    fake = evaluation.extract_samples(subject.images, device, subject.labels)
+    if Requirement.HELD_OUT in evaluation.requirements:
         write_neighbours_figure(Path(cfg.output) / NEIGHBOURS_FILE, subject, fake, reference, real)
     return {
         "of": str(cfg.samples or cfg.run),
-        "scores": evaluation.compare(real, fake),
-        "protocol": evaluation.protocol(reference, subject.about).to_dict(),
+        "scores": evaluation.compute_scores(real, fake),
+        "protocol": evaluation.build_protocol(reference, subject.facts).to_dict(),
     }
 
 
 def build_evaluation(cfg: DictConfig) -> Evaluation:
     """The evaluation that a run is judged by, with what the command line says otherwise."""
     evaluation: Evaluation = build(cfg.metrics)
-    full = evaluation.full
+    full = evaluation.report_evaluation
     seed = full.seed if cfg.seed is None else cfg.seed
     said = {key: cfg[key] for key in ("reference", "batchnorm", "arithmetic") if cfg[key] is not None}
     return replace(full, seed=seed, **said)

@@ -23,8 +23,8 @@ def apply_hardware_options(gan: GAN, cfg: DictConfig) -> GAN:
         convert_sync_batchnorm_(gan.G)
         convert_sync_batchnorm_(gan.D)
     if cfg.trainer.compile:
-        gan.compute_with(torch.compile)
-    gan.play = choose_executor(cfg)
+        gan.compile_nets(torch.compile)
+    gan.executor = choose_executor(cfg)
     return gan
 
 

@@ -68,7 +68,7 @@ def write_grid(G: Net, request: SampleRequest, out: Path, device: str) -> None:
     by_class = request.label is None and 1 < G.num_classes <= min(request.n, MAX_CLASS_ROWS)
     rows = G.num_classes if by_class else None
     c = torch.arange(request.n) % G.num_classes if by_class else c  # as in the pictures of the training
-    write_png(SampleSheet(z, c, rows=rows, columns=math.isqrt(request.n - 1) + 1).picture(G, device), out)
+    write_png(SampleSheet(z, c, rows=rows, columns=math.isqrt(request.n - 1) + 1).render(G, device), out)
 
 
 def write_pngs(G: Net, request: SampleRequest, out: Path, device: str) -> None:
@@ -116,7 +116,7 @@ def render_frame(G: Net, z: Tensor, c: Tensor, position: float, device: str) -> 
     """The picture at a position on the walk through z [stops, walks, z_dim], counted in stops."""
     stop = int(position)
     between = slerp(z[stop], z[(stop + 1) % len(z)], position - stop)
-    return SampleSheet(between, c, columns=4).picture(G, device)
+    return SampleSheet(between, c, columns=4).render(G, device)
 
 
 OUTPUT_WRITERS: dict[str, OutputWriter] = {

@@ -13,7 +13,7 @@ class OutputFormat:
     """A kind of output: the suffix of its file (a folder has none) and how many samples it can take."""
 
     suffix: str
-    most: float = math.inf
+    max_samples: float = math.inf
 
     @property
     def is_folder(self) -> bool:
@@ -23,10 +23,10 @@ class OutputFormat:
 GRID = "grid"
 
 OUTPUT_FORMATS = {
-    GRID: OutputFormat(".png", most=10_000),  # a picture is made in memory
+    GRID: OutputFormat(".png", max_samples=10_000),  # a picture is made in memory
     "png": OutputFormat(""),
     "npz": OutputFormat(".npz"),
-    "interpolation": OutputFormat(".webp", most=2_000),
+    "interpolation": OutputFormat(".webp", max_samples=2_000),
 }
 
 
@@ -58,8 +58,8 @@ def check_sample_request(kind: str, request: SampleRequest, what: GeneratorInfo)
         raise ValueError(f"what must be one of {', '.join(OUTPUT_FORMATS)}, got {kind}")
     if OUTPUT_FORMATS[kind].is_folder and (len(what.shape) != 3 or what.shape[0] > 4):
         raise ValueError(f"what must not be {kind} for samples of shape {what.shape}, got {kind}")
-    if request.n > OUTPUT_FORMATS[kind].most:
-        raise ValueError(f"n must be at most {OUTPUT_FORMATS[kind].most} for what={kind}, got {request.n}")
+    if request.n > OUTPUT_FORMATS[kind].max_samples:
+        raise ValueError(f"n must be at most {OUTPUT_FORMATS[kind].max_samples} for what={kind}, got {request.n}")
 
 
 def check_output_path(kind: OutputFormat, request: SampleRequest, out: Path) -> None:

@@ -63,11 +63,11 @@ def train(cfg: DictConfig) -> float | None:
             with user_errors():
                 trainer = build_trainer(cfg)
             fit_gan(trainer, gan, data, checkpoint, cfg)
-    if gan.interrupted:
+    if gan.interrupt_signal:
         if place.rank == 0:
             write_job_end(folder)
         log.warning("interrupted at turn %d; go on with resume=%s", gan.turn, folder)
-        exit_by_signal(gan.interrupted)
+        exit_by_signal(gan.interrupt_signal)
     return read_best_score(folder, OmegaConf.select(cfg, "metrics.monitor"))
 
 
@@ -81,7 +81,7 @@ def fit_gan(trainer: Trainer, gan: GAN, data: DataModule, checkpoint: Path | Non
     success = False
     try:
         trainer.fit(gan, datamodule=data, ckpt_path=checkpoint, weights_only=True)
-        success = not gan.interrupted
+        success = not gan.interrupt_signal
         if trainer.is_global_zero:
             before = read_summary(Path(cfg.run.dir)).get("seconds", 0.0) if cfg.resume else 0.0
             seconds = before + time.monotonic() - started

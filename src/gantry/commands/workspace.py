@@ -24,11 +24,11 @@ class WorkspaceRequest:
     project: str
     group: str | None
     score: str
-    less_is_better: bool
+    lower_is_better: bool
     compare: tuple[str, ...]
 
     @property
-    def best(self) -> str:
+    def best_metric(self) -> str:
         """The number of the summary that decides."""
         return f"best/{self.score}"
 
@@ -68,8 +68,8 @@ def build_workspace(request: WorkspaceRequest) -> Any:
     group = ws.Metric("Group")
     runs = ws.RunsetSettings(
         filters=And(group == request.group) if request.group else [],
-        order=[ws.Ordering(ws.Summary(request.best), ascending=request.less_is_better)],
-        pinned_columns=[f"summary:{request.best}", *(f"config:{key}" for key in request.compare)],
+        order=[ws.Ordering(ws.Summary(request.best_metric), ascending=request.lower_is_better)],
+        pinned_columns=[f"summary:{request.best_metric}", *(f"config:{key}" for key in request.compare)],
     )
     sections = [
         ws.Section("Which is best", panels=make_comparison_panels(request), is_open=True),
@@ -87,10 +87,12 @@ def make_comparison_panels(request: WorkspaceRequest) -> list[Any]:
     import wandb_workspaces.reports.v2 as wr
 
     keys = [wr.ParallelCoordinatesPlotColumn(wr.Config(key)) for key in request.compare]
-    score = wr.ParallelCoordinatesPlotColumn(wr.SummaryMetric(request.best), inverted=request.less_is_better or None)
+    score = wr.ParallelCoordinatesPlotColumn(
+        wr.SummaryMetric(request.best_metric), inverted=request.lower_is_better or None
+    )
     return [
-        wr.ParallelCoordinatesPlot(columns=[*keys, score], title=request.best),
-        wr.BarPlot(metrics=[wr.SummaryMetric(request.best)], title=request.best),
+        wr.ParallelCoordinatesPlot(columns=[*keys, score], title=request.best_metric),
+        wr.BarPlot(metrics=[wr.SummaryMetric(request.best_metric)], title=request.best_metric),
         wr.RunComparer(diff_only=True),
     ]
 

@@ -18,49 +18,49 @@ class Comparison:
     """Runs, what differs between them (`columns`; `follows` from these) and what they reach."""
 
     runs: tuple[RunRecord, ...]
-    letters: tuple[str, ...]
+    protocol_labels: tuple[str, ...]
     columns: ValueTable
-    follows: ValueTable
+    dependent_columns: ValueTable
     groups: tuple[RunGroup, ...]
-    broken: tuple[str, ...] = ()
+    unreadable: tuple[str, ...] = ()
 
     @cached_property
-    def judge(self) -> RunRecord | None:
+    def deciding_run(self) -> RunRecord | None:
         """A run of those measured alike that are most: its protocol and its monitored score decide what is best."""
-        able = [(run, mark) for run, mark in zip(self.runs, self.letters) if run.places and run.monitor]
-        pool = [pair for pair in able if pair[0].finished] or able
+        able = [(run, mark) for run, mark in zip(self.runs, self.protocol_labels) if run.entries and run.monitor]
+        pool = [pair for pair in able if pair[0].is_finished] or able
         counts = Counter(mark for _, mark in pool)
         return max(pool, key=lambda pair: counts[pair[1]])[0] if pool else None
 
     @property
-    def score(self) -> str:
+    def monitor(self) -> str:
         """The score that decides; "" if there is none."""
-        return (self.judge.monitor or "") if self.judge else ""
+        return (self.deciding_run.monitor or "") if self.deciding_run else ""
 
     @property
-    def sign(self) -> int:
+    def sort_sign(self) -> int:
         """1 where less is better, else -1."""
-        return -1 if self.judge and self.judge.config.get("metrics.mode") == "max" else 1
+        return -1 if self.deciding_run and self.deciding_run.config.get("metrics.mode") == "max" else 1
 
     @cached_property
     def ranking(self) -> list[RunGroup]:
         """The groups that may be compared with one another, best first."""
-        if self.judge is None:
+        if self.deciding_run is None:
             return []
-        mark = self.letters[self.runs.index(self.judge)]
-        alike = [one for one in self.groups if one.protocol == mark]
-        return rank_groups([one for one in alike if one.finished] or alike, self.score, self.sign)
+        mark = self.protocol_labels[self.runs.index(self.deciding_run)]
+        alike = [one for one in self.groups if one.protocol_label == mark]
+        return rank_groups([one for one in alike if one.is_finished] or alike, self.monitor, self.sort_sign)
 
     @cached_property
-    def reasons(self) -> dict[str, tuple[MeanByValue, int]]:
+    def effects(self) -> dict[str, tuple[MeanByValue, int]]:
         """What each setting changes, strongest first."""
-        return compute_effects(self.ranking, list(self.columns), self.score)
+        return compute_effects(self.ranking, list(self.columns), self.monitor)
 
     @property
-    def scores(self) -> list[str]:
+    def score_names(self) -> list[str]:
         """All scores, the deciding one first."""
         names = list_score_names(self.runs)
-        return sorted(names, key=lambda name: name != self.score)
+        return sorted(names, key=lambda name: name != self.monitor)
 
 
 def compare_runs(runs: Sequence[RunRecord], broken: Sequence[str] = ()) -> Comparison:
@@ -85,22 +85,23 @@ def fill_missing_runs(table: ValueTable, runs: Sequence[RunRecord]) -> ValueTabl
 
 def get_override_value(run: RunRecord, key: str) -> str:
     """What a run was told of a key."""
-    return next((value for name, _, value in (word.partition("=") for word in run.told) if name == key), "?")
+    return next((value for name, _, value in (word.partition("=") for word in run.overrides) if name == key), "?")
 
 
 def format_verdict(comparison: Comparison) -> str:
     """Which is best, by how much, and whether the seeds bear it out: one or two plain sentences."""
     if not comparison.ranking:
         return "No run has a score to be judged by yet."
-    key, score = f"best/{comparison.score}", comparison.score
+    key, score = f"best/{comparison.monitor}", comparison.monitor
     first, *others = comparison.ranking
-    number = first.numbers[key]
+    number = first.intervals[key]
     text = f"Best: {first.label} with {score} {number}{format_seed_count(number)}"
-    text += "" if first.finished else ", so far: no run has finished"
+    text += "" if first.is_finished else ", so far: no run has finished"
     if not others:
         return f"{text}."
-    second = others[0].numbers[key]
-    return f"{text}. Second: {others[0].label} with {second}{format_seed_count(second)}; {format_significance(number, second)}."
+    second = others[0].intervals[key]
+    runner_up = f"{others[0].label} with {second}{format_seed_count(second)}"
+    return f"{text}. Second: {runner_up}; {format_significance(number, second)}."
 
 
 def format_seed_count(number: Interval) -> str:
@@ -118,13 +119,13 @@ def format_significance(first: Interval, second: Interval) -> str:
 
 def list_remarks(comparison: Comparison) -> list[str]:
     """What a reader must know of the runs beside their numbers: a line each."""
-    lines = list(comparison.broken)
+    lines = list(comparison.unreadable)
     lines += [f"{run.name} is {run.status}" for run in comparison.runs if run.status.state != RunStatus.FINISHED]
     data = dict.fromkeys(format_cell(run.config.get("data.name")) for run in comparison.runs if run.config)
     if len(data) > 1:
         lines.append(f"the runs are of different data sets ({', '.join(data)}): their numbers cannot be compared")
-    how = format_protocol_legend(comparison.runs, comparison.letters)
+    how = format_protocol_legend(comparison.runs, comparison.protocol_labels)
     if len(how) > 1:
         lines += ["the numbers were not all measured alike; each row names its protocol", *how]
-    ways = list_selection_rules([run for run in comparison.runs if run.finished])
+    ways = list_selection_rules([run for run in comparison.runs if run.is_finished])
     return lines + (["the best checkpoints were not all chosen in one way", *ways] if ways else [])

@@ -30,7 +30,7 @@ def split_settings(runs: Sequence[RunRecord]) -> tuple[ValueTable, ValueTable]:
     """
     keys = find_differing_keys([select_settings(run) for run in runs])
     chosen = find_differing_keys([{k: v for k, v in run.choices.items() if is_setting(k)} for run in runs])
-    told = [word.partition("=")[0].lstrip("+~") for run in runs for word in run.told]
+    told = [word.partition("=")[0].lstrip("+~") for run in runs for word in run.overrides]
     said = {key: keys[key] for key in sorted(keys) if key in told or is_set_by_shorthand(key, told)}
     chosen = {key: chosen[key] for key in sorted(chosen, key=[*told, *chosen].index)}
     columns, follows = chosen | said, ValueTable()

@@ -19,7 +19,7 @@ class FoundRuns:
     """Runs that could be read, and a line for each folder that could not."""
 
     runs: tuple[RunRecord, ...]
-    broken: tuple[str, ...]
+    unreadable: tuple[str, ...]
 
 
 def read_runs(folders: Sequence[str]) -> FoundRuns:
@@ -48,7 +48,7 @@ def read_run_cached(path: Path, name: str) -> RunRecord:
     before, run = RUN_CACHE.get(path, ((), None))
     if run is None or before != state:
         run = read_run(path, name)
-        RUN_CACHE[path] = state, run if run.finished else None
+        RUN_CACHE[path] = state, run if run.is_finished else None
     return run
 
 

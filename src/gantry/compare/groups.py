@@ -20,19 +20,19 @@ class RunGroup:
 
     label: str
     values: tuple[str, ...]
-    protocol: str
+    protocol_label: str
     runs: tuple[RunRecord, ...]
-    numbers: Mapping[str, Interval]
+    intervals: Mapping[str, Interval]
 
     @property
-    def finished(self) -> bool:
+    def is_finished(self) -> bool:
         """Whether the numbers are those of finished runs."""
-        return any(run.finished for run in self.runs)
+        return any(run.is_finished for run in self.runs)
 
     @property
     def status(self) -> str:
         """`finished`, or how many are."""
-        count = sum(run.finished for run in self.runs)
+        count = sum(run.is_finished for run in self.runs)
         return "finished" if count == len(self.runs) else f"{count} of {len(self.runs)} finished"
 
 
@@ -66,10 +66,10 @@ def format_group_label(columns: Iterable[str], values: Iterable[str], kept: set[
 
 def compute_intervals(runs: Sequence[RunRecord]) -> dict[str, Interval]:
     """`best/fd_digits` and so on: means over seeds of the scores that all have."""
-    judged = {run.seed: run for run in [run for run in runs if run.finished] or runs}.values()
+    judged = {run.seed: run for run in [run for run in runs if run.is_finished] or runs}.values()
     found = {}
     for place, name in [(place, name) for place in BEST_AND_LAST for name in list_score_names(judged)]:
-        values = [value for value in (run.number(place, name) for run in judged) if value is not None]
+        values = [value for value in (run.get_score(place, name) for run in judged) if value is not None]
         if values and len(values) == len(judged):
             found[f"{place}/{name}"] = confidence_interval(values)
     return found
@@ -77,14 +77,14 @@ def compute_intervals(runs: Sequence[RunRecord]) -> dict[str, Interval]:
 
 def list_score_names(runs: Iterable[RunRecord]) -> list[str]:
     """The names of the scores of some run, without their standard deviations."""
-    names = dict.fromkeys(name for run in runs for entry in run.places.values() for name in entry["scores"])
+    names = dict.fromkeys(name for run in runs for entry in run.entries.values() for name in entry["scores"])
     return [name for name in names if not (name.endswith("_std") and name.removesuffix("_std") in names)]
 
 
 def rank_groups(groups: Iterable[RunGroup], score: str, sign: int) -> list[RunGroup]:
     """The groups that have the score, best first; `sign` is 1 where less is better, else -1."""
-    having = [one for one in groups if f"best/{score}" in one.numbers]
-    return sorted(having, key=lambda one: sign * one.numbers[f"best/{score}"].mean)
+    having = [one for one in groups if f"best/{score}" in one.intervals]
+    return sorted(having, key=lambda one: sign * one.intervals[f"best/{score}"].mean)
 
 
 def compute_effects(
@@ -95,7 +95,7 @@ def compute_effects(
     Only settings of the other keys that were tried with every value count, so that a value is not credited with what
     came along with it. A key without such settings is left out; keys that only ever changed together are taken as one.
     """
-    means = [one.numbers[f"best/{score}"].mean for one in groups]
+    means = [one.intervals[f"best/{score}"].mean for one in groups]
     names, table = merge_equivalent_columns(groups, columns)
     found = {}
     for i, key in enumerate(names):

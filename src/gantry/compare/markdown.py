@@ -12,24 +12,24 @@ def format_comparison(comparison: Comparison) -> str:
     """What is best, a table of all settings, what they change, and what must be known beside it."""
     order = [*comparison.ranking, *(one for one in comparison.groups if one not in comparison.ranking)]
     lines = [format_verdict(comparison), "", *format_groups_table(comparison, order)]
-    for key, (means, count) in comparison.reasons.items():
+    for key, (means, count) in comparison.effects.items():
         said = ", ".join(f"{value} {mean:.4g}" for value, mean in means.items())
-        lines += ["", f"{key} (mean best {comparison.score} over {count} matched settings): {said}"]
-    how = format_protocol_legend(comparison.runs, comparison.letters)
+        lines += ["", f"{key} (mean best {comparison.monitor} over {count} matched settings): {said}"]
+    how = format_protocol_legend(comparison.runs, comparison.protocol_labels)
     notes = [line for line in list_remarks(comparison) if line not in how]
     return "\n".join([*lines, "", "Measured by:", "", *(f"- {line}" for line in how), *format_remarks(notes)]) + "\n"
 
 
 def format_groups_table(comparison: Comparison, groups: Sequence[RunGroup]) -> list[str]:
     """A row for each setting: its values, seeds, numbers and what has become of its runs."""
-    keys = [f"{place}/{name}" for name in comparison.scores for place in BEST_AND_LAST]
+    keys = [f"{place}/{name}" for name in comparison.score_names for place in BEST_AND_LAST]
     head = ["#", *comparison.columns, "seeds", *keys, "protocol", "status"]
     lines = format_table_header(head)
     for i, one in enumerate(groups):
         rank = str(i + 1) if one in comparison.ranking else ""
-        numbers = [str(one.numbers.get(key, "")) for key in keys]
+        numbers = [str(one.intervals.get(key, "")) for key in keys]
         seeds = ", ".join(sorted({str(run.seed) for run in one.runs}))
-        lines.append(format_table_row([rank, *one.values, seeds, *numbers, one.protocol, one.status]))
+        lines.append(format_table_row([rank, *one.values, seeds, *numbers, one.protocol_label, one.status]))
     return lines
 
 

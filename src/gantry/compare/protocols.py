@@ -18,9 +18,9 @@ def label_protocols(runs: Sequence[RunRecord]) -> list[str]:
             (i for i, others in enumerate(alike) if not any(compare_run_protocols(one, run) for one in others)),
             len(alike),
         )
-        if run.places:
+        if run.entries:
             alike[i:] = [[*(alike[i] if i < len(alike) else []), run], *alike[i + 1 :]]
-        letters.append(make_letter_label(i) if run.places else "")
+        letters.append(make_letter_label(i) if run.entries else "")
     return letters
 
 
@@ -31,10 +31,10 @@ def make_letter_label(i: int) -> str:
 
 def compare_run_protocols(a: RunRecord, b: RunRecord) -> list[str]:
     """What the protocols of two runs disagree on, for best and for last."""
-    shared = [place for place in BEST_AND_LAST if place in a.places and place in b.places]
+    shared = [place for place in BEST_AND_LAST if place in a.entries and place in b.entries]
     if not shared:
         return ["best and last: other ones"]
-    pairs = [(a.places[place]["protocol"], b.places[place]["protocol"]) for place in shared]
+    pairs = [(a.entries[place]["protocol"], b.entries[place]["protocol"]) for place in shared]
     return list(
         dict.fromkeys(line for one, other in pairs for line in find_protocol_differences(*drop_run_facts(one, other)))
     )
@@ -49,17 +49,17 @@ def drop_run_facts(a: Mapping[str, Any], b: Mapping[str, Any]) -> tuple[dict[str
 
 def list_selection_rules(runs: Sequence[RunRecord]) -> list[str]:
     """How the best checkpoints were chosen, each way once, if there was more than one."""
-    said = [run.places["best"]["protocol"].get("checkpoint") for run in runs if "best" in run.places]
+    said = [run.entries["best"]["protocol"].get("checkpoint") for run in runs if "best" in run.entries]
     ways = {str(way): said.count(way) for way in said}
     return [f"{count} best by: {way}" for way, count in ways.items()] if len(ways) > 1 else []
 
 
 def format_run_protocol(run: RunRecord) -> str:
     """How the numbers of a run were measured, in a line."""
-    entry = run.places.get("last") or run.places.get("best")
+    entry = run.entries.get("last") or run.entries.get("best")
     if entry is None:
         return "no numbers"
-    when = "report" if run.reported else "while training"
+    when = "report" if run.has_report else "while training"
     return f"{when}: {format_protocol(entry['protocol'])}"
 
 

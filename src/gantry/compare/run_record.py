@@ -31,24 +31,24 @@ class RunRecord:
     folder: Path
     status: StatusReport
     config: Mapping[str, Any] = field(default_factory=dict)
-    told: tuple[str, ...] = ()
+    overrides: tuple[str, ...] = ()
     choices: Mapping[str, str] = field(default_factory=dict)
-    places: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
-    reported: bool = False
-    selected: Mapping[str, Any] = field(default_factory=dict)
+    entries: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
+    has_report: bool = False
+    selection_scores: Mapping[str, Any] = field(default_factory=dict)
     metrics: Mapping[str, Column] = field(default_factory=dict)
-    pictures: Mapping[int, Path] = field(default_factory=dict)
+    image_paths: Mapping[int, Path] = field(default_factory=dict)
     seconds: float | None = None
 
     @property
-    def finished(self) -> bool:
+    def is_finished(self) -> bool:
         """Whether it has done all of its turns."""
         return self.status.state == RunStatus.FINISHED
 
     @property
     def seed(self) -> Any:
         """Of the training; what a job that never began was told."""
-        told = (word.removeprefix("seed=") for word in self.told if word.startswith("seed="))
+        told = (word.removeprefix("seed=") for word in self.overrides if word.startswith("seed="))
         return self.config.get("seed", next(told, None))
 
     @property
@@ -56,9 +56,9 @@ class RunRecord:
         """The score that the run is judged by."""
         return self.config.get("metrics.monitor")
 
-    def number(self, place: str, score: str) -> float | None:
+    def get_score(self, place: str, score: str) -> float | None:
         """A score; None where there is none or it was not finite."""
-        value = self.places.get(place, {}).get("scores", {}).get(score)
+        value = self.entries.get(place, {}).get("scores", {}).get(score)
         return float(value) if value is not None and np.isfinite(value) else None
 
 
@@ -73,7 +73,7 @@ def read_run(folder: Path, name: str) -> RunRecord:
         job = read_job(folder)
         if "failed" in job:
             return RunRecord(
-                name, folder, StatusReport(RunStatus.FAILED, job["failed"]), told=tuple(job.get("overrides", ()))
+                name, folder, StatusReport(RunStatus.FAILED, job["failed"]), overrides=tuple(job.get("overrides", ()))
             )
     except Exception as error:  # a file may be broken in any way: this run is left out with a line, not the others
         raise ValueError(" ".join(f"{type(error).__name__}: {error}".split())[:300]) from None
@@ -90,19 +90,19 @@ def record_from_folder(folder: Path, name: str, logs: Sequence[Path]) -> RunReco
     metrics: Mapping[str, Column] = read_metrics(folder)
     if logs and not (metrics and pictures):
         wandb = read_wandb_or_empty(logs)
-        metrics, pictures = metrics or wandb.metrics, pictures or wandb.pictures
+        metrics, pictures = metrics or wandb.metrics, pictures or wandb.images
     return RunRecord(
         name=name,
         folder=folder,
         status=read_run_status(folder, summary.get("turns"), config.get("turns")),
         config=flatten(config),
-        told=told,
+        overrides=told,
         choices=read_job(folder).get("choices") or infer_choices(config, told),
-        places={place: report[place] for place in BEST_AND_LAST if place in report},
-        reported="report" in summary,
-        selected=summary.get("best", {}).get("scores", {}),
+        entries={place: report[place] for place in BEST_AND_LAST if place in report},
+        has_report="report" in summary,
+        selection_scores=summary.get("best", {}).get("scores", {}),
         metrics=metrics,
-        pictures=pictures,
+        image_paths=pictures,
         seconds=summary.get("seconds", last_finite_value(metrics, SECONDS_COLUMN)),
     )
 
@@ -128,12 +128,12 @@ def record_from_wandb(folder: Path, name: str, run: WandbRun) -> RunRecord:
         folder=folder,
         status=StatusReport(state, "" if state == RunStatus.FINISHED else f"at turn {done:,.0f} of {wanted:,}"),
         config=config,
-        told=tuple(config.get("run.overrides") or ()),
+        overrides=tuple(config.get("run.overrides") or ()),
         choices={key: str(value) for key, value in choices.items()},
-        places=entries_from_wandb(run, "report/" if reported else ""),
-        reported=reported,
+        entries=entries_from_wandb(run, "report/" if reported else ""),
+        has_report=reported,
         metrics=run.metrics,
-        pictures=run.pictures,
+        image_paths=run.images,
         seconds=last_finite_value(run.metrics, SECONDS_COLUMN),
     )
 

@@ -30,7 +30,7 @@ class WandbRun:
     config: dict[str, Any]
     rows: dict[int, dict[str, Any]]
     summary: dict[str, Any]
-    pictures: dict[int, Path]
+    images: dict[int, Path]
     exit_code: int | None
 
     @property
@@ -66,9 +66,7 @@ def read_wandb_run(paths: Sequence[Path]) -> WandbRun:
         ),
         rows=read_history(everything),
         summary=merge_updates([record.update for record in filter_records("summary", everything)]),
-        pictures={
-            turn: path for log, records in logs for turn, path in find_sample_images(log.parent, records).items()
-        },
+        images={turn: path for log, records in logs for turn, path in find_sample_images(log.parent, records).items()},
         exit_code=int(ends[0].exit_code) if ends else None,
     )
 

@@ -46,7 +46,7 @@ def started(what: str) -> int:
     if not environment.is_externally_launched():
         raise ValueError("trainer must be ddp or ddp_cpu unless torchrun or srun starts it, got ddp_multinode")
     here = environment.read_ranks()
-    return {"devices": here.local_size, "nodes": here.nodes}[what]
+    return {"devices": here.local_world_size, "nodes": here.num_nodes}[what]
 
 
 def jobs_at_once(accelerator: str, devices: Any) -> int:

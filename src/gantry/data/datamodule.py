@@ -17,12 +17,12 @@ class TurnLoader:
     """The endless loader, a turn an item. A pass over it begins where training stands: at turn `start()`."""
 
     split: Split
-    order: InfiniteSampler
-    start: Callable[[], int]
+    index_sampler: InfiniteSampler
+    get_start_turn: Callable[[], int]
     device: torch.device
 
     def __iter__(self) -> Iterator[TurnBatches]:
-        return self.split.turns(self.order, self.start(), self.device)
+        return self.split.iter_turns(self.index_sampler, self.get_start_turn(), self.device)
 
 
 class DataModule(LightningDataModule):
@@ -85,16 +85,16 @@ class DataModule(LightningDataModule):
         if self.num_classes not in (0, data.num_classes):
             choices = f"{data.num_classes}, the classes of {self.name}, or 0" if data.classes else "0"
             raise ValueError(f"data.num_classes must be {choices}, got {self.num_classes}")
-        return data if self.num_classes else data.unlabelled()
+        return data if self.num_classes else data.drop_labels()
 
     @property
     def classes(self) -> tuple[str, ...]:
         """Names of the classes; empty where there are none."""
         return self.data.classes
 
-    def reference(self, split: str) -> Split:
+    def get_reference_split(self, split: str) -> Split:
         """The real images that metrics compare with: `split` is "train" or "test"."""
-        return self.data.split(split)
+        return self.data.get_split(split)
 
     def train_dataloader(self) -> TurnLoader:
         trainer = self.trainer

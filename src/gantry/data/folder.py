@@ -55,42 +55,42 @@ class ImageFolder(DataSource):
     def load(self) -> RealData:
         names = list_image_files(self.root)
         classes = find_class_names(names)
-        read = self._in_memory if self._fits(len(names)) else self._on_disk
+        read = self._load_in_memory if self._fits_in_memory(len(names)) else self._index_on_disk
         out = {name: is_held_out(name, self.test_share) for name in names}
         train, broken = read([name for name in names if not out[name]], classes)
         test, others = read([name for name in names if out[name]], classes)
-        self._report(broken | others, len(names))
-        return RealData(self._folder.name, train, test, classes)
+        self._report_broken_files(broken | others, len(names))
+        return RealData(self._root_path.name, train, test, classes)
 
     @property
-    def _folder(self) -> Path:
+    def _root_path(self) -> Path:
         return Path(self.root).expanduser().resolve()
 
-    def _fits(self, n: int) -> bool:
+    def _fits_in_memory(self, n: int) -> bool:
         return n * math.prod(self.shape) <= self.memory_limit * 1e6
 
-    def _in_memory(self, names: Sequence[str], classes: Sequence[str]) -> tuple[Split, dict[str, str]]:
+    def _load_in_memory(self, names: Sequence[str], classes: Sequence[str]) -> tuple[Split, dict[str, str]]:
         x = np.empty((len(names), *self.shape), np.uint8)
 
         def read(i: int, path: Path) -> None:
             x[i] = decode_image(path, self.shape)
 
-        broken = self._each(names, read)
+        broken = self._read_files(names, read)
         good = [i for i, name in enumerate(names) if name not in broken]
         c = torch.tensor(assign_class_ids(names, classes), dtype=torch.int64)
         return InMemoryImages(torch.from_numpy(x[good] if broken else x), c[good]), broken
 
-    def _on_disk(self, names: Sequence[str], classes: Sequence[str]) -> tuple[Split, dict[str, str]]:
-        broken = self._each(names, lambda _, path: check_image_header(path))
+    def _index_on_disk(self, names: Sequence[str], classes: Sequence[str]) -> tuple[Split, dict[str, str]]:
+        broken = self._read_files(names, lambda _, path: check_image_header(path))
         good = tuple(name for name in names if name not in broken)
         c = torch.tensor(assign_class_ids(good, classes), dtype=torch.int64)
-        return ImageFiles(self._folder, good, c, tuple(self.shape), self.workers), broken
+        return ImageFiles(self._root_path, good, c, tuple(self.shape), self.workers), broken
 
-    def _each(self, names: Sequence[str], read: Callable[[int, Path], None]) -> dict[str, str]:
-        broken = read_files_parallel([self._folder / name for name in names], read)
+    def _read_files(self, names: Sequence[str], read: Callable[[int, Path], None]) -> dict[str, str]:
+        broken = read_files_parallel([self._root_path / name for name in names], read)
         return {names[i]: why for i, why in sorted(broken.items())}
 
-    def _report(self, broken: dict[str, str], total: int) -> None:
+    def _report_broken_files(self, broken: dict[str, str], total: int) -> None:
         """Say which files are broken; raises ValueError where too few images are left."""
         shown = ", ".join(f"{name} ({why})" for name, why in list(broken.items())[:_MAX_LISTED_FILES])
         more = f" and {len(broken) - _MAX_LISTED_FILES} more" if len(broken) > _MAX_LISTED_FILES else ""
@@ -98,6 +98,6 @@ class ImageFolder(DataSource):
         if total - len(broken) < self.min_images:
             rule = f"a folder with at least {self.min_images} readable images (data.source.min_images)"
             found = f"with {total - len(broken)}"
-            raise ValueError(f"data.source.root must be {rule}, got '{self._folder}' {found}; {said}")
+            raise ValueError(f"data.source.root must be {rule}, got '{self._root_path}' {found}; {said}")
         if broken and collectives.rank() == 0:
-            log.warning("%s: %s; training goes on without them", self._folder, said)
+            log.warning("%s: %s; training goes on without them", self._root_path, said)

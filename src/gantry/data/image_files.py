@@ -58,7 +58,7 @@ class ImageFiles(Dataset):
                 _warn_unreadable_file(path, format_error_with_type(error))
         raise ValueError(f"data.source.root must be a folder with images, got '{self.root}' without a readable one")
 
-    def part(self, start: int, stop: int) -> InMemoryImages:
+    def load_range(self, start: int, stop: int) -> InMemoryImages:
         chosen = range(len(self))[start:stop]
         x, c = torch.empty(len(chosen), *self.shape, dtype=torch.uint8), self.c[start:stop].clone()
         with ThreadPoolExecutor(os.cpu_count()) as pool:
@@ -66,18 +66,18 @@ class ImageFiles(Dataset):
                 x[i], c[i] = image
         return InMemoryImages(x, c)
 
-    def unlabelled(self) -> "ImageFiles":
+    def drop_labels(self) -> "ImageFiles":
         return replace(self, c=torch.zeros_like(self.c))
 
-    def turns(self, order: InfiniteSampler, start: int, device: torch.device) -> Iterator[TurnBatches]:
+    def iter_turns(self, order: InfiniteSampler, start: int, device: torch.device) -> Iterator[TurnBatches]:
         """Workers decode turns ahead; the bytes travel to the device and are mirrored and scaled there."""
         loader: DataLoader = DataLoader(
             self,
-            batch_sampler=(order.indices(turn, _CPU).flatten().tolist() for turn in count(start)),
+            batch_sampler=(order.sample_indices(turn, _CPU).flatten().tolist() for turn in count(start)),
             num_workers=min(self.workers, os.cpu_count() or 1),
             pin_memory=device.type == "cuda",
             generator=torch.Generator(),  # else it would draw from the generator that the nets draw from
         )
         for turn, (x, c) in zip(count(start), loader):
             x, c = (part.to(device, non_blocking=True).unflatten(0, (order.batches_per_turn, -1)) for part in (x, c))
-            yield flip_and_scale(x, order.flips(turn, device)), c
+            yield flip_and_scale(x, order.sample_flips(turn, device)), c

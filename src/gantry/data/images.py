@@ -34,13 +34,13 @@ class Split(Protocol):
 
     def __len__(self) -> int: ...
 
-    def part(self, start: int, stop: int) -> "InMemoryImages":
+    def load_range(self, start: int, stop: int) -> "InMemoryImages":
         """Images start to stop - 1, in memory."""
 
-    def unlabelled(self) -> "Split":
+    def drop_labels(self) -> "Split":
         """The same images, all of class 0."""
 
-    def turns(self, order: InfiniteSampler, start: int, device: torch.device) -> Iterator[TurnBatches]:
+    def iter_turns(self, order: InfiniteSampler, start: int, device: torch.device) -> Iterator[TurnBatches]:
         """The batches of turn `start` and of all that follow, on the device."""
 
 
@@ -76,20 +76,20 @@ class InMemoryImages:
         sha.update(self.x.contiguous().numpy().data)
         return sha.hexdigest()
 
-    def part(self, start: int, stop: int) -> "InMemoryImages":
+    def load_range(self, start: int, stop: int) -> "InMemoryImages":
         return InMemoryImages(self.x[start:stop], self.c[start:stop])
 
-    def unlabelled(self) -> "InMemoryImages":
+    def drop_labels(self) -> "InMemoryImages":
         return replace(self, c=torch.zeros_like(self.c))
 
-    def turns(self, order: InfiniteSampler, start: int, device: torch.device) -> Iterator[TurnBatches]:
+    def iter_turns(self, order: InfiniteSampler, start: int, device: torch.device) -> Iterator[TurnBatches]:
         """The whole set moves to the device once; there it is picked from, mirrored and scaled."""
         x, c = self.x.to(device), self.c.to(device)
         for turn in count(start):
-            index = order.indices(turn, device)
+            index = order.sample_indices(turn, device)
             flat = index.flatten()
             picked = x.index_select(0, flat).view(*index.shape, *self.shape)  # on the CPU 20 times as fast as x[index]
-            yield flip_and_scale(picked, order.flips(turn, device)), c.index_select(0, flat).view_as(index)
+            yield flip_and_scale(picked, order.sample_flips(turn, device)), c.index_select(0, flat).view_as(index)
 
 
 @dataclass(frozen=True)
@@ -113,7 +113,7 @@ class RealData:
     def num_classes(self) -> int:
         return len(self.classes)
 
-    def split(self, name: str) -> Split:
+    def get_split(self, name: str) -> Split:
         """The split named "train" or "test"; ValueError for another name and for one that is empty."""
         splits = {"train": self.train, "test": self.test}
         if not len(splits.get(name, ())):
@@ -121,13 +121,13 @@ class RealData:
             raise ValueError(f"split must be {choices}, where {self.name} has images, got {name!r}")
         return splits[name]
 
-    def digest(self, split: str) -> str:
+    def get_digest(self, split: str) -> str:
         """A hash of the content of a split."""
-        return self.split(split).digest
+        return self.get_split(split).digest
 
-    def unlabelled(self) -> "RealData":
+    def drop_labels(self) -> "RealData":
         """The same images without their labels."""
-        return replace(self, train=self.train.unlabelled(), test=self.test.unlabelled(), classes=())
+        return replace(self, train=self.train.drop_labels(), test=self.test.drop_labels(), classes=())
 
 
 class DataSource(Protocol):

@@ -62,15 +62,15 @@ class InfiniteSampler:
             rule = f"a multiple of the number of processes ({self.world_size})"
             raise ValueError(f"data.batch_size must be {rule}, got {self.batch_size}")
 
-    def indices(self, turn: int, device: torch.device) -> Tensor:
+    def sample_indices(self, turn: int, device: torch.device) -> Tensor:
         """Numbers of the images of a turn: -> int64 [batches_per_turn, batch_size / world_size]."""
-        return self._own(draw_permutation, turn, device)
+        return self._draw_for_rank(draw_permutation, turn, device)
 
-    def flips(self, turn: int, device: torch.device) -> Tensor | None:
+    def sample_flips(self, turn: int, device: torch.device) -> Tensor | None:
         """Which of these images are mirrored: -> bool, the shape of `indices`, or None where none ever is."""
-        return self._own(draw_flips, turn, device) if self.flip else None
+        return self._draw_for_rank(draw_flips, turn, device) if self.flip else None
 
-    def _own(self, draw: EpochDraw, turn: int, device: torch.device) -> Tensor:
+    def _draw_for_rank(self, draw: EpochDraw, turn: int, device: torch.device) -> Tensor:
         size = self.batches_per_turn * self.batch_size
         start, stop = turn * size, (turn + 1) * size
         epochs = range(start // self.n, (stop - 1) // self.n + 1)

@@ -10,7 +10,7 @@ from gantry.data.images import DataSource, InMemoryImages, RealData, Split
 
 def stack_digits(digits: Split, n: int, seed: int) -> InMemoryImages:
     """n triples of grey digits, drawn with replacement -> x [n, 3, H, W], c = 100 a + 10 b + c."""
-    whole = digits.part(0, len(digits))
+    whole = digits.load_range(0, len(digits))
     triples = torch.from_numpy(np.random.default_rng(seed).integers(len(whole), size=(n, 3)))
     x = whole.x.index_select(0, triples.flatten())  # [3 n, 1, H, W]
     return InMemoryImages(x.view(n, 3, *whole.shape[1:]), whole.c[triples] @ torch.tensor([100, 10, 1]))

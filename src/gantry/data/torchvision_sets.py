@@ -56,27 +56,27 @@ class TorchvisionDataset(DataSource):
 
     def load(self) -> RealData:
         with suppress(*_READ_ERRORS):
-            return self._read()
+            return self._read_splits()
         try:
-            self._fetch()
-            return self._read()
+            self._download()
+            return self._read_splits()
         except _READ_ERRORS as error:
-            raise self._not_whole(error) from error
+            raise self._make_incomplete_error(error) from error
 
-    def _read(self) -> RealData:
-        train, test = self._open(train=True), self._open(train=False)
+    def _read_splits(self) -> RealData:
+        train, test = self._open_dataset(train=True), self._open_dataset(train=False)
         return RealData(self.dataset, _to_in_memory_images(train), _to_in_memory_images(test), tuple(train.classes))
 
-    def _fetch(self) -> None:
+    def _download(self) -> None:
         """The first process to come downloads; the others, of this run and of others, wait for it."""
         self.folder.mkdir(parents=True, exist_ok=True)
         with FileLock(self.folder / f".{self.dataset}.lock"), _socket_timeout():
-            self._open(train=False, download=True)
+            self._open_dataset(train=False, download=True)
 
-    def _open(self, train: bool, download: bool = False) -> Any:
+    def _open_dataset(self, train: bool, download: bool = False) -> Any:
         return getattr(datasets, self.dataset)(self.folder, train=train, download=download)
 
-    def _not_whole(self, error: Exception) -> ValueError:
+    def _make_incomplete_error(self, error: Exception) -> ValueError:
         reason = f"{type(error).__name__}: {error}".strip().split("\n")[-1]
         files, place = _MANUAL_DOWNLOADS[self.dataset]
         return ValueError(

@@ -25,9 +25,9 @@ class GaussianMixture(DataSource):
 
     def load(self) -> RealData:
         classes = tuple(f"({x:.3g}, {y:.3g})" for x, y in self.centres.tolist())
-        return RealData(self.name, self._points(self.train, 1), self._points(self.test, 2), classes)
+        return RealData(self.name, self._draw_points(self.train, 1), self._draw_points(self.test, 2), classes)
 
-    def _points(self, n: int, split: int) -> InMemoryImages:
+    def _draw_points(self, n: int, split: int) -> InMemoryImages:
         stream = torch.Generator().manual_seed(derive_seed(split))
         c = torch.randint(len(self.centres), (n,), generator=stream)
         x = self.centres[c] + self.sigma * torch.randn(n, 2, generator=stream)

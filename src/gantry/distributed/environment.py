@@ -18,13 +18,13 @@ class Ranks:
 
     rank: int = 0
     local_rank: int = 0
-    size: int = 1
-    local_size: int = 1
+    world_size: int = 1
+    local_world_size: int = 1
 
     @property
-    def nodes(self) -> int:
+    def num_nodes(self) -> int:
         """Number of machines."""
-        return self.size // self.local_size
+        return self.world_size // self.local_world_size
 
 
 def read_ranks(environment: Mapping[str, str] = os.environ) -> Ranks:
@@ -143,9 +143,9 @@ def count_cores() -> int:
 
 def check_world_size(devices: int, nodes: int, here: Ranks) -> None:
     """A trainer of so many processes on each of so many machines is what was started, or can be from here."""
-    if is_externally_launched() and (devices, nodes) != (here.local_size, here.nodes):
+    if is_externally_launched() and (devices, nodes) != (here.local_world_size, here.num_nodes):
         raise ValueError(
-            f"trainer must be ddp_multinode for the {here.size} processes that torchrun or srun has started, "
+            f"trainer must be ddp_multinode for the {here.world_size} processes that torchrun or srun has started, "
             f"got one of {devices * nodes}"
         )
     if not is_externally_launched() and nodes > 1:

@@ -53,11 +53,11 @@ class _SyncBatchNorm(_BatchNorm):
         weight = exact.new_ones(x.shape[1]) if self.weight is None else self.weight
         bias = exact.new_zeros(x.shape[1]) if self.bias is None else self.bias
         y, mean, var = _Normalise.apply(exact, weight, bias, self.eps)
-        self.track(mean, var, collectives.world_size() * x.numel() // x.shape[1])
+        self.update_running_stats(mean, var, collectives.world_size() * x.numel() // x.shape[1])
         return y.to(x.dtype)
 
     @torch.no_grad()
-    def track(self, mean: Tensor, var: Tensor, count: int) -> None:
+    def update_running_stats(self, mean: Tensor, var: Tensor, count: int) -> None:
         """Bring the running averages on; the variance is the unbiased one of `count` numbers."""
         if self.running_mean is None or self.running_var is None:
             return

@@ -72,35 +72,35 @@ class Evaluation:
             raise ValueError(f"metrics.report.seed must be another than metrics.seed, which selects, got {self.seed}")
 
     @property
-    def full(self) -> "Evaluation":
+    def report_evaluation(self) -> "Evaluation":
         """The evaluation that a run is judged by."""
         if self.report is None:
             return self
         report = self.report
         scores = {**self.scores, **report.scores}
         full = replace(self, num_samples=report.num_samples, seed=report.seed, scores=scores, report=None)
-        if "features" in self.__dict__:
-            full.__dict__["features"] = self.features  # a cached property: a large extractor is loaded once
+        if "feature_extractor" in self.__dict__:
+            full.__dict__["feature_extractor"] = self.feature_extractor  # a large extractor is loaded once
         return full
 
     @cached_property
-    def features(self) -> Extractor:
+    def feature_extractor(self) -> Extractor:
         """The extractor, built at first use."""
         if self.extractor is None:
             return PointExtractor()
         return self.extractor(weights=self.weights) if self.weights is not None else self.extractor()
 
     @property
-    def names(self) -> list[str]:
+    def metric_names(self) -> list[str]:
         """What the scores are called."""
-        return [name for score in self.scores.values() for name in score.names(self.features.name)]
+        return [name for score in self.scores.values() for name in score.metric_names(self.feature_extractor.name)]
 
     @property
-    def needs(self) -> Requirement:
+    def requirements(self) -> Requirement:
         """All that the scores look at."""
-        return reduce(or_, (score.needs for score in self.scores.values()), Requirement.SUMS)
+        return reduce(or_, (score.requirements for score in self.scores.values()), Requirement.STATISTICS)
 
-    def check(self, reference: Reference, key: str = "metrics.num_samples") -> None:
+    def check_requirements(self, reference: Reference, key: str = "metrics.num_samples") -> None:
         """Raise ValueError unless all scores can be made of these real images, the monitored one among them.
 
         `key` is where the number of samples was set.
@@ -109,53 +109,55 @@ class Evaluation:
         if points != (self.extractor is None):
             rule = "modes for points" if points else "an extractor's for images (small, inception, dinov2)"
             raise ValueError(f"metrics must be {rule}, got one that cannot score {reference.name}")
-        if self.monitor not in self.names:
-            raise ValueError(f"metrics.monitor must be one of {', '.join(self.names)}, got {self.monitor}")
+        if self.monitor not in self.metric_names:
+            raise ValueError(f"metrics.monitor must be one of {', '.join(self.metric_names)}, got {self.monitor}")
         for name, score in self.scores.items():
-            fewest = score.fewest(self.features.dim)
+            fewest = score.minimum_samples(self.feature_extractor.dim)
             if self.num_samples < fewest.samples:
-                rule = f"at least {fewest.samples} for the score {name} of {self.features.dim} features"
+                rule = f"at least {fewest.samples} for the score {name} of {self.feature_extractor.dim} features"
                 raise ValueError(f"{key} must be {rule}, got {self.num_samples}")
-            if Requirement.CLASSIFIER in score.needs and not self.features.num_classes:
-                raise ValueError(f"metrics.scores.{name} must be left out: {self.features.name} classifies nothing")
-            check_score_requirements(reference, name, score.needs, fewest)
+            if Requirement.CLASSIFIER in score.requirements and not self.feature_extractor.num_classes:
+                raise ValueError(
+                    f"metrics.scores.{name} must be left out: {self.feature_extractor.name} classifies nothing"
+                )
+            check_score_requirements(reference, name, score.requirements, fewest)
 
-    def read_real(self, reference: Reference, device: torch.device) -> FeatureSet:
+    def extract_real(self, reference: Reference, device: torch.device) -> FeatureSet:
         """What the scores need to know of the real images; every process must call it."""
         cache = None if self.cache is None else Path(self.cache)
-        return extract_reference(reference, self.needs, self._reader(device), cache)
+        return extract_reference(reference, self.requirements, self._make_feature_pass(device), cache)
 
     def __call__(
         self, samples: ImageSource, real: FeatureSet, device: torch.device, labels: Tensor | None = None
     ) -> dict[str, float]:
         """The scores of samples(start, stop) of the classes `labels` [num_samples]; every process must call it."""
-        return self.compare(real, self.read_samples(samples, device, labels))
+        return self.compute_scores(real, self.extract_samples(samples, device, labels))
 
-    def read_samples(self, samples: ImageSource, device: torch.device, labels: Tensor | None = None) -> FeatureSet:
+    def extract_samples(self, samples: ImageSource, device: torch.device, labels: Tensor | None = None) -> FeatureSet:
         """What the scores look at of samples(start, stop), see `Reader.collect`, of the classes `labels` [num_samples].
 
         Batches are dealt out to the processes, all of which must call it; all get the same.
         """
-        if Requirement.LABELS in self.needs and labels is None:
+        if Requirement.LABELS in self.requirements and labels is None:
             raise ValueError(
                 "metrics must be without scores per class for samples without classes (model.conditional=true has "
                 "them, as have folders by class and arr_1 of an .npz), got one"
             )
-        return replace(self._reader(device).collect(samples, self.num_samples), labels=labels)
+        return replace(self._make_feature_pass(device).extract(samples, self.num_samples), labels=labels)
 
-    def compare(self, real: FeatureSet, fake: FeatureSet) -> dict[str, float]:
+    def compute_scores(self, real: FeatureSet, fake: FeatureSet) -> dict[str, float]:
         """The scores; every process must call it, and gets the numbers of process 0."""
         values = [value for score in self.scores.values() for value in score(real, fake)]
         agreed = torch.tensor(values, dtype=torch.float64, device=fake.statistics.mean.device)
         collectives.all_reduce_sum_(agreed if collectives.rank() == 0 else agreed.zero_())
-        return dict(zip(self.names, agreed.tolist()))
+        return dict(zip(self.metric_names, agreed.tolist()))
 
-    def protocol(self, reference: Reference, samples: SampleFacts) -> EvaluationProtocol:
+    def build_protocol(self, reference: Reference, samples: SampleFacts) -> EvaluationProtocol:
         """How the scores are measured."""
         return EvaluationProtocol(
-            extractor=self.features.name,
-            extractor_digest=self.features.digest,
-            resizer=get_resizer(self.features),
+            extractor=self.feature_extractor.name,
+            extractor_digest=self.feature_extractor.digest,
+            resizer=get_resizer(self.feature_extractor),
             arithmetic=self.arithmetic,
             real=reference.name,
             real_split=reference.split,
@@ -171,9 +173,11 @@ class Evaluation:
             versions=get_library_versions(),
         )
 
-    def _reader(self, device: torch.device) -> FeaturePass:
-        self.features.to(device)
-        return FeaturePass(self.features, self.batch_size, Requirement.FEATURES in self.needs, device, self.arithmetic)
+    def _make_feature_pass(self, device: torch.device) -> FeaturePass:
+        self.feature_extractor.to(device)
+        return FeaturePass(
+            self.feature_extractor, self.batch_size, Requirement.FEATURES in self.requirements, device, self.arithmetic
+        )
 
 
 def _get_score_settings(score: Score) -> dict[str, Any]:

@@ -29,7 +29,7 @@ class FeaturePass:
     device: torch.device
     arithmetic: str = "float32"
 
-    def collect(self, images: ImageSource, count: int) -> FeatureSet:
+    def extract(self, images: ImageSource, count: int) -> FeatureSet:
         """Read images 0 .. count - 1; every process must call it, and all get the same.
 
         images(start, stop) gives float [n, *shape] in [-1, 1], uint8 [n, C, H, W] or points float [n, 2].
@@ -41,7 +41,7 @@ class FeaturePass:
         kept = [torch.empty(0, self.extractor.dim)]
         recent: list[Tensor] = []
         bad = torch.zeros((), dtype=torch.int64, device=self.device)
-        for start, stop in self.batches(count, collectives.rank(), collectives.world_size()):
+        for start, stop in self.iter_batch_ranges(count, collectives.rank(), collectives.world_size()):
             x, fine = validate_samples(images(start, stop).to(self.device))
             with use_arithmetic(self.arithmetic):
                 features, probabilities = self.extractor(x)
@@ -58,20 +58,20 @@ class FeaturePass:
         if collectives.all_reduce_sum_(bad) > 0:
             raise ValueError(f"samples must be finite and in [-1, 1], got {int(bad)} of {count} that are not")
         return FeatureSet(
-            statistics.over_ranks(),
-            predictions.over_ranks() if predictions is not None else None,
-            self.in_order(torch.cat(kept), count) if self.keep_features else None,
+            statistics.all_reduce(),
+            predictions.all_reduce() if predictions is not None else None,
+            self.gather_in_order(torch.cat(kept), count) if self.keep_features else None,
         )
 
-    def batches(self, count: int, rank: int, size: int) -> Iterator[tuple[int, int]]:
+    def iter_batch_ranges(self, count: int, rank: int, size: int) -> Iterator[tuple[int, int]]:
         """(start, stop) of the batches of one process among `size`: every size-th."""
         for start in range(rank * self.batch_size, count, size * self.batch_size):
             yield start, min(start + self.batch_size, count)
 
-    def in_order(self, features: Tensor, count: int) -> Tensor:
+    def gather_in_order(self, features: Tensor, count: int) -> Tensor:
         """The features of all processes [count, F], in the order of the samples."""
         size = collectives.world_size()
-        parts = [torch.arange(*batch) for rank in range(size) for batch in self.batches(count, rank, size)]
+        parts = [torch.arange(*batch) for rank in range(size) for batch in self.iter_batch_ranges(count, rank, size)]
         order = torch.cat(parts).argsort()
         return collectives.all_gather_uneven(features.to(self.device)).cpu()[order]
 

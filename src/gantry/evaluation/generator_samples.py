@@ -21,7 +21,7 @@ class SampleSource:
 
     images: ImageSource
     labels: Tensor | None
-    about: SampleFacts
+    facts: SampleFacts
 
 
 def make_sample_source(evaluation: Evaluation, G: Net, checkpoint: str, device: torch.device) -> SampleSource:

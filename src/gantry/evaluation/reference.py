@@ -38,10 +38,10 @@ class Reference:
     images: ImageSource = field(repr=False)
     labels: Tensor | None = field(default=None, repr=False)
     held_out: "Reference | None" = None
-    mirrored: bool = False
+    has_flips: bool = False
 
     @property
-    def in_mirror(self) -> "Reference":
+    def flipped_reference(self) -> "Reference":
         """The same images, left and right exchanged."""
         images = self.images
         return replace(self, digest=f"{self.digest} mirrored", images=lambda start, stop: images(start, stop).flip(-1))
@@ -51,7 +51,7 @@ def check_score_requirements(reference: Reference, name: str, needs: Requirement
     """Raise ValueError unless a score, called `name` in metrics.scores, can be made of these real images."""
     _check_image_count(reference, name, fewest.real)
     if Requirement.LABELS in needs:
-        _check_images_per_class(reference, name, fewest.of_class)
+        _check_images_per_class(reference, name, fewest.real_per_class)
     if Requirement.HELD_OUT not in needs:
         return
     if reference.held_out is None:
@@ -85,8 +85,12 @@ def extract_reference(reference: Reference, needs: Requirement, reader: FeatureP
     if Requirement.HELD_OUT not in needs:
         return real
     assert reference.held_out is not None
-    mirrored = _extract_image_set(reference.in_mirror, reader, cache).features if reference.mirrored else None
-    return replace(real, held_out=_extract_image_set(reference.held_out, reader, cache).features, mirrored=mirrored)
+    mirrored = _extract_image_set(reference.flipped_reference, reader, cache).features if reference.has_flips else None
+    return replace(
+        real,
+        held_out_features=_extract_image_set(reference.held_out, reader, cache).features,
+        flipped_features=mirrored,
+    )
 
 
 def _extract_image_set(reference: Reference, reader: FeaturePass, cache: Path | None) -> FeatureSet:
@@ -106,8 +110,8 @@ def _extract_image_set(reference: Reference, reader: FeaturePass, cache: Path | 
         count, name = reference.count, reference.name
         if collectives.rank() == 0:
             log.info("reading %d real images of %s with the extractor %s", count, name, extractor.name)
-        found = reader.collect(reference.images, count)
-        return found.statistics.tensors() | ({} if found.features is None else {"features": found.features})
+        found = reader.extract(reference.images, count)
+        return found.statistics.to_tensors() | ({} if found.features is None else {"features": found.features})
 
     tensors = load_or_compute(cache, facts, make, reader.device)
     return FeatureSet(Statistics.from_tensors(tensors), features=tensors.get("features"))
@@ -121,14 +125,14 @@ def build_reference(data: DataModule, where: str) -> Reference:
     if where not in ("train", "test"):
         return _path_reference(Path(where).expanduser(), data.shape)
     held_out = _split_reference(data, "test") if where == "train" and len(data.data.test) else None
-    return replace(_split_reference(data, where, held_out), mirrored=data.flip and where == "train")
+    return replace(_split_reference(data, where, held_out), has_flips=data.flip and where == "train")
 
 
 def _split_reference(data: DataModule, split: str, held_out: Reference | None = None) -> Reference:
-    real: Split = data.reference(split)
+    real: Split = data.get_reference_split(split)
 
     def images(start: int, stop: int) -> Tensor:
-        return real.part(start, stop).x
+        return real.load_range(start, stop).x
 
     labels = real.c if data.num_classes else None
     return Reference(data.name, split, real.digest, len(real), real.shape, images, labels, held_out)

@@ -26,12 +26,12 @@ class Dinov2Variant:
 
     name: str
     arch: str
-    timm: str
+    timm_name: str
     dim: int
     sha256: str
 
     @property
-    def published(self) -> PublishedWeights:
+    def published_weights(self) -> PublishedWeights:
         """Its weights."""
         url = f"https://dl.fbaipublicfiles.com/dinov2/dinov2_{self.arch}/dinov2_{self.arch}_pretrain.pth"
         return PublishedWeights("dinov2", url, self.sha256)
@@ -64,8 +64,8 @@ class Dinov2(nn.Module):
             raise ValueError(f"metrics.extractor.size must be one of {', '.join(DINOV2_VARIANTS)}, got {size}")
         spec = DINOV2_VARIANTS[size]
         self.net = _create_vit(spec)
-        path, self.digest = spec.published.found(weights)
-        self.name = spec.published.name(spec.name, self.digest)
+        path, self.digest = spec.published_weights.find_file(weights)
+        self.name = spec.published_weights.make_extractor_name(spec.name, self.digest)
         self.dim = spec.dim
         _load_dinov2_weights(self.net, path, spec)
         self.register_buffer("mean", torch.tensor(IMAGENET_MEAN).view(3, 1, 1))
@@ -112,7 +112,7 @@ def _create_vit(spec: Dinov2Variant) -> nn.Module:
     except ModuleNotFoundError:
         raise ValueError('metrics=dinov2 needs the package timm: pip install "gantry[dinov2]"') from None
     with torch.device("meta"):  # 300 million random numbers would be drawn, and thrown away
-        net: nn.Module = timm.create_model(spec.timm, pretrained=False, num_classes=0, img_size=DINOV2_INPUT_SIDE)
+        net: nn.Module = timm.create_model(spec.timm_name, pretrained=False, num_classes=0, img_size=DINOV2_INPUT_SIDE)
     return net
 
 

@@ -12,7 +12,7 @@ from gantry.features.extractor import INCEPTION, ExtractorOutput
 from gantry.features.published_weights import PublishedWeights, make_weights_error, read_weights
 
 INCEPTION_WEIGHTS_FILE = URL_INCEPTION_V3.rpartition("/")[2]
-INCEPTION_WEIGHTS = PublishedWeights(INCEPTION, URL_INCEPTION_V3, sha256="6726825d")
+INCEPTION_WEIGHTS = PublishedWeights(INCEPTION, URL_INCEPTION_V3, sha256_prefix="6726825d")
 
 
 class Inception(nn.Module):
@@ -29,8 +29,8 @@ class Inception(nn.Module):
 
     def __init__(self, weights: str | None = None) -> None:
         super().__init__()
-        path, self.digest = INCEPTION_WEIGHTS.found(weights)
-        self.name = INCEPTION_WEIGHTS.name(INCEPTION, self.digest)
+        path, self.digest = INCEPTION_WEIGHTS.find_file(weights)
+        self.name = INCEPTION_WEIGHTS.make_extractor_name(INCEPTION, self.digest)
         self.net = _load_inception_net(path)
         self.eval().requires_grad_(False)
 

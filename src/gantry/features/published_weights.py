@@ -17,30 +17,30 @@ from gantry.distributed import collectives
 class PublishedWeights:
     """A published file: the choice of `metrics` that needs it, its address and how its sha256 begins."""
 
-    choice: str
+    metrics_choice: str
     url: str
-    sha256: str
+    sha256_prefix: str
 
-    def found(self, weights: str | None) -> tuple[Path, str]:
+    def find_file(self, weights: str | None) -> tuple[Path, str]:
         """The file `weights`, or the published one for None, and its sha256; every process must call it.
 
         The published file comes from the cache of torch.hub; if it is not there, one process downloads it. Raises
         ValueError when there is no such file, or the published one is damaged.
         """
-        path = self._downloaded() if weights is None else Path(weights).expanduser()
+        path = self._find_or_download() if weights is None else Path(weights).expanduser()
         if not path.is_file():
             raise ValueError(f"metrics.weights must be null or a file, got {path}, which does not exist")
         with path.open("rb") as file:
             digest = hashlib.file_digest(file, "sha256").hexdigest()
-        if weights is None and not digest.startswith(self.sha256):
-            raise ValueError(f"metrics={self.choice} needs whole weights: delete {path}, which is damaged")
+        if weights is None and not digest.startswith(self.sha256_prefix):
+            raise ValueError(f"metrics={self.metrics_choice} needs whole weights: delete {path}, which is damaged")
         return path, digest
 
-    def name(self, known: str, digest: str) -> str:
+    def make_extractor_name(self, known: str, digest: str) -> str:
         """What an extractor with weights of this digest is called: `known` with the published ones alone."""
-        return known if digest.startswith(self.sha256) else f"{known}-{digest[:8]}"
+        return known if digest.startswith(self.sha256_prefix) else f"{known}-{digest[:8]}"
 
-    def _downloaded(self) -> Path:
+    def _find_or_download(self) -> Path:
         path = Path(torch.hub.get_dir()) / "checkpoints" / self.url.rpartition("/")[2]
         problem = ""
         if not path.is_file() and int(os.environ.get("LOCAL_RANK", 0)) == 0:
@@ -48,7 +48,7 @@ class PublishedWeights:
         collectives.barrier()
         if not path.is_file():
             raise ValueError(
-                f"metrics={self.choice} needs {path}: download {self.url} to that place, or name the file by "
+                f"metrics={self.metrics_choice} needs {path}: download {self.url} to that place, or name the file by "
                 f"metrics.weights=PATH{problem and f' (downloading it failed: {problem})'}"
             )
         return path
@@ -57,7 +57,7 @@ class PublishedWeights:
         """Fetch the file; -> what went wrong, "" if nothing did."""
         try:
             path.parent.mkdir(parents=True, exist_ok=True)
-            torch.hub.download_url_to_file(self.url, str(path), hash_prefix=self.sha256, progress=False)
+            torch.hub.download_url_to_file(self.url, str(path), hash_prefix=self.sha256_prefix, progress=False)
         except (URLError, OSError, RuntimeError) as error:
             return truncate_to_line(error)
         return ""

@@ -83,19 +83,19 @@ class SmallNet(nn.Module):
     def forward(self, images: Tensor) -> ExtractorOutput:
         """images uint8 [N, 1 or 3, H, W] -> features [N, dim], probabilities [N, num_classes]."""
         with apply_arithmetic(images.device):
-            features = self.features(self.prepare(images)).float()
+            features = self.extract_features(self.preprocess(images)).float()
         # a sum of products, not a matrix product: those may have been set to TF32
         logits = (features.unsqueeze(1) * self.head.weight).sum(2) + self.head.bias
         return ExtractorOutput(features, logits.softmax(1))
 
-    def prepare(self, images: Tensor) -> Tensor:
+    def preprocess(self, images: Tensor) -> Tensor:
         """images uint8 [N, 1 or 3, H, W] -> float32 [N, *size], standardised as the training images were.
 
         See `prepare.standardised`. Raises ValueError for anything else than such images.
         """
         return resize_and_standardize(images, self.size, self.mean, self.std)
 
-    def features(self, x: Tensor) -> Tensor:
+    def extract_features(self, x: Tensor) -> Tensor:
         """x standardised [N, *size] -> [N, dim], differentiable."""
         return self.stages(F.gelu(self.stem(x))).mean((2, 3))
 

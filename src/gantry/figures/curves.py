@@ -28,7 +28,7 @@ class Curve:
 
     label: str
     values: Column
-    spread: Column | None = None
+    std: Column | None = None
 
 
 def write_curves(metrics: Mapping[str, Column], path: Path) -> None:
@@ -101,8 +101,8 @@ def add_curve(axes: Axes, turn: Column, curve: Curve, colour: str) -> None:
     axes.plot(
         x, y, color=colour, label=curve.label, lw=1.3, marker="o" if len(x) <= MAX_MARKED_POINTS else None, ms=3.5
     )
-    if curve.spread is not None:
-        axes.fill_between(x, y - curve.spread[there], y + curve.spread[there], color=colour, alpha=0.15, lw=0)
+    if curve.std is not None:
+        axes.fill_between(x, y - curve.std[there], y + curve.std[there], color=colour, alpha=0.15, lw=0)
 
 
 def max_min_ratio(curves: list[Curve]) -> float:

@@ -24,7 +24,7 @@ def write_neighbours_figure(
 
     Where samples have another shape than the real images, or are points, there is no picture.
     """
-    if drawn.about.shape != reference.shape or len(reference.shape) != 3:
+    if drawn.facts.shape != reference.shape or len(reference.shape) != 3:
         return
     assert fake.features is not None
     distance, index = find_nearest_neighbours(fake.features, get_training_features(real))
@@ -38,7 +38,7 @@ def write_neighbours_figure(
 
 def get_training_image(reference: Reference, i: int) -> Tensor:
     """The i-th of the training images and, behind them, the mirrored ones: uint8 [1, C, H, W]."""
-    shown = reference if i < reference.count else reference.in_mirror
+    shown = reference if i < reference.count else reference.flipped_reference
     return _to_uint8_cpu(shown.images(i % reference.count, i % reference.count + 1))
 
 

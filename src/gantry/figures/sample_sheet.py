@@ -25,7 +25,7 @@ class SampleSheet:
     rows: int | None = None
     columns: int | None = None
 
-    def picture(self, G: Net, device: torch.device | str = "cpu", real: Tensor | None = None) -> Pixels:
+    def render(self, G: Net, device: torch.device | str = "cpu", real: Tensor | None = None) -> Pixels:
         """What G makes of them: uint8 [H, W, 1 or 3]; points of the plane are drawn over real ones [M, 2]."""
         x = generate_on_cpu(G, self.z, self.c, device)
         if x.ndim > 2:

@@ -63,7 +63,7 @@ class CsvLogger(Logger):
             self._rewrite()
 
     @rank_zero_only
-    def forget_after(self, turn: int) -> None:
+    def rewind_to(self, turn: int) -> None:
         """Drop the rows of later turns: a resumed run is about to make them again."""
         later = [t for t in self.rows if t > turn]
         for t in later:

@@ -21,7 +21,7 @@ FloatVector = NDArray[np.float64]  # [N]
 class LogsImages(Protocol):
     """A logger that shows pictures."""
 
-    def log_picture(self, name: str, pixels: Pixels, turn: int) -> None: ...
+    def log_pixels(self, name: str, pixels: Pixels, turn: int) -> None: ...
 
 
 @runtime_checkable
@@ -49,7 +49,7 @@ class LogsSummaries(Protocol):
 class CanRewind(Protocol):
     """A logger that can drop what lies beyond the turn at which a run is resumed."""
 
-    def forget_after(self, turn: int) -> None: ...
+    def rewind_to(self, turn: int) -> None: ...
 
 
 @runtime_checkable
@@ -66,7 +66,7 @@ def log_metrics(loggers: list[Logger], numbers: Mapping[str, float], turn: int, 
 
 def log_image(loggers: list[Logger], name: str, pixels: Pixels, turn: int) -> None:
     """Show a picture, uint8 [H, W, 1 or 3], wherever that is possible."""
-    call_loggers(loggers, LogsImages, lambda logger: logger.log_picture(name, pixels, turn))
+    call_loggers(loggers, LogsImages, lambda logger: logger.log_pixels(name, pixels, turn))
 
 
 def log_histogram(loggers: list[Logger], name: str, values: FloatVector, turn: int) -> None:
@@ -93,7 +93,7 @@ def log_summary(loggers: list[Logger], numbers: Mapping[str, float]) -> None:
 
 def rewind_loggers(loggers: list[Logger], turn: int) -> None:
     """Drop what was logged beyond a turn."""
-    call_loggers(loggers, CanRewind, lambda logger: logger.forget_after(turn))
+    call_loggers(loggers, CanRewind, lambda logger: logger.rewind_to(turn))
 
 
 def close_loggers(loggers: list[Logger], success: bool) -> None:

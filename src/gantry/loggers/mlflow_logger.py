@@ -57,7 +57,7 @@ class MlflowLogger(loggers.MLFlowLogger):
         self._id_file.write_text(str(self.run_id), encoding="utf-8")
 
     @rank_zero_only
-    def log_picture(self, name: str, pixels: Pixels, turn: int) -> None:
+    def log_pixels(self, name: str, pixels: Pixels, turn: int) -> None:
         """Show pixels uint8 [H, W, 1 or 3]."""
         self.experiment.log_image(self.run_id, pixels, key=name, step=turn)
 

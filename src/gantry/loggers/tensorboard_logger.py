@@ -19,7 +19,7 @@ class TensorBoardLogger(loggers.TensorBoardLogger):
         self.summary: dict[str, float] = {}
 
     @rank_zero_only
-    def log_picture(self, name: str, pixels: Pixels, turn: int) -> None:
+    def log_pixels(self, name: str, pixels: Pixels, turn: int) -> None:
         """Show pixels uint8 [H, W, 1 or 3]."""
         self.experiment.add_image(name, pixels, turn, dataformats="HWC")
 
@@ -34,7 +34,7 @@ class TensorBoardLogger(loggers.TensorBoardLogger):
         self.summary |= numbers
 
     @rank_zero_only
-    def forget_after(self, turn: int) -> None:
+    def rewind_to(self, turn: int) -> None:
         """Go on in a new file, which has TensorBoard purge what the earlier ones hold beyond the turn."""
         if turn > 0:
             self.experiment.close()
@@ -42,15 +42,15 @@ class TensorBoardLogger(loggers.TensorBoardLogger):
 
     @rank_zero_only
     def save(self) -> None:
-        self.try_(super().save)
+        self.write_if_possible(super().save)
 
     @rank_zero_only
     def finalize(self, status: str) -> None:
         if self.summary:
-            self.try_(lambda: self.log_hyperparams(self.hparams, self.summary))
-        self.try_(lambda: super(TensorBoardLogger, self).finalize(status))
+            self.write_if_possible(lambda: self.log_hyperparams(self.hparams, self.summary))
+        self.write_if_possible(lambda: super(TensorBoardLogger, self).finalize(status))
 
-    def try_(self, write: Callable[[], None]) -> None:
+    def write_if_possible(self, write: Callable[[], None]) -> None:
         """Write what Lightning asks for, if the disk takes it: training does not need it."""
         try:
             write()

@@ -67,7 +67,7 @@ class WandbLogger(loggers.WandbLogger):
         self.experiment.log(dict(metrics), step=step)
 
     @rank_zero_only
-    def log_picture(self, name: str, pixels: Pixels, turn: int) -> None:
+    def log_pixels(self, name: str, pixels: Pixels, turn: int) -> None:
         """Show pixels uint8 [H, W, 1 or 3]; wandb.Image would make a black picture of floats."""
         self.experiment.log({name: wandb.Image(pixels), "turn": turn}, step=turn)
 

@@ -22,11 +22,11 @@ class Term:
     weight: float | Callable[[float], float] = 1.0
     every: int = 1
 
-    def due(self, update: int) -> bool:
+    def is_due(self, update: int) -> bool:
         """Whether update number `update` of the net, counted from 0, includes this term."""
         return update % self.every == 0
 
-    def scale(self, progress: float) -> float:
+    def compute_scale(self, progress: float) -> float:
         """Factor of the penalty where it is due: the weight, times `every` for the updates without."""
         weight = self.weight(progress) if callable(self.weight) else self.weight
         return weight * self.every
@@ -63,17 +63,17 @@ class Objective:
         """Batches of real images that one turn looks at."""
         return self.n_critic + (1 if self.relativistic else 0)
 
-    def due(self, turn: int) -> tuple[str, ...]:
+    def due_terms(self, turn: int) -> tuple[str, ...]:
         """The terms that a turn includes, each with the update: turns of which this is equal are of one kind."""
         updates = ((k, turn * self.n_critic + k) for k in range(self.n_critic))
-        of_d = [f"D/{name} {k}" for k, update in updates for name, term in self.d_terms.items() if term.due(update)]
-        return (*of_d, *(f"G/{name}" for name, term in self.g_terms.items() if term.due(turn)))
+        of_d = [f"D/{name} {k}" for k, update in updates for name, term in self.d_terms.items() if term.is_due(update)]
+        return (*of_d, *(f"G/{name}" for name, term in self.g_terms.items() if term.is_due(turn)))
 
-    def scales(self, progress: float) -> dict[str, float]:
+    def compute_scales(self, progress: float) -> dict[str, float]:
         """Factors of the penalties of all terms, by `D/<name>` and `G/<name>`."""
         terms = [(f"D/{name}", term) for name, term in self.d_terms.items()]
         terms += [(f"G/{name}", term) for name, term in self.g_terms.items()]
-        return {name: term.scale(progress) for name, term in terms}
+        return {name: term.compute_scale(progress) for name, term in terms}
 
 
 def _check_term(key: str, term: Term) -> None:

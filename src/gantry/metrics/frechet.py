@@ -19,13 +19,13 @@ Matrix = NDArray[np.float64]
 class FrechetDistance:
     """`fid` or `fd_<extractor>`: 0 for equal sets, lower is better."""
 
-    needs: ClassVar[Requirement] = Requirement.SUMS
+    requirements: ClassVar[Requirement] = Requirement.STATISTICS
 
-    def fewest(self, dim: int) -> MinimumSamples:  # noqa: ARG002
+    def minimum_samples(self, dim: int) -> MinimumSamples:  # noqa: ARG002
         """Two of each, for a covariance."""
         return MinimumSamples(2, 2)
 
-    def names(self, extractor: str) -> tuple[str, ...]:
+    def metric_names(self, extractor: str) -> tuple[str, ...]:
         """One name."""
         return (make_metric_name("fd", extractor),)
 
@@ -44,7 +44,7 @@ def make_frechet_distance(real: Statistics) -> Callable[[Statistics], float]:
 
     def distance(fake: Statistics) -> float:
         M = factor_covariance(fake)
-        gram = _transform_scatter(fake, L) if L.triangular and M.triangular else _compute_gram_matrix(L, M)
+        gram = _transform_scatter(fake, L) if L.is_triangular and M.is_triangular else _compute_gram_matrix(L, M)
         root = _sum_sqrt_eigenvalues(gram) * L.scale * M.scale
         means = float((mean - fake.mean.cpu()).square().sum())
         return means + L.trace + M.trace - 2 * root
@@ -59,7 +59,7 @@ class CovarianceFactor(NamedTuple):
     matrix: Matrix
     scale: float
     trace: float
-    triangular: bool
+    is_triangular: bool
 
 
 def factor_covariance(statistics: Statistics) -> CovarianceFactor:
@@ -70,23 +70,25 @@ def factor_covariance(statistics: Statistics) -> CovarianceFactor:
     """
     if statistics.n < 2:
         raise ValueError(f"metrics.num_samples must be at least 2 for a covariance, got {statistics.n}")
-    scatter = statistics.lower.cpu().numpy()
+    scatter = statistics.lower_triangle.cpu().numpy()
     F, scale = len(scatter), 1 / math.sqrt(statistics.n - 1)
     trace, largest = float(scatter.trace()) * scale**2, scatter.diagonal().max()
     if statistics.n > F:  # BLAS counts columns first: to it, the lower triangle of rows is the upper one of columns
         upper, failed = lapack.dpotrf(scatter.copy().T, lower=0, overwrite_a=1)
         if not failed and upper.diagonal().min() ** 2 > F * np.finfo(np.float64).eps * largest:
-            return CovarianceFactor(upper.T, scale, trace, triangular=True)
+            return CovarianceFactor(upper.T, scale, trace, is_triangular=True)
     upper, pivots, rank, _ = lapack.dpstrf(scatter.T, lower=0)
     rank = min(int(rank), statistics.n - 1)
     L = np.zeros((F, rank))
     L[pivots - 1] = np.tril(upper.T)[:, :rank]
-    return CovarianceFactor(L, scale, trace, triangular=False)
+    return CovarianceFactor(L, scale, trace, is_triangular=False)
 
 
 def _transform_scatter(statistics: Statistics, L: CovarianceFactor) -> Matrix:
     """L^T S' L [F, F] of the scatter S', whose eigenvalues are those of S S': only the lower triangle counts."""
-    upper, _ = lapack.dsygst(statistics.lower.cpu().numpy().copy().T, L.matrix.T, itype=2, lower=0, overwrite_a=1)
+    upper, _ = lapack.dsygst(
+        statistics.lower_triangle.cpu().numpy().copy().T, L.matrix.T, itype=2, lower=0, overwrite_a=1
+    )
     return upper.T
 
 

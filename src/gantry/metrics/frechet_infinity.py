@@ -36,26 +36,26 @@ class FrechetInfinity:
 
     blocks: int = 16
     seed: int = 0  # of the permutation that deals samples to blocks: their order may be that of classes
-    needs: ClassVar[Requirement] = Requirement.FEATURES
+    requirements: ClassVar[Requirement] = Requirement.FEATURES
 
     def __post_init__(self) -> None:
         if self.blocks not in ALLOWED_BLOCKS:
             rule = f"{ALLOWED_BLOCKS[0]} to {ALLOWED_BLOCKS[-1]}"
             raise ValueError(f"blocks of the Frechet distance at infinity must be {rule}, got {self.blocks}")
 
-    def fewest(self, dim: int) -> MinimumSamples:
+    def minimum_samples(self, dim: int) -> MinimumSamples:
         """Enough samples for the bias to be a line in 1 / N."""
         return MinimumSamples(max(MIN_SAMPLES_PER_FEATURE * dim, self.blocks), 2)
 
-    def names(self, extractor: str) -> tuple[str, ...]:
+    def metric_names(self, extractor: str) -> tuple[str, ...]:
         """The value at infinity and the ends of its interval."""
         return tuple(make_metric_name(f"fd_infinity{end}", extractor) for end in ("", "_low", "_high"))
 
     def __call__(self, real: FeatureSet, fake: FeatureSet) -> tuple[float, ...]:
         assert fake.features is not None
         N, F = fake.features.shape
-        if self.fewest(F).samples > N:
-            rule = f"at least {self.fewest(F).samples} to extrapolate the distance between {F} features"
+        if self.minimum_samples(F).samples > N:
+            rule = f"at least {self.minimum_samples(F).samples} to extrapolate the distance between {F} features"
             raise ValueError(f"metrics.num_samples must be {rule}, got {N}")
         distance = make_frechet_distance(real.statistics)
         D = distance(fake.statistics)
@@ -82,7 +82,7 @@ def leave_out_rows(fake: FeatureSet, rows: Tensor) -> Statistics:
     assert fake.features is not None
     part = Statistics(fake.features.shape[1], fake.statistics.mean.device)
     part.update(fake.features[rows])
-    return fake.statistics.without(part)
+    return fake.statistics.subtract(part)
 
 
 def extrapolate_to_infinity(N: int, D: float, M: int, E: float) -> float:

@@ -22,7 +22,7 @@ class FrechetPerClass:
     """
 
     num_classes: int
-    needs: ClassVar[Requirement] = Requirement.FEATURES | Requirement.LABELS
+    requirements: ClassVar[Requirement] = Requirement.FEATURES | Requirement.LABELS
 
     def __post_init__(self) -> None:
         if self.num_classes < 1:
@@ -30,11 +30,11 @@ class FrechetPerClass:
                 f"data.num_classes must be at least 1 for a distance within each class, got {self.num_classes}"
             )
 
-    def fewest(self, dim: int) -> MinimumSamples:  # noqa: ARG002
+    def minimum_samples(self, dim: int) -> MinimumSamples:  # noqa: ARG002
         """Two of each in each class."""
-        return MinimumSamples(2 * self.num_classes, 2 * self.num_classes, of_class=2)
+        return MinimumSamples(2 * self.num_classes, 2 * self.num_classes, real_per_class=2)
 
-    def names(self, extractor: str) -> tuple[str, ...]:
+    def metric_names(self, extractor: str) -> tuple[str, ...]:
         """The mean over the classes, the largest, then that of each."""
         kinds = ("mean", "worst", *range(self.num_classes))
         return tuple(make_metric_name(f"fd_class_{kind}", extractor) for kind in kinds)

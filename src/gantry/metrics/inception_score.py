@@ -14,13 +14,13 @@ from gantry.metrics.statistics import NUM_SCORE_SPLITS, FeatureSet, PredictionSu
 class InceptionScore:
     """`is` or `cs_<extractor>`, and `..._std` over the splits: 1 to the number of classes, more is better."""
 
-    needs: ClassVar[Requirement] = Requirement.CLASSIFIER
+    requirements: ClassVar[Requirement] = Requirement.CLASSIFIER
 
-    def fewest(self, dim: int) -> MinimumSamples:  # noqa: ARG002
+    def minimum_samples(self, dim: int) -> MinimumSamples:  # noqa: ARG002
         """One sample for each split."""
         return MinimumSamples(NUM_SCORE_SPLITS)
 
-    def names(self, extractor: str) -> tuple[str, ...]:
+    def metric_names(self, extractor: str) -> tuple[str, ...]:
         """The mean over the splits and the standard deviation."""
         return make_metric_name("cs", extractor), make_metric_name("cs_std", extractor)
 

@@ -23,18 +23,18 @@ class KernelDistance:
     subsets: int = 100
     subset_size: int = 1000
     seed: int = 2020
-    needs: ClassVar[Requirement] = Requirement.FEATURES
+    requirements: ClassVar[Requirement] = Requirement.FEATURES
 
     def __post_init__(self) -> None:
         if self.subsets < 1 or self.subset_size < 2:
             got = f"{self.subsets} and {self.subset_size}"
             raise ValueError(f"subsets and subset_size of kid must be at least 1 and 2, got {got}")
 
-    def fewest(self, dim: int) -> MinimumSamples:  # noqa: ARG002
+    def minimum_samples(self, dim: int) -> MinimumSamples:  # noqa: ARG002
         """One subset of each."""
         return MinimumSamples(self.subset_size, self.subset_size)
 
-    def names(self, extractor: str) -> tuple[str, ...]:
+    def metric_names(self, extractor: str) -> tuple[str, ...]:
         """The mean over the subsets and the standard deviation."""
         return make_metric_name("kd", extractor), make_metric_name("kd_std", extractor)
 
@@ -42,7 +42,7 @@ class KernelDistance:
         assert real.features is not None
         assert fake.features is not None
         x, y = real.features.numpy(), fake.features.numpy()
-        draws = self.draws(len(x), len(y))
+        draws = self.draw_subsets(len(x), len(y))
         origin = x.mean(0)
         left_x, left_y = compute_centering_terms(origin, x), compute_centering_terms(origin, y)
         distances = [
@@ -53,7 +53,7 @@ class KernelDistance:
         ]
         return float(np.mean(distances)), float(np.std(distances))
 
-    def draws(self, real: int, fake: int) -> list[tuple[IndexArray, IndexArray]]:
+    def draw_subsets(self, real: int, fake: int) -> list[tuple[IndexArray, IndexArray]]:
         """Pairs of subsets of so many images, without repetition inside; raises ValueError when a set is too small."""
         fewest = min(real, fake)
         if self.subset_size > fewest:
@@ -76,8 +76,8 @@ class CenteredFeatures:
     """
 
     rows: FeatureRows  # [N, F]
-    rest: NDArray[np.float64]  # a(x) [N]
-    squares: NDArray[np.float64]  # <x, x> [N]
+    cross_terms: NDArray[np.float64]  # a(x) [N]
+    squared_norms: NDArray[np.float64]  # <x, x> [N]
 
 
 def compute_centering_terms(origin: FeatureRows, x: FeatureRows) -> NDArray[np.float64]:
@@ -112,7 +112,7 @@ def _sum_kernel_within(x: CenteredFeatures) -> float:
     for start in range(0, len(x.rows), KERNEL_BLOCK_ROWS):
         here, after = slice(start, start + KERNEL_BLOCK_ROWS), slice(start + KERNEL_BLOCK_ROWS, None)
         total += _sum_kernel_block(x, here, x, here) + 2 * _sum_kernel_block(x, here, x, after)
-    return total - float(((x.squares / x.rows.shape[1] + 1) ** 3).sum())
+    return total - float(((x.squared_norms / x.rows.shape[1] + 1) ** 3).sum())
 
 
 def _sum_kernel_between(x: CenteredFeatures, y: CenteredFeatures) -> float:
@@ -125,6 +125,6 @@ def _sum_kernel_block(x: CenteredFeatures, some: slice, y: CenteredFeatures, oth
     """The sum of k(x_i, y_j) over some i and some j."""
     F = x.rows.shape[1]
     g = (x.rows[some] @ y.rows[others].T).astype(np.float64)
-    g += x.rest[some, None] + F
-    g += y.rest[others]
+    g += x.cross_terms[some, None] + F
+    g += y.cross_terms[others]
     return float(np.vdot(g * g, g)) / F**3

@@ -22,31 +22,31 @@ class Memorisation:
     """
 
     quantile: float = 0.01
-    needs: ClassVar[Requirement] = Requirement.FEATURES | Requirement.HELD_OUT
+    requirements: ClassVar[Requirement] = Requirement.FEATURES | Requirement.HELD_OUT
 
     def __post_init__(self) -> None:
         if not 0 < self.quantile < 1:
             raise ValueError(f"quantile of memorisation must be between 0 and 1, got {self.quantile}")
 
-    def fewest(self, dim: int) -> MinimumSamples:  # noqa: ARG002
+    def minimum_samples(self, dim: int) -> MinimumSamples:  # noqa: ARG002
         """Held-out images among which the quantile is one image at least."""
         return MinimumSamples(1, held_out=math.ceil(1 / self.quantile) - 1)
 
-    def names(self, extractor: str) -> tuple[str, ...]:
+    def metric_names(self, extractor: str) -> tuple[str, ...]:
         """Two names."""
         return make_metric_name("nearer", extractor), make_metric_name("copies", extractor)
 
     def __call__(self, real: FeatureSet, fake: FeatureSet) -> tuple[float, ...]:
         assert real.features is not None
-        assert real.held_out is not None
+        assert real.held_out_features is not None
         assert fake.features is not None
-        self._check(len(real.held_out))
+        self._check_quantile(len(real.held_out_features))
         training = get_training_features(real)
-        held_out, _ = find_nearest_neighbours(real.held_out, training)
+        held_out, _ = find_nearest_neighbours(real.held_out_features, training)
         samples, _ = find_nearest_neighbours(fake.features, training)
         return fraction_nearer(samples, held_out), fraction_of_copies(samples, held_out, self.quantile)
 
-    def _check(self, held_out: int) -> None:
+    def _check_quantile(self, held_out: int) -> None:
         if not 1 <= self.quantile * (held_out + 1) < held_out + 1:
             raise ValueError(
                 f"quantile of memorisation must be at least 1 / {held_out + 1}, with {held_out} held-out images, "
@@ -57,7 +57,7 @@ class Memorisation:
 def get_training_features(real: FeatureSet) -> Tensor:
     """Those of all images that D is trained on [N, F], or [2 N, F] with the mirrored ones behind."""
     assert real.features is not None
-    return real.features if real.mirrored is None else torch.cat([real.features, real.mirrored])
+    return real.features if real.flipped_features is None else torch.cat([real.features, real.flipped_features])
 
 
 def fraction_nearer(samples: Tensor, held_out: Tensor) -> float:

@@ -34,13 +34,13 @@ class MixtureModeCoverage:
 
     centres: tuple[tuple[float, float], ...]
     sigma: float
-    needs: ClassVar[Requirement] = Requirement.FEATURES
+    requirements: ClassVar[Requirement] = Requirement.FEATURES
 
-    def fewest(self, dim: int) -> MinimumSamples:  # noqa: ARG002
+    def minimum_samples(self, dim: int) -> MinimumSamples:  # noqa: ARG002
         """One."""
         return MinimumSamples(1)
 
-    def names(self, extractor: str) -> tuple[str, ...]:  # noqa: ARG002
+    def metric_names(self, extractor: str) -> tuple[str, ...]:  # noqa: ARG002
         """The first is the one to select by: it alone sees both what is missing and what is off."""
         return "overlap", "modes", "high_quality", "kl"
 
@@ -72,20 +72,20 @@ class ClassModeCoverage:
     the even distribution, in nats (Metz et al. 2017, section 3.3.1; Srivastava et al. 2017, section 5.2).
     """
 
-    needs: ClassVar[Requirement] = Requirement.CLASSIFIER
+    requirements: ClassVar[Requirement] = Requirement.CLASSIFIER
 
-    def fewest(self, dim: int) -> MinimumSamples:  # noqa: ARG002
+    def minimum_samples(self, dim: int) -> MinimumSamples:  # noqa: ARG002
         """One."""
         return MinimumSamples(1)
 
-    def names(self, extractor: str) -> tuple[str, ...]:  # noqa: ARG002
+    def metric_names(self, extractor: str) -> tuple[str, ...]:  # noqa: ARG002
         """The first is the one to select by."""
         return "kl", "modes"
 
     def __call__(self, real: FeatureSet, fake: FeatureSet) -> tuple[float, ...]:  # noqa: ARG002
         if fake.predictions is None:
             raise ValueError("metrics.extractor must classify to count modes, got one that does not")
-        winners = fake.predictions.winners
+        winners = fake.predictions.argmax_counts
         return kl_from_uniform(winners), float(count_covered_modes(winners))
 
 

@@ -23,10 +23,10 @@ class RowBlock:
 
     start: int
     rows: Tensor  # float32 [n, F]
-    squares: Tensor  # [n], their squared lengths
+    squared_norms: Tensor  # [n], their squared lengths
 
     @property
-    def slice(self) -> slice:
+    def row_slice(self) -> slice:
         """Where the rows stand among all features."""
         return slice(self.start, self.start + len(self.rows))
 
@@ -40,7 +40,7 @@ def iter_row_blocks(x: Tensor, origin: Tensor, first: int = 0) -> Iterator[RowBl
 
 def float32_squared_distances(x: RowBlock, y: RowBlock) -> Tensor:
     """|x_i - y_j|^2 [n, m] in float32; about 0 it can be negative."""
-    return torch.addmm(y.squares, x.rows, y.rows.T, alpha=-2).add_(x.squares[:, None])
+    return torch.addmm(y.squared_norms, x.rows, y.rows.T, alpha=-2).add_(x.squared_norms[:, None])
 
 
 def exact_squared_distances(x: Tensor, y: Tensor, i: Tensor, j: Tensor) -> Tensor:
@@ -56,56 +56,56 @@ def exact_squared_distances(x: Tensor, y: Tensor, i: Tensor, j: Tensor) -> Tenso
 class NearestCandidates:
     """The K smallest distances seen so far from each of N rows, and to which rows."""
 
-    squared: Tensor  # float32 [N, K], rising
-    index: Tensor  # int64 [N, K]
+    squared_distances: Tensor  # float32 [N, K], rising
+    indices: Tensor  # int64 [N, K]
 
     @classmethod
-    def none(cls, like: Tensor, count: int) -> Self:
+    def empty(cls, like: Tensor, count: int) -> Self:
         """Before anything is seen: infinitely far ones, for features [N, F]."""
         shape = len(like), count
         return cls(like.new_full(shape, torch.inf), like.new_zeros(shape, dtype=torch.int64))
 
-    def take(self, x: RowBlock, y: RowBlock, squared: Tensor) -> None:
+    def update(self, x: RowBlock, y: RowBlock, squared: Tensor) -> None:
         """Take in the distances [n, m] from the rows of x to those of y."""
-        nearest, index = squared.topk(min(self.squared.shape[1], squared.shape[1]), largest=False)
-        both = torch.cat([self.squared[x.slice], nearest], 1)
-        indices = torch.cat([self.index[x.slice], index + y.start], 1)
-        self.squared[x.slice], order = both.topk(self.squared.shape[1], largest=False)
-        self.index[x.slice] = indices.gather(1, order)
+        nearest, index = squared.topk(min(self.squared_distances.shape[1], squared.shape[1]), largest=False)
+        both = torch.cat([self.squared_distances[x.row_slice], nearest], 1)
+        indices = torch.cat([self.indices[x.row_slice], index + y.start], 1)
+        self.squared_distances[x.row_slice], order = both.topk(self.squared_distances.shape[1], largest=False)
+        self.indices[x.row_slice] = indices.gather(1, order)
 
-    def settle(self, x: Tensor, y: Tensor, k: int) -> tuple[Tensor, Tensor]:
+    def select_nearest(self, x: Tensor, y: Tensor, k: int) -> tuple[Tensor, Tensor]:
         """The k nearest of them by their exact distances: squared, float64 [N, k], rising; int64 [N, k]."""
-        i = torch.arange(len(x), device=x.device).repeat_interleave(self.index.shape[1])
-        squared = exact_squared_distances(x, y, i, self.index.flatten()).view(self.index.shape)
+        i = torch.arange(len(x), device=x.device).repeat_interleave(self.indices.shape[1])
+        squared = exact_squared_distances(x, y, i, self.indices.flatten()).view(self.indices.shape)
         squared, order = squared.sort(1)
-        return squared[:, :k], self.index.gather(1, order)[:, :k]
+        return squared[:, :k], self.indices.gather(1, order)[:, :k]
 
 
 def find_k_nearest(x: Tensor, y: Tensor, k: int) -> tuple[Tensor, Tensor]:
     """The k <= M rows of y [M, F] that are nearest to each row of x [N, F], the nearest first:
     their squared distances, float64 [N, k], and which they are, int64 [N, k]."""
     origin = y.mean(0)
-    found = NearestCandidates.none(x, min(k + EXTRA_CANDIDATES, len(y)))
+    found = NearestCandidates.empty(x, min(k + EXTRA_CANDIDATES, len(y)))
     for a in iter_row_blocks(x, origin):
         for b in iter_row_blocks(y, origin):
-            found.take(a, b, float32_squared_distances(a, b))
-    return found.settle(x, y, k)
+            found.update(a, b, float32_squared_distances(a, b))
+    return found.select_nearest(x, y, k)
 
 
 def find_k_nearest_others(x: Tensor, k: int) -> tuple[Tensor, Tensor]:
     """The k < N other rows of x [N, F] that are nearest to each row, like `nearest`; half its work,
     for every distance serves both ends."""
     origin = x.mean(0)
-    found = NearestCandidates.none(x, min(k + EXTRA_CANDIDATES, len(x) - 1))
+    found = NearestCandidates.empty(x, min(k + EXTRA_CANDIDATES, len(x) - 1))
     for a in iter_row_blocks(x, origin):
         for b in iter_row_blocks(x, origin, a.start):
             squared = float32_squared_distances(a, b)
             if a.start == b.start:
                 squared.fill_diagonal_(torch.inf)
             else:
-                found.take(b, a, squared.T.contiguous())
-            found.take(a, b, squared)
-    return found.settle(x, x, k)
+                found.update(b, a, squared.T.contiguous())
+            found.update(a, b, squared)
+    return found.select_nearest(x, x, k)
 
 
 def find_nearest_neighbours(samples: Tensor, training: Tensor) -> tuple[Tensor, Tensor]:
@@ -121,8 +121,8 @@ class RowPairs:
 
     i: Tensor
     j: Tensor
-    squared: Tensor
-    error: Tensor
+    squared_distances: Tensor
+    error_bounds: Tensor
 
 
 def iter_pairs_within(x: Tensor, y: Tensor, reach_x: Tensor, reach_y: Tensor) -> Iterator[RowPairs]:
@@ -132,8 +132,12 @@ def iter_pairs_within(x: Tensor, y: Tensor, reach_x: Tensor, reach_y: Tensor) ->
     for a in iter_row_blocks(x, origin):
         for b in iter_row_blocks(y, origin):
             squared = float32_squared_distances(a, b)
-            limit_x = (reach_x[a.slice] + FLOAT32_RELATIVE_ERROR * (a.squares + b.squares.max())).float()
-            limit_y = (reach_y[b.slice] + FLOAT32_RELATIVE_ERROR * (b.squares + a.squares.max())).float()
+            limit_x = (
+                reach_x[a.row_slice] + FLOAT32_RELATIVE_ERROR * (a.squared_norms + b.squared_norms.max())
+            ).float()
+            limit_y = (
+                reach_y[b.row_slice] + FLOAT32_RELATIVE_ERROR * (b.squared_norms + a.squared_norms.max())
+            ).float()
             i, j = ((squared <= limit_x[:, None]) | (squared <= limit_y)).nonzero(as_tuple=True)
-            error = FLOAT32_RELATIVE_ERROR * (a.squares[i] + b.squares[j])
+            error = FLOAT32_RELATIVE_ERROR * (a.squared_norms[i] + b.squared_norms[j])
             yield RowPairs(i + a.start, j + b.start, squared[i, j].double(), error)

@@ -32,18 +32,18 @@ class PrecisionRecall:
 
     k: int = 3
     density_k: int = 5
-    needs: ClassVar[Requirement] = Requirement.FEATURES
+    requirements: ClassVar[Requirement] = Requirement.FEATURES
 
     def __post_init__(self) -> None:
         for key, k in (("k of precision", self.k), ("density_k of density", self.density_k)):
             if k < 1:
                 raise ValueError(f"{key} must be at least 1, got {k}")
 
-    def fewest(self, dim: int) -> MinimumSamples:  # noqa: ARG002
+    def minimum_samples(self, dim: int) -> MinimumSamples:  # noqa: ARG002
         """One more than the neighbours that are looked for."""
         return MinimumSamples(self.k + 1, max(self.k, self.density_k) + 1)
 
-    def names(self, extractor: str) -> tuple[str, ...]:
+    def metric_names(self, extractor: str) -> tuple[str, ...]:
         """Four names."""
         kinds = "precision", "recall", "density", "coverage"
         return tuple(make_metric_name(kind, extractor) for kind in kinds)
@@ -51,10 +51,10 @@ class PrecisionRecall:
     def __call__(self, real: FeatureSet, fake: FeatureSet) -> tuple[float, ...]:
         assert real.features is not None
         assert fake.features is not None
-        self._check(len(real.features), len(fake.features))
+        self._check_neighbour_counts(len(real.features), len(fake.features))
         return compute_prdc(real.features, fake.features, self.k, self.density_k)
 
-    def _check(self, real: int, fake: int) -> None:
+    def _check_neighbour_counts(self, real: int, fake: int) -> None:
         for key, k, n in (
             ("k of precision", self.k, min(real, fake)),
             ("density_k of density", self.density_k, real),
@@ -92,8 +92,8 @@ def compute_prdc(real: Tensor, fake: Tensor, k: int, density_k: int) -> tuple[fl
 def compare_with_limits(pairs: RowPairs, limits: Tensor, x: Tensor, y: Tensor) -> Tensor:
     """Whether the pairs' squared distances are at most the limits [L, P]: bool [L, P]; where rounding could
     decide, the exact distances do, from the features x and y of the pairs."""
-    doubt = ((pairs.squared - limits).abs() <= pairs.error).any(0)
-    squared = pairs.squared.clone()
+    doubt = ((pairs.squared_distances - limits).abs() <= pairs.error_bounds).any(0)
+    squared = pairs.squared_distances.clone()
     if doubt.any():
         squared[doubt] = exact_squared_distances(x, y, pairs.i[doubt], pairs.j[doubt])
     return squared <= limits

@@ -13,7 +13,7 @@ class Requirement(Flag):
     """What a score looks at beside sums: a classifier's probabilities, the features of every image, the classes
     that they have or were drawn for, held-out real images."""
 
-    SUMS = 0
+    STATISTICS = 0
     CLASSIFIER = auto()
     FEATURES = auto()
     LABELS = auto()
@@ -26,19 +26,19 @@ class MinimumSamples(NamedTuple):
     samples: int
     real: int = 1
     held_out: int = 0
-    of_class: int = 0
+    real_per_class: int = 0
 
 
 class Score(Protocol):
     """(real, fake) -> a number for each of the names; a frozen dataclass whose fields enter the protocol."""
 
-    needs: ClassVar[Requirement]
+    requirements: ClassVar[Requirement]
 
-    def fewest(self, dim: int) -> MinimumSamples:
+    def minimum_samples(self, dim: int) -> MinimumSamples:
         """The smallest sets that it can be made of, with features [N, dim]."""
         ...
 
-    def names(self, extractor: str) -> tuple[str, ...]:
+    def metric_names(self, extractor: str) -> tuple[str, ...]:
         """What the numbers are called with this extractor."""
         ...
 

@@ -31,7 +31,7 @@ class Statistics:
         self.n = 0
         self.mean = torch.zeros(dim, dtype=torch.float64, device=device)
         self._scatter = torch.zeros(dim, dim, dtype=torch.float64, device=device)
-        self._symmetric = True  # or only the lower triangle of it counts
+        self._is_symmetric = True  # or only the lower triangle of it counts
 
     def update(self, features: Tensor) -> None:
         """Take in features [N, F]; N may be 0."""
@@ -42,29 +42,29 @@ class Statistics:
         shift = mean - self.mean
         rows[-1] = shift * (self.n * len(features) / total) ** 0.5
         _add_outer_products_(self._scatter, rows)
-        self._symmetric = False
+        self._is_symmetric = False
         self.mean += shift * (len(features) / total)
         self.n = total
 
     @property
     def scatter(self) -> Tensor:
         """The whole symmetric matrix [F, F]."""
-        if not self._symmetric:
+        if not self._is_symmetric:
             self._scatter.tril_().add_(self._scatter.tril(-1).T)
-            self._symmetric = True
+            self._is_symmetric = True
         return self._scatter
 
     @scatter.setter
     def scatter(self, matrix: Tensor) -> None:
         self._scatter = matrix.clone(memory_format=torch.contiguous_format)
-        self._symmetric = True
+        self._is_symmetric = True
 
     @property
-    def lower(self) -> Tensor:
+    def lower_triangle(self) -> Tensor:
         """The scatter [F, F] where only the lower triangle and the diagonal count: what is above may be anything."""
         return self._scatter
 
-    def over_ranks(self) -> "Statistics":
+    def all_reduce(self) -> "Statistics":
         """The statistics of all processes together; every process must call it, also one that saw nothing."""
         whole = Statistics(len(self.mean), self.mean.device)
         whole.n = int(collectives.all_reduce_sum_(torch.tensor(self.n, device=self.mean.device)))
@@ -73,7 +73,7 @@ class Statistics:
         whole.scatter = collectives.all_reduce_sum_(self.scatter + self.n * torch.outer(shift, shift))
         return whole
 
-    def without(self, part: "Statistics") -> "Statistics":
+    def subtract(self, part: "Statistics") -> "Statistics":
         """The statistics of the samples that are not in `part`, a small part of these."""
         rest = Statistics(len(self.mean), self.mean.device)
         rest.n = self.n - part.n
@@ -89,7 +89,7 @@ class Statistics:
             raise ValueError(f"metrics.num_samples must be at least 2 for a covariance, got {self.n}")
         return self.scatter / (self.n - 1)
 
-    def tensors(self) -> dict[str, Tensor]:
+    def to_tensors(self) -> dict[str, Tensor]:
         """What `from_tensors` makes equal statistics of."""
         return {"n": torch.tensor(self.n), "mean": self.mean, "scatter": self.scatter}
 
@@ -103,7 +103,7 @@ class Statistics:
 
     def save(self, path: Path) -> None:
         """Write a safetensors file."""
-        save_file(self.tensors(), path)
+        save_file(self.to_tensors(), path)
 
     @classmethod
     def load(cls, path: Path) -> Self:
@@ -161,7 +161,7 @@ class PredictionSums:
         self.n = torch.zeros(NUM_SCORE_SPLITS, dtype=torch.float64, device=device)
         self.p = torch.zeros(NUM_SCORE_SPLITS, num_classes, dtype=torch.float64, device=device)
         self.p_log_p = torch.zeros(NUM_SCORE_SPLITS, dtype=torch.float64, device=device)
-        self.winners = torch.zeros(num_classes, dtype=torch.int64, device=device)
+        self.argmax_counts = torch.zeros(num_classes, dtype=torch.int64, device=device)
 
     def update(self, start: int, probabilities: Tensor) -> None:
         """Take in the probabilities [N, K] of the samples start .. start + N - 1."""
@@ -171,15 +171,15 @@ class PredictionSums:
         self.n.index_add_(0, split, torch.ones_like(p[:, 0]))
         self.p.index_add_(0, split, p)
         self.p_log_p.index_add_(0, split, p_log_p(probabilities).sum(1, dtype=p.dtype))
-        self.winners += probabilities.argmax(1).bincount(minlength=p.shape[1])
+        self.argmax_counts += probabilities.argmax(1).bincount(minlength=p.shape[1])
 
-    def over_ranks(self) -> "PredictionSums":
+    def all_reduce(self) -> "PredictionSums":
         """The sums of all processes; every process must call it, also one that saw nothing."""
         whole = PredictionSums(self.p.shape[1], self.p.device)
         whole.n, whole.p = collectives.all_reduce_sum_(self.n.clone()), collectives.all_reduce_sum_(self.p.clone())
-        whole.p_log_p, whole.winners = (
+        whole.p_log_p, whole.argmax_counts = (
             collectives.all_reduce_sum_(self.p_log_p.clone()),
-            collectives.all_reduce_sum_(self.winners.clone()),
+            collectives.all_reduce_sum_(self.argmax_counts.clone()),
         )
         return whole
 
@@ -203,5 +203,5 @@ class FeatureSet:
     predictions: PredictionSums | None = None
     features: Tensor | None = None
     labels: Tensor | None = None
-    held_out: Tensor | None = None
-    mirrored: Tensor | None = None
+    held_out_features: Tensor | None = None
+    flipped_features: Tensor | None = None

@@ -23,9 +23,9 @@ BEST_SHADE, WORST_SHADE = 0.0, 0.85  # places on the colour map; beyond, lines a
 
 def write_sweep_figures(comparison: Comparison, folder: Path) -> None:
     """Draw curves.png and parallel.png; nothing without the score that decides."""
-    if any(f"score/{comparison.score}" in run.metrics for run in comparison.runs):
+    if any(f"score/{comparison.monitor}" in run.metrics for run in comparison.runs):
         save_figure(*plot_sweep_curves(comparison), folder / "curves.png")
-    scored = [run for run in comparison.runs if run.number("best", comparison.score) is not None]
+    scored = [run for run in comparison.runs if run.get_score("best", comparison.monitor) is not None]
     if len(scored) > 1 and comparison.columns:
         save_figure(*plot_parallel_coordinates(comparison, scored), folder / "parallel.png")
 
@@ -47,7 +47,7 @@ def make_figure(width: float) -> tuple[Figure, Axes]:
 def plot_sweep_curves(comparison: Comparison) -> tuple[Figure, Axes]:
     """The deciding score against the turn: a colour for each setting, a line for each job."""
     figure, axes = make_figure(8.0)
-    name, values = f"score/{comparison.score}", list[float]()
+    name, values = f"score/{comparison.monitor}", list[float]()
     for colour, group in zip(CURVE_COLOURS * len(comparison.groups), comparison.groups):
         label: str | None = group.label
         for run in (run for run in group.runs if name in run.metrics):
@@ -59,7 +59,7 @@ def plot_sweep_curves(comparison: Comparison) -> tuple[Figure, Axes]:
             label, values = None, [*values, *y]
     if values and 0 < LOG_SCALE_RATIO * min(values) < max(values):
         axes.set_yscale("log")
-    axes.set(xlabel="turn", ylabel=comparison.score)
+    axes.set(xlabel="turn", ylabel=comparison.monitor)
     axes.grid(alpha=0.25)
     axes.legend(fontsize=7, frameon=False, loc="upper left", bbox_to_anchor=(1.0, 1.0))
     return figure, axes
@@ -69,7 +69,7 @@ def plot_parallel_coordinates(comparison: Comparison, runs: Sequence[RunRecord])
     """An axis for each setting and one for the best score; a line for each job, dark where it is good."""
     figure, axes = make_figure(2.0 + 2.2 * len(comparison.columns))
     index = [comparison.runs.index(run) for run in runs]
-    score = np.array([run.number("best", comparison.score) for run in runs], float)
+    score = np.array([run.get_score("best", comparison.monitor) for run in runs], float)
     lines = []
     for i, values in enumerate(comparison.columns.values()):
         lines.append(plot_axis_values(axes, i, [values[j] for j in index]))
@@ -77,10 +77,10 @@ def plot_parallel_coordinates(comparison: Comparison, runs: Sequence[RunRecord])
     last = len(lines) - 1
     axes.text(last + 0.04, 0, f"{score.min():.4g}")
     axes.text(last + 0.04, 1, f"{score.max():.4g}")
-    shades = BEST_SHADE + (WORST_SHADE - BEST_SHADE) * (lines[-1] if comparison.sign > 0 else 1 - lines[-1])
+    shades = BEST_SHADE + (WORST_SHADE - BEST_SHADE) * (lines[-1] if comparison.sort_sign > 0 else 1 - lines[-1])
     for path, shade in zip(np.stack(lines, 1), shades):
         axes.plot(range(last + 1), path, color=colormaps["viridis"](shade), lw=1.6, alpha=0.85)
-    axes.set_xticks(range(last + 1), [*comparison.columns, f"best {comparison.score}"])
+    axes.set_xticks(range(last + 1), [*comparison.columns, f"best {comparison.monitor}"])
     axes.set_yticks([])
     axes.grid(axis="x", color="#888888")
     axes.spines["left"].set_visible(False)

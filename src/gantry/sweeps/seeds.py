@@ -20,9 +20,9 @@ class SeedRun:
     """A finished job: `what` it was told beside the seed, and `places` (best, last) of the report or, without, of the
     evaluation while it trained."""
 
-    what: tuple[str, ...]
+    overrides: tuple[str, ...]
     seed: int
-    places: Mapping[str, Mapping[str, Any]]
+    entries: Mapping[str, Mapping[str, Any]]
 
 
 def read_seed_runs(sweep: Path) -> list[SeedRun]:
@@ -46,7 +46,7 @@ def summarize_seeds(jobs: Iterable[SeedRun]) -> list[dict[str, Any]]:
     """
     groups: dict[tuple[str, ...], dict[int, SeedRun]] = {}
     for job in jobs:
-        groups.setdefault(job.what, {})[job.seed] = job
+        groups.setdefault(job.overrides, {})[job.seed] = job
     rows = []
     for what, group in groups.items():
         places, left_out = compute_seed_intervals(list(group.values()))
@@ -57,13 +57,13 @@ def summarize_seeds(jobs: Iterable[SeedRun]) -> list[dict[str, Any]]:
 def compute_seed_intervals(group: list[SeedRun]) -> tuple[dict[str, dict[str, Interval]], list[str]]:
     """Intervals of all scores, for best and last; and a line for each job measured otherwise than the first."""
     places, left_out = {}, []
-    for place, first in group[0].places.items():
+    for place, first in group[0].entries.items():
         alike = []
-        for job in (job for job in group if place in job.places):
-            if unlike := find_protocol_differences(first["protocol"], job.places[place]["protocol"]):
+        for job in (job for job in group if place in job.entries):
+            if unlike := find_protocol_differences(first["protocol"], job.entries[place]["protocol"]):
                 left_out.append(f"seed {job.seed} is left out of {place}, measured otherwise: {'; '.join(unlike)}")
             else:
-                alike.append(job.places[place]["scores"])
+                alike.append(job.entries[place]["scores"])
         names = [name for name in first["scores"] if all(scores.get(name) is not None for scores in alike)]
         places[place] = {name: confidence_interval([scores[name] for scores in alike]) for name in names}
     return places, left_out

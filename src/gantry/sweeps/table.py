@@ -21,7 +21,7 @@ Cells = list[str]
 def write_sweep_table(sweep: Path) -> Comparison:
     """Write table.csv and table.md into the folder of a sweep. Raises ValueError while there is no job."""
     found = read_runs([str(sweep)])
-    comparison = compare_runs(found.runs, found.broken)
+    comparison = compare_runs(found.runs, found.unreadable)
     write_text(sweep / f"{TABLE_NAME}.csv", format_sweep_csv(comparison))
     write_text(sweep / f"{TABLE_NAME}.md", format_sweep_markdown(comparison))
     return comparison
@@ -49,7 +49,7 @@ def format_sweep_markdown(comparison: Comparison) -> str:
     swept, numbers = find_swept_keys(comparison.runs), list_score_columns(comparison)
     head = ["job", *swept, "status", "seconds", *numbers, "protocol"]
     lines = format_table_header(head)
-    for run, letter in zip(comparison.runs, comparison.letters):
+    for run, letter in zip(comparison.runs, comparison.protocol_labels):
         scores = [format_number_cell(get_column_score(run, key), ".4g") for key in numbers]
         lines.append(
             format_table_row(
@@ -63,7 +63,7 @@ def format_sweep_markdown(comparison: Comparison) -> str:
                 ]
             )
         )
-    notes = [*format_protocol_legend(comparison.runs, comparison.letters), *comparison.broken]
+    notes = [*format_protocol_legend(comparison.runs, comparison.protocol_labels), *comparison.unreadable]
     return "\n".join([*lines, *([""] if notes else []), *(f"- {note}" for note in notes)]) + "\n"
 
 
@@ -76,7 +76,7 @@ def find_swept_keys(runs: Sequence[RunRecord]) -> list[str]:
 
 def select_overrides(run: RunRecord) -> dict[str, str]:
     """What a run was told of the experiment: {"model": "dcgan"}."""
-    words = (word.partition("=") for word in run.told)
+    words = (word.partition("=") for word in run.overrides)
     return {key: given for key, _, given in words if not key.startswith(("run.", "hydra.", "resume"))}
 
 
@@ -90,15 +90,15 @@ def list_score_columns(comparison: Comparison) -> list[str]:
 
     Behind them, where reports are shown, what selected the best checkpoints, and what a search optimises.
     """
-    shown = any(run.reported and comparison.score in run.selected for run in comparison.runs)
-    selected = [f"{SELECTED_PREFIX}/{comparison.score}"] if shown else []
-    return [*(f"{place}/{name}" for name in comparison.scores for place in BEST_AND_LAST), *selected]
+    shown = any(run.has_report and comparison.monitor in run.selection_scores for run in comparison.runs)
+    selected = [f"{SELECTED_PREFIX}/{comparison.monitor}"] if shown else []
+    return [*(f"{place}/{name}" for name in comparison.score_names for place in BEST_AND_LAST), *selected]
 
 
 def get_column_score(run: RunRecord, key: str) -> float | None:
     """The number under a key."""
     place, _, name = key.partition("/")
-    return run.selected.get(name) if place == SELECTED_PREFIX else run.number(place, name)
+    return run.selection_scores.get(name) if place == SELECTED_PREFIX else run.get_score(place, name)
 
 
 def format_number_cell(number: float | None, how: str) -> str:

@@ -21,10 +21,10 @@ MAX_RECORDINGS = 64  # kinds of turns that are recorded; each takes some memory 
 class GraphRecorder(Protocol):
     """Makes recordings: `CudaGraphs`, or a stand-in for it where there is no GPU."""
 
-    def prepare(self, optimizers: Iterable[Optimizer]) -> None:
+    def prepare_optimizers(self, optimizers: Iterable[Optimizer]) -> None:
         """Let these optimisers be recorded."""
 
-    def aside(self, run: Callable[[], Any]) -> Any:
+    def run_on_side_stream(self, run: Callable[[], Any]) -> Any:
         """Run once, where recordings are made."""
 
     def record(self, run: Callable[[], Any]) -> tuple[Callable[[], None], Any]:
@@ -38,10 +38,10 @@ class CudaGraphRecorder:
         self.stream = torch.cuda.Stream()  # type: ignore[no-untyped-call]
         self.pool = torch.cuda.graph_pool_handle()
 
-    def prepare(self, optimizers: Iterable[Optimizer]) -> None:
+    def prepare_optimizers(self, optimizers: Iterable[Optimizer]) -> None:
         make_capturable(optimizers)
 
-    def aside(self, run: Callable[[], Any]) -> Any:
+    def run_on_side_stream(self, run: Callable[[], Any]) -> Any:
         """On the stream that recordings are made on, as what is left of a warm-up must be."""
         self.stream.wait_stream(torch.cuda.current_stream())
         with torch.cuda.stream(self.stream):
@@ -96,7 +96,7 @@ class Recording:
     x: Tensor
     c: Tensor
     scalars: Tensor
-    names: list[list[str]]
+    scalar_names: list[list[str]]
     gradients: list[tuple[Tensor, Tensor | None]]
 
     def __call__(self, x: Tensor, c: Tensor) -> list[ScalarTensors]:
@@ -107,7 +107,7 @@ class Recording:
         for parameter, gradient in self.gradients:  # until another recording is played
             parameter.grad = gradient
         values = iter(self.scalars.clone().unbind())  # the next replay writes over them
-        return [{name: next(values) for name in names} for names in self.names]
+        return [{name: next(values) for name in names} for names in self.scalar_names]
 
 
 class CudaGraphExecutor:
@@ -123,49 +123,49 @@ class CudaGraphExecutor:
 
     def __init__(self, make_recorder: Callable[[], GraphRecorder] = CudaGraphRecorder) -> None:
         self.make_recorder = make_recorder
-        self.told: dict[str, float] = {}
-        self.tensors: dict[str, Tensor] = {}
-        self.seen: Counter[Hashable] = Counter()
+        self.last_values: dict[str, float] = {}
+        self.value_tensors: dict[str, Tensor] = {}
+        self.warm_up_counts: Counter[Hashable] = Counter()
         self.recordings: dict[Hashable, Recording] = {}
-        self.works = True
+        self.is_enabled = True
 
-    def begin(self, optimizers: Iterable[Optimizer]) -> None:
+    def setup(self, optimizers: Iterable[Optimizer]) -> None:
         """Before the first turn of this process, which has chosen its device by now."""
         optimizers = list(optimizers)
         self.parameters = [p for o in optimizers for group in o.param_groups for p in group["params"]]
         self.recorder = self.make_recorder()
-        self.recorder.prepare(optimizers)
+        self.recorder.prepare_optimizers(optimizers)
 
-    def numbers(self, numbers: Mapping[str, float], device: torch.device) -> Mapping[str, Any]:
+    def prepare_values(self, numbers: Mapping[str, float], device: torch.device) -> Mapping[str, Any]:
         """Float32 tensors [], each written when its number changes."""
         for name, number in numbers.items():
-            if name not in self.tensors:
-                self.tensors[name] = torch.full((), number, dtype=torch.float32, device=device)
-            elif self.told[name] != number:
-                self.tensors[name].fill_(number)
-            self.told[name] = number
-        return self.tensors
+            if name not in self.value_tensors:
+                self.value_tensors[name] = torch.full((), number, dtype=torch.float32, device=device)
+            elif self.last_values[name] != number:
+                self.value_tensors[name].fill_(number)
+            self.last_values[name] = number
+        return self.value_tensors
 
     def __call__(self, updates: UpdateFunction, kind: Hashable, x: Tensor, c: Tensor) -> list[ScalarTensors]:
-        if kind not in self.recordings and self.may_record(kind):
-            self.try_to_record(updates, kind, x, c)
+        if kind not in self.recordings and self.can_record(kind):
+            self.try_record(updates, kind, x, c)
         if kind in self.recordings:
             return self.recordings[kind](x, c)
-        self.seen[kind] += 1
-        scalars: list[ScalarTensors] = self.recorder.aside(lambda: updates(x, c))
+        self.warm_up_counts[kind] += 1
+        scalars: list[ScalarTensors] = self.recorder.run_on_side_stream(lambda: updates(x, c))
         return scalars
 
-    def may_record(self, kind: Hashable) -> bool:
+    def can_record(self, kind: Hashable) -> bool:
         """Whether a kind of turn is warm, and nothing has gone wrong so far."""
-        return self.works and self.seen[kind] >= WARM_UP_TURNS and len(self.recordings) < MAX_RECORDINGS
+        return self.is_enabled and self.warm_up_counts[kind] >= WARM_UP_TURNS and len(self.recordings) < MAX_RECORDINGS
 
-    def try_to_record(self, updates: UpdateFunction, kind: Hashable, x: Tensor, c: Tensor) -> None:
+    def try_record(self, updates: UpdateFunction, kind: Hashable, x: Tensor, c: Tensor) -> None:
         """Record a turn, or none from now on: recordings made so far share generators with the one that failed."""
         x, c = x.clone(), c.clone()
         try:
             replay, (scalars, names) = self.recorder.record(lambda: stack_scalars(updates(x, c)))
         except RuntimeError as error:
-            self.works = False
+            self.is_enabled = False
             self.recordings.clear()
             rng.reseed()
             log.warning(

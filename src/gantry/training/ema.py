@@ -24,10 +24,10 @@ class Ema:
         if self.ramp is not None and self.ramp <= 0:
             raise ValueError(f"ema.ramp must be above 0 or null, got {self.ramp}")
 
-    def decay(self, kimg: float, kimg_of_turn: float) -> float:
-        """Weight of the old average after a turn of `kimg_of_turn`, `kimg` having been seen: in [0, 1)."""
+    def compute_decay(self, kimg: float, kimg_per_turn: float) -> float:
+        """Weight of the old average after a turn of `kimg_per_turn`, `kimg` having been seen: in [0, 1)."""
         half_life = self.half_life if self.ramp is None else min(self.half_life, self.ramp * kimg)
-        return 0.5 ** (kimg_of_turn / half_life) if half_life > 0 else 0.0
+        return 0.5 ** (kimg_per_turn / half_life) if half_life > 0 else 0.0
 
 
 TensorSlot = tuple[dict[str, Any], str]
@@ -40,7 +40,7 @@ class WeightAverage:
     """
 
     def __init__(self, average: nn.Module, net: nn.Module) -> None:
-        self.places = list(zip(find_tensor_slots(average), find_tensor_slots(net)))
+        self.slot_pairs = list(zip(find_tensor_slots(average), find_tensor_slots(net)))
 
     @torch.no_grad()
     def lerp_(self, decay: float | Tensor) -> None:
@@ -48,7 +48,7 @@ class WeightAverage:
 
         The decay may be a tensor [] of their device, which torch's own lerp of lists does not take.
         """
-        pairs = [(here[a], there[b]) for (here, a), (there, b) in self.places]
+        pairs = [(here[a], there[b]) for (here, a), (there, b) in self.slot_pairs]
         old = [a for a, _ in pairs if a.is_floating_point()]
         new = [b for _, b in pairs if b.is_floating_point()]
         if isinstance(decay, Tensor):

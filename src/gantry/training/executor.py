@@ -17,10 +17,10 @@ class TurnExecutor(Protocol):
     Turns of one kind do the same but for their numbers, their draws and their images.
     """
 
-    def begin(self, optimizers: Iterable[Optimizer]) -> None:
+    def setup(self, optimizers: Iterable[Optimizer]) -> None:
         """Before the first turn of this process; the state of a checkpoint is in place."""
 
-    def numbers(self, numbers: Mapping[str, float], device: torch.device) -> Mapping[str, Any]:
+    def prepare_values(self, numbers: Mapping[str, float], device: torch.device) -> Mapping[str, Any]:
         """The numbers of this turn, as its updates are to read them."""
 
     def __call__(self, updates: UpdateFunction, kind: Hashable, x: Tensor, c: Tensor) -> list[ScalarTensors]: ...
@@ -29,13 +29,13 @@ class TurnExecutor(Protocol):
 class EagerExecutor:
     """The updates as they are written."""
 
-    def begin(self, optimizers: Iterable[Optimizer]) -> None:
+    def setup(self, optimizers: Iterable[Optimizer]) -> None:
         """Optimisers of a run that was recorded, on another machine, need not be able to be any more."""
         for group in (group for optimizer in optimizers for group in optimizer.param_groups):
             if "capturable" in group:
                 group["capturable"] = False
 
-    def numbers(self, numbers: Mapping[str, float], device: torch.device) -> Mapping[str, Any]:  # noqa: ARG002
+    def prepare_values(self, numbers: Mapping[str, float], device: torch.device) -> Mapping[str, Any]:  # noqa: ARG002
         """The numbers themselves."""
         return numbers
 

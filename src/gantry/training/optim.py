@@ -32,7 +32,7 @@ class Optim:
         if self.accumulate < 1:
             raise ValueError(f"optim.accumulate must be at least 1, got {self.accumulate}")
 
-    def optimizers(self, G: nn.Module, D: nn.Module) -> tuple[Optimizer, Optimizer]:
+    def create_optimizers(self, G: nn.Module, D: nn.Module) -> tuple[Optimizer, Optimizer]:
         """Of G and of D; their groups remember the rates that a schedule starts from."""
         optimizers = self.G(G.parameters()), self.D(D.parameters())
         for _, group in named_param_groups(optimizers):

@@ -35,48 +35,48 @@ def said(folder: Path) -> dict[str, Any]:
 def test_job_and_trial_have_one_number_and_failures_are_left_behind(
     folder: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    jobs = FakeLauncher(folder, wrong=[1, 3])
+    jobs = FakeLauncher(folder, failing=[1, 3])
     search_in_process("hparams_search=tpe", LR_SWEEP, trials(5), launch=jobs.launch)
     study = open_study(folder)
     assert states(study) == "COMPLETE FAIL COMPLETE FAIL COMPLETE"
-    assert jobs.launched == [(0, 1), (1, 1), (2, 1), (3, 1), (4, 1)]
-    assert jobs.rates == {trial.number: trial.params["optim.D.lr"] for trial in study.trials}
+    assert jobs.launches == [(0, 1), (1, 1), (2, 1), (3, 1), (4, 1)]
+    assert jobs.learning_rates == {trial.number: trial.params["optim.D.lr"] for trial in study.trials}
     assert study.trials[3].user_attrs["reason"] == "nothing but trouble"
     best = said(folder)["best"]
     assert best["number"] == study.best_trial.number
-    assert best["overrides"] == [f"optim.D.lr={jobs.rates[best['number']]}"]
+    assert best["overrides"] == [f"optim.D.lr={jobs.learning_rates[best['number']]}"]
     assert best["folder"] == str(folder / str(best["number"]))
     assert f"best trial {best['number']} of 5 (3 complete, 2 fail): best overlap (max) -" in capsys.readouterr().out
 
 
 @pytest.mark.parametrize("sampler", ["tpe", "random"])
 def test_a_search_that_was_killed_equals_an_unbroken_one(sampler: str, folder: Path, tmp_path: Path) -> None:
-    whole, broken = FakeLauncher(folder), FakeLauncher(folder.parent / "T", dies=3)
+    whole, broken = FakeLauncher(folder), FakeLauncher(folder.parent / "T", killed_before=3)
     words = [f"hparams_search={sampler}", LR_SWEEP, trials(12)]
     search_in_process(*words, launch=whole.launch)
     with pytest.raises(KeyboardInterrupt):
         search_in_process(*words, "run.name=T", launch=broken.launch)
-    assert states(open_study(broken.sweep)) == "COMPLETE COMPLETE COMPLETE RUNNING"
+    assert states(open_study(broken.sweep_folder)) == "COMPLETE COMPLETE COMPLETE RUNNING"
     search_in_process(*words, "run.name=T", launch=broken.launch)
-    assert [first for first, _ in broken.launched] == [0, 1, 2, 3, 3, *range(4, 12)]
-    assert broken.rates == whole.rates
-    assert len(set(whole.rates.values())) == 12
+    assert [first for first, _ in broken.launches] == [0, 1, 2, 3, 3, *range(4, 12)]
+    assert broken.learning_rates == whole.learning_rates
+    assert len(set(whole.learning_rates.values())) == 12
 
 
 def test_one_command_makes_as_many_trials_as_it_says(folder: Path) -> None:
     jobs = FakeLauncher(folder)
     for count in (2, 2, 3):
         search_in_process("hparams_search=random", LR_SWEEP, trials(count), launch=jobs.launch)
-    assert jobs.launched == [(0, 1), (1, 1), (2, 1)]
+    assert jobs.launches == [(0, 1), (1, 1), (2, 1)]
 
 
 def test_batches_and_what_is_missing_of_them(folder: Path) -> None:
-    jobs = FakeLauncher(folder, dies=1)
+    jobs = FakeLauncher(folder, killed_before=1)
     words = ["hparams_search=tpe", LR_SWEEP, trials(5), "hydra.sweeper.n_jobs=3"]
     with pytest.raises(KeyboardInterrupt):
         search_in_process(*words, launch=jobs.launch)
     search_in_process(*words, launch=jobs.launch)
-    assert jobs.launched == [(0, 3), (1, 2), (3, 2)]
+    assert jobs.launches == [(0, 3), (1, 2), (3, 2)]
     assert states(open_study(folder)) == " ".join(["COMPLETE"] * 5)
 
 
@@ -93,7 +93,7 @@ def test_an_end_that_the_study_was_not_told_of_is_read_from_the_run(folder: Path
     with pytest.raises(KeyboardInterrupt):
         search_in_process(*words, launch=killed)
     search_in_process(*words, launch=jobs.launch)
-    assert jobs.launched == [(0, 2)]
+    assert jobs.launches == [(0, 2)]
     assert states(open_study(folder)) == "COMPLETE PRUNED"
     assert said(folder)["trials"][1]["reason"] == "at turn 2 of 10"
 
@@ -102,7 +102,7 @@ def test_a_trial_without_all_of_its_values_is_given_the_others(folder: Path) -> 
     jobs = FakeLauncher(folder)
     words = ["hparams_search=random", LR_SWEEP, "model.z_dim=range(2,9)", trials(3)]
     search_in_process(*words, launch=jobs.launch)
-    rates, lines = dict(jobs.rates), (folder / JOURNAL_FILE).read_bytes().splitlines(keepends=True)
+    rates, lines = dict(jobs.learning_rates), (folder / JOURNAL_FILE).read_bytes().splitlines(keepends=True)
     last = max(i for i, line in enumerate(lines) if b'"param_name":"optim.D.lr"' in line)
     (folder / JOURNAL_FILE).write_bytes(
         b"".join(lines[: last + 1]) + lines[last + 1][:20]
@@ -110,8 +110,8 @@ def test_a_trial_without_all_of_its_values_is_given_the_others(folder: Path) -> 
     for file in (folder / "2").iterdir():
         file.unlink()
     search_in_process(*words, launch=jobs.launch)
-    assert jobs.launched == [(0, 1), (1, 1), (2, 1), (2, 1)]
-    assert jobs.rates == rates
+    assert jobs.launches == [(0, 1), (1, 1), (2, 1), (2, 1)]
+    assert jobs.learning_rates == rates
 
 
 def test_a_process_that_dies_twice_is_a_failure_and_no_reason_to_stop(folder: Path) -> None:
@@ -125,7 +125,7 @@ def test_a_process_that_dies_twice_is_a_failure_and_no_reason_to_stop(folder: Pa
             raise RuntimeError("a worker has died")
 
     search_in_process("hparams_search=random", LR_SWEEP, trials(3), launch=launch)
-    assert jobs.launched == [(0, 1), (1, 1), (1, 1), (2, 1)]
+    assert jobs.launches == [(0, 1), (1, 1), (1, 1), (2, 1)]
     assert states(open_study(folder)) == "COMPLETE FAIL COMPLETE"
 
 
@@ -142,7 +142,7 @@ def test_an_interrupted_job_ends_the_search(folder: Path) -> None:
 def test_nothing_but_failures(folder: Path) -> None:
     with pytest.raises(RunError, match=r"no trial was completed \(2 fail\); the last one: nothing but trouble"):
         search_in_process(
-            "hparams_search=random", LR_SWEEP, trials(2), launch=FakeLauncher(folder, wrong=[0, 1]).launch
+            "hparams_search=random", LR_SWEEP, trials(2), launch=FakeLauncher(folder, failing=[0, 1]).launch
         )
     assert said(folder)["best"] is None
 
@@ -160,8 +160,8 @@ def test_a_grid_ends(folder: Path) -> None:
     search_in_process(*words, trials(4), launch=jobs.launch)
     search_in_process(*words, launch=jobs.launch)
     search_in_process(*words, launch=jobs.launch)
-    assert jobs.launched == [(i, 1) for i in range(6)]
-    assert list(jobs.rates.values()) == [1e-4] * 3 + [1e-3] * 3
+    assert jobs.launches == [(i, 1) for i in range(6)]
+    assert list(jobs.learning_rates.values()) == [1e-4] * 3 + [1e-3] * 3
     assert [trial.params["model.z_dim"] for trial in open_study(folder).trials] == [2, 3, 4] * 2
 
 
@@ -169,7 +169,7 @@ def test_keys_of_a_file_and_of_the_command_line(folder: Path) -> None:
     jobs = FakeLauncher(folder)
     params = "+hydra.sweeper.params={optim.D.lr:'interval(1e-4,1e-3)',model.z_dim:'2,4'}"
     search_in_process("hparams_search=random", params, "model.z_dim=3", trials(2), launch=jobs.launch)
-    assert all(1e-4 <= rate <= 1e-3 for rate in jobs.rates.values())
+    assert all(1e-4 <= rate <= 1e-3 for rate in jobs.learning_rates.values())
     assert set(open_study(folder).trials[0].params) == {"optim.D.lr"}
 
 
@@ -185,7 +185,7 @@ def test_another_search_in_the_same_folder(folder: Path) -> None:
     for name, words in others.items():
         with pytest.raises(UserError, match=f"run.name must be new for another {name}, got {folder}, where"):
             search_in_process("hparams_search=random", *words, trials(2), launch=jobs.launch)
-    assert jobs.launched == [(0, 1)]
+    assert jobs.launches == [(0, 1)]
 
 
 def test_a_sweep_of_another_kind_in_the_same_folder(folder: Path) -> None:
@@ -196,14 +196,15 @@ def test_a_sweep_of_another_kind_in_the_same_folder(folder: Path) -> None:
         search_in_process("hparams_search=random", LR_SWEEP, launch=FakeLauncher(folder).launch)
 
 
+TPE_SEARCH = f"hparams_search=tpe {LR_SWEEP}"
 MISTAKES = {
     "hparams_search=tpe": "hparams_search must have keys to search",
-    f"hparams_search=tpe {LR_SWEEP} hydra.sweeper.n_trials=0": "hydra.sweeper.n_trials must be an integer of at least 1",
-    f"hparams_search=tpe {LR_SWEEP} hydra.sweeper.n_trials=null": "hydra.sweeper.n_trials must be an integer of at least",
-    f"hparams_search=tpe {LR_SWEEP} hydra.sweeper.n_jobs=0": "hydra.sweeper.n_jobs must be an integer of at least 1",
-    f"hparams_search=tpe {LR_SWEEP} hydra.sweeper.timeout=x": "hydra.sweeper.timeout must be a number of at least 0",
-    f"hparams_search=tpe {LR_SWEEP} hydra.sweeper.sampler.seed=-1": "hydra.sweeper.sampler.seed must be an integer",
-    f"hparams_search=tpe {LR_SWEEP} hydra.sweeper.sampler._target_=optuna.samplers.X": "sampler._target_ must be",
+    f"{TPE_SEARCH} hydra.sweeper.n_trials=0": "hydra.sweeper.n_trials must be an integer of at least 1",
+    f"{TPE_SEARCH} hydra.sweeper.n_trials=null": "hydra.sweeper.n_trials must be an integer of at least",
+    f"{TPE_SEARCH} hydra.sweeper.n_jobs=0": "hydra.sweeper.n_jobs must be an integer of at least 1",
+    f"{TPE_SEARCH} hydra.sweeper.timeout=x": "hydra.sweeper.timeout must be a number of at least 0",
+    f"{TPE_SEARCH} hydra.sweeper.sampler.seed=-1": "hydra.sweeper.sampler.seed must be an integer",
+    f"{TPE_SEARCH} hydra.sweeper.sampler._target_=optuna.samplers.X": "sampler._target_ must be",
     f"hparams_search=tpe {LR_SWEEP} +hydra.sweeper.sampler.sed=1": "did you mean seed?",
     f"hparams_search=tpe {LR_SWEEP} metrics=none": "metrics.monitor must be the score",
     f"hparams_search=tpe {LR_SWEEP} callbacks.evaluate=null": "callbacks.evaluate must be there",
@@ -228,7 +229,7 @@ def test_mistakes_are_one_line_before_anything_is_written(words: str, folder: Pa
 def test_a_value_that_is_wrong_is_no_mistake_of_the_search(folder: Path) -> None:
     jobs = FakeLauncher(folder)
     search_in_process("hparams_search=grid", "turns=0,10", "optim.D.lr=1e-3,1e-4", launch=jobs.launch)
-    assert len(jobs.launched) == 4
+    assert len(jobs.launches) == 4
 
 
 def test_the_extra_is_named(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -81,7 +81,8 @@ def test_another_process_only_listens(tmp_path: Path, monkeypatch: pytest.Monkey
     study = begin(tmp_path)
     heard = {5: 0, 10: 1}
     gan = TinyGan()
-    monkeypatch.setattr("gantry.sweeps.search.pruning.world.sum_", lambda tensor: tensor + heard[gan.turn])
+    all_reduce = "gantry.sweeps.search.pruning.collectives.all_reduce_sum_"
+    monkeypatch.setattr(all_reduce, lambda tensor: tensor + heard[gan.turn])
     assert play(pruning(tmp_path), {5: 9.0, 10: 9.0}, rank=1, gan=gan).turn == 10
     assert open_study(tmp_path).trials[1].intermediate_values == study.trials[1].intermediate_values == {}
     assert read_job(tmp_path / "1") == {}

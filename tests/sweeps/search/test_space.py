@@ -28,27 +28,27 @@ def space(*words: str) -> SearchSpace:
 @pytest.mark.parametrize("text", SPACES)
 def test_a_sweep_is_a_distribution(text: str) -> None:
     found = space(f"optim.D.lr={text}", "data=ring")
-    assert found.swept == {"optim.D.lr": SPACES[text]}
-    assert found.said == {"optim.D.lr": text}
-    assert found.fixed == ("data=ring",)
+    assert found.distributions == {"optim.D.lr": SPACES[text]}
+    assert found.expressions == {"optim.D.lr": text}
+    assert found.fixed_overrides == ("data=ring",)
 
 
 def test_a_point_is_overrides_that_hydra_reads_back() -> None:
     found = space("data=ring", "model.G.hidden=[8,8],[16]", "+loss.d_terms.r1=interval(0,1)")
-    (point, _) = found.examples()
-    assert found.words(point) == ["data=ring", "model.G.hidden=[8,8]", "+loss.d_terms.r1=0.5"]
-    assert OverridesParser.create().parse_override(found.chosen(point)[0]).value() == [8, 8]
-    assert [one["model.G.hidden"] for one in found.examples()] == ["[8,8]", "[16]"]
+    (point, _) = found.iter_examples()
+    assert found.to_overrides(point) == ["data=ring", "model.G.hidden=[8,8]", "+loss.d_terms.r1=0.5"]
+    assert OverridesParser.create().parse_override(found.swept_overrides(point)[0]).value() == [8, 8]
+    assert [one["model.G.hidden"] for one in found.iter_examples()] == ["[8,8]", "[16]"]
 
 
 def test_the_later_of_two_of_one_key_counts() -> None:
-    assert space("a=1,2", "a=3,4").said == {"a": "3,4"}
-    assert space("a=1,2", "b=1,2", "a=3").fixed == ("a=3",)
+    assert space("a=1,2", "a=3,4").expressions == {"a": "3,4"}
+    assert space("a=1,2", "b=1,2", "a=3").fixed_overrides == ("a=3",)
 
 
 def test_what_a_score_depends_on() -> None:
     words = ["run.name=S", "launcher=joblib", "trainer=ddp_cpu", "hparams_search=tpe", "callbacks.samples=null"]
-    assert space("a=1,2", "seed=3", *words, "+loss.d_terms.r1=1", "data=ring").experiment == [
+    assert space("a=1,2", "seed=3", *words, "+loss.d_terms.r1=1", "data=ring").experiment_overrides == [
         "+loss.d_terms.r1=1",
         "data=ring",
         "seed=3",
@@ -66,9 +66,9 @@ def test_what_cannot_be_searched() -> None:
 
 def test_a_grid_is_the_product_and_ends() -> None:
     found = space("a=x,y", "b=range(1,6,2)", "c=range(0,0.3,0.1)")
-    grid = GridSampler(found.swept)
+    grid = GridSampler(found.distributions)
     assert len(grid) == 2 * 3 * 3
     assert grid.points[:4] == [("x", 1, 0.0), ("x", 1, 0.1), ("x", 1, 0.2), ("x", 3, 0.0)]
-    assert GridSampler(space("c=range(0,0.4,0.1)").swept).points[3] == (0.3,)
+    assert GridSampler(space("c=range(0,0.4,0.1)").distributions).points[3] == (0.3,)
     with pytest.raises(ValueError, match=r"a must be a choice or a range in a grid, got interval\(1,2\)"):
-        GridSampler(space("a=interval(1,2)").swept)
+        GridSampler(space("a=interval(1,2)").distributions)

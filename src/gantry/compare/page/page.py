@@ -29,7 +29,7 @@ def render_page(comparison: Comparison, title: str, subtitle: str, pictures: int
         "verdict": escape(format_verdict(comparison)).replace("Best: ", "<b>Best:</b> ", 1),
         "reasons": render_effects(comparison),
         "remarks": render_remarks(list_remarks(comparison)),
-        "protocols": render_list(format_protocol_legend(comparison.runs, comparison.letters), "protocols"),
+        "protocols": render_list(format_protocol_legend(comparison.runs, comparison.protocol_labels), "protocols"),
         "follows": render_dependent_columns(comparison),
         "data": to_script_json(make_page_data(comparison, pictures)),
         "plotly": get_plotlyjs(),
@@ -57,20 +57,20 @@ def to_script_json(values: Any) -> str:
 
 def render_effects(comparison: Comparison) -> str:
     """For each setting, strongest first, the mean of the score with each of its values, as bars."""
-    boxes = [render_effect(key, *effect, comparison) for key, effect in comparison.reasons.items()]
+    boxes = [render_effect(key, *effect, comparison) for key, effect in comparison.effects.items()]
     return f'<div class="reasons">{"".join(boxes)}</div>' if boxes else ""
 
 
 def render_effect(key: str, means: MeanByValue, settings: int, comparison: Comparison) -> str:
     """One setting: its values, best first."""
-    rows = sorted(means.items(), key=lambda item: comparison.sign * item[1])
+    rows = sorted(means.items(), key=lambda item: comparison.sort_sign * item[1])
     largest = max(map(abs, means.values())) or 1.0
     bars = [
         render_effect_bar(value, mean, abs(mean) / largest, i == 0)
         for i, (value, mean) in enumerate(rows[:MAX_EFFECT_BARS])
     ]
-    better = "less" if comparison.sign > 0 else "more"
-    over = f"mean best {comparison.score} over {settings} matched setting{'s' * (settings != 1)}, {better} is better"
+    better = "less" if comparison.sort_sign > 0 else "more"
+    over = f"mean best {comparison.monitor} over {settings} matched setting{'s' * (settings != 1)}, {better} is better"
     left = f'<span class="quiet">and {len(rows) - MAX_EFFECT_BARS} more</span>' if len(rows) > MAX_EFFECT_BARS else ""
     return f'<div class="reason"><h3>{escape(key)} <span>{escape(over)}</span></h3>{"".join(bars)}{left}</div>'
 
@@ -98,13 +98,13 @@ def render_list(lines: Iterable[str], kind: str = "") -> str:
 
 def render_dependent_columns(comparison: Comparison) -> str:
     """The keys that differ because of others: a row for each, a column for each setting."""
-    if not comparison.follows:
+    if not comparison.dependent_columns:
         return ""
     firsts = [comparison.runs.index(one.runs[0]) for one in comparison.groups]
     head = "".join(f"<th>{escape(one.label)}</th>" for one in comparison.groups)
     rows = [
         f"<tr><td>{escape(key)}</td>{''.join(f'<td>{escape(format_cell(values[i]))}</td>' for i in firsts)}</tr>"
-        for key, values in comparison.follows.items()
+        for key, values in comparison.dependent_columns.items()
     ]
     table = f'<div class="scroll"><table class="differences"><tr><th>key</th>{head}</tr>{"".join(rows)}</table></div>'
     return f"<details><summary>{len(rows)} more keys that differ with these settings</summary>{table}</details>"

@@ -26,15 +26,17 @@ CURVE_PREFIXES = ("score/", "loss/", "logits/", "critic/", "grad", "norm", "spee
 def make_page_data(comparison: Comparison, pictures: int) -> dict[str, Any]:
     """All that the page shows; `pictures` turns of samples at most."""
     ranks = {id(one): i + 1 for i, one in enumerate(comparison.ranking)}
-    turns = select_image_turns((run.pictures for run in comparison.runs), pictures)
+    turns = select_image_turns((run.image_paths for run in comparison.runs), pictures)
     of = {id(run): i for i, one in enumerate(comparison.groups) for run in one.runs}
     return {
-        "score": comparison.score,
-        "less": comparison.sign > 0,
-        "scores": comparison.scores,
+        "score": comparison.monitor,
+        "less": comparison.sort_sign > 0,
+        "scores": comparison.score_names,
         "columns": list(comparison.columns),
         "groups": [make_group_row(one, ranks.get(id(one))) for one in comparison.groups],
-        "runs": [make_run_row(one, of[id(one)], mark) for one, mark in zip(comparison.runs, comparison.letters)],
+        "runs": [
+            make_run_row(one, of[id(one)], mark) for one, mark in zip(comparison.runs, comparison.protocol_labels)
+        ],
         "curves": [make_page_curves(one.metrics) for one in comparison.runs],
         "turns": turns,
         "pictures": [make_page_samples(one, turns) for one in comparison.runs],
@@ -43,23 +45,23 @@ def make_page_data(comparison: Comparison, pictures: int) -> dict[str, Any]:
 
 def make_group_row(one: RunGroup, rank: int | None) -> dict[str, Any]:
     """A row of the table of settings."""
-    seconds = [run.seconds for run in one.runs if run.seconds is not None and run.finished]
+    seconds = [run.seconds for run in one.runs if run.seconds is not None and run.is_finished]
     return {
         "label": one.label,
         "values": one.values,
-        "protocol": one.protocol,
+        "protocol": one.protocol_label,
         "rank": rank,
         "seeds": sorted({format_cell(run.seed) for run in one.runs}),
         "status": one.status,
-        "numbers": {key: [mean.mean, mean.half, mean.n] for key, mean in one.numbers.items()},
+        "numbers": {key: [mean.mean, mean.half, mean.n] for key, mean in one.intervals.items()},
         "seconds": float(np.mean(seconds)) if seconds else None,
     }
 
 
 def make_run_row(one: RunRecord, group: int, protocol: str) -> dict[str, Any]:
     """A row of the table of runs."""
-    places = {place: entry["scores"] for place, entry in one.places.items()}
-    numbers = {f"{place}/{name}": one.number(place, name) for place, scores in places.items() for name in scores}
+    places = {place: entry["scores"] for place, entry in one.entries.items()}
+    numbers = {f"{place}/{name}": one.get_score(place, name) for place, scores in places.items() for name in scores}
     return {
         "name": one.name,
         "group": group,
@@ -101,12 +103,12 @@ def round_column(column: Column) -> list[float]:
 
 def make_page_samples(one: RunRecord, turns: list[int]) -> dict[str, Any]:
     """The pictures of a run: the index in `data` for each turn of the slider (`shown`), and the `turns` of these."""
-    shown = find_latest_turns(turns, one.pictures)
+    shown = find_latest_turns(turns, one.image_paths)
     own = sorted({turn for turn in shown if turn is not None})
     return {
         "shown": [None if turn is None else own.index(turn) for turn in shown],
         "turns": own,
-        "data": [encode_data_url(one.pictures[turn]) for turn in own],
+        "data": [encode_data_url(one.image_paths[turn]) for turn in own],
     }
 
 

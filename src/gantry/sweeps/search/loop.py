@@ -42,62 +42,64 @@ class SearchLoop:
     settings: SearchSettings
     folder: Path
     launch: LaunchJobs
-    died: Counter[int] = field(default_factory=Counter)
+    deaths: Counter[int] = field(default_factory=Counter)
 
     def run(self) -> None:
         """Make the trials that are missing. Raises RunError when none could be completed."""
         started = time.monotonic()
-        while trials := self.unfinished() or self.chosen(started):
+        while trials := self.collect_unfinished() or self.ask_trials(started):
             for batch in split_consecutive(trials):
-                self.make(batch)
+                self.run_batch(batch)
                 write_study_json(self.study, self.space, self.folder)
         write_study_json(self.study, self.space, self.folder)  # of a search that was killed before it could
         if not self.study.get_trials(deepcopy=False, states=(TrialState.COMPLETE,)):
             raise RunError(format_no_complete_trial(self.study))
         print(format_best_trial(self.study, self.space, self.folder))
 
-    def chosen(self, started: float) -> list[Trial]:
+    def ask_trials(self, started: float) -> list[Trial]:
         """New trials: a batch, or what is missing of all; none when the time is over."""
-        missing = self.settings.trials - len(self.study.trials)
-        if time.monotonic() - started >= self.settings.seconds:
+        missing = self.settings.n_trials - len(self.study.trials)
+        if time.monotonic() - started >= self.settings.timeout:
             return []
-        return [self.completed(self.study.ask()) for _ in range(min(self.settings.at_once, missing))]
+        return [self.suggest_missing(self.study.ask()) for _ in range(min(self.settings.n_jobs, missing))]
 
-    def unfinished(self) -> list[Trial]:
+    def collect_unfinished(self) -> list[Trial]:
         """Trials that have begun and are to go on; those whose end was not written down are told of it."""
         begun = [trial.number for trial in self.study.get_trials(states=(TrialState.RUNNING,))]
         for number in begun:
-            wait_for_trial(self.folder_of(number), number)
-        return [self.completed(load_trial(self.study, number)) for number in begun if not self.told(number)]
+            wait_for_trial(self.trial_folder(number), number)
+        return [
+            self.suggest_missing(load_trial(self.study, number)) for number in begun if not self.tell_outcome(number)
+        ]
 
-    def completed(self, trial: Trial) -> Trial:
+    def suggest_missing(self, trial: Trial) -> Trial:
         """A trial with values for all keys; those that it has, it keeps."""
-        self.study.sampler = self.settings.sampler(trial.number)
+        self.study.sampler = self.settings.make_sampler(trial.number)
         trial = load_trial(self.study, trial.number)
-        for key, one in self.space.swept.items():
+        for key, one in self.space.distributions.items():
             suggest_value(trial, key, one)
         return trial
 
-    def make(self, batch: Sequence[Trial]) -> None:
+    def run_batch(self, batch: Sequence[Trial]) -> None:
         """Run trials of consecutive numbers."""
-        words = [[*self.space.words(trial.params), AUTO_RESUME] for trial in batch]
+        words = [[*self.space.to_overrides(trial.params), AUTO_RESUME] for trial in batch]
         try:
             self.launch(words, batch[0].number)
         except Exception as error:  # a process that died takes its launcher along, and the other jobs of the batch
-            if not any((self.folder_of(trial.number) / status.JOB_FILE).exists() for trial in batch):
+            if not any((self.trial_folder(trial.number) / status.JOB_FILE).exists() for trial in batch):
                 raise
             log.error("the launcher failed: %s", format_error(error))
-            self.died.update(trial.number for trial in batch)
+            self.deaths.update(trial.number for trial in batch)
         for number in (trial.number for trial in batch):
-            if not self.told(number) and not self.died[number]:
+            if not self.tell_outcome(number) and not self.deaths[number]:
                 raise RunError(
                     f"trial {number} was interrupted; the same command with run.name={self.folder.name} goes on"
                 )
 
-    def told(self, number: int) -> bool:
+    def tell_outcome(self, number: int) -> bool:
         """Tell the study how a trial ended; -> whether it has."""
-        end = read_outcome(self.folder_of(number), self.study.user_attrs[FACTS_ATTR]["metric"])
-        if end is None and self.died[number] >= MAX_DEATHS:
+        end = read_outcome(self.trial_folder(number), self.study.user_attrs[FACTS_ATTR]["metric"])
+        if end is None and self.deaths[number] >= MAX_DEATHS:
             end = TrialOutcome(TrialState.FAIL, reason=f"its process died {MAX_DEATHS} times")
         if end is None:
             return False
@@ -106,7 +108,7 @@ class SearchLoop:
         self.study.tell(number, end.value, state=end.state)
         return True
 
-    def folder_of(self, number: int) -> Path:
+    def trial_folder(self, number: int) -> Path:
         """Where a trial runs."""
         return self.folder / str(number)
 

@@ -36,13 +36,13 @@ class TrialPruner(Callback):
     def on_train_batch_end(self, trainer: Trainer, gan: GAN, *_: Any) -> None:  # type: ignore[override]
         if gan.scored_at != gan.turn or gan.turn >= gan.turns:
             return
-        says = trainer.is_global_zero and self.hopeless(gan.turn, gan.scores[self.monitor])
+        says = trainer.is_global_zero and self.should_prune(gan.turn, gan.scores[self.monitor])
         if collectives.all_reduce_sum_(torch.tensor(int(says), device=gan.device)):
             self.pruned_at = gan.turn
             trainer.should_stop = True
             log.info("turn %d: the search ends this run, others were better here", gan.turn)
 
-    def hopeless(self, turn: int, score: float) -> bool:
+    def should_prune(self, turn: int, score: float) -> bool:
         """Tell the study a score; -> whether the pruner gives up on the run."""
         trial = load_trial(self.study, int(self.folder.name))
         told = self.study.trials[trial.number].intermediate_values

@@ -24,16 +24,16 @@ N_JOBS_RULE: Rule = ("an integer of at least 1, or -1 for all cores", lambda v: 
 class SearchSettings:
     """`trials` in all, `at_once` of them in a batch, none begun after `seconds`; `node` describes the sampler."""
 
-    trials: int
-    seconds: float
-    at_once: int
-    node: DictConfig
+    n_trials: int
+    timeout: float
+    n_jobs: int
+    sampler_config: DictConfig
     space: SearchSpace
 
-    def sampler(self, number: int) -> BaseSampler:
+    def make_sampler(self, number: int) -> BaseSampler:
         """Who chooses trial `number`: with a seed of its own, so that a search that goes on repeats no trial."""
         silence_optuna()
-        return build(self.node, **make_sampler_arguments(self.node, self.space, number))
+        return build(self.sampler_config, **make_sampler_arguments(self.sampler_config, self.space, number))
 
 
 def read_search_settings(config: DictConfig, space: SearchSpace) -> SearchSettings:
@@ -45,7 +45,7 @@ def read_search_settings(config: DictConfig, space: SearchSpace) -> SearchSettin
     check_rule(config, f"{SWEEPER_KEY}.n_jobs", node.n_jobs, N_JOBS_RULE)
     if node.timeout is not None:
         check_rule(config, f"{SWEEPER_KEY}.timeout", node.timeout, number_at_least(0))
-    made = SearchSettings(0, 0.0, 0, node.sampler, space).sampler(0)
+    made = SearchSettings(0, 0.0, 0, node.sampler, space).make_sampler(0)
     most = len(made) if isinstance(made, Sized) else None
     if node.n_trials is not None or most is None:
         check_rule(config, f"{SWEEPER_KEY}.n_trials", node.n_trials, integer_at_least(1))
@@ -58,7 +58,7 @@ def make_sampler_arguments(node: DictConfig, space: SearchSpace, number: int) ->
     """Arguments of a sampler that only the program knows: the space, if it takes one, and a seed for each trial."""
     own: dict[str, object] = {}
     if "space" in (read_arguments(str(node["_target_"])) or {}):
-        own["space"] = space.swept
+        own["space"] = space.distributions
     if node.get("seed") is not None:
         own["seed"] = int(np.random.SeedSequence([node.seed, number]).generate_state(1)[0])
     return own

@@ -26,28 +26,28 @@ NON_EXPERIMENT_GROUPS = (
 class SearchSpace:
     """`swept`: what each key may be; `said`: the same as the user wrote it; `fixed`: what all share."""
 
-    swept: Mapping[str, BaseDistribution]
-    said: Mapping[str, str]
-    fixed: tuple[str, ...]
+    distributions: Mapping[str, BaseDistribution]
+    expressions: Mapping[str, str]
+    fixed_overrides: tuple[str, ...]
 
     @property
-    def experiment(self) -> list[str]:
+    def experiment_overrides(self) -> list[str]:
         """The fixed overrides that a trial's score depends on."""
-        return sorted(word for word in self.fixed if get_top_level_key(word) not in NON_EXPERIMENT_GROUPS)
+        return sorted(word for word in self.fixed_overrides if get_top_level_key(word) not in NON_EXPERIMENT_GROUPS)
 
-    def words(self, point: ParamValues) -> list[str]:
+    def to_overrides(self, point: ParamValues) -> list[str]:
         """A point as overrides, after those that all share."""
-        return [*self.fixed, *self.chosen(point)]
+        return [*self.fixed_overrides, *self.swept_overrides(point)]
 
-    def chosen(self, point: ParamValues) -> list[str]:
+    def swept_overrides(self, point: ParamValues) -> list[str]:
         """A point as overrides: `optim.D.lr=0.001`."""
-        return [f"{key}={point[key]}" for key in self.swept]
+        return [f"{key}={point[key]}" for key in self.distributions]
 
-    def examples(self) -> Iterator[ParamValues]:
+    def iter_examples(self) -> Iterator[ParamValues]:
         """Points that between them have every choice, and of each interval its middle."""
-        choices = [one.choices for one in self.swept.values() if isinstance(one, CategoricalDistribution)]
+        choices = [one.choices for one in self.distributions.values() if isinstance(one, CategoricalDistribution)]
         for i in range(max(map(len, choices), default=1)):
-            yield {key: get_example_value(one, i) for key, one in self.swept.items()}
+            yield {key: get_example_value(one, i) for key, one in self.distributions.items()}
 
 
 def get_top_level_key(word: str) -> str:

@@ -61,15 +61,15 @@ def compose_first_valid(space: SearchSpace, compose: Callable[[list[str]], DictC
     One value that is wrong makes its trials fail; a key that is wrong would make all fail.
     """
     errors = []
-    for point in space.examples():
+    for point in space.iter_examples():
         try:
-            cfg = finalize_config(compose(space.words(point)))
+            cfg = finalize_config(compose(space.to_overrides(point)))
         except (HydraException, OmegaConfBaseException, ValueError) as error:
             errors.append(error)
         else:
             return cfg
     said = format_error(errors[0])
-    whole = any(said.startswith(f"{key} must be an integer") for key in space.swept)
+    whole = any(said.startswith(f"{key} must be an integer") for key in space.distributions)
     raise ValueError(f"{said} ({INTEGER_HINT})" if whole else said)
 
 
@@ -90,6 +90,6 @@ def make_study_facts(cfg: DictConfig, space: SearchSpace) -> Mapping[str, Any]:
     return {
         "metric": str(monitor),
         "mode": str(cfg.metrics.mode),
-        "space": dict(space.said),
-        "experiment": space.experiment,
+        "space": dict(space.expressions),
+        "experiment": space.experiment_overrides,
     }

@@ -76,7 +76,7 @@ def trial_to_json(trial: FrozenTrial, space: SearchSpace, folder: Path) -> dict[
         "state": trial.state.name.lower(),
         "reason": trial.user_attrs.get(REASON_ATTR, ""),
         "value": trial.value if complete else None,
-        "overrides": [f"{key}={trial.params[key]}" for key in space.swept if key in trial.params],
+        "overrides": [f"{key}={trial.params[key]}" for key in space.distributions if key in trial.params],
         "folder": str(folder / str(trial.number)),
     }
 
