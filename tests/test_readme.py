@@ -12,7 +12,6 @@ from pathlib import Path
 import pytest
 
 from compose_config import compose_config
-from gantry.config import validate
 
 ROOT = Path(__file__).parents[1]
 LINES = [line.strip() for line in (ROOT / "README.md").read_text().splitlines() if line.startswith("    ")]

@@ -8,7 +8,6 @@ import torch
 from compose_config import compose_config
 from gantry.commands import hardware
 from gantry.commands.train import build_gan
-from gantry.config import validate
 from gantry.features.arithmetic import apply_arithmetic
 from gantry.training.executor import EagerExecutor
 
