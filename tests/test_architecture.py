@@ -72,7 +72,6 @@ WITHOUT_TORCH = [
     "compare/page/page_data",
     "compare/protocols",
     "compare/run_record",
-    "compare/wandb_offline",
     "sweeps/hydra_callbacks",
     "sweeps/seeds",
     "sweeps/table",

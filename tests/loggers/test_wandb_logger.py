@@ -11,17 +11,17 @@ import wandb
 from PIL import Image
 from wandb.proto.wandb_internal_pb2 import Record
 
-from gantry.compare.wandb_offline import (
+from gantry.loggers import wandb_logger
+from gantry.loggers.dispatch import close_loggers, log_config, log_generator, log_histogram, log_image, log_summary
+from gantry.loggers.wandb_logger import WandbLogger
+from gantry.loggers.wandb_login import choose_wandb_mode, is_logged_in
+from wandb_offline import (
     filter_records,
     find_wandb_logs,
     items_to_dict,
     read_wandb_records,
     read_wandb_run,
 )
-from gantry.loggers import wandb_logger
-from gantry.loggers.dispatch import close_loggers, log_config, log_generator, log_histogram, log_image, log_summary
-from gantry.loggers.wandb_logger import WandbLogger
-from gantry.loggers.wandb_login import choose_wandb_mode, is_logged_in
 
 PICTURE = np.linspace(40, 200, 20 * 30, dtype=np.uint8).reshape(20, 30, 1)
 KEY = "0123456789" * 4

@@ -12,8 +12,8 @@ import torch
 from PIL import Image
 from safetensors.torch import load_file
 
-from gantry.compare.wandb_offline import WandbRun, filter_records, find_wandb_logs, read_wandb_records, read_wandb_run
 from subprocess_runs import ROOT, make_environment, run_training
+from wandb_offline import WandbRun, filter_records, find_wandb_logs, read_wandb_records, read_wandb_run
 
 pytestmark = pytest.mark.slow
 TURNS = 24

@@ -16,8 +16,7 @@ NON_SETTING_GROUPS = {
     "launcher",
     "hydra",
     "debug",
-}  # no settings,
-NON_SETTING_GROUPS |= {"protocol", "report"}  # nor what W&B is told beside them
+}
 MISSING_VALUE = "-"
 ValueTable = dict[str, list[Any]]  # key -> its value in each run
 

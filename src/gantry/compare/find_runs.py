@@ -1,59 +1,58 @@
-"""Which runs a user means."""
+"""Find and read the runs in folders."""
 
 import os
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from gantry.compare.run_record import RunRecord, read_run
-from gantry.compare.wandb_offline import find_wandb_logs
+from gantry.compare.run_record import RunRecord, has_wandb_files, read_run
 from gantry.runs import status
 
 RUN_FILES = ("config.yaml", "metrics.csv", "summary.json", "train.log", status.JOB_FILE)
 
-RUN_CACHE: dict[Path, tuple[tuple[object, ...], RunRecord | None]] = {}  # the files of a run as they were, and the run
+RUN_CACHE: dict[Path, tuple[tuple[object, ...], RunRecord | None]] = {}  # folder -> (state of its files, run)
 
 
 @dataclass(frozen=True)
 class FoundRuns:
-    """Runs that could be read, and a line for each folder that could not."""
+    """The runs that could be read, and one line for each folder that could not."""
 
     runs: tuple[RunRecord, ...]
     unreadable: tuple[str, ...]
 
 
 def read_runs(folders: Sequence[str]) -> FoundRuns:
-    """The runs in all folders, each once. Raises ValueError when a folder is missing or there is no run at all."""
+    """Read the runs in all folders, each once. Raises ValueError if a folder is missing or no run can be read."""
     paths = list(dict.fromkeys(path for folder in folders for path in iter_run_folders(resolve_folder(folder))))
     if not paths:
         raise ValueError(f"runs must be folders of runs, got {', '.join(folders) or 'none'}, with no run in them")
-    runs, broken = [], []
+    runs, unreadable = [], []
     for path, name in zip(paths, make_relative_names(paths)):
         try:
             runs.append(read_run_cached(path, name))
         except ValueError as error:
-            broken.append(f"{name} is left out: {error}")
+            unreadable.append(f"{name} is left out: {error}")
     if not runs:
-        raise ValueError(f"runs must be folders of runs, got none that can be read: {'; '.join(broken)}")
-    return FoundRuns(tuple(runs), tuple(broken))
+        raise ValueError(f"runs must be folders of runs, got none that can be read: {'; '.join(unreadable)}")
+    return FoundRuns(tuple(runs), tuple(unreadable))
 
 
 def read_run_cached(path: Path, name: str) -> RunRecord:
-    """The run of a folder; one that is finished is read again only when its files have changed.
+    """Read a run; a finished one is read again only if its files have changed.
 
-    A sweep looks at all of its jobs after each of them.
+    A sweep reads all of its jobs after each job.
     """
-    files = [path / mark for mark in RUN_FILES if (path / mark).exists()]
+    files = [path / file for file in RUN_FILES if (path / file).exists()]
     state = name, *((file.name, file.stat().st_mtime_ns, file.stat().st_size) for file in files)
-    before, run = RUN_CACHE.get(path, ((), None))
-    if run is None or before != state:
+    cached_state, run = RUN_CACHE.get(path, ((), None))
+    if run is None or cached_state != state:
         run = read_run(path, name)
         RUN_CACHE[path] = state, run if run.is_finished else None
     return run
 
 
 def resolve_folder(folder: str) -> Path:
-    """The folder. Raises ValueError when it is missing."""
+    """Return the absolute path of a folder. Raises ValueError if it does not exist."""
     path = Path(folder).expanduser().resolve()
     if not path.is_dir():
         raise ValueError(f"runs must be folders of runs, got {folder}, which does not exist")
@@ -61,21 +60,26 @@ def resolve_folder(folder: str) -> Path:
 
 
 def iter_run_folders(folder: Path) -> Iterator[Path]:
-    """The folder itself if it is a run, else the runs below it, by number where they have numbers."""
-    if is_run_folder(folder):
+    """Yield the folder itself if it is a run, else the runs below it.
+
+    A folder that only W&B has written to is yielded too, so that reading it says why it is left out.
+    """
+    if any((folder / name).is_file() for name in RUN_FILES) or any(folder.glob("*.wandb")):
         yield folder
         return
-    inner = [Path(entry.path) for entry in os.scandir(folder) if entry.is_dir() and not entry.name.startswith(".")]
-    for path in sorted(inner, key=lambda path: (int(path.name) if path.name.isdigit() else float("inf"), path.name)):
-        yield from iter_run_folders(path)
+    below = [run for subfolder in list_subfolders(folder) for run in iter_run_folders(subfolder)]
+    yield from below or ([folder] if has_wandb_files(folder) else [])
 
 
-def is_run_folder(folder: Path) -> bool:
-    """Whether a run has left something right here."""
-    return any((folder / name).is_file() for name in RUN_FILES) or bool(find_wandb_logs(folder))
+def list_subfolders(folder: Path) -> list[Path]:
+    """Return the folders that may hold runs: numbers in numeric order, then names."""
+    entries = [entry for entry in os.scandir(folder) if entry.is_dir() and not entry.name.startswith(".")]
+    names = [entry.name for entry in entries if entry.name != "wandb"]
+    names.sort(key=lambda name: (int(name) if name.isdigit() else float("inf"), name))
+    return [folder / name for name in names]
 
 
 def make_relative_names(paths: Sequence[Path]) -> list[str]:
-    """What tells the folders apart: their paths below the folder that all share."""
-    above = Path(os.path.commonpath([path.parent for path in paths]))
-    return [path.relative_to(above).as_posix() for path in paths]
+    """Return short distinct names for folders: their paths below the deepest folder that contains all of them."""
+    parent = Path(os.path.commonpath([path.parent for path in paths]))
+    return [path.relative_to(parent).as_posix() for path in paths]

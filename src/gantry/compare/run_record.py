@@ -1,6 +1,6 @@
-"""A run as it is compared: read from its folder, whoever logged it and whatever has become of it."""
+"""Read the record of a run from its folder, whatever state the run is in."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -8,12 +8,11 @@ from typing import Any
 import numpy as np
 from omegaconf import OmegaConf
 
-from gantry.compare.wandb_offline import WandbRun, find_wandb_logs, read_wandb_run
 from gantry.runs.folder import read_config
 from gantry.runs.metrics_csv import Column, read_metrics
 from gantry.runs.status import RunStatus, StatusReport, read_job, read_run_status
 from gantry.runs.summary import read_summary
-from gantry.values import flatten, unflatten
+from gantry.values import flatten
 
 BEST_AND_LAST = ("best", "last")
 SECONDS_COLUMN = "speed/seconds"
@@ -21,10 +20,10 @@ SECONDS_COLUMN = "speed/seconds"
 
 @dataclass(frozen=True)
 class RunRecord:
-    """What is known of a run. `config` has flat names, `choices` the name chosen in each group.
+    """A run as the comparison sees it. `config` has flat names, `choices` the option chosen in each config group.
 
-    `places` (best, last) hold turn, scores and protocol: of the report (`reported`) or of the evaluation in training;
-    `selected` has the scores of the latter that selected the best checkpoint.
+    `entries` (best, last) hold turn, scores and protocol: those of the report if `has_report`, else those of the
+    evaluations during training. `selection_scores` are the scores that selected the best checkpoint.
     """
 
     name: str
@@ -42,125 +41,78 @@ class RunRecord:
 
     @property
     def is_finished(self) -> bool:
-        """Whether it has done all of its turns."""
+        """Return True if the run has trained all of its turns."""
         return self.status.state == RunStatus.FINISHED
 
     @property
     def seed(self) -> Any:
-        """Of the training; what a job that never began was told."""
-        told = (word.removeprefix("seed=") for word in self.overrides if word.startswith("seed="))
-        return self.config.get("seed", next(told, None))
+        """Return the training seed; for a job that never started, the one in its overrides."""
+        overrides = (item.removeprefix("seed=") for item in self.overrides if item.startswith("seed="))
+        return self.config.get("seed", next(overrides, None))
 
     @property
     def monitor(self) -> str | None:
-        """The score that the run is judged by."""
+        """Return the name of the score that selects the best checkpoint."""
         return self.config.get("metrics.monitor")
 
-    def get_score(self, place: str, score: str) -> float | None:
-        """A score; None where there is none or it was not finite."""
-        value = self.entries.get(place, {}).get("scores", {}).get(score)
+    def get_score(self, which: str, score: str) -> float | None:
+        """Return a score of the best or the last checkpoint; None if it is missing or not finite."""
+        value = self.entries.get(which, {}).get("scores", {}).get(score)
         return float(value) if value is not None and np.isfinite(value) else None
 
 
 def read_run(folder: Path, name: str) -> RunRecord:
-    """The run of a folder, from its files or else from W&B's. Raises ValueError, in one line, if there is none."""
+    """Read the run in a folder. Raises ValueError, in one line, if it cannot be read."""
     try:
-        logs = find_wandb_logs(folder)
         if (folder / "config.yaml").is_file():
-            return record_from_folder(folder, name, logs)
-        if logs:
-            return record_from_wandb(folder, name, read_wandb_run(logs))
-        job = read_job(folder)
-        if "failed" in job:
-            return RunRecord(
-                name, folder, StatusReport(RunStatus.FAILED, job["failed"]), overrides=tuple(job.get("overrides", ()))
-            )
-    except Exception as error:  # a file may be broken in any way: this run is left out with a line, not the others
+            return read_started_run(folder, name)
+        status = read_run_status(folder, None, None)
+        if status.state == RunStatus.FAILED:
+            return RunRecord(name, folder, status, overrides=tuple(read_job(folder).get("overrides", ())))
+    except Exception as error:  # a file may be damaged in any way; the other runs are still compared
         raise ValueError(" ".join(f"{type(error).__name__}: {error}".split())[:300]) from None
+    if has_wandb_files(folder):
+        raise ValueError("it has only W&B files, and runs are read from config.yaml, metrics.csv and summary.json")
     raise ValueError("it has no config.yaml")
 
 
-def record_from_folder(folder: Path, name: str, logs: Sequence[Path]) -> RunRecord:
-    """A run from its own files; numbers and pictures that only W&B was given come from its logs."""
+def has_wandb_files(folder: Path) -> bool:
+    """Return True if W&B has written into a folder."""
+    return any(folder.glob("*.wandb")) or any(folder.glob("wandb/*run-*"))
+
+
+def read_started_run(folder: Path, name: str) -> RunRecord:
+    """Read a run that got as far as writing its configuration."""
     config: Any = OmegaConf.to_container(read_config(folder), resolve=True)
-    summary = read_summary(folder)
-    told = tuple(config.get("run", {}).get("overrides", ()))
-    report = summary.get("report", summary)
-    pictures = {int(path.stem): path for path in folder.glob("samples/*.png") if path.stem.isdigit()}
-    metrics: Mapping[str, Column] = read_metrics(folder)
-    if logs and not (metrics and pictures):
-        wandb = read_wandb_or_empty(logs)
-        metrics, pictures = metrics or wandb.metrics, pictures or wandb.images
+    summary, metrics = read_summary(folder), read_metrics(folder)
+    overrides = tuple(config.get("run", {}).get("overrides", ()))
+    entries = summary.get("report", summary)
     return RunRecord(
         name=name,
         folder=folder,
         status=read_run_status(folder, summary.get("turns"), config.get("turns")),
         config=flatten(config),
-        overrides=told,
-        choices=read_job(folder).get("choices") or infer_choices(config, told),
-        entries={place: report[place] for place in BEST_AND_LAST if place in report},
+        overrides=overrides,
+        choices=read_job(folder).get("choices") or infer_choices(config, overrides),
+        entries={which: entries[which] for which in BEST_AND_LAST if which in entries},
         has_report="report" in summary,
         selection_scores=summary.get("best", {}).get("scores", {}),
         metrics=metrics,
-        image_paths=pictures,
+        image_paths={int(path.stem): path for path in folder.glob("samples/*.png") if path.stem.isdigit()},
         seconds=summary.get("seconds", last_finite_value(metrics, SECONDS_COLUMN)),
     )
 
 
-def read_wandb_or_empty(logs: Sequence[Path]) -> WandbRun:
-    """What W&B has written of a run, which is nothing as the run begins."""
-    try:
-        return read_wandb_run(logs)
-    except ValueError:
-        return WandbRun("", "", "", "", (), {}, {}, {}, {}, None)
-
-
-def record_from_wandb(folder: Path, name: str, run: WandbRun) -> RunRecord:
-    """A run of which there is nothing but what W&B wrote."""
-    choices = {k: v for k, v in run.config.items() if any(other.startswith(f"{k}/") for other in run.config)}
-    config = {key.replace("/", "."): value for key, value in run.config.items() if key not in choices}
-    reported = any(key.startswith("report/") for key in run.summary)
-    done, wanted = last_finite_value(run.metrics, "turn") or 0, config.get("turns") or 0
-    ended = RunStatus.FINISHED if run.exit_code == 0 and done >= wanted else RunStatus.INTERRUPTED
-    state = RunStatus.RUNNING if run.exit_code is None else ended
-    return RunRecord(
-        name=name,
-        folder=folder,
-        status=StatusReport(state, "" if state == RunStatus.FINISHED else f"at turn {done:,.0f} of {wanted:,}"),
-        config=config,
-        overrides=tuple(config.get("run.overrides") or ()),
-        choices={key: str(value) for key, value in choices.items()},
-        entries=entries_from_wandb(run, "report/" if reported else ""),
-        has_report=reported,
-        metrics=run.metrics,
-        image_paths=run.images,
-        seconds=last_finite_value(run.metrics, SECONDS_COLUMN),
-    )
-
-
-def entries_from_wandb(run: WandbRun, above: str) -> dict[str, dict[str, Any]]:
-    """Best and last from the flat names of a W&B summary; of the protocol, W&B knows the one of last."""
-    about = unflatten({k: v for k, v in run.config.items() if k.startswith(f"{above}protocol/")}, "/")
-    protocol = about.get("report", about).get("protocol", {})
-    places = {}
-    for place in BEST_AND_LAST:
-        start = f"{above}{place}/"
-        scores = {key.removeprefix(start): value for key, value in run.summary.items() if key.startswith(start)}
-        if scores:
-            places[place] = {"scores": scores, "protocol": protocol | {"checkpoint": f"{place}, as W&B has it"}}
-    return places
-
-
-def infer_choices(config: Mapping[str, Any], told: tuple[str, ...]) -> dict[str, str]:
-    """Names chosen on the command line, and those that stand in the configuration, where job.json does not say."""
+def infer_choices(config: Mapping[str, Any], overrides: tuple[str, ...]) -> dict[str, str]:
+    """Return the options chosen in the config groups, for a run without job.json: its overrides and `name` keys."""
     groups = {key: value for key, value in config.items() if isinstance(value, Mapping)}
-    words = [word.partition("=") for word in told]
-    named = {key: str(value["name"]) for key, value in groups.items() if value.get("name")}
-    return named | {key: value for key, _, value in words if key in groups}
+    names = {key: str(value["name"]) for key, value in groups.items() if value.get("name")}
+    pairs = (item.partition("=") for item in overrides)
+    return names | {key: value for key, _, value in pairs if key in groups}
 
 
 def last_finite_value(metrics: Mapping[str, Column], name: str) -> float | None:
-    """The last value of a column; None where there is none."""
+    """Return the last finite value of a column; None if there is none."""
     column = metrics.get(name, np.array([]))
-    there = column[np.isfinite(column)]
-    return float(there[-1]) if there.size else None
+    finite = column[np.isfinite(column)]
+    return float(finite[-1]) if finite.size else None
