@@ -19,7 +19,8 @@ FLOORS = (
     ("losses", "augment", "metrics", "data", "sampling", "runs"),
     ("evaluation", "training", "loggers", "config"),
     ("compare", "figures"),
-    ("callbacks", "sweeps", "commands"),
+    ("callbacks",),
+    ("sweeps", "commands"),
 )
 MATHEMATICS = {"nets", "features", "losses", "augment", "metrics", "rng", "pixels", "values"}
 MATHEMATICS_MAY_IMPORT = {

@@ -49,5 +49,5 @@ def test_a_run_that_ends_early_is_written_at_its_end(tmp_path: Path) -> None:
     callback = CheckpointWriter(str(tmp_path / "c"), every=50)
     call_hooks(callback, Saving(gan), gan, 7, between=improving(3))
     gan.improved_at = 7  # scored at the end, after all
-    callback.on_train_end(Saving(gan), gan)  # type: ignore[arg-type]
+    callback.on_training_end(Saving(gan), gan)  # type: ignore[arg-type]
     assert turns_in(tmp_path / "c") == {"last.ckpt": 7, "best.ckpt": 7}

@@ -81,9 +81,9 @@ def test_too_soon_after_the_last_picture_none_is_drawn(tmp_path: Path) -> None:
     curves.draw()
     (tmp_path / "plots" / "curves.png").unlink()
     gan = TinyGan(turn=1, scored_at=1)
-    curves.on_train_batch_end(make_trainer_stub(), gan)
+    curves.on_turn_end(make_trainer_stub(), gan, {})
     assert not (tmp_path / "plots" / "curves.png").exists()
-    curves.on_train_end(make_trainer_stub(), gan)
+    curves.on_training_end(make_trainer_stub(), gan)
     assert (tmp_path / "plots" / "curves.png").exists()
 
 

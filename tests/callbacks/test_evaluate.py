@@ -103,18 +103,18 @@ def test_a_run_that_stops_early_is_scored_unless_it_will_go_on(tmp_path: Path) -
     run = started(tmp_path, at_start=False)
     run.run_turn()
     run.gan.interrupt_signal = True
-    run.callback.on_train_end(run.trainer, run.gan)
+    run.callback.on_training_end(run.trainer, run.gan)
     assert run.logger.rows == []
     run.gan.interrupt_signal = False
-    run.callback.on_train_end(run.trainer, run.gan)
-    run.callback.on_train_end(run.trainer, run.gan)
+    run.callback.on_training_end(run.trainer, run.gan)
+    run.callback.on_training_end(run.trainer, run.gan)
     assert [step for step, _ in run.logger.rows] == [1]
 
 
 def test_without_scores_nothing_happens(tmp_path: Path) -> None:
     run = started(tmp_path, Evaluator(Evaluation({}, 2, None, "min"), every=1, path=str(tmp_path)))
     run.run_turn()
-    run.callback.on_train_end(run.trainer, run.gan)
+    run.callback.on_training_end(run.trainer, run.gan)
     assert run.gan.scores == {}
     assert not (tmp_path / "summary.json").exists()
 

@@ -71,13 +71,13 @@ def test_what_never_improved_has_no_best(tmp_path: Path) -> None:
 def test_a_run_that_is_scored_at_its_end_alone_has_a_best(tmp_path: Path) -> None:
     gan = tiny_gan(turn=7)
     score({7: 1.0}, improving=[7])(gan)  # as Evaluate does when time is up between two evaluations
-    GeneratorExporter(str(tmp_path), CONFIG).on_train_end(make_trainer_stub(), gan)
+    GeneratorExporter(str(tmp_path), CONFIG).on_training_end(make_trainer_stub(), gan)
     assert turns_in(tmp_path) == {"best": 7, "last": 7}
 
 
 def test_class_names_are_kept(tmp_path: Path) -> None:
     data = type("Data", (), {"classes": ("cat", "dog")})()
-    GeneratorExporter(str(tmp_path), CONFIG).on_train_end(make_trainer_stub(datamodule=data), tiny_gan())
+    GeneratorExporter(str(tmp_path), CONFIG).on_training_end(make_trainer_stub(datamodule=data), tiny_gan())
     assert read_generator_info(tmp_path / "generator" / "last").extra["classes"] == ["cat", "dog"]
 
 
@@ -94,7 +94,7 @@ def test_other_processes_write_nothing(tmp_path: Path) -> None:
 
 def test_the_same_samples(tmp_path: Path) -> None:
     gan = tiny_gan()
-    GeneratorExporter(str(tmp_path), CONFIG).on_train_end(make_trainer_stub(), gan)
+    GeneratorExporter(str(tmp_path), CONFIG).on_training_end(make_trainer_stub(), gan)
     z, c = torch.randn(5, 3), torch.zeros(5, dtype=torch.int64)
     again = load_generator(tmp_path / "generator" / "last")
     assert torch.equal(again(z, c), gan.G_ema.eval()(z, c))

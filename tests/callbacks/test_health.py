@@ -13,6 +13,7 @@ from torch import Tensor, nn
 
 from gantry.callbacks.checkpoints import CheckpointWriter
 from gantry.callbacks.export import GeneratorExporter
+from gantry.callbacks.gan_callback import GanCallback, TurnOutputs
 from gantry.callbacks.health import HealthCheck
 from gantry.errors import RunError
 from gantry.losses import adversarial, penalties
@@ -26,8 +27,15 @@ from stubs import RecordingLogger
 N, N_CRITIC, TURNS = 8, 3, 20
 
 
-class Due(Callback):
-    """Acts every so many turns."""
+class ActsEvery(GanCallback):
+    """A callback with an interval."""
+
+    def __init__(self, every: int) -> None:
+        self.every = every
+
+
+class OtherEvery(Callback):
+    """A callback of the user, whose `every` is nobody else's business."""
 
     def __init__(self, every: int) -> None:
         self.every = every
@@ -94,12 +102,17 @@ def test_it_ends_within_patience(patience: int, end: int) -> None:
 
 def test_it_looks_before_another_callback_acts() -> None:
     with pytest.raises(RunError, match=r"at turn 8, .* by turn 12;"):
-        fit(Penalty(math.nan, 22), HealthCheck("run", patience=100), Due(every=12))
+        fit(Penalty(math.nan, 22), HealthCheck("run", patience=100), ActsEvery(every=12))
+
+
+def test_an_interval_of_a_callback_of_the_user_changes_nothing() -> None:
+    with pytest.raises(RunError, match=r"at turn 8, .* by turn 20;"):
+        fit(Penalty(math.nan, 22), HealthCheck("run", patience=100), OtherEvery(every=12))
 
 
 def test_a_run_that_ends_early_is_looked_at_too() -> None:
-    class Stop(Callback):
-        def on_train_batch_end(self, trainer: Trainer, gan: Any, *_: Any) -> None:
+    class Stop(GanCallback):
+        def on_turn_end(self, trainer: Trainer, gan: GAN, outputs: TurnOutputs) -> None:
             trainer.should_stop = gan.turn == 11
 
     with pytest.raises(RunError, match="by turn 11;"):
@@ -119,8 +132,8 @@ def test_skipped_updates_leave_no_trace_but_their_count() -> None:
 def test_a_skipped_update_moves_nothing() -> None:
     seen: list[dict[str, Tensor]] = []
 
-    class Watch(Callback):
-        def on_train_batch_end(self, trainer: Trainer, gan: GAN, *_: Any) -> None:  # type: ignore[override]
+    class Watch(GanCallback):
+        def on_turn_end(self, trainer: Trainer, gan: GAN, outputs: TurnOutputs) -> None:
             state = {"D": gan.D.state_dict(), "optimizer": trainer.optimizers[1].state_dict()["state"]}
             seen.append(copy.deepcopy(state))
 
@@ -132,7 +145,7 @@ def test_a_skipped_update_moves_nothing() -> None:
 def test_a_run_that_skips_in_every_turn_ends() -> None:
     calls = range(19, 1000)
     with pytest.raises(RunError, match="an update was skipped in each of the last 5 turns, up to turn 11"):
-        fit(Penalty(math.nan, *calls), HealthCheck("run", patience=5, skip=True), Due(every=11))
+        fit(Penalty(math.nan, *calls), HealthCheck("run", patience=5, skip=True), ActsEvery(every=11))
 
 
 def test_without_it_a_broken_state_is_not_written_either(tmp_path: Path) -> None:

@@ -32,7 +32,7 @@ def ended(folder: Path, made: Evaluation, interrupted: int = 0) -> FakePointsRun
     (folder / "generator" / "best").mkdir(parents=True)
     best.write(folder / "generator" / "best")
     run.gan.interrupt_signal = interrupted
-    ReportCallback(str(folder)).on_train_end(run.trainer, run.gan)
+    ReportCallback(str(folder)).on_training_end(run.trainer, run.gan)
     return run
 
 
@@ -61,7 +61,7 @@ def test_best_and_last_are_scored_by_the_full_protocol(tmp_path: Path) -> None:
 def test_a_best_that_is_the_last_is_scored_once(tmp_path: Path) -> None:
     run = ended(tmp_path, FULL, interrupted=15)
     run.gan.interrupt_signal, run.gan.turn, run.gan.turns = 0, 2, 2
-    ReportCallback(str(tmp_path)).on_train_end(run.trainer, run.gan)
+    ReportCallback(str(tmp_path)).on_training_end(run.trainer, run.gan)
     report = summary(tmp_path)["report"]
     assert report["best"]["scores"] == report["last"]["scores"]
     assert report["best"]["scores"]["high_quality"] == 0.0  # of the generator at hand, not of the file
@@ -87,11 +87,11 @@ def test_the_report_is_checked_before_the_run_begins(tmp_path: Path) -> None:
 def test_an_interrupted_run_makes_its_report_when_it_is_resumed_and_only_once(tmp_path: Path) -> None:
     run = ended(tmp_path, FULL, interrupted=15)
     run.gan.interrupt_signal = 0
-    ReportCallback(str(tmp_path)).on_train_end(run.trainer, run.gan)
+    ReportCallback(str(tmp_path)).on_training_end(run.trainer, run.gan)
     first = summary(tmp_path)["report"]
     assert first["last"]["turn"] == 5
-    ReportCallback(str(tmp_path)).on_train_end(run.trainer, run.gan)
+    ReportCallback(str(tmp_path)).on_training_end(run.trainer, run.gan)
     assert summary(tmp_path)["report"] == first
     run.gan.turn, run.gan.turns = 6, 7  # stopped before its last turn
-    ReportCallback(str(tmp_path)).on_train_end(run.trainer, run.gan)
+    ReportCallback(str(tmp_path)).on_training_end(run.trainer, run.gan)
     assert summary(tmp_path)["report"] == first

@@ -97,7 +97,7 @@ def test_a_long_animation_skips_pictures(
 
 def test_without_pictures_no_animation(tmp_path: Path) -> None:
     callback = SampleWriter(str(tmp_path), every=8)
-    callback.on_train_end(make_trainer_stub(), TinyGan())
+    callback.on_training_end(make_trainer_stub(), TinyGan())
     assert not list(tmp_path.iterdir())
 
 

@@ -54,7 +54,7 @@ def test_restored_sums_come_to_the_device_of_training_whether_or_not_they_are_se
     before, after = ScalarMonitor(4), ScalarMonitor(4)
     before.add_scalars(losses(3))  # with a lazy term
     after.load_state_dict(before.state_dict())
-    after.on_train_start(make_trainer_stub(), TinyGan(turns=10, turn=3, device="meta"))
+    after.on_training_start(make_trainer_stub(), TinyGan(turns=10, turn=3, device="meta"))
     after.add_scalars({name: value.to("meta") for name, value in losses(4).items()})  # without
     assert {name: total.device.type for name, total in after.sums.items()} == dict.fromkeys(losses(3), "meta")
 
@@ -89,12 +89,12 @@ def test_speed_leaves_out_what_others_do_at_the_same_turn(monkeypatch: pytest.Mo
     monkeypatch.setattr(scalars.time, "perf_counter", lambda: now[0])
     recorder, gan, callback = RecordingLogger(), TinyGan(turns=4), ScalarMonitor(2)
     on = make_trainer_stub(recorder)
-    callback.on_train_start(on, gan)
+    callback.on_training_start(on, gan)
     for _ in range(4):
-        callback.on_train_batch_start(on, gan, None, 0)
+        callback.on_turn_start(on, gan)
         now[0] += 0.5
         gan.turn += 1
-        callback.on_train_batch_end(on, gan, {"losses": losses(gan.turn)}, None, 0)
+        callback.on_turn_end(on, gan, {"losses": losses(gan.turn)})
         now[0] += 60.0 if gan.turn == 2 else 0.0  # an evaluation
     assert [row["speed/images_per_second"] for _, row in recorder.rows] == pytest.approx([128.0, 128.0])
 
@@ -130,5 +130,5 @@ def test_values_stay_on_the_device_until_they_are_due(monkeypatch: pytest.Monkey
 def test_the_loggers_are_told_where_the_run_goes_on() -> None:
     recorder = RecordingLogger()
     recorder.rewind_to = lambda turn: recorder.rows.append((turn, {}))
-    ScalarMonitor(1).on_train_start(make_trainer_stub(recorder), TinyGan(turn=7))
+    ScalarMonitor(1).on_training_start(make_trainer_stub(recorder), TinyGan(turn=7))
     assert recorder.rows == [(7, {})]

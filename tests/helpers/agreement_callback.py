@@ -1,18 +1,19 @@
 """A callback that holds the ranks against each other."""
 
 from pathlib import Path
-from typing import Any
 
 import torch
-from lightning import Callback, Trainer
+from lightning import Trainer
 
+from gantry.callbacks.gan_callback import GanCallback
 from gantry.distributed import collectives
+from gantry.training.gan import GAN
 
 
-class RankAgreement(Callback):
+class RankAgreement(GanCallback):
     """At the end, leaves a file in the run's folder that says whether all ranks have the same state."""
 
-    def on_train_end(self, trainer: Trainer, gan: Any) -> None:
+    def on_training_end(self, trainer: Trainer, gan: GAN) -> None:
         mine = torch.cat([value.double().flatten() for value in gan.state_dict().values()])
         states = collectives.all_gather_uneven(mine[None])
         if trainer.is_global_zero:

@@ -9,6 +9,7 @@ from torch import Tensor, nn
 from gantry.data.images import InMemoryImages
 from gantry.evaluation.evaluation import Evaluation, ReportSettings
 from gantry.metrics.mode_coverage import MixtureModeCoverage
+from stubs import TinyGan
 
 MODE_POINTS = [(0.5, 0.0), (-0.5, 0.0)]  # points on both modes
 
@@ -57,18 +58,16 @@ class FakePointsRun:
         self.trainer: Any = SimpleNamespace(
             loggers=[self.logger], datamodule=data, is_global_zero=True, callbacks=[callback]
         )
-        self.gan: Any = SimpleNamespace(G_ema=ConstantGenerator().train(), device=torch.device("cpu"))
-        self.gan.turn, self.gan.turns, self.gan.kimg = 0, 5, 0.0
-        self.gan.scores, self.gan.scored_at, self.gan.improved_at, self.gan.interrupt_signal = {}, -1, -1, False
+        self.gan: Any = TinyGan(G_ema=ConstantGenerator().train(), turns=5)
+        self.gan.interrupt_signal = 0
         self.callback = callback
-        self.callback.setup(self.trainer, self.gan, "fit")
-        self.callback.on_train_start(self.trainer, self.gan)
+        self.callback.on_setup(self.trainer, self.gan)
+        self.callback.on_training_start(self.trainer, self.gan)
 
     def run_turn(self, spread: float = 1.0) -> None:
         self.gan.turn += 1
-        self.gan.kimg += 0.064
         self.gan.G_ema.points.data = spread * torch.tensor(MODE_POINTS)
-        self.callback.on_train_batch_end(self.trainer, self.gan)
+        self.callback.on_turn_end(self.trainer, self.gan, {})
 
 
 def make_points_evaluation(

@@ -4,17 +4,18 @@ import json
 import os
 import signal
 from pathlib import Path
-from typing import Any
 
-from lightning import Callback, Trainer
+from lightning import Trainer
 
+from gantry.callbacks.gan_callback import GanCallback
 from gantry.distributed import collectives
+from gantry.training.gan import GAN
 
 
-class RankRecorder(Callback):
+class RankRecorder(GanCallback):
     """A line in `ranks` of the run's folder for every process that begins to train there."""
 
-    def on_train_start(self, trainer: Trainer, gan: Any) -> None:
+    def on_training_start(self, trainer: Trainer, gan: GAN) -> None:
         about = {"rank": collectives.rank(), "size": collectives.world_size(), "seed": gan.seed, "turn": gan.turn}
         with (Path(trainer.default_root_dir) / "ranks").open("a") as file:
             file.write(json.dumps(about) + "\n")
@@ -26,7 +27,7 @@ class SignalSender(RankRecorder):
     def __init__(self, number: int, at: int = 3, rank: int = 0) -> None:
         self.number, self.at, self.rank = number, at, rank
 
-    def on_train_batch_start(self, trainer: Trainer, gan: Any, *args: Any) -> None:
+    def on_turn_start(self, trainer: Trainer, gan: GAN) -> None:
         done = Path(trainer.default_root_dir) / "signalled"
         if gan.turn == self.at and collectives.rank() == self.rank and not done.exists():
             done.touch()

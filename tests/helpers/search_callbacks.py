@@ -3,21 +3,22 @@
 import os
 import signal
 from pathlib import Path
-from typing import Any
 
-from lightning import Callback, Trainer
+from lightning import Trainer
 
 from gantry.callbacks.evaluate import Evaluator
+from gantry.callbacks.gan_callback import GanCallback, TurnOutputs
 from gantry.distributed import collectives
+from gantry.training.gan import GAN
 
 
-class FailOrKill(Callback):
+class FailOrKill(GanCallback):
     """The run in folder `fails` fails after turn 4; the one in folder `killed` is killed there, with all, once."""
 
     def __init__(self, folder: str, fails: int, killed: int) -> None:
         self.folder, self.fails, self.killed = Path(folder), str(fails), str(killed)
 
-    def on_train_batch_end(self, trainer: Trainer, gan: Any, *_: Any) -> None:
+    def on_turn_end(self, trainer: Trainer, gan: GAN, outputs: TurnOutputs) -> None:
         if gan.turn != 4:
             return
         if self.folder.name == self.fails:
@@ -28,17 +29,17 @@ class FailOrKill(Callback):
             os.kill(os.getpid(), signal.SIGKILL)
 
 
-class LearningRateWriter(Callback):
+class LearningRateWriter(GanCallback):
     """Each process writes the rate that D has into a file of its own."""
 
-    def on_train_start(self, trainer: Trainer, gan: Any) -> None:
+    def on_training_start(self, trainer: Trainer, gan: GAN) -> None:
         (Path(trainer.default_root_dir) / f"rate{collectives.rank()}").write_text(repr(get_initial_lr(trainer)))
 
 
 class EvaluateByLearningRate(Evaluator):
     """The higher the rate of D, the better the score."""
 
-    def evaluate(self, trainer: Trainer, gan: Any) -> None:
+    def evaluate(self, trainer: Trainer, gan: GAN) -> None:
         gan.scores, gan.scored_at = {"overlap": get_initial_lr(trainer)}, gan.turn
         record = {"turn": gan.turn, "kimg": gan.kimg, "scores": gan.scores, "protocol": self.make_protocol(gan, "last")}
         entries = {"last": record}

@@ -44,6 +44,9 @@ class TinyGan:
     def kimg(self) -> float:
         return self.turn * self.kimg_per_turn
 
+    def is_due(self, every: int) -> bool:
+        return self.turn % every == 0 or self.turn == self.turns
+
 
 class RecordingLogger(DummyLogger):
     """A logger that remembers what it is told."""

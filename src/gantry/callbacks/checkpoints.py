@@ -6,9 +6,10 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from lightning import Callback, Trainer
+from lightning import Trainer
 from lightning.fabric.plugins import TorchCheckpointIO
 
+from gantry.callbacks.gan_callback import GanCallback, TurnOutputs
 from gantry.files import atomic_write, fsync
 from gantry.runs.checkpoint import seal_archive
 from gantry.training.finite import is_state_finite
@@ -17,7 +18,7 @@ from gantry.training.gan import GAN
 log = logging.getLogger(__name__)
 
 
-class CheckpointWriter(Callback):
+class CheckpointWriter(GanCallback):
     """`last.ckpt` every `every` turns and at the end, `before.ckpt` its predecessor, `best.ckpt` when a score improves.
 
     A checkpoint is written to a temporary file, with a checksum, synced and renamed: whenever the program dies, what
@@ -29,15 +30,15 @@ class CheckpointWriter(Callback):
         self.folder, self.every = Path(folder), every
         self.last_turn, self.best_turn = -1, -1  # turns that were written
 
-    def setup(self, trainer: Trainer, gan: GAN, stage: str) -> None:  # type: ignore[override]  # noqa: ARG002
+    def on_setup(self, trainer: Trainer, gan: GAN) -> None:
         trainer.strategy.checkpoint_io = InPlaceCheckpointIO()
 
-    def on_train_batch_end(self, trainer: Trainer, gan: GAN, *_: Any) -> None:  # type: ignore[override]
+    def on_turn_end(self, trainer: Trainer, gan: GAN, outputs: TurnOutputs) -> None:
         self.write_best(trainer, gan)
-        if gan.turn % self.every == 0 or gan.turn == gan.turns or gan.interrupt_signal:
+        if gan.is_due(self.every) or gan.interrupt_signal:
             self.write_last(trainer, gan)
 
-    def on_train_end(self, trainer: Trainer, gan: GAN) -> None:  # type: ignore[override]
+    def on_training_end(self, trainer: Trainer, gan: GAN) -> None:
         self.write_best(trainer, gan)
         self.write_last(trainer, gan)
 

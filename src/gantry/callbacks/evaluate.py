@@ -5,9 +5,9 @@ import math
 from pathlib import Path
 from typing import Any
 
-from lightning import Callback, Trainer
+from lightning import Trainer
 
-from gantry.data.datamodule import DataModule
+from gantry.callbacks.gan_callback import GanCallback, TurnOutputs, get_datamodule
 from gantry.errors import user_errors
 from gantry.evaluation.evaluation import Evaluation
 from gantry.evaluation.generator_samples import make_sample_source
@@ -24,7 +24,7 @@ from gantry.training.gan import GAN
 log = logging.getLogger(__name__)
 
 
-class Evaluator(Callback):
+class Evaluator(GanCallback):
     """Scores of G_ema every `every` turns and at the end, computed by all processes together.
 
     They are left in `gan.scores` with their turn in `gan.scored_at`, and in `gan.improved_at` if they are the best so
@@ -33,6 +33,7 @@ class Evaluator(Callback):
     before the callbacks that look at scores. An evaluation without scores is never made.
     """
 
+    state_key = "Evaluate"  # in checkpoints: the name that the class once had
     reference: Reference
 
     def __init__(self, evaluation: Evaluation, every: int, path: str, at_start: bool = True) -> None:
@@ -40,17 +41,16 @@ class Evaluator(Callback):
         self.best_entry: dict[str, Any] = {}
         self.real_features: FeatureSet | None = None
 
-    def setup(self, trainer: Trainer, gan: GAN, stage: str) -> None:  # type: ignore[override]  # noqa: ARG002
+    def on_setup(self, trainer: Trainer, gan: GAN) -> None:
         if self.evaluation.scores:
             with user_errors():
-                data: DataModule = trainer.datamodule  # type: ignore[attr-defined]
-                self.reference = build_reference(data, self.evaluation.reference)
+                self.reference = build_reference(get_datamodule(trainer), self.evaluation.reference)
                 self.evaluation.check_requirements(self.reference)
                 if self.evaluation.report is not None:  # now, and not at the end of a long run
                     self.evaluation.report_evaluation.check_requirements(self.reference, "metrics.report.num_samples")
                 check_conditional(self.evaluation.report_evaluation, gan.G_ema)
 
-    def on_train_start(self, trainer: Trainer, gan: GAN) -> None:  # type: ignore[override]
+    def on_training_start(self, trainer: Trainer, gan: GAN) -> None:
         if not self.evaluation.scores:
             return
         log_config(trainer.loggers, {"protocol": self.make_protocol(gan, "last")}, {})
@@ -65,11 +65,11 @@ class Evaluator(Callback):
         if gan.turn == 0 and self.at_start:
             self.evaluate(trainer, gan)
 
-    def on_train_batch_end(self, trainer: Trainer, gan: GAN, *_: Any) -> None:  # type: ignore[override]
-        if gan.turn % self.every == 0 or gan.turn == gan.turns:
+    def on_turn_end(self, trainer: Trainer, gan: GAN, outputs: TurnOutputs) -> None:
+        if gan.is_due(self.every):
             self.evaluate(trainer, gan)
 
-    def on_train_end(self, trainer: Trainer, gan: GAN) -> None:  # type: ignore[override]
+    def on_training_end(self, trainer: Trainer, gan: GAN) -> None:
         if gan.scored_at != gan.turn and not gan.interrupt_signal:
             self.evaluate(trainer, gan)
 

@@ -4,8 +4,9 @@ import logging
 from pathlib import Path
 from typing import Any
 
-from lightning import Callback, Trainer
+from lightning import Trainer
 
+from gantry.callbacks.gan_callback import GanCallback, TurnOutputs
 from gantry.runs.generator import save_generator
 from gantry.training.finite import all_finite
 from gantry.training.gan import GAN
@@ -13,7 +14,7 @@ from gantry.training.gan import GAN
 log = logging.getLogger(__name__)
 
 
-class GeneratorExporter(Callback):
+class GeneratorExporter(GanCallback):
     """G_ema in `folder`/generator/last at each evaluation and at the end; in `best` when a score improves.
 
     `generator` is the node of the configuration that G was built from. A generator that is not finite is never
@@ -23,13 +24,13 @@ class GeneratorExporter(Callback):
     def __init__(self, folder: str, generator: dict[str, Any]) -> None:
         self.folder, self.generator = Path(folder) / "generator", generator
 
-    def on_train_batch_end(self, trainer: Trainer, gan: GAN, *_: Any) -> None:  # type: ignore[override]
+    def on_turn_end(self, trainer: Trainer, gan: GAN, outputs: TurnOutputs) -> None:
         if gan.scored_at == gan.turn:
             self.save(trainer, gan, "last")
             if gan.improved_at == gan.turn:
                 self.save(trainer, gan, "best")
 
-    def on_train_end(self, trainer: Trainer, gan: GAN) -> None:  # type: ignore[override]
+    def on_training_end(self, trainer: Trainer, gan: GAN) -> None:
         self.save(trainer, gan, "last")
         if gan.improved_at == gan.turn:  # a run that ended between two evaluations is scored at its end
             self.save(trainer, gan, "best")

@@ -3,8 +3,9 @@
 import logging
 from typing import Any
 
-from lightning import Callback, Trainer
+from lightning import Trainer
 
+from gantry.callbacks.gan_callback import GanCallback, TurnOutputs, get_callbacks
 from gantry.errors import RunError
 from gantry.loggers.dispatch import log_metrics
 from gantry.training.executor import ScalarTensors
@@ -14,7 +15,7 @@ from gantry.training.gan import GAN
 log = logging.getLogger(__name__)
 
 
-class HealthCheck(Callback):
+class HealthCheck(GanCallback):
     """Ends a run in which a loss, a weight or a moment of an optimiser is NaN or infinite.
 
     It looks every `patience` turns, and at each turn at which a later callback acts, so that no broken generator is
@@ -25,6 +26,8 @@ class HealthCheck(Callback):
     counted as `health/skipped`; the host then waits for each update. What is broken all the same, and `patience` turns
     in a row with an update left out, end the run.
     """
+
+    state_key = "Health"  # in checkpoints: the name that the class once had
 
     def __init__(self, folder: str, patience: int = 20, skip: bool = False) -> None:
         self.folder, self.patience, self.skip = folder, patience, skip
@@ -39,22 +42,20 @@ class HealthCheck(Callback):
             0,
         )  # turns with a skipped update; updates; of them, told of
 
-    def on_train_start(self, trainer: Trainer, gan: GAN) -> None:  # type: ignore[override]
+    def on_training_start(self, trainer: Trainer, gan: GAN) -> None:
         gan.skip_nonfinite = self.skip
-        callbacks: list[Any] = trainer.callbacks  # type: ignore[attr-defined]
+        callbacks = get_callbacks(trainer)
         later = callbacks[callbacks.index(self) + 1 :]
-        self.later_intervals = {callback.every for callback in later if hasattr(callback, "every")}
+        self.later_intervals = {callback.every for callback in later if isinstance(callback, GanCallback)} - {0}
 
-    def on_train_batch_end(  # type: ignore[override]
-        self, trainer: Trainer, gan: GAN, outputs: dict[str, Any], *_: Any
-    ) -> None:
+    def on_turn_end(self, trainer: Trainer, gan: GAN, outputs: TurnOutputs) -> None:
         self.pending_losses += [(gan.turn, scalars) for scalars in outputs["updates"]]
         self.consecutive_skips = self.consecutive_skips + 1 if gan.num_skipped > self.num_skipped else 0
         self.num_skipped = gan.num_skipped
-        if gan.turn == gan.turns or any(gan.turn % every == 0 for every in {self.patience, *self.later_intervals}):
+        if any(gan.is_due(every) for every in {self.patience, *self.later_intervals}):
             self.check_state(trainer, gan)
 
-    def on_train_end(self, trainer: Trainer, gan: GAN) -> None:  # type: ignore[override]
+    def on_training_end(self, trainer: Trainer, gan: GAN) -> None:
         if self.checked_at != gan.turn:
             self.check_state(trainer, gan)
 

@@ -1,14 +1,14 @@
 """How D judges images that it is trained on, images that it never sees, and fakes: its overfitting, seen early."""
 
 import logging
-from typing import Any
 
 import numpy as np
 import torch
-from lightning import Callback, Trainer
+from lightning import Trainer
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
+from gantry.callbacks.gan_callback import GanCallback, TurnOutputs, get_datamodule
 from gantry.data.images import InMemoryImages, Split, flip_and_scale
 from gantry.data.sampler import evenly_spaced_indices
 from gantry.loggers.dispatch import log_histogram, log_metrics
@@ -20,7 +20,7 @@ log = logging.getLogger(__name__)
 Logits = NDArray[np.float64]  # [N]
 
 
-class OverfittingMonitor(Callback):
+class OverfittingMonitor(GanCallback):
     """Mean logits of D, every `every` turns: `critic/train`, `critic/held_out` and `critic/fake`, and of the three
     `critic/overfitting`, (train - held_out) / (train - fake) (Karras et al. 2020, ADA, eq. 1).
 
@@ -30,14 +30,14 @@ class OverfittingMonitor(Callback):
     (`logits/histogram/train` and so on). A data set that holds no images apart leaves `held_out` and `overfitting` out.
     """
 
+    rank_zero_only = True
+
     def __init__(self, every: int, num_samples: int = 1000, batch_size: int = 250, seed: int = 0) -> None:
         self.every, self.num_samples, self.batch_size, self.seed = every, num_samples, batch_size, seed
         self.real_images: dict[str, InMemoryImages] = {}
 
-    def on_train_start(self, trainer: Trainer, gan: GAN) -> None:  # type: ignore[override]  # noqa: ARG002
-        data = trainer.datamodule.data  # type: ignore[attr-defined]
-        if not trainer.is_global_zero:
-            return
+    def on_training_start(self, trainer: Trainer, gan: GAN) -> None:
+        data = get_datamodule(trainer).data
         if not len(data.test):
             log.info("critic/held_out is left out: %s holds no images apart", data.name)
         splits = {"train": data.train, "held_out": data.test}
@@ -45,8 +45,8 @@ class OverfittingMonitor(Callback):
             name: evenly_spaced_images(split, self.num_samples) for name, split in splits.items() if len(split)
         }
 
-    def on_train_batch_end(self, trainer: Trainer, gan: GAN, *_: Any) -> None:  # type: ignore[override]
-        if self.real_images and (gan.turn % self.every == 0 or gan.turn == gan.turns):
+    def on_turn_end(self, trainer: Trainer, gan: GAN, outputs: TurnOutputs) -> None:
+        if gan.is_due(self.every):
             logits = {name: self.compute_real_logits(gan, real) for name, real in self.real_images.items()}
             logits["fake"] = self.compute_fake_logits(gan)
             log_metrics(trainer.loggers, compute_overfitting(logits), gan.turn, gan.kimg)

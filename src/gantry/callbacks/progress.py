@@ -5,13 +5,13 @@ import sys
 import time
 from collections.abc import Mapping
 from contextlib import ExitStack
-from typing import Any
 
-from lightning import Callback, Trainer
+from lightning import Trainer
 from torch import Tensor
 from tqdm import tqdm
 from tqdm.contrib.logging import logging_redirect_tqdm
 
+from gantry.callbacks.gan_callback import GanCallback, TurnOutputs
 from gantry.training.gan import GAN
 
 log = logging.getLogger(__name__)
@@ -19,8 +19,10 @@ REFRESH_SECONDS = 0.5  # seconds between two looks at the losses: each look wait
 BAR_FORMAT = "{percentage:3.0f}% |{bar}| turn {n:,d}/{total:,d} | {desc}{remaining} left"
 
 
-class ProgressReporter(Callback):
+class ProgressReporter(GanCallback):
     """Turn, kimg, losses, images per second and time left: at the terminal, or every `seconds` to the log."""
+
+    rank_zero_only = True
 
     def __init__(self, seconds: float = 30.0) -> None:
         self.seconds = seconds
@@ -28,21 +30,19 @@ class ProgressReporter(Callback):
         self.stack = ExitStack()
         self.start_point = self.last_point = (0.0, 0)  # time and turn
 
-    def on_train_start(self, trainer: Trainer, gan: GAN) -> None:  # type: ignore[override]
+    def on_training_start(self, trainer: Trainer, gan: GAN) -> None:
         self.start_point = self.last_point = time.perf_counter(), gan.turn
-        if trainer.is_global_zero and sys.stderr.isatty():
+        if sys.stderr.isatty():
             self.bar = tqdm(
                 total=gan.turns, initial=gan.turn, bar_format=BAR_FORMAT, dynamic_ncols=True, smoothing=0.05
             )
             self.stack.callback(self.bar.close)
             self.stack.enter_context(logging_redirect_tqdm())  # messages appear above the bar
 
-    def on_train_batch_end(  # type: ignore[override]
-        self, trainer: Trainer, gan: GAN, outputs: dict[str, dict[str, Tensor]], *_: Any
-    ) -> None:
+    def on_turn_end(self, trainer: Trainer, gan: GAN, outputs: TurnOutputs) -> None:
         pause = self.seconds if self.bar is None else REFRESH_SECONDS
         now = time.perf_counter()
-        if trainer.is_global_zero and (now - self.last_point[0] >= pause or gan.turn == gan.turns):
+        if now - self.last_point[0] >= pause or gan.turn == gan.turns:
             images = 1000 * gan.kimg_per_turn * turns_per_second(self.last_point, (now, gan.turn))
             self.update_display(gan, format_progress(gan.kimg, outputs["losses"], images), now)
             self.last_point = now, gan.turn
@@ -56,7 +56,7 @@ class ProgressReporter(Callback):
         left = (gan.turns - gan.turn) / max(turns_per_second(self.start_point, (now, gan.turn)), 1e-9)
         log.info("turn %s/%s | %s%s left", f"{gan.turn:,}", f"{gan.turns:,}", text, tqdm.format_interval(left))
 
-    def teardown(self, trainer: Trainer, gan: GAN, stage: str) -> None:  # type: ignore[override]  # noqa: ARG002
+    def on_teardown(self, trainer: Trainer, gan: GAN) -> None:
         self.stack.close()
         self.bar = None
 

@@ -6,9 +6,10 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from lightning import Callback, Trainer
+from lightning import Trainer
 
 from gantry.callbacks.evaluate import Evaluator
+from gantry.callbacks.gan_callback import GanCallback, get_callbacks
 from gantry.errors import user_errors
 from gantry.evaluation.evaluation import Evaluation
 from gantry.evaluation.generator_samples import make_sample_source
@@ -25,7 +26,7 @@ from gantry.training.gan import GAN
 log = logging.getLogger(__name__)
 
 
-class FinalReport(Callback):
+class FinalReport(GanCallback):
     """At the end of a run, scores of its best and of its last generator, drawn with other latents than selected.
 
     The checkpoint that looked best on the selecting samples was lucky with them; only fresh ones say how good it is.
@@ -38,7 +39,7 @@ class FinalReport(Callback):
     def __init__(self, folder: str) -> None:
         self.folder = Path(folder)
 
-    def on_train_end(self, trainer: Trainer, gan: GAN) -> None:  # type: ignore[override]
+    def on_training_end(self, trainer: Trainer, gan: GAN) -> None:
         evaluate = find_evaluator(trainer)
         finished = gan.turn >= gan.turns and not gan.interrupt_signal
         if evaluate is None or evaluate.evaluation.report is None or not finished or self.has_report(gan):
@@ -86,8 +87,8 @@ class FinalReport(Callback):
 
 def find_evaluator(trainer: Trainer) -> Evaluator | None:
     """The Evaluate callback of a run that makes scores; None for a run without."""
-    callbacks: list[Any] = trainer.callbacks  # type: ignore[attr-defined]
-    return next((one for one in callbacks if isinstance(one, Evaluator) and one.evaluation.scores), None)
+    evaluators = [one for one in get_callbacks(trainer) if isinstance(one, Evaluator) and one.evaluation.scores]
+    return evaluators[0] if evaluators else None
 
 
 def format_scores(scores: dict[str, float]) -> str:

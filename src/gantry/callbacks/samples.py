@@ -4,10 +4,11 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from lightning import Callback, Trainer
+from lightning import Trainer
 from PIL import Image
 from torch import Tensor
 
+from gantry.callbacks.gan_callback import GanCallback, TurnOutputs
 from gantry.figures.animation import add_caption, write_animation
 from gantry.figures.image_grid import write_png
 from gantry.figures.sample_sheet import NUM_POINTS, SampleSheet, make_fixed_sheet
@@ -24,12 +25,14 @@ FRAME_MILLISECONDS, LAST_FRAME_MILLISECONDS = (
 MAX_FRAMES = 100  # that an animation has at most
 
 
-class SampleWriter(Callback):
+class SampleWriter(GanCallback):
     """A picture of G_ema's samples every `every` turns, of the untrained generator and at the end.
 
     They are written to `folder`/samples and shown by the loggers; at the end, an animation is made of all.
     The latents are a function of `seed` alone: `rows` x `columns` of them, with classes a row for each.
     """
+
+    rank_zero_only = True
 
     def __init__(self, folder: str, every: int, rows: int = 10, columns: int = 10, seed: int = 0) -> None:
         self.folder, self.every = Path(folder) / "samples", every
@@ -37,19 +40,18 @@ class SampleWriter(Callback):
         self.sheet: SampleSheet | None = None
         self.real_points: Tensor | None = None
 
-    def on_train_start(self, trainer: Trainer, gan: GAN) -> None:  # type: ignore[override]
-        if trainer.is_global_zero:
-            self.sheet = make_fixed_sheet(gan.G_ema, self.seed, self.rows, self.columns)
-            self.real_points = read_real_points(trainer, gan)
+    def on_training_start(self, trainer: Trainer, gan: GAN) -> None:
+        self.sheet = make_fixed_sheet(gan.G_ema, self.seed, self.rows, self.columns)
+        self.real_points = read_real_points(trainer, gan)
         if gan.turn == 0:
             self.write_samples(trainer, gan)
 
-    def on_train_batch_end(self, trainer: Trainer, gan: GAN, *_: Any) -> None:  # type: ignore[override]
-        if gan.turn % self.every == 0 or gan.turn == gan.turns:
+    def on_turn_end(self, trainer: Trainer, gan: GAN, outputs: TurnOutputs) -> None:
+        if gan.is_due(self.every):
             self.write_samples(trainer, gan)
 
-    def on_train_end(self, trainer: Trainer, gan: GAN) -> None:  # type: ignore[override]
-        if trainer.is_global_zero and any(path.stem.isdigit() for path in self.folder.glob("*.png")):
+    def on_training_end(self, trainer: Trainer, gan: GAN) -> None:
+        if any(path.stem.isdigit() for path in self.folder.glob("*.png")):
             path, grey = self.folder / "samples.webp", sample_shape(gan)[0] == 1
             with optional_write():
                 write_animation(
@@ -57,13 +59,12 @@ class SampleWriter(Callback):
                 )
 
     def write_samples(self, trainer: Trainer, gan: GAN) -> None:
-        """Write and log the picture of this turn, on one process."""
-        if trainer.is_global_zero:
-            assert self.sheet is not None
-            pixels = self.sheet.render(gan.G_ema, gan.device, self.real_points)
-            with optional_write():
-                write_png(pixels, self.folder / f"{gan.turn:06d}.png")
-            log_image(trainer.loggers, "samples", pixels, gan.turn)
+        """Write and log the image of this turn."""
+        assert self.sheet is not None
+        pixels = self.sheet.render(gan.G_ema, gan.device, self.real_points)
+        with optional_write():
+            write_png(pixels, self.folder / f"{gan.turn:06d}.png")
+        log_image(trainer.loggers, "samples", pixels, gan.turn)
 
 
 def sample_shape(gan: GAN) -> tuple[int, ...]:

@@ -5,15 +5,16 @@ import time
 from typing import Any
 
 import torch
-from lightning import Callback, Trainer
+from lightning import Trainer
 from torch import Tensor, nn
 
+from gantry.callbacks.gan_callback import GanCallback, TurnOutputs
 from gantry.distributed import collectives
 from gantry.loggers.dispatch import log_metrics, rewind_loggers
 from gantry.training.gan import GAN
 
 
-class ScalarMonitor(Callback):
+class ScalarMonitor(GanCallback):
     """Every `every` turns, and at the end, the means of all scalars since the last time, the norms of the last
     gradients of D and G (`grad/D`, `grad/G`), the speed, and the most memory so far.
 
@@ -23,6 +24,8 @@ class ScalarMonitor(Callback):
     training began, evaluations and all, without the time between a checkpoint and the run that goes on from it.
     """
 
+    state_key = "Scalars"  # in checkpoints: the name that the class once had
+
     def __init__(self, every: int) -> None:
         self.every = every
         self.interval_start: tuple[float, float] | None = None  # time and kimg at the start of this stretch
@@ -31,20 +34,18 @@ class ScalarMonitor(Callback):
         self.previous_seconds = 0.0  # seconds, before this process went on
         self.start_time = time.perf_counter()
 
-    def on_train_start(self, trainer: Trainer, gan: GAN) -> None:  # type: ignore[override]
+    def on_training_start(self, trainer: Trainer, gan: GAN) -> None:
         rewind_loggers(trainer.loggers, gan.turn)
         self.start_time = time.perf_counter()
         self.sums = {name: total.to(gan.device) for name, total in self.sums.items()}  # a checkpoint's lie on the CPU
 
-    def on_train_batch_start(self, trainer: Trainer, gan: GAN, *_: Any) -> None:  # type: ignore[override]  # noqa: ARG002
+    def on_turn_start(self, trainer: Trainer, gan: GAN) -> None:
         if self.interval_start is None:
             self.interval_start = time.perf_counter(), gan.kimg
 
-    def on_train_batch_end(  # type: ignore[override]
-        self, trainer: Trainer, gan: GAN, outputs: dict[str, dict[str, Tensor]], *_: Any
-    ) -> None:
+    def on_turn_end(self, trainer: Trainer, gan: GAN, outputs: TurnOutputs) -> None:
         self.add_scalars(outputs["losses"])
-        if gan.turn % self.every == 0 or gan.turn == gan.turns:
+        if gan.is_due(self.every):
             speed = {"speed/images_per_second": self.images_per_second(gan.kimg), "speed/seconds": self.elapsed_seconds}
             numbers = (
                 self.compute_means(compute_gradient_norms({"grad/D": gan.D, "grad/G": gan.G}))

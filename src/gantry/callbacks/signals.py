@@ -6,8 +6,9 @@ from types import FrameType
 from typing import Any
 
 import torch
-from lightning import Callback, Trainer
+from lightning import Trainer
 
+from gantry.callbacks.gan_callback import GanCallback, TurnOutputs
 from gantry.distributed import collectives
 from gantry.training.gan import GAN
 
@@ -15,7 +16,7 @@ STOP_SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGUSR1, signal.SIGUSR2)  
 log = logging.getLogger(__name__)
 
 
-class SignalHandler(Callback):
+class SignalHandler(GanCallback):
     """The first signal asks for a stop that all processes make together, a second one kills. Comes before Checkpoints.
 
     Clusters send SIGUSR1 or SIGUSR2 ahead of the end of a job's time: the exit status, 128 + the signal, tells a script
@@ -29,16 +30,16 @@ class SignalHandler(Callback):
         self.signal = 0
         self.previous_handlers: dict[int, Any] = {}
 
-    def on_train_start(self, trainer: Trainer, gan: GAN) -> None:  # type: ignore[override]  # noqa: ARG002
+    def on_training_start(self, trainer: Trainer, gan: GAN) -> None:
         self.previous_handlers = {number: signal.signal(number, self.handle_signal) for number in STOP_SIGNALS}
 
-    def handle_signal(self, number: int, frame: FrameType | None) -> None:  # noqa: ARG002
+    def handle_signal(self, number: int, frame: FrameType | None) -> None:
         """Remember the signal; the next one has its usual effect."""
         self.signal = max(self.signal, number, key=signal_index)
         signal.signal(number, signal.SIG_DFL)
         log.warning("%s: stopping after this turn", signal.Signals(number).name)
 
-    def on_train_batch_end(self, trainer: Trainer, gan: GAN, *_: Any) -> None:  # type: ignore[override]
+    def on_turn_end(self, trainer: Trainer, gan: GAN, outputs: TurnOutputs) -> None:
         if collectives.world_size() > 1:
             asked = torch.tensor(signal_index(self.signal), device=gan.device)
             torch.distributed.all_reduce(asked, torch.distributed.ReduceOp.MAX)
@@ -47,10 +48,10 @@ class SignalHandler(Callback):
             gan.interrupt_signal = self.signal
             trainer.should_stop = True
 
-    def on_train_end(self, trainer: Trainer, gan: GAN) -> None:  # type: ignore[override]  # noqa: ARG002
+    def on_training_end(self, trainer: Trainer, gan: GAN) -> None:
         self.restore_handlers()  # no turn follows at whose end a signal would be heeded
 
-    def teardown(self, trainer: Trainer, gan: GAN, stage: str) -> None:  # type: ignore[override]  # noqa: ARG002
+    def on_teardown(self, trainer: Trainer, gan: GAN) -> None:
         self.restore_handlers()
 
     def restore_handlers(self) -> None:

@@ -86,6 +86,10 @@ class GAN(LightningModule):
         """Share of the budget that is spent: in [0, 1]."""
         return min(self.turn / self.turns, 1.0)
 
+    def is_due(self, every: int) -> bool:
+        """Return True at every `every`-th turn and at the last one."""
+        return self.turn % every == 0 or self.turn == self.turns
+
     def on_train_start(self) -> None:
         self.executor.setup(self.trainer.optimizers)
 

@@ -32,13 +32,13 @@ def play(callback: TrialPruner, scores: dict[int, float], rank: int = 0, gan: Ti
     """Turns until the run is told to stop, or to the end."""
     on: Any = make_trainer_stub(rank=rank, should_stop=False)
     gan = gan or TinyGan()
-    callback.on_train_start(on, gan)  # type: ignore[arg-type]
+    callback.on_training_start(on, gan)  # type: ignore[arg-type]
     while gan.turn < gan.turns and not on.should_stop:
         gan.turn += 1
         if gan.turn in scores:
             gan.scores, gan.scored_at = {"fd": scores[gan.turn]}, gan.turn
-        callback.on_train_batch_end(on, gan)  # type: ignore[arg-type]
-    callback.on_fit_end(on, gan)  # type: ignore[arg-type]
+        callback.on_turn_end(on, gan, {})  # type: ignore[arg-type]
+    callback.on_run_end(on, gan)  # type: ignore[arg-type]
     return gan
 
 

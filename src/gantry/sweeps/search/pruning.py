@@ -2,12 +2,12 @@
 
 import logging
 from pathlib import Path
-from typing import Any
 
 import torch
-from lightning import Callback, Trainer
+from lightning import Trainer
 from optuna.pruners import BasePruner
 
+from gantry.callbacks.gan_callback import GanCallback, TurnOutputs
 from gantry.distributed import collectives
 from gantry.runs.status import write_job_pruning
 from gantry.sweeps.search.study import load_trial, open_study
@@ -16,7 +16,7 @@ from gantry.training.gan import GAN
 log = logging.getLogger(__name__)
 
 
-class TrialPruner(Callback):
+class TrialPruner(GanCallback):
     """Tells the study of a search each evaluation's monitored score, and ends the run when the pruner says so.
 
     The run's folder is that of the sweep, where the study is, and the number of its trial. Process 0 asks, all stop
@@ -29,11 +29,11 @@ class TrialPruner(Callback):
         self.folder, self.monitor, self.pruner = Path(folder), monitor, pruner
         self.pruned_at = -1
 
-    def on_train_start(self, trainer: Trainer, gan: GAN) -> None:  # type: ignore[override]  # noqa: ARG002
+    def on_training_start(self, trainer: Trainer, gan: GAN) -> None:  # noqa: ARG002
         if trainer.is_global_zero:
             self.study = open_study(self.folder.parent, self.pruner)
 
-    def on_train_batch_end(self, trainer: Trainer, gan: GAN, *_: Any) -> None:  # type: ignore[override]
+    def on_turn_end(self, trainer: Trainer, gan: GAN, outputs: TurnOutputs) -> None:  # noqa: ARG002
         if gan.scored_at != gan.turn or gan.turn >= gan.turns:
             return
         says = trainer.is_global_zero and self.should_prune(gan.turn, gan.scores[self.monitor])
@@ -50,6 +50,6 @@ class TrialPruner(Callback):
             trial.report(score, turn)
         return trial.should_prune()
 
-    def on_fit_end(self, trainer: Trainer, gan: GAN) -> None:  # type: ignore[override]
+    def on_run_end(self, trainer: Trainer, gan: GAN) -> None:
         if self.pruned_at == gan.turn and trainer.is_global_zero:
             write_job_pruning(self.folder, f"at turn {gan.turn:,} of {gan.turns:,}")
