@@ -45,6 +45,7 @@ WITHOUT_TORCH = [
     "nets/resolution",
     "distributed/environment",
     "evaluation/protocol",
+    "sampling/batchnorm_mode",
     "data/folder_index",
     "training/schedules",
     "loggers/wandb_login",

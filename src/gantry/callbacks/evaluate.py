@@ -100,7 +100,7 @@ class Evaluator(GanCallback):
 
     def make_protocol(self, gan: GAN, checkpoint: str) -> dict[str, Any]:
         """How the scores of a checkpoint, chosen by a rule, are measured."""
-        norm = batchnorm.describe_batchnorm(gan.G_ema, self.evaluation.batchnorm)
+        norm = batchnorm.describe_batchnorm(gan.G_ema, self.evaluation.batchnorm_mode)
         drawn = SampleFacts(tuple(gan.G_ema.shape), checkpoint, "G_ema", norm)
         return self.evaluation.build_protocol(self.reference, drawn).to_dict()
 

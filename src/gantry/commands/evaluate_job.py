@@ -15,6 +15,7 @@ from gantry.evaluation.evaluation import Evaluation
 from gantry.evaluation.generator_samples import SampleSource, make_sample_source
 from gantry.evaluation.protocol import SampleFacts
 from gantry.evaluation.reference import Reference, build_reference
+from gantry.evaluation.run import score_samples
 from gantry.evaluation.sample_files import SampleFiles, open_samples
 from gantry.figures.nearest_training_images import NEIGHBOURS_FILE, write_neighbours_figure
 from gantry.metrics.score import Requirement
@@ -41,20 +42,16 @@ def run_evaluation(cfg: DictConfig) -> dict[str, Any]:
     evaluation = replace(evaluation, num_samples=choose_num_samples(cfg, files, evaluation))
     evaluation = replace(evaluation, monitor=evaluation.metric_names[0])  # nothing is selected here
     evaluation.check_requirements(reference, "num_samples")
-    subject = (
+    source = (
         make_file_sample_source(files, evaluation)
         if files
         else make_sample_source(evaluation, *load_selected_generator(cfg), device)
     )
     real = evaluation.extract_real(reference, device)
-    fake = evaluation.extract_samples(subject.images, device, subject.labels)
+    entry = score_samples(source, evaluation, reference, real, device)
     if Requirement.HELD_OUT in evaluation.requirements:
-        write_neighbours_figure(Path(cfg.output) / NEIGHBOURS_FILE, subject, fake, reference, real)
-    return {
-        "of": str(cfg.samples or cfg.run),
-        "scores": evaluation.compute_scores(real, fake),
-        "protocol": evaluation.build_protocol(reference, subject.facts).to_dict(),
-    }
+        write_neighbours_figure(Path(cfg.output) / NEIGHBOURS_FILE, source, entry.features, reference, real)
+    return {"of": str(cfg.samples or cfg.run)} | entry.to_dict()
 
 
 def build_evaluation(cfg: DictConfig) -> Evaluation:

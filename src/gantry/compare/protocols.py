@@ -5,8 +5,7 @@ from typing import Any
 
 from gantry.compare.run_record import BEST_AND_LAST, RunRecord
 from gantry.evaluation.protocol import find_protocol_differences
-
-NO_BATCHNORM = "none in G"  # as gantry.sampling.batchnorm says it; a G with running statistics is measured no otherwise
+from gantry.sampling.batchnorm_mode import NO_BATCHNORM
 
 
 def label_protocols(runs: Sequence[RunRecord]) -> list[str]:

@@ -1,4 +1,4 @@
-"""One evaluation: which samples are compared with which real images, in which features, by which scores."""
+"""An evaluation: which samples are compared with which real images, in which features, by which scores."""
 
 import inspect
 from collections.abc import Callable, Mapping
@@ -19,13 +19,12 @@ from gantry.features.arithmetic import ARITHMETIC_TYPES
 from gantry.features.extractor import Extractor, PointExtractor, get_resizer
 from gantry.metrics.score import Requirement, Score
 from gantry.metrics.statistics import FeatureSet
-
-BATCHNORM_MODES = ("running", "standing", "batch")
+from gantry.sampling.batchnorm_mode import BatchNormMode
 
 
 @dataclass(frozen=True)
 class ReportSettings:
-    """What is otherwise in the evaluation that a run is judged by: more samples, of other latents, more scores."""
+    """Differences of the evaluation that a run is judged by: more samples, of other latents, more scores."""
 
     num_samples: int
     seed: int
@@ -36,14 +35,13 @@ class ReportSettings:
 class Evaluation:
     """Scores of `num_samples` samples, of the latents of `seed`, against real images.
 
-    `reference` says which: "train" or "test", a split of the data set, or the path of a folder, .zip or .npz.
-    `extractor` is called when features are first needed, with `weights` (a file) if that is given; without an
-    extractor samples are points. `batchnorm` says how G normalises (see `gantry.sampling.batchnorm`), `arithmetic` what
-    the extractor computes in.
+    `reference` names the real images: "train" or "test", a split of the data set, or the path of a folder, .zip or
+    .npz. `extractor` is called when features are first needed, with `weights` (a file) if that is given; without an
+    extractor samples are points. `batchnorm` is a `BatchNormMode` of G, `arithmetic` that of the extractor.
 
-    This is the cheap evaluation that selects a checkpoint: `monitor` names the score that does, `mode` says
-    whether less or more of it is better. `report` makes of it the one that a run is judged by. They change no
-    number, nor does `batch_size`. The statistics of real images are kept in the folder `cache`.
+    This is the cheap evaluation that selects a checkpoint by the score `monitor`, whose smallest or largest value
+    (`mode`) is the best. `report` turns it into the one that a run is judged by. They change no number, nor does
+    `batch_size`. The statistics of real images are stored in the folder `cache`.
     """
 
     scores: Mapping[str, Score]
@@ -64,12 +62,17 @@ class Evaluation:
         takes_file = self.extractor is not None and "weights" in inspect.signature(self.extractor).parameters
         if self.weights is not None and not takes_file:
             raise ValueError(f"metrics.weights must be null for this choice of metrics, got {self.weights}")
-        if self.batchnorm not in BATCHNORM_MODES:
-            raise ValueError(f"metrics.batchnorm must be one of {', '.join(BATCHNORM_MODES)}, got {self.batchnorm}")
+        if self.batchnorm not in list(BatchNormMode):
+            raise ValueError(f"metrics.batchnorm must be one of {', '.join(BatchNormMode)}, got {self.batchnorm}")
         if self.arithmetic not in ARITHMETIC_TYPES:
             raise ValueError(f"metrics.arithmetic must be one of {', '.join(ARITHMETIC_TYPES)}, got {self.arithmetic}")
         if self.report is not None and self.report.seed == self.seed:
             raise ValueError(f"metrics.report.seed must be another than metrics.seed, which selects, got {self.seed}")
+
+    @property
+    def batchnorm_mode(self) -> BatchNormMode:
+        """How G normalises."""
+        return BatchNormMode(self.batchnorm)
 
     @property
     def report_evaluation(self) -> "Evaluation":
@@ -92,18 +95,18 @@ class Evaluation:
 
     @property
     def metric_names(self) -> list[str]:
-        """What the scores are called."""
+        """The names of all scores."""
         return [name for score in self.scores.values() for name in score.metric_names(self.feature_extractor.name)]
 
     @property
     def requirements(self) -> Requirement:
-        """All that the scores look at."""
+        """The requirements of all scores together."""
         return reduce(or_, (score.requirements for score in self.scores.values()), Requirement.STATISTICS)
 
     def check_requirements(self, reference: Reference, key: str = "metrics.num_samples") -> None:
-        """Raise ValueError unless all scores can be made of these real images, the monitored one among them.
+        """Raise ValueError unless all scores can be computed with these real images, the monitored one among them.
 
-        `key` is where the number of samples was set.
+        `key` is the configuration key of the number of samples.
         """
         points = len(reference.shape) == 1
         if points != (self.extractor is None):
@@ -123,20 +126,20 @@ class Evaluation:
             check_score_requirements(reference, name, score.requirements, fewest)
 
     def extract_real(self, reference: Reference, device: torch.device) -> FeatureSet:
-        """What the scores need to know of the real images; every process must call it."""
+        """Extract all that the scores need from the real images; every process must call it."""
         cache = None if self.cache is None else Path(self.cache)
         return extract_reference(reference, self.requirements, self._make_feature_pass(device), cache)
 
     def __call__(
         self, samples: ImageSource, real: FeatureSet, device: torch.device, labels: Tensor | None = None
     ) -> dict[str, float]:
-        """The scores of samples(start, stop) of the classes `labels` [num_samples]; every process must call it."""
+        """Score samples(start, stop) of the classes `labels` [num_samples]; every process must call it."""
         return self.compute_scores(real, self.extract_samples(samples, device, labels))
 
     def extract_samples(self, samples: ImageSource, device: torch.device, labels: Tensor | None = None) -> FeatureSet:
-        """What the scores look at of samples(start, stop), see `Reader.collect`, of the classes `labels` [num_samples].
+        """Extract all that the scores need from samples(start, stop) of the classes `labels` [num_samples].
 
-        Batches are dealt out to the processes, all of which must call it; all get the same.
+        The processes share the batches; all must call it, and all get the same.
         """
         if Requirement.LABELS in self.requirements and labels is None:
             raise ValueError(
@@ -146,14 +149,14 @@ class Evaluation:
         return replace(self._make_feature_pass(device).extract(samples, self.num_samples), labels=labels)
 
     def compute_scores(self, real: FeatureSet, fake: FeatureSet) -> dict[str, float]:
-        """The scores; every process must call it, and gets the numbers of process 0."""
+        """Compute the scores; every process must call it, and gets the numbers of rank 0."""
         values = [value for score in self.scores.values() for value in score(real, fake)]
-        agreed = torch.tensor(values, dtype=torch.float64, device=fake.statistics.mean.device)
-        collectives.all_reduce_sum_(agreed if collectives.rank() == 0 else agreed.zero_())
-        return dict(zip(self.metric_names, agreed.tolist()))
+        shared = torch.tensor(values, dtype=torch.float64, device=fake.statistics.mean.device)
+        collectives.all_reduce_sum_(shared if collectives.rank() == 0 else shared.zero_())
+        return dict(zip(self.metric_names, shared.tolist()))
 
     def build_protocol(self, reference: Reference, samples: SampleFacts) -> EvaluationProtocol:
-        """How the scores are measured."""
+        """Return the protocol that the scores are measured by."""
         return EvaluationProtocol(
             extractor=self.feature_extractor.name,
             extractor_digest=self.feature_extractor.digest,

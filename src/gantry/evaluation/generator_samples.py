@@ -1,4 +1,4 @@
-"""Samples of a generator as evaluations look at them."""
+"""The samples of a generator, generated when an evaluation asks for them."""
 
 from dataclasses import dataclass
 
@@ -9,37 +9,50 @@ from gantry.evaluation.evaluation import Evaluation
 from gantry.evaluation.feature_pass import ImageSource
 from gantry.evaluation.protocol import SampleFacts
 from gantry.nets.contract import Net
-from gantry.sampling import batchnorm
+from gantry.sampling.batchnorm import describe_batchnorm, prepare_generator
 from gantry.sampling.generate import iter_sample_batches
 from gantry.sampling.latents import balanced_labels
 
 
 @dataclass(frozen=True)
 class SampleSource:
-    """images(start, stop) -> x float [n, *shape] in [-1, 1]; the classes that they are drawn for, int64 [num_samples],
-    if G is told any; and what the protocol says of them."""
+    """images(start, stop) -> x float [n, *shape] in [-1, 1]; the classes of the samples, int64 [num_samples], or None
+    where they have none; and the facts that the protocol states about them."""
 
     images: ImageSource
     labels: Tensor | None
     facts: SampleFacts
 
 
-def make_sample_source(evaluation: Evaluation, G: Net, checkpoint: str, device: torch.device) -> SampleSource:
-    """The samples that an evaluation asks for, of an averaged generator chosen by the rule `checkpoint`."""
-    mode, seed = evaluation.batchnorm, evaluation.seed
-    ready = batchnorm.prepare_generator(G.to(device), mode, seed)
-    block = batchnorm.STATISTICS_BATCH_SIZE if mode == "batch" else 1
-    return SampleSource(
-        make_image_source(ready, seed, device, block),
-        balanced_labels(0, evaluation.num_samples, G.num_classes) if G.num_classes else None,
-        SampleFacts(tuple(G.shape), checkpoint, "G_ema", batchnorm.describe_batchnorm(G, mode)),
-    )
+def make_sample_source(
+    evaluation: Evaluation,
+    G: Net,
+    checkpoint: str,
+    device: torch.device,
+    turn: int | None = None,
+    kimg: float | None = None,
+) -> SampleSource:
+    """Return the samples that an evaluation asks for, of an averaged generator chosen by the rule `checkpoint`."""
+    mode, seed = evaluation.batchnorm_mode, evaluation.seed
+    ready = prepare_generator(G.to(device), mode, seed)
+    labels = balanced_labels(0, evaluation.num_samples, G.num_classes) if G.num_classes else None
+    facts = describe_samples(evaluation, G, checkpoint, turn, kimg)
+    return SampleSource(make_image_source(ready, seed, device, mode.block_size), labels, facts)
+
+
+def describe_samples(
+    evaluation: Evaluation, G: Net, checkpoint: str, turn: int | None = None, kimg: float | None = None
+) -> SampleFacts:
+    """Return the facts about samples of an averaged generator that was chosen by the rule `checkpoint`."""
+    norm = describe_batchnorm(G, evaluation.batchnorm_mode)
+    return SampleFacts(tuple(G.shape), checkpoint, "G_ema", norm, turn, kimg)
 
 
 def make_image_source(G: Net, seed: int, device: torch.device, block: int = 1) -> ImageSource:
     """Samples of G, sample i of the latent (seed, i): (start, stop) -> x float [n, *shape] in [-1, 1].
 
-    A `block` above 1 fixes which samples are drawn in one batch: those of every block, whatever range is asked for.
+    A `block` above 1 fixes which samples are generated in one batch: those of every block, whatever range is asked
+    for.
     """
 
     def images(start: int, stop: int) -> Tensor:

@@ -1,4 +1,4 @@
-"""How a number was measured. A score without its protocol says nothing, and is never stored."""
+"""How a number was measured. A score is never stored without its protocol."""
 
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, fields
@@ -13,16 +13,19 @@ PROTOCOL_LIBRARIES = ("torch", "torch-fidelity", "numpy", "scipy")
 
 @dataclass(frozen=True)
 class SampleFacts:
-    """What only who makes the samples knows of them.
+    """Facts about the samples that are known only to their producer.
 
-    `shape` of one; `checkpoint`: the rule by which it was chosen, or where the files lie; `generator`:
-    "G_ema" or "G", and `batchnorm`: how it normalised, both None for samples from files.
+    `shape` is that of one sample; `checkpoint` is the rule that chose the checkpoint, or the name of the files;
+    `generator` is "G_ema" or "G", and `batchnorm` how it normalised, both None for samples from files. `turn` and
+    `kimg` are those of the generator, None where they are not known; they are no part of the protocol.
     """
 
     shape: tuple[int, ...]
     checkpoint: str
     generator: str | None = None
     batchnorm: str | None = None
+    turn: int | None = None
+    kimg: float | None = None
 
 
 @dataclass(frozen=True)
@@ -47,14 +50,14 @@ class EvaluationProtocol:
     versions: Mapping[str, str]
 
     def to_dict(self) -> dict[str, Any]:
-        """Plain values, for JSON and loggers."""
+        """Return plain values, for JSON and loggers."""
         return dict(to_json_values(asdict(self)))
 
 
 def find_protocol_differences(a: Mapping[str, Any], b: Mapping[str, Any]) -> list[str]:
-    """What two protocols, as dicts, disagree on: "seed: 0 and 1"; numbers are comparable if nothing.
+    """Return the facts that differ between two protocols, given as dicts: "seed: 0 and 1".
 
-    A score that only one of them has does not make the others incomparable.
+    Numbers are comparable if there are none. A score that only one of them has does not make the others incomparable.
     """
     a, b = _flatten_score_settings(a), _flatten_score_settings(b)
     facts = [field.name for field in fields(EvaluationProtocol)]
@@ -64,14 +67,12 @@ def find_protocol_differences(a: Mapping[str, Any], b: Mapping[str, Any]) -> lis
 
 
 def _flatten_score_settings(protocol: Mapping[str, Any]) -> dict[str, Any]:
-    """The settings of each score as an entry of its own, `scores.kid`."""
-    facts: dict[str, Any] = {"arithmetic": "float32"} | dict(
-        to_json_values(protocol)
-    )  # which is not in those of older runs
+    """Make an entry of the settings of each score, `scores.kid`; older runs do not state the arithmetic: float32."""
+    facts: dict[str, Any] = {"arithmetic": "float32"} | dict(to_json_values(protocol))
     scores = facts.pop("scores", {})
     return facts | {f"{SCORE_KEY_PREFIX}{name}": settings for name, settings in scores.items()}
 
 
 def get_library_versions() -> dict[str, str]:
-    """The versions of the libraries that numbers depend on."""
+    """Return the versions of the libraries that numbers depend on."""
     return {name: metadata.version(name) for name in PROTOCOL_LIBRARIES}

@@ -1,0 +1,48 @@
+"""Evaluate one set of samples: scores with their protocol, as they are stored."""
+
+from dataclasses import dataclass, field, replace
+from typing import Any, Self
+
+import torch
+
+from gantry.evaluation.evaluation import Evaluation
+from gantry.evaluation.generator_samples import SampleSource
+from gantry.evaluation.protocol import EvaluationProtocol
+from gantry.evaluation.reference import Reference
+from gantry.metrics.statistics import FeatureSet
+
+
+@dataclass(frozen=True)
+class Entry:
+    """Scores with the protocol they were measured by.
+
+    `features` are those of the samples, for figures; they are not stored. `turn` and `kimg` are those of the
+    generator, None where they are not known.
+    """
+
+    scores: dict[str, float]
+    protocol: EvaluationProtocol
+    features: FeatureSet = field(repr=False, compare=False)
+    turn: int | None = None
+    kimg: float | None = None
+
+    def with_checkpoint_rule(self, rule: str) -> Self:
+        """Return the same scores as those of a checkpoint chosen by `rule`."""
+        return replace(self, protocol=replace(self.protocol, checkpoint=rule))
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return the entry as summary.json and scores.json store it."""
+        progress = {} if self.turn is None else {"turn": self.turn, "kimg": self.kimg}
+        return progress | {"scores": self.scores, "protocol": self.protocol.to_dict()}
+
+
+def score_samples(
+    source: SampleSource, evaluation: Evaluation, reference: Reference, real: FeatureSet, device: torch.device
+) -> Entry:
+    """Score samples against real images; every process must call it, and gets the same entry.
+
+    `real` is `evaluation.extract_real(reference, device)`, which callers keep for the next samples.
+    """
+    fake = evaluation.extract_samples(source.images, device, source.labels)
+    protocol = evaluation.build_protocol(reference, source.facts)
+    return Entry(evaluation.compute_scores(real, fake), protocol, fake, source.facts.turn, source.facts.kimg)
