@@ -1,4 +1,4 @@
-"""Files that are there whole or not at all, on a disk that may be full."""
+"""Atomic file writes: a file is written completely or not at all, even when the disk is full."""
 
 import logging
 import os
@@ -14,7 +14,7 @@ log = logging.getLogger(__name__)
 
 @contextmanager
 def atomic_write(path: Path, part: Path | None = None) -> Iterator[Path]:
-    """Inside, a file is written under another name; then it bears the name `path` or, if anything failed, is gone.
+    """Yield a temporary path to write to; rename it to `path` on success and delete it on any failure.
 
     Raises RunError, naming the path, when it cannot be written.
     """
@@ -30,7 +30,7 @@ def atomic_write(path: Path, part: Path | None = None) -> Iterator[Path]:
 
 @contextmanager
 def report_disk_errors(path: Path) -> Iterator[None]:
-    """Inside, a file is written; raises RunError, naming the path, when that cannot be done."""
+    """Turn an OSError inside the block into a RunError that names the path."""
     try:
         yield
     except OSError as error:
@@ -39,21 +39,21 @@ def report_disk_errors(path: Path) -> Iterator[None]:
 
 @contextmanager
 def optional_write() -> Iterator[None]:
-    """Inside, a file is written that a run can do without: a disk that takes no more costs a warning."""
+    """Turn a RunError inside the block into a warning: the run can continue without this file."""
     try:
         yield
     except RunError as error:
-        log.warning("%s (the run goes on without it)", error)
+        log.warning("%s. The run continues without it", error)
 
 
 def write_text(path: Path, text: str) -> None:
-    """Write a whole file or nothing; several processes may do so at a time."""
+    """Write a text file atomically; several processes may write the same file at the same time."""
     with atomic_write(path, path.with_name(f"{path.name}.{os.getpid()}.part")) as part:
         part.write_text(text, encoding="utf-8")
 
 
 def fsync(path: Path) -> None:
-    """Have the operating system put a file, or the names in a folder, on the disk."""
+    """Flush a file, or the entries of a folder, from the operating system's cache to the disk."""
     descriptor = os.open(path, os.O_RDONLY)
     try:
         os.fsync(descriptor)
@@ -62,13 +62,13 @@ def fsync(path: Path) -> None:
 
 
 def remove_partial_files(folder: Path) -> None:
-    """Remove what a process that was killed had begun to write."""
+    """Delete the temporary files that a killed process left behind."""
     for part in folder.rglob("*.part"):
         part.unlink(missing_ok=True)
 
 
 class LogFile(logging.FileHandler):
-    """A log on a disk that may be full: lines that it does not take are lost, and nothing is said of each."""
+    """A log file that drops lines silently while the disk is full."""
 
     def handleError(self, record: logging.LogRecord) -> None:
         if not isinstance(sys.exc_info()[1], OSError):

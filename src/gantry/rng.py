@@ -1,9 +1,9 @@
-"""Random numbers of a turn. A draw belongs to a sample of the global batch, not to a process.
+"""Random numbers of a turn, assigned to the samples of the global batch and not to processes.
 
 Every process draws the numbers of the whole global batch from one stream and keeps those of its own samples. So
-the numbers depend on (seed, turn) alone, no two ranks share any, and two processes with half the batch each see
-exactly what one process would have seen. Whatever else draws from torch's global generator (dropout, say) is
-seeded by (seed, rank, turn) and differs by rank as well.
+the numbers depend on (seed, turn) alone, no two ranks share any, and two processes with half the batch each use
+exactly the numbers that one process would use. Anything else that draws from torch's global generator (dropout,
+for example) is seeded by (seed, rank, turn) and differs by rank as well.
 """
 
 import numpy as np
@@ -18,31 +18,34 @@ GOLDEN_RATIO_64 = 0x9E3779B97F4A7C15  # 2^64 over the golden ratio: its multiple
 
 
 def derive_seed(*numbers: int) -> int:
-    """Any non-negative integers -> one well mixed 63-bit seed, the same on every machine."""
+    """Hash any non-negative integers to one 63-bit seed, the same on every machine."""
     return int(np.random.SeedSequence(numbers).generate_state(1, np.uint64)[0] >> np.uint64(1))
 
 
 def seed_turn(seed: int, turn: int) -> None:
-    """Make all that is random from here on a function of (seed, rank, turn)."""
+    """Seed all generators, so that every following draw is a function of (seed, rank, turn)."""
     global _turn_seed
     _turn_seed = derive_seed(seed, turn)
     reseed()
 
 
 def reseed() -> None:
-    """Begin the draws of this turn again."""
-    for stream in _generators.values():
-        stream.manual_seed(_turn_seed)
+    """Restart the random streams of the current turn from their beginning."""
+    for generator in _generators.values():
+        generator.manual_seed(_turn_seed)
     _seed_default_generators((_turn_seed + (collectives.rank() + 1) * GOLDEN_RATIO_64) % 2**63)
 
 
-def _seed_default_generators(number: int) -> None:
-    """`torch.manual_seed` for the devices in use; for those that are not, it would keep a stack trace at every turn."""
-    torch.default_generator.manual_seed(number)
+def _seed_default_generators(seed: int) -> None:
+    """Seed torch's generators of the devices in use.
+
+    `torch.manual_seed` would also store a stack trace for every device that is not initialised, at every turn.
+    """
+    torch.default_generator.manual_seed(seed)
     if torch.cuda.is_initialized():  # type: ignore[no-untyped-call]
-        torch.cuda.manual_seed_all(number)
+        torch.cuda.manual_seed_all(seed)
     if torch.backends.mps.is_available():
-        torch.mps.manual_seed(number)
+        torch.mps.manual_seed(seed)
 
 
 def _device_generator(device: torch.device) -> torch.Generator:
@@ -52,16 +55,17 @@ def _device_generator(device: torch.device) -> torch.Generator:
 
 
 def device_generators(kind: str) -> list[torch.Generator]:
-    """What draws on the devices of a kind, "cuda", come from."""
-    return [stream for device, stream in _generators.items() if device.type == kind]
+    """Return the generators in use on all devices of a kind, such as "cuda"."""
+    return [generator for device, generator in _generators.items() if device.type == kind]
 
 
-def _local_chunk(draws: Tensor) -> Tensor:
-    return draws.chunk(collectives.world_size())[collectives.rank()]
+def _local_chunk(values: Tensor) -> Tensor:
+    """Return the part of this rank: [world_size * N, ...] -> [N, ...]."""
+    return values.chunk(collectives.world_size())[collectives.rank()]
 
 
 def randn(n: int, *shape: int, device: torch.device | str = "cpu") -> Tensor:
-    """Standard normal numbers for the n samples of this process: -> [n, *shape]."""
+    """Draw standard normal numbers for the n samples of this process: -> [n, *shape]."""
     device = torch.device(device)
     return _local_chunk(
         torch.randn(n * collectives.world_size(), *shape, device=device, generator=_device_generator(device))
@@ -69,7 +73,7 @@ def randn(n: int, *shape: int, device: torch.device | str = "cpu") -> Tensor:
 
 
 def rand(n: int, *shape: int, device: torch.device | str = "cpu") -> Tensor:
-    """Uniform numbers in [0, 1) for the n samples of this process: -> [n, *shape]."""
+    """Draw uniform numbers in [0, 1) for the n samples of this process: -> [n, *shape]."""
     device = torch.device(device)
     return _local_chunk(
         torch.rand(n * collectives.world_size(), *shape, device=device, generator=_device_generator(device))

@@ -1,4 +1,4 @@
-"""Plain values: as JSON has them, under flat names, evenly spaced."""
+"""Conversions of plain Python values: to JSON, between nested and flat names; evenly spaced indices."""
 
 import math
 from collections.abc import Mapping
@@ -6,14 +6,14 @@ from typing import Any
 
 
 def to_json_values(value: Any) -> Any:
-    """Sequences as lists and mappings as dicts with names for keys."""
+    """Convert sequences to lists and mappings to dicts with string keys, at every depth."""
     if isinstance(value, Mapping):
         return {str(name): to_json_values(inner) for name, inner in value.items()}
     return [to_json_values(inner) for inner in value] if isinstance(value, list | tuple) else value
 
 
 def flatten(value: Any, separator: str = ".", key: str = "") -> dict[str, Any]:
-    """{"optim": {"lr": 1}} -> {"optim.lr": 1}; an empty mapping is a value."""
+    """Flatten nested mappings: {"optim": {"lr": 1}} -> {"optim.lr": 1}; an empty mapping is a value."""
     if not isinstance(value, Mapping) or not value:
         return {key: value}
     inner = ((f"{key}{separator}{name}".lstrip(separator), item) for name, item in value.items())
@@ -21,7 +21,7 @@ def flatten(value: Any, separator: str = ".", key: str = "") -> dict[str, Any]:
 
 
 def unflatten(pairs: Mapping[str, Any], separator: str = ".") -> dict[str, Any]:
-    """{"optim.lr": 1} -> {"optim": {"lr": 1}}: what `flat` was given."""
+    """Invert `flatten`: {"optim.lr": 1} -> {"optim": {"lr": 1}}."""
     tree: dict[str, Any] = {}
     for key, value in pairs.items():
         *above, last = key.split(separator)
@@ -33,13 +33,13 @@ def unflatten(pairs: Mapping[str, Any], separator: str = ".") -> dict[str, Any]:
 
 
 def evenly_spaced(total: int, most: int) -> list[int]:
-    """At most `most` of the numbers 0 .. total - 1, the first and the last with them; of one, the first."""
+    """Return up to `most` evenly spaced numbers of 0 .. total - 1, first and last included; the first if most = 1."""
     count = min(total, most)
     return [round(i * (total - 1) / max(count - 1, 1)) for i in range(count)]
 
 
 def non_finite_to_none(value: Any) -> Any:
-    """JSON has no NaN and no infinity: they are written as null."""
+    """Replace NaN and infinity, which JSON does not have, by None at every depth."""
     if isinstance(value, Mapping):
         return {str(name): non_finite_to_none(inner) for name, inner in value.items()}
     if isinstance(value, list | tuple):

@@ -221,7 +221,7 @@ def test_broken_files_are_counted_and_the_first_are_named(tmp_path: Path, caplog
     ((_, level, message),) = caplog.record_tuples
     assert level == logging.WARNING
     assert message.startswith(f"{tmp_path}: 7 of 37 files cannot be read: ")
-    assert message.endswith(" and 2 more; training goes on without them")
+    assert message.endswith(" and 2 more. Training continues without them")
     assert sum(name in message for name in ("b_tr", "c_tr", "d_t", "e_e", "f_h", "g_h", "h_f")) == 5
     assert "\n" not in message
 

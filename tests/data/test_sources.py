@@ -8,9 +8,8 @@ import pytest
 import torch
 from torch import Tensor
 
-from gantry.data.digits import Digits
+from gantry.data.digits import Digits, StackedDigits
 from gantry.data.images import DataSource, InMemoryImages, RealData
-from gantry.data.stacked import StackedDigits
 from gantry.data.toys import GaussianMixture, make_grid, make_ring
 
 
@@ -87,14 +86,9 @@ def test_stacked_digits_stack_the_real_ones() -> None:
 
 def test_the_new_source_of_the_docs_works() -> None:
     docs = (Path(__file__).parents[2] / "docs" / "data.md").read_text(encoding="utf-8")
-    start, stop = docs.index("    @dataclass"), docs.index("`Images` holds")
-    names = {
-        "Source": DataSource,
-        "Images": InMemoryImages,
-        "RealData": RealData,
-        "torch": torch,
-        "dataclass": dataclass,
-    }
-    exec(textwrap.dedent(docs[start:stop]), names)
-    data = names["Halves"](side=4).load()  # type: ignore[operator]
+    start, stop = docs.index("    @dataclass"), docs.index("`DataSource`, ")
+    namespace = {cls.__name__: cls for cls in (DataSource, InMemoryImages, RealData)}
+    namespace |= {"torch": torch, "dataclass": dataclass}
+    exec(textwrap.dedent(docs[start:stop]), namespace)
+    data = namespace["Halves"](side=4).load()  # type: ignore[operator]
     assert data.train.x[:, 0, 0].tolist() == [[255, 255, 0, 0], [0, 0, 255, 255]]

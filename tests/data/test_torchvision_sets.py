@@ -78,7 +78,7 @@ def test_colour_sets_are_read_without_network(tmp_path: Path, monkeypatch: pytes
 @pytest.mark.parametrize("dataset", ["MNIST", "FashionMNIST", "CIFAR10", "CIFAR100"])
 def test_a_missing_network_is_one_line_that_says_how_to_fill_the_folder(dataset: str, tmp_path: Path) -> None:
     root = tmp_path / "new"
-    with pytest.raises(ValueError, match=r"^data\.source\.root must hold a whole ") as raised:
+    with pytest.raises(ValueError, match=r"^data\.source\.root must hold a complete ") as raised:
         TorchvisionDataset(dataset, str(root)).load()  # type: ignore[arg-type]
     message = str(raised.value)
     for part in (

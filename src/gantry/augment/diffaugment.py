@@ -1,6 +1,6 @@
-"""DiffAugment (Zhao et al. 2020): D sees all images under random changes, and G learns through them.
+"""DiffAugment (Zhao et al. 2020): random differentiable augmentation of all images that D sees, real and fake.
 
-Every function is x [N, C, H, W] -> [N, C, H, W], differentiable, with draws of its own for each image.
+Every function is x [N, C, H, W] -> [N, C, H, W], differentiable, with independent random numbers for each image.
 """
 
 from dataclasses import dataclass
@@ -13,9 +13,9 @@ from gantry import rng
 
 @dataclass(frozen=True)
 class DiffAugment:
-    """Colour, a move by up to `translation` of the side, a hole of `cutout` of the side; 0 means without.
+    """Colour jitter, translation by up to `translation` of the side, cutout of `cutout` of the side; 0 disables one.
 
-    Colour may leave [-1, 1], as in the paper: to clamp would cut the gradient off.
+    Colours may leave [-1, 1], as in the paper: clamping would cut off the gradient.
     """
 
     color: bool
@@ -23,9 +23,9 @@ class DiffAugment:
     cutout: float
 
     def __post_init__(self) -> None:
-        for key, share in (("translation", self.translation), ("cutout", self.cutout)):
-            if not 0 <= share <= 1:
-                raise ValueError(f"augment.{key} must be in [0, 1], got {share}")
+        for key, fraction in (("translation", self.translation), ("cutout", self.cutout)):
+            if not 0 <= fraction <= 1:
+                raise ValueError(f"augment.{key} must be in [0, 1], got {fraction}")
 
     def __call__(self, x: Tensor) -> Tensor:
         if x.dim() != 4:
@@ -40,7 +40,7 @@ class DiffAugment:
 
 
 def rand_brightness(x: Tensor) -> Tensor:
-    """Add a number in [-0.5, 0.5)."""
+    """Add a number in [-0.5, 0.5) to every pixel of an image."""
     return x + (_rand_per_image(x) - 0.5)
 
 
@@ -56,41 +56,41 @@ def rand_contrast(x: Tensor) -> Tensor:
     return torch.lerp(mean, x, 0.5 + _rand_per_image(x))
 
 
-def rand_translation(x: Tensor, share: float) -> Tensor:
-    """Move by whole pixels, up to `share` of the side each way; what comes into view is 0 (mid-grey)."""
+def rand_translation(x: Tensor, fraction: float) -> Tensor:
+    """Shift by whole pixels, up to `fraction` of the side in each direction; new pixels are 0 (mid-grey)."""
     n, _, height, width = x.shape
-    rows = _shift_indices(height, _randint_per_image(x, -round(height * share), round(height * share)))
-    columns = _shift_indices(width, _randint_per_image(x, -round(width * share), round(width * share)))
+    rows = _shift_indices(height, _randint_per_image(x, -round(height * fraction), round(height * fraction)))
+    columns = _shift_indices(width, _randint_per_image(x, -round(width * fraction), round(width * fraction)))
     x = torch.nn.functional.pad(x, (1, 1, 1, 1))
     image = torch.arange(n, device=x.device)[:, None, None]
     return x.permute(0, 2, 3, 1)[image, rows[:, :, None], columns[:, None, :]].permute(0, 3, 1, 2)
 
 
-def rand_cutout(x: Tensor, share: float) -> Tensor:
-    """Set a rectangle of `share` of the sides to 0, around any point: part of it may fall outside."""
-    inside = _cutout_mask(x, x.shape[2], share)[:, None, :, None] & _cutout_mask(x, x.shape[3], share)[:, None, None, :]
-    return x * ~inside
+def rand_cutout(x: Tensor, fraction: float) -> Tensor:
+    """Set a rectangle of `fraction` of the sides to 0, centred at any point: part of it may lie outside."""
+    rows, columns = _cutout_mask(x, x.shape[2], fraction), _cutout_mask(x, x.shape[3], fraction)
+    return x * ~(rows[:, None, :, None] & columns[:, None, None, :])
 
 
 def _rand_per_image(x: Tensor) -> Tensor:
-    """One number in [0, 1) for each image: -> [N, 1, 1, 1]."""
+    """Draw one number in [0, 1) for each image: -> [N, 1, 1, 1]."""
     return rng.rand(len(x), 1, 1, 1, device=x.device).to(x.dtype)
 
 
 def _randint_per_image(x: Tensor, low: int, high: int) -> Tensor:
-    """One whole number for each image, low and high included: -> int64 [N]."""
+    """Draw one integer for each image, low and high included: -> int64 [N]."""
     return (low + (rng.rand(len(x), device=x.device) * (high - low + 1)).floor()).long()
 
 
 def _shift_indices(side: int, shift: Tensor) -> Tensor:
-    """shift [N] -> [N, side], for each place the one that it comes from in an image padded by 1."""
-    place = torch.arange(side, device=shift.device) + 1
-    return (place - shift[:, None]).clamp(0, side + 1)
+    """Return for each position its source index in an image padded by 1: shift [N] -> [N, side]."""
+    position = torch.arange(side, device=shift.device) + 1
+    return (position - shift[:, None]).clamp(0, side + 1)
 
 
-def _cutout_mask(x: Tensor, side: int, share: float) -> Tensor:
-    """For each image, which places lie in a run of round(side share) around a random one: bool [N, side]."""
-    length = round(side * share)
+def _cutout_mask(x: Tensor, side: int, fraction: float) -> Tensor:
+    """Mark for each image a run of round(side fraction) positions around a random one: -> bool [N, side]."""
+    length = round(side * fraction)
     start = _randint_per_image(x, 0, side - length % 2)[:, None] - length // 2
-    place = torch.arange(side, device=x.device)
-    return (place >= start) & (place < start + length)
+    position = torch.arange(side, device=x.device)
+    return (position >= start) & (position < start + length)

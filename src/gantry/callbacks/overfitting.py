@@ -10,11 +10,11 @@ from torch import Tensor, nn
 
 from gantry.callbacks.gan_callback import GanCallback, TurnOutputs, get_datamodule
 from gantry.data.images import InMemoryImages, Split, flip_and_scale
-from gantry.data.sampler import evenly_spaced_indices
 from gantry.loggers.dispatch import log_histogram, log_metrics
 from gantry.sampling.generate import iter_sample_batches
 from gantry.sampling.latents import balanced_labels
 from gantry.training.gan import GAN
+from gantry.values import evenly_spaced
 
 log = logging.getLogger(__name__)
 Logits = NDArray[np.float64]  # [N]
@@ -78,7 +78,7 @@ class OverfittingMonitor(GanCallback):
 
 def evenly_spaced_images(split: Split, count: int) -> InMemoryImages:
     """At most `count` images, spread evenly over a split, which may be sorted by class."""
-    parts = [split.load_range(i, i + 1) for i in evenly_spaced_indices(min(count, len(split)), len(split)).tolist()]
+    parts = [split.load_range(i, i + 1) for i in evenly_spaced(len(split), count)]
     return InMemoryImages(torch.cat([part.x for part in parts]), torch.cat([part.c for part in parts]))
 
 

@@ -10,7 +10,6 @@ from torch import Tensor, nn
 
 from gantry.commands.hardware import pick_device
 from gantry.config.instantiate import build
-from gantry.data.sampler import evenly_spaced_indices
 from gantry.evaluation.evaluation import Evaluation
 from gantry.evaluation.generator_samples import SampleSource, make_sample_source
 from gantry.evaluation.protocol import SampleFacts
@@ -24,6 +23,7 @@ from gantry.runs.checkpoint import verify_checkpoint
 from gantry.runs.generator import build_generator, load_generator
 from gantry.runs.generator_json import find_generator
 from gantry.runs.summary import read_checkpoint_rule
+from gantry.values import evenly_spaced
 
 CHECKPOINT_KEY_RULE = (
     "checkpoint",
@@ -85,7 +85,7 @@ def open_configured_samples(cfg: DictConfig, reference: Reference) -> SampleFile
 
 def make_file_sample_source(files: SampleFiles, evaluation: Evaluation) -> SampleSource:
     """As many samples of files as an evaluation looks at, spread evenly over them: they may be sorted by class."""
-    index = evenly_spaced_indices(evaluation.num_samples, files.count)
+    index = torch.tensor(evenly_spaced(files.count, evaluation.num_samples))
     labels = None if files.labels is None else files.labels[index]
 
     def images(start: int, stop: int) -> Tensor:

@@ -1,7 +1,7 @@
-"""The processes of one job on one machine, started as torchrun would start them.
+"""Start the further local ranks of a job, watch them, and stop them when the job ends.
 
 Lightning can start them too, but its children run the parent's command line again: in a sweep that is the whole
-sweep. Here each child runs the one job of its parent, in its parent's folder, and is gone when the job ends.
+sweep. Here each child runs only the job of its parent, in its parent's folder, and ends with the job.
 """
 
 import os
@@ -29,26 +29,21 @@ from gantry.errors import RunError
 
 RANK_VARIABLES = ("MASTER_ADDR", "MASTER_PORT", "WORLD_SIZE", "NODE_RANK", "LOCAL_RANK", "OMP_NUM_THREADS")
 TRAIN_SCRIPT = CONFIG_DIR.parent / "src" / "train.py"  # not sys.argv[0], which may be a launcher's
-RANK_0_OVERRIDES = (
-    "hydra.",
-    "hydra/",
-    "launcher=",
-    "resume=",
-    "run.auto_resume=",
-)  # how it was started, not what it does
-POLL_SECONDS = 0.5  # seconds between two looks at the children
-EXIT_DELAY = 2.0  # seconds that may pass between the loss of a connection and the end of the process behind it
+# Overrides that say how rank 0 was started; the other ranks do not inherit them.
+RANK_0_OVERRIDES = ("hydra.", "hydra/", "launcher=", "resume=", "run.auto_resume=")
+POLL_SECONDS = 0.5  # between two checks of the children
+EXIT_DELAY = 2.0  # seconds that a process may still exist after its connection was lost
 EXIT_TIMEOUT = 60.0  # seconds that a child may take to end after this process
-TERMINATE_TIMEOUT = 10.0  # seconds between asking a child to end and killing it
+TERMINATE_TIMEOUT = 10.0  # seconds between SIGTERM and SIGKILL
 WORKER_STOP_SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGUSR1, signal.SIGUSR2)
-OK_STATUSES = (0, *(128 + number for number in WORKER_STOP_SIGNALS))  # exit statuses of a run that ended as asked
+OK_STATUSES = (0, *(128 + number for number in WORKER_STOP_SIGNALS))  # exit statuses of a finished or stopped run
 
 
 @contextmanager
 def worker_processes(count: int, resume: str | None = None) -> Iterator[None]:
-    """Inside, `count - 1` further processes run the job that this one runs; afterwards none is left.
+    """Run `count - 1` further processes of this job inside the block, and stop them at its end.
 
-    `resume` is the run that this process goes on with: the others do as it does, and decide nothing themselves.
+    `resume` is the run that this process resumes; the other processes resume the same one.
     """
     if PARENT_VARIABLE in os.environ:
         threading.Thread(target=watch_parent, args=(int(os.environ[PARENT_VARIABLE]),), daemon=True).start()
@@ -60,33 +55,33 @@ def worker_processes(count: int, resume: str | None = None) -> Iterator[None]:
         finally:
             close_process_group()
         return
-    before, threads = {name: os.environ.get(name) for name in RANK_VARIABLES}, torch.get_num_threads()
+    environment, threads = {name: os.environ.get(name) for name in RANK_VARIABLES}, torch.get_num_threads()
     os.environ |= make_rank_variables(count)
     torch.set_num_threads(int(os.environ["OMP_NUM_THREADS"]))
     children = [start_worker(rank, resume) for rank in range(1, count)]
-    over = threading.Event()
-    threading.Thread(target=watch_workers, args=(children, over), daemon=True).start()
+    finished = threading.Event()
+    threading.Thread(target=watch_workers, args=(children, finished), daemon=True).start()
     try:
-        with report_worker_failure(children, over):
+        with report_worker_failure(children, finished):
             yield
         wait_for_workers(children)
     finally:
-        stop_workers(children, over)
-        restore_environment(before)
+        stop_workers(children, finished)
+        restore_environment(environment)
         torch.set_num_threads(threads)
 
 
 @contextmanager
-def report_worker_failure(children: list[subprocess.Popen[bytes]], over: threading.Event) -> Iterator[None]:
-    """Inside, an error that comes of a child's end, such as a lost connection, is told as what it is.
+def report_worker_failure(children: list[subprocess.Popen[bytes]], finished: threading.Event) -> Iterator[None]:
+    """Re-raise an error caused by a dead child, such as a lost connection, as a RunError with its exit status.
 
-    Whatever the error, the other children are killed at once: they would only tell of the connection to this process.
+    After any error the other children are killed at once: they would only report the lost connection to this process.
     """
     try:
         yield
     except RuntimeError as error:
         failed = [] if isinstance(error, RunError) else find_failed_statuses(children)
-        over.set()
+        finished.set()
         for child in children:
             child.kill()
         if not failed:
@@ -95,7 +90,7 @@ def report_worker_failure(children: list[subprocess.Popen[bytes]], over: threadi
 
 
 def find_failed_statuses(children: list[subprocess.Popen[bytes]]) -> list[int]:
-    """Exit statuses of the children that have failed; a connection may be lost a moment before its process is gone."""
+    """Return the exit statuses of the failed children; a connection may be lost shortly before its process ends."""
     deadline = time.monotonic() + EXIT_DELAY
     while True:
         failed = [child.returncode for child in children if child.poll() not in (None, *OK_STATUSES)]
@@ -105,25 +100,25 @@ def find_failed_statuses(children: list[subprocess.Popen[bytes]]) -> list[int]:
 
 
 def make_rank_variables(count: int) -> dict[str, str]:
-    """What all ranks must agree on, and rank 0's own number."""
-    threads = max(1, torch.get_num_threads() // count)  # together, as many as one process alone would take
+    """Return the rendezvous variables, which all ranks must share, with the numbers of rank 0."""
+    threads = max(1, torch.get_num_threads() // count)  # in total as many as a single process would use
     values = ("127.0.0.1", str(find_free_port()), str(count), "0", "0", str(threads))
     return dict(zip(RANK_VARIABLES, values))
 
 
 def start_worker(rank: int, resume: str | None) -> subprocess.Popen[bytes]:
-    """Another process for this job, as its rank `rank`."""
+    """Start rank `rank` of this job."""
     config = HydraConfig.get()
-    job = [word for word in config.overrides.task if not word.startswith(RANK_0_OVERRIDES)]
+    overrides = [override for override in config.overrides.task if not override.startswith(RANK_0_OVERRIDES)]
     folder = f'hydra.run.dir="{config.runtime.output_dir}"'
-    same = [f'++resume="{resume}"' if resume else "++resume=null", "++run.auto_resume=false"]
-    command = [sys.executable, str(TRAIN_SCRIPT), *job, *same, folder, "hydra.mode=RUN"]
-    own = {"LOCAL_RANK": str(rank), PARENT_VARIABLE: str(os.getpid())}
-    return subprocess.Popen(command, env=os.environ | own, stdin=subprocess.DEVNULL)
+    resumption = [f'++resume="{resume}"' if resume else "++resume=null", "++run.auto_resume=false"]
+    command = [sys.executable, str(TRAIN_SCRIPT), *overrides, *resumption, folder, "hydra.mode=RUN"]
+    variables = {"LOCAL_RANK": str(rank), PARENT_VARIABLE: str(os.getpid())}
+    return subprocess.Popen(command, env=os.environ | variables, stdin=subprocess.DEVNULL)
 
 
 def wait_for_workers(children: list[subprocess.Popen[bytes]]) -> None:
-    """Wait until the children have ended; raises RunError for one that ends badly, or not at all."""
+    """Wait until the children have ended; raises RunError if one fails or does not end."""
     deadline = time.monotonic() + EXIT_TIMEOUT
     for child in children:
         try:
@@ -134,28 +129,28 @@ def wait_for_workers(children: list[subprocess.Popen[bytes]]) -> None:
             raise RunError(f"a process of this run ended with exit status {status}")
 
 
-def watch_workers(children: list[subprocess.Popen[bytes]], over: threading.Event) -> None:
-    """End this process when any child fails: the ranks that are left would wait for it for ever.
+def watch_workers(children: list[subprocess.Popen[bytes]], finished: threading.Event) -> None:
+    """End this process when any child fails: the other ranks would wait for it for ever.
 
-    A signal that kills a child is a failure too (its status is negative), but for ours, which follows on `over`.
+    A child killed by a signal (its status is negative) has failed too, unless we sent the signal after `finished`.
     """
-    while not over.wait(POLL_SECONDS):
+    while not finished.wait(POLL_SECONDS):
         failed = [child.returncode for child in children if child.poll() not in (None, *OK_STATUSES)]
-        if failed and not over.is_set():
+        if failed and not finished.is_set():
             print(f"error: a process of this run ended with exit status {failed[0]}", file=sys.stderr, flush=True)
             os._exit(1)
 
 
 def watch_parent(parent: int) -> None:
-    """End this process when its parent is gone."""
+    """End this process when its parent has ended."""
     while os.getppid() == parent:
         time.sleep(1)
     os._exit(1)
 
 
-def stop_workers(children: list[subprocess.Popen[bytes]], over: threading.Event) -> None:
-    """Leave no process behind, and no process group; who watches the children is told first that it is `over`."""
-    over.set()
+def stop_workers(children: list[subprocess.Popen[bytes]], finished: threading.Event) -> None:
+    """Stop all children and the process group; `finished` is set first, so that the watcher ignores their end."""
+    finished.set()
     for child in children:
         child.terminate()
     deadline = time.monotonic() + TERMINATE_TIMEOUT
@@ -169,14 +164,14 @@ def stop_workers(children: list[subprocess.Popen[bytes]], over: threading.Event)
 
 
 def close_process_group() -> None:
-    """Forget the other processes of the job, so that the next job can meet its own."""
+    """Destroy the process group of this job, so that the next job can create its own."""
     if dist.is_available() and dist.is_initialized():
         dist.destroy_process_group()
 
 
-def restore_environment(before: dict[str, str | None]) -> None:
-    """Forget the variables, so that the next job of a sweep starts afresh."""
-    for name, value in before.items():
+def restore_environment(variables: dict[str, str | None]) -> None:
+    """Set or unset environment variables, so that the next job of a sweep starts as the first one did."""
+    for name, value in variables.items():
         if value is None:
             os.environ.pop(name, None)
         else:

@@ -1,4 +1,4 @@
-"""The data module: one for every kind of data set, which is the `source` that it is given."""
+"""The Lightning data module, the same for every data set: the `source` argument reads the images."""
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
@@ -14,7 +14,7 @@ from gantry.errors import user_errors
 
 @dataclass(frozen=True)
 class TurnLoader:
-    """The endless loader, a turn an item. A pass over it begins where training stands: at turn `start()`."""
+    """An endless loader of turns; every iteration begins at the turn that `get_start_turn()` returns."""
 
     split: Split
     index_sampler: InfiniteSampler
@@ -28,13 +28,13 @@ class TurnLoader:
 class DataModule(LightningDataModule):
     """Real images for training and for metrics.
 
-    `name`, `shape` and `num_classes` stand in the configuration because the nets are built from them before
-    any image is read; they are held against what the source gives. `num_classes=0` ignores the labels.
+    `name`, `shape` and `num_classes` are in the configuration because the nets are built from them before
+    any image is read; they are checked against the images of the source. `num_classes=0` ignores the labels.
     `small_net` names the shipped network that scores such images. `batch_size` is the number of real images
-    of one update of D, over all processes; `batches_per_turn` is how many such batches a turn takes. `flip`
-    mirrors every second image, on average.
+    of one update of D, over all processes; `batches_per_turn` is the number of such batches in a turn. `flip`
+    mirrors each image with probability one half.
 
-    Raises ValueError, naming the key, for a value that cannot be or that the source contradicts.
+    Raises ValueError, naming the key, for a value that is invalid or that the source contradicts.
     """
 
     name: str
@@ -71,13 +71,13 @@ class DataModule(LightningDataModule):
             raise ValueError("data.flip must be false for points, got true")
 
     def setup(self, stage: str = "fit") -> None:
-        """Read the images, whatever the stage; what is wrong with them ends a run in one line."""
+        """Read the images; a ValueError becomes a UserError, which ends the run in one line."""
         with user_errors():
             _ = self.data, stage
 
     @cached_property
     def data(self) -> RealData:
-        """The data set, read at first use."""
+        """Read the data set at first use."""
         data = replace(self.source.load(), name=self.name)
         if data.shape != self.shape:
             rule = f"{list(data.shape)}, the shape of the images of {self.name}"
@@ -89,17 +89,17 @@ class DataModule(LightningDataModule):
 
     @property
     def classes(self) -> tuple[str, ...]:
-        """Names of the classes; empty where there are none."""
+        """Return the names of the classes; empty without labels."""
         return self.data.classes
 
     def get_reference_split(self, split: str) -> Split:
-        """The real images that metrics compare with: `split` is "train" or "test"."""
+        """Return the real images that metrics compare with: `split` is "train" or "test"."""
         return self.data.get_split(split)
 
     def train_dataloader(self) -> TurnLoader:
         trainer = self.trainer
-        assert trainer is not None, "batches belong to a training run"
-        order = InfiniteSampler(
+        assert trainer is not None, "the loader needs a trainer for its rank and start turn"
+        index_sampler = InfiniteSampler(
             n=len(self.data.train),
             seed=self.seed,
             batch_size=self.batch_size,
@@ -108,4 +108,4 @@ class DataModule(LightningDataModule):
             rank=trainer.global_rank,
             world_size=trainer.world_size,
         )
-        return TurnLoader(self.data.train, order, lambda: trainer.global_step, trainer.strategy.root_device)
+        return TurnLoader(self.data.train, index_sampler, lambda: trainer.global_step, trainer.strategy.root_device)

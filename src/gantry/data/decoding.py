@@ -1,4 +1,4 @@
-"""Image files of any kind -> uint8 [C, H, W], and what could not be read."""
+"""Decode image files of any format to uint8 [C, H, W] and report those that cannot be read."""
 
 import os
 from collections.abc import Callable, Sequence
@@ -13,9 +13,9 @@ from gantry.distributed import collectives
 
 
 def decode_image(path: Path, shape: Sequence[int]) -> np.ndarray:
-    """An image file -> uint8 `shape`: upright, on white where transparent, its centre crop resized (Lanczos).
+    """Decode an image file -> uint8 `shape`: EXIF rotation, white behind transparency, centre crop, Lanczos resize.
 
-    Grey for one channel, RGB for three; the first frame of an animation. Raises whatever Pillow raises.
+    Grey for one channel, RGB for three; the first frame of an animation. Raises any error of Pillow.
     """
     channels, height, width = shape
     with Image.open(path) as file:
@@ -26,35 +26,35 @@ def decode_image(path: Path, shape: Sequence[int]) -> np.ndarray:
 
 
 def check_image_header(path: Path) -> None:
-    """Raises whatever Pillow raises when it opens the file without decoding it."""
+    """Open an image file without decoding it; raises any error of Pillow."""
     with Image.open(path):
         pass
 
 
 def read_files_parallel(paths: Sequence[Path], read: Callable[[int, Path], None]) -> dict[int, str]:
-    """Call `read(i, paths[i])` for every i, on all cores: -> the reason of each that failed."""
-    broken: dict[int, str] = {}
+    """Call `read(i, paths[i])` for every i, on all cores; return {i: error message} of the calls that failed."""
+    errors: dict[int, str] = {}
 
-    def attempt(i: int) -> None:
+    def try_read(i: int) -> None:
         try:
             read(i, paths[i])
         except Exception as error:  # Pillow's decoders raise anything from OSError to SyntaxError
-            broken[i] = format_error_with_type(error)
+            errors[i] = format_error_with_type(error)
 
     with ThreadPoolExecutor(os.cpu_count()) as pool:
-        attempts = pool.map(attempt, range(len(paths)))
-        for _ in tqdm(attempts, "Reading images", len(paths), delay=2, leave=False, disable=collectives.rank() > 0):
+        results = pool.map(try_read, range(len(paths)))
+        for _ in tqdm(results, "Reading images", len(paths), delay=2, leave=False, disable=collectives.rank() > 0):
             pass
-    return broken
+    return errors
 
 
 def format_error_with_type(error: Exception) -> str:
-    """An exception on one line."""
+    """Format an exception on one line, with its type."""
     return " ".join(f"{type(error).__name__}: {error}".split())
 
 
 def _convert_to_8_bit(image: Image.Image) -> Image.Image:
-    """16-bit grey, which Pillow holds in the modes I;16, I;16B or I, to 8 bits; other images as they are."""
+    """Convert 16-bit grey (Pillow's modes I;16, I;16B and I) to 8 bits; return other images unchanged."""
     if image.mode.startswith("I"):
         levels = np.asarray(image).clip(0, 65535) / 257
         return Image.fromarray(levels.round().astype(np.uint8))
@@ -64,6 +64,7 @@ def _convert_to_8_bit(image: Image.Image) -> Image.Image:
 
 
 def composite_on_white(image: Image.Image) -> Image.Image:
+    """Composite an image with transparency on white; return other images unchanged."""
     if not image.has_transparency_data:
         return image
     white = Image.new("RGBA", image.size, "white")

@@ -1,4 +1,4 @@
-"""A folder of the user's own images: any size, any mode, with or without a folder for each class."""
+"""A folder of the user's own images: any size, any mode, with or without one subfolder per class."""
 
 import logging
 import math
@@ -22,17 +22,17 @@ from gantry.data.images import DataSource, InMemoryImages, RealData, Split
 from gantry.distributed import collectives
 
 log = logging.getLogger(__name__)
-_MAX_LISTED_FILES = 5  # broken files that are named; the others are counted
+_MAX_LISTED_FILES = 5  # broken files listed by name; the others are only counted
 
 
 @dataclass(frozen=True)
 class ImageFolder(DataSource):
-    """All images below the folder `root`, each cut to `shape` = (1 or 3, height, width).
+    """All images below the folder `root`, cropped and resized to `shape` = (1 or 3, height, width).
 
-    The share `test_share` of them is held out, chosen by name, so that images that are added move no other.
-    Up to `memory_limit` megabytes of decoded images live in memory; larger sets stay on the disk and are
-    decoded by `workers` processes. Broken files are left out and reported; ValueError where fewer than
-    `min_images` remain.
+    The fraction `test_share` of them is held out, chosen by a hash of the name, so that adding images moves no other
+    image to another split. Up to `memory_limit` megabytes of decoded images are kept in memory; larger sets are
+    decoded by `workers` processes during training. Broken files are skipped and reported; raises ValueError if fewer
+    than `min_images` remain.
     """
 
     root: str
@@ -56,10 +56,10 @@ class ImageFolder(DataSource):
         names = list_image_files(self.root)
         classes = find_class_names(names)
         read = self._load_in_memory if self._fits_in_memory(len(names)) else self._index_on_disk
-        out = {name: is_held_out(name, self.test_share) for name in names}
-        train, broken = read([name for name in names if not out[name]], classes)
-        test, others = read([name for name in names if out[name]], classes)
-        self._report_broken_files(broken | others, len(names))
+        held_out = {name: is_held_out(name, self.test_share) for name in names}
+        train, train_errors = read([name for name in names if not held_out[name]], classes)
+        test, test_errors = read([name for name in names if held_out[name]], classes)
+        self._report_broken_files(train_errors | test_errors, len(names))
         return RealData(self._root_path.name, train, test, classes)
 
     @property
@@ -75,29 +75,29 @@ class ImageFolder(DataSource):
         def read(i: int, path: Path) -> None:
             x[i] = decode_image(path, self.shape)
 
-        broken = self._read_files(names, read)
-        good = [i for i, name in enumerate(names) if name not in broken]
+        errors = self._read_files(names, read)
+        readable = [i for i, name in enumerate(names) if name not in errors]
         c = torch.tensor(assign_class_ids(names, classes), dtype=torch.int64)
-        return InMemoryImages(torch.from_numpy(x[good] if broken else x), c[good]), broken
+        return InMemoryImages(torch.from_numpy(x[readable] if errors else x), c[readable]), errors
 
     def _index_on_disk(self, names: Sequence[str], classes: Sequence[str]) -> tuple[Split, dict[str, str]]:
-        broken = self._read_files(names, lambda _, path: check_image_header(path))
-        good = tuple(name for name in names if name not in broken)
-        c = torch.tensor(assign_class_ids(good, classes), dtype=torch.int64)
-        return ImageFiles(self._root_path, good, c, tuple(self.shape), self.workers), broken
+        errors = self._read_files(names, lambda _, path: check_image_header(path))
+        readable = tuple(name for name in names if name not in errors)
+        c = torch.tensor(assign_class_ids(readable, classes), dtype=torch.int64)
+        return ImageFiles(self._root_path, readable, c, tuple(self.shape), self.workers), errors
 
     def _read_files(self, names: Sequence[str], read: Callable[[int, Path], None]) -> dict[str, str]:
-        broken = read_files_parallel([self._root_path / name for name in names], read)
-        return {names[i]: why for i, why in sorted(broken.items())}
+        errors = read_files_parallel([self._root_path / name for name in names], read)
+        return {names[i]: error for i, error in sorted(errors.items())}
 
-    def _report_broken_files(self, broken: dict[str, str], total: int) -> None:
-        """Say which files are broken; raises ValueError where too few images are left."""
-        shown = ", ".join(f"{name} ({why})" for name, why in list(broken.items())[:_MAX_LISTED_FILES])
-        more = f" and {len(broken) - _MAX_LISTED_FILES} more" if len(broken) > _MAX_LISTED_FILES else ""
-        said = f"{len(broken)} of {total} files cannot be read: {shown}{more}" if broken else "none is broken"
-        if total - len(broken) < self.min_images:
+    def _report_broken_files(self, errors: dict[str, str], total: int) -> None:
+        """Log which files are broken; raises ValueError if too few images are left."""
+        listing = ", ".join(f"{name} ({error})" for name, error in list(errors.items())[:_MAX_LISTED_FILES])
+        more = f" and {len(errors) - _MAX_LISTED_FILES} more" if len(errors) > _MAX_LISTED_FILES else ""
+        summary = f"{len(errors)} of {total} files cannot be read: {listing}{more}" if errors else "none is broken"
+        if total - len(errors) < self.min_images:
             rule = f"a folder with at least {self.min_images} readable images (data.source.min_images)"
-            found = f"with {total - len(broken)}"
-            raise ValueError(f"data.source.root must be {rule}, got '{self._root_path}' {found}; {said}")
-        if broken and collectives.rank() == 0:
-            log.warning("%s: %s; training goes on without them", self._root_path, said)
+            count = total - len(errors)
+            raise ValueError(f"data.source.root must be {rule}, got '{self._root_path}' with {count}; {summary}")
+        if errors and collectives.rank() == 0:
+            log.warning("%s: %s. Training continues without them", self._root_path, summary)

@@ -1,4 +1,4 @@
-"""Images that worker processes decode when they are needed: for folders that do not fit in memory."""
+"""Images that worker processes decode during training: for folders that do not fit in memory."""
 
 import hashlib
 import logging
@@ -24,8 +24,8 @@ _CPU = torch.device("cpu")
 
 
 @cache
-def _warn_unreadable_file(path: Path, why: str) -> None:
-    log.warning("%s cannot be read, the next image stands in for it (%s)", path, why)
+def _warn_unreadable_file(path: Path, error: str) -> None:
+    log.warning("cannot read %s: %s. Using the next image instead", path, error)
 
 
 @dataclass(frozen=True)
@@ -43,13 +43,13 @@ class ImageFiles(Dataset):
 
     @cached_property
     def digest(self) -> str:
-        """A hash of names, sizes and times of change: to read every byte would take as long as to train an epoch."""
-        found = [(self.root / name).stat() for name in self.names]
-        content = (self.shape, [(name, f.st_size, f.st_mtime_ns) for name, f in zip(self.names, found)])
+        """Hash names, sizes and modification times: reading every byte would take as long as a training epoch."""
+        stats = [(self.root / name).stat() for name in self.names]
+        content = (self.shape, [(name, stat.st_size, stat.st_mtime_ns) for name, stat in zip(self.names, stats)])
         return hashlib.sha256(repr(content).encode()).hexdigest()
 
     def __getitem__(self, index: int) -> tuple[Tensor, Tensor]:
-        """x uint8 [C, H, W] and its class; of a file that turns out to be damaged, the next one's."""
+        """Return x uint8 [C, H, W] and its class, those of the next image if the file is damaged."""
         for i in range(index, index + len(self)):
             path = self.root / self.names[i % len(self)]
             try:
@@ -59,25 +59,25 @@ class ImageFiles(Dataset):
         raise ValueError(f"data.source.root must be a folder with images, got '{self.root}' without a readable one")
 
     def load_range(self, start: int, stop: int) -> InMemoryImages:
-        chosen = range(len(self))[start:stop]
-        x, c = torch.empty(len(chosen), *self.shape, dtype=torch.uint8), self.c[start:stop].clone()
+        indices = range(len(self))[start:stop]
+        x, c = torch.empty(len(indices), *self.shape, dtype=torch.uint8), self.c[start:stop].clone()
         with ThreadPoolExecutor(os.cpu_count()) as pool:
-            for i, image in enumerate(pool.map(self.__getitem__, chosen)):
+            for i, image in enumerate(pool.map(self.__getitem__, indices)):
                 x[i], c[i] = image
         return InMemoryImages(x, c)
 
     def drop_labels(self) -> "ImageFiles":
         return replace(self, c=torch.zeros_like(self.c))
 
-    def iter_turns(self, order: InfiniteSampler, start: int, device: torch.device) -> Iterator[TurnBatches]:
-        """Workers decode turns ahead; the bytes travel to the device and are mirrored and scaled there."""
+    def iter_turns(self, sampler: InfiniteSampler, start: int, device: torch.device) -> Iterator[TurnBatches]:
+        """Decode in workers, several turns ahead; move the uint8 pixels to the device, then flip and scale them."""
         loader: DataLoader = DataLoader(
             self,
-            batch_sampler=(order.sample_indices(turn, _CPU).flatten().tolist() for turn in count(start)),
+            batch_sampler=(sampler.sample_indices(turn, _CPU).flatten().tolist() for turn in count(start)),
             num_workers=min(self.workers, os.cpu_count() or 1),
             pin_memory=device.type == "cuda",
-            generator=torch.Generator(),  # else it would draw from the generator that the nets draw from
+            generator=torch.Generator(),  # otherwise it would draw from torch's global generator, which the nets use
         )
         for turn, (x, c) in zip(count(start), loader):
-            x, c = (part.to(device, non_blocking=True).unflatten(0, (order.batches_per_turn, -1)) for part in (x, c))
-            yield flip_and_scale(x, order.sample_flips(turn, device)), c
+            x, c = (part.to(device, non_blocking=True).unflatten(0, (sampler.batches_per_turn, -1)) for part in (x, c))
+            yield flip_and_scale(x, sampler.sample_flips(turn, device)), c

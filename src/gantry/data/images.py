@@ -1,4 +1,4 @@
-"""Real images as the rest of Gantry sees them: two splits, one of them held out, and the classes."""
+"""The contracts of real images: a source loads a data set, which has a train split, a held-out split and classes."""
 
 import hashlib
 from collections.abc import Iterator
@@ -18,34 +18,34 @@ TurnBatches = tuple[Tensor, Tensor]
 
 
 class Split(Protocol):
-    """Labelled real images, in memory (`Images`) or on the disk (`gantry.data.image_files.ImageFiles`)."""
+    """Labelled real images, in memory (`InMemoryImages`) or on the disk (`gantry.data.image_files.ImageFiles`)."""
 
     @property
     def c(self) -> Tensor:
-        """Class ids, int64 [N]; zeros where there are no classes."""
+        """Return the class ids, int64 [N]; zeros without classes."""
 
     @property
     def shape(self) -> tuple[int, ...]:
-        """Of one image: (C, H, W), or (2,) for points."""
+        """Return the shape of one image: (C, H, W), or (2,) for points."""
 
     @property
     def digest(self) -> str:
-        """A hash of the images, whatever their classes."""
+        """Return a hash of the images, independent of their classes."""
 
     def __len__(self) -> int: ...
 
     def load_range(self, start: int, stop: int) -> "InMemoryImages":
-        """Images start to stop - 1, in memory."""
+        """Load images start to stop - 1 into memory."""
 
     def drop_labels(self) -> "Split":
-        """The same images, all of class 0."""
+        """Return the same images, all of class 0."""
 
-    def iter_turns(self, order: InfiniteSampler, start: int, device: torch.device) -> Iterator[TurnBatches]:
-        """The batches of turn `start` and of all that follow, on the device."""
+    def iter_turns(self, sampler: InfiniteSampler, start: int, device: torch.device) -> Iterator[TurnBatches]:
+        """Yield the batches of turn `start` and of every later turn, on the device."""
 
 
 def flip_and_scale(x: Tensor, flips: Tensor | None) -> Tensor:
-    """x uint8 [..., C, H, W], flips bool [...] -> float in [-1, 1], mirrored where told; points stay."""
+    """Convert x uint8 [..., C, H, W] -> float in [-1, 1], mirrored where flips, bool [...], is True; points stay."""
     if flips is not None:
         x = torch.where(flips[..., None, None, None], x.flip(-1), x)
     return x if x.is_floating_point() else from_uint8(x)
@@ -53,7 +53,7 @@ def flip_and_scale(x: Tensor, flips: Tensor | None) -> Tensor:
 
 @dataclass(frozen=True)
 class InMemoryImages:
-    """x uint8 [N, C, H, W] (or points: float32 [N, 2] in [-1, 1]) and class ids c int64 [N], on the CPU."""
+    """A split in CPU memory: x uint8 [N, C, H, W] (points: float32 [N, 2] in [-1, 1]) and class ids c int64 [N]."""
 
     x: Tensor
     c: Tensor
@@ -82,19 +82,19 @@ class InMemoryImages:
     def drop_labels(self) -> "InMemoryImages":
         return replace(self, c=torch.zeros_like(self.c))
 
-    def iter_turns(self, order: InfiniteSampler, start: int, device: torch.device) -> Iterator[TurnBatches]:
-        """The whole set moves to the device once; there it is picked from, mirrored and scaled."""
+    def iter_turns(self, sampler: InfiniteSampler, start: int, device: torch.device) -> Iterator[TurnBatches]:
+        """Move the whole split to the device once; select, flip and scale the images of each turn there."""
         x, c = self.x.to(device), self.c.to(device)
         for turn in count(start):
-            index = order.sample_indices(turn, device)
+            index = sampler.sample_indices(turn, device)
             flat = index.flatten()
-            picked = x.index_select(0, flat).view(*index.shape, *self.shape)  # on the CPU 20 times as fast as x[index]
-            yield flip_and_scale(picked, order.sample_flips(turn, device)), c.index_select(0, flat).view_as(index)
+            batches = x.index_select(0, flat).view(*index.shape, *self.shape)  # on the CPU 20 times as fast as x[index]
+            yield flip_and_scale(batches, sampler.sample_flips(turn, device)), c.index_select(0, flat).view_as(index)
 
 
 @dataclass(frozen=True)
 class RealData:
-    """A data set: what D is trained on and what is held out. `classes` is empty where there are no labels."""
+    """A data set: the train split, the held-out test split, and the names of the classes, empty without labels."""
 
     name: str
     train: Split
@@ -114,7 +114,7 @@ class RealData:
         return len(self.classes)
 
     def get_split(self, name: str) -> Split:
-        """The split named "train" or "test"; ValueError for another name and for one that is empty."""
+        """Return the split "train" or "test"; raises ValueError for any other name and for an empty split."""
         splits = {"train": self.train, "test": self.test}
         if not len(splits.get(name, ())):
             choices = " or ".join(name for name, split in splits.items() if len(split))
@@ -122,16 +122,16 @@ class RealData:
         return splits[name]
 
     def get_digest(self, split: str) -> str:
-        """A hash of the content of a split."""
+        """Return the hash of a split."""
         return self.get_split(split).digest
 
     def drop_labels(self) -> "RealData":
-        """The same images without their labels."""
+        """Return the same images without labels."""
         return replace(self, train=self.train.drop_labels(), test=self.test.drop_labels(), classes=())
 
 
 class DataSource(Protocol):
-    """Where real images come from. What a new kind of data set implements."""
+    """A source of real images: the interface that a new kind of data set implements."""
 
     def load(self) -> RealData:
-        """Read the data set. Every process of a run calls it, at about the same time."""
+        """Read the data set; every process of a run calls this, at about the same time."""

@@ -1,4 +1,4 @@
-"""The classic sets that torchvision fetches once and checks: MNIST, Fashion-MNIST, CIFAR-10 and CIFAR-100."""
+"""Data sets that torchvision downloads once and verifies: MNIST, Fashion-MNIST, CIFAR-10 and CIFAR-100."""
 
 import socket
 from collections.abc import Iterator
@@ -15,10 +15,9 @@ from torchvision import datasets
 
 from gantry.data.images import DataSource, InMemoryImages, RealData
 
-_SOCKET_TIMEOUT_SECONDS = 30.0  # seconds that a server may keep silent; torchvision itself would wait for ever
+_SOCKET_TIMEOUT_SECONDS = 30.0  # torchvision itself sets none and would wait for ever
 
-# How to fill a folder by hand: what to put where.
-_MANUAL_DOWNLOADS = {
+_MANUAL_DOWNLOADS = {  # data set: (files to download by hand, the subfolder to put them into)
     "MNIST": ("the four .gz files of https://ossci-datasets.s3.amazonaws.com/mnist/", "MNIST/raw"),
     "FashionMNIST": (
         "the four .gz files of https://github.com/zalandoresearch/fashion-mnist",
@@ -32,19 +31,19 @@ _READ_ERRORS = (RuntimeError, OSError, ValueError, AssertionError, EOFError, HTT
 
 @contextmanager
 def _socket_timeout() -> Iterator[None]:
-    before = socket.getdefaulttimeout()
+    default = socket.getdefaulttimeout()
     socket.setdefaulttimeout(_SOCKET_TIMEOUT_SECONDS)
     try:
         yield
     finally:
-        socket.setdefaulttimeout(before)
+        socket.setdefaulttimeout(default)
 
 
 @dataclass(frozen=True)
 class TorchvisionDataset(DataSource):
-    """One of torchvision's sets below the folder `root`, with torchvision's own train and test split.
+    """One of torchvision's data sets below the folder `root`, with torchvision's own train and test split.
 
-    Raises ValueError, with the folder and how to fill it, where the set is not whole and cannot be fetched.
+    Raises ValueError, with the folder and how to fill it, if the data set is incomplete and cannot be downloaded.
     """
 
     dataset: Literal["MNIST", "FashionMNIST", "CIFAR10", "CIFAR100"]
@@ -68,7 +67,7 @@ class TorchvisionDataset(DataSource):
         return RealData(self.dataset, _to_in_memory_images(train), _to_in_memory_images(test), tuple(train.classes))
 
     def _download(self) -> None:
-        """The first process to come downloads; the others, of this run and of others, wait for it."""
+        """Download the data set in one process; all other processes, also of other runs, wait for it."""
         self.folder.mkdir(parents=True, exist_ok=True)
         with FileLock(self.folder / f".{self.dataset}.lock"), _socket_timeout():
             self._open_dataset(train=False, download=True)
@@ -78,16 +77,16 @@ class TorchvisionDataset(DataSource):
 
     def _make_incomplete_error(self, error: Exception) -> ValueError:
         reason = f"{type(error).__name__}: {error}".strip().split("\n")[-1]
-        files, place = _MANUAL_DOWNLOADS[self.dataset]
+        files, subfolder = _MANUAL_DOWNLOADS[self.dataset]
         return ValueError(
-            f"data.source.root must hold a whole {self.dataset} or be a place where it can be downloaded to, "
+            f"data.source.root must hold a complete {self.dataset} or be a folder where it can be downloaded to, "
             f"got '{self.folder}' ({reason}). Run once with a network, or put {files} into "
-            f"{self.folder / place}; delete a damaged copy first"
+            f"{self.folder / subfolder}; delete a damaged copy first"
         )
 
 
 def _to_in_memory_images(dataset: Any) -> InMemoryImages:
-    """torchvision keeps [N, H, W] tensors for the grey sets and [N, H, W, 3] arrays for the colour ones."""
+    """Convert torchvision's [N, H, W] tensors (grey) or [N, H, W, 3] arrays (colour) to a split."""
     x = torch.as_tensor(dataset.data)
     x = x[:, None] if x.ndim == 3 else x.permute(0, 3, 1, 2)
     return InMemoryImages(x.contiguous(), torch.as_tensor(dataset.targets))

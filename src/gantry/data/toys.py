@@ -1,4 +1,4 @@
-"""Two-dimensional mixtures of Gaussians: small enough to see every mode that a generator finds or forgets."""
+"""Two-dimensional mixtures of Gaussians: small enough to see every mode that a generator covers or misses."""
 
 from dataclasses import dataclass
 
@@ -13,7 +13,7 @@ from gantry.rng import derive_seed
 class GaussianMixture(DataSource):
     """Equally likely round Gaussians at `centres` [K, 2], all divided by `scale` so that they fit in [-1, 1].
 
-    The class of a point is its mode. The points are drawn once and for all, not by the seed of a run.
+    The class of a point is its mode. The points do not depend on the seed of a run.
     """
 
     name: str
@@ -28,20 +28,20 @@ class GaussianMixture(DataSource):
         return RealData(self.name, self._draw_points(self.train, 1), self._draw_points(self.test, 2), classes)
 
     def _draw_points(self, n: int, split: int) -> InMemoryImages:
-        stream = torch.Generator().manual_seed(derive_seed(split))
-        c = torch.randint(len(self.centres), (n,), generator=stream)
-        x = self.centres[c] + self.sigma * torch.randn(n, 2, generator=stream)
+        generator = torch.Generator().manual_seed(derive_seed(split))
+        c = torch.randint(len(self.centres), (n,), generator=generator)
+        x = self.centres[c] + self.sigma * torch.randn(n, 2, generator=generator)
         return InMemoryImages((x / self.scale).clamp(-1, 1), c)
 
 
 def make_ring(train: int, test: int) -> GaussianMixture:
-    """Eight modes on a circle of radius 2, sigma 0.02 (Metz et al. 2017, appendix A)."""
+    """Return eight modes on a circle of radius 2, sigma 0.02 (Metz et al. 2017, appendix A)."""
     angles = torch.arange(8) * (2 * torch.pi / 8)
     centres = 2 * torch.stack([angles.cos(), angles.sin()], dim=1)
     return GaussianMixture("ring", centres, sigma=0.02, scale=2.5, train=train, test=test)
 
 
 def make_grid(train: int, test: int) -> GaussianMixture:
-    """25 modes on {-4, -2, 0, 2, 4} squared, sigma 0.05 (Lin et al. 2018, section 4.1)."""
+    """Return 25 modes on {-4, -2, 0, 2, 4} squared, sigma 0.05 (Lin et al. 2018, section 4.1)."""
     side = torch.tensor([-4.0, -2.0, 0.0, 2.0, 4.0])
     return GaussianMixture("grid", torch.cartesian_prod(side, side), sigma=0.05, scale=5.0, train=train, test=test)

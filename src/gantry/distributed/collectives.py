@@ -1,4 +1,4 @@
-"""The processes that share a run. Every function is the identity when there is only one."""
+"""Collectives over the processes of a run. Every function is the identity when there is only one process."""
 
 import torch
 from torch import Tensor
@@ -6,30 +6,30 @@ from torch import distributed as dist
 
 
 def world_size() -> int:
-    """Number of processes."""
+    """Return the number of processes."""
     return dist.get_world_size() if dist.is_available() and dist.is_initialized() else 1
 
 
 def rank() -> int:
-    """Number of this process, 0 <= rank < size."""
+    """Return the number of this process, 0 <= rank < world size."""
     return dist.get_rank() if dist.is_available() and dist.is_initialized() else 0
 
 
 def barrier() -> None:
-    """Wait until every process is here."""
+    """Wait until every process has called this function."""
     if world_size() > 1:
         dist.barrier()
 
 
 def all_reduce_sum_(tensor: Tensor) -> Tensor:
-    """Sum over all processes, in place; every process must call it, with the same shape."""
+    """Sum a tensor over all processes, in place; every process must call it, with the same shape."""
     if world_size() > 1:
         dist.all_reduce(tensor)
     return tensor
 
 
 def all_reduce_mean_(tensors: list[Tensor]) -> None:
-    """Mean over all processes, in place, as one message for each dtype."""
+    """Average tensors over all processes, in place, with one message for each dtype."""
     if world_size() == 1 or not tensors:
         return
     by_dtype: dict[torch.dtype, list[Tensor]] = {}
@@ -44,7 +44,7 @@ def all_reduce_mean_(tensors: list[Tensor]) -> None:
 
 
 def all_gather_uneven(tensor: Tensor) -> Tensor:
-    """[N, ...] here, N differing by process -> [sum of N, ...] everywhere, in the order of the ranks."""
+    """Concatenate tensors [N, ...] whose N differs by process -> [sum of N, ...] everywhere, in rank order."""
     if world_size() == 1:
         return tensor
     counts = [torch.zeros(1, dtype=torch.int64, device=tensor.device) for _ in range(world_size())]
@@ -58,7 +58,7 @@ def all_gather_uneven(tensor: Tensor) -> Tensor:
 
 
 class _AllGather(torch.autograd.Function):
-    """Concatenation over ranks whose gradient is the sum of what every rank asks of this rank's part."""
+    """Concatenation over ranks; its gradient is the sum over ranks of the gradients of this rank's part."""
 
     @staticmethod
     def forward(ctx, tensor: Tensor) -> Tensor:  # type: ignore[no-untyped-def]
@@ -75,17 +75,17 @@ class _AllGather(torch.autograd.Function):
 
 
 def all_gather(tensor: Tensor) -> Tensor:
-    """[N, ...] on every process -> [size N, ...], differentiable once, the same N everywhere.
+    """Concatenate tensors [N, ...] of all processes -> [world_size N, ...], differentiable once; N must be equal.
 
-    A loss of the gathered tensor, computed on every process, gives after the mean of the parameter gradients
-    over the processes exactly the gradient that one process would have computed on the whole batch.
+    If every process computes a loss of the gathered tensor, the mean of the parameter gradients over the processes
+    is exactly the gradient that one process would compute on the whole batch.
     """
     return _AllGather.apply(tensor) if world_size() > 1 else tensor
 
 
 def all_gather_pair(a: Tensor, b: Tensor) -> tuple[Tensor, Tensor]:
-    """`gather` of two tensors [N] at once, in one message."""
+    """Call `all_gather` for two tensors [N] at once, in one message."""
     if world_size() > 1:
-        by_rank = all_gather(torch.stack([a, b])[None])  # [size, 2, N]
-        a, b = by_rank.transpose(0, 1).flatten(1).unbind()  # each in one piece: sums come out as in one process
+        by_rank = all_gather(torch.stack([a, b])[None])  # [world_size, 2, N]
+        a, b = by_rank.transpose(0, 1).flatten(1).unbind()  # contiguous, so that sums equal those of one process
     return a, b

@@ -1,4 +1,4 @@
-"""BatchNorm over the global batch, however many processes share it."""
+"""BatchNorm over the global batch, on any device: torch's own SyncBatchNorm refuses the CPU."""
 
 from typing import Any
 
@@ -13,7 +13,7 @@ from gantry.distributed import collectives
 class _Normalise(torch.autograd.Function):
     """(x - mean) / sqrt(var + eps) * weight + bias, with the moments over all processes; differentiable once.
 
-    As for `world.gather`, gradients are of the sum over the processes of what each of them minimises.
+    As in `collectives.all_gather`, gradients are those of the sum over the processes of their losses.
     """
 
     @staticmethod
@@ -40,9 +40,9 @@ class _Normalise(torch.autograd.Function):
 
 
 class _SyncBatchNorm(_BatchNorm):
-    """In training, mean and variance are those of the samples of all processes, each of which has as many.
+    """Normalise in training by mean and variance over all processes, which must have equally many samples each.
 
-    torch's SyncBatchNorm does the same on GPUs alone. One message a pass, and one back.
+    One message in the forward pass and one in the backward pass.
     """
 
     def forward(self, x: Tensor) -> Tensor:
@@ -58,26 +58,26 @@ class _SyncBatchNorm(_BatchNorm):
 
     @torch.no_grad()
     def update_running_stats(self, mean: Tensor, var: Tensor, count: int) -> None:
-        """Bring the running averages on; the variance is the unbiased one of `count` numbers."""
+        """Update the running statistics; the stored variance is the unbiased one of `count` numbers."""
         if self.running_mean is None or self.running_var is None:
             return
         assert self.num_batches_tracked is not None
         self.num_batches_tracked.add_(1)
-        share = 1.0 / float(self.num_batches_tracked) if self.momentum is None else self.momentum
-        self.running_mean.lerp_(mean, share)
-        self.running_var.lerp_(var * (count / (count - 1)), share)
+        momentum = 1.0 / float(self.num_batches_tracked) if self.momentum is None else self.momentum
+        self.running_mean.lerp_(mean, momentum)
+        self.running_var.lerp_(var * (count / (count - 1)), momentum)
 
 
 class SyncBatchNorm1d(_SyncBatchNorm, nn.BatchNorm1d):
-    """For [N, F] and [N, F, L]."""
+    """Synchronised BatchNorm of [N, F] or [N, F, L]."""
 
 
 class SyncBatchNorm2d(_SyncBatchNorm, nn.BatchNorm2d):
-    """For [N, F, H, W]."""
+    """Synchronised BatchNorm of [N, F, H, W]."""
 
 
 class SyncBatchNorm3d(_SyncBatchNorm, nn.BatchNorm3d):
-    """For [N, F, D, H, W]."""
+    """Synchronised BatchNorm of [N, F, D, H, W]."""
 
 
 SYNC_CLASSES: dict[type, type] = {
@@ -88,24 +88,22 @@ SYNC_CLASSES: dict[type, type] = {
 
 
 def compute_global_moments(x: Tensor) -> tuple[Tensor, Tensor]:
-    """Mean and biased variance of each feature over all processes: x [N, F, ...] -> [F], [F]."""
+    """Return mean and biased variance of each feature over all processes: x [N, F, ...] -> [F], [F]."""
     dims = [0, *range(2, x.dim())]
     mean = x.mean(dims)
-    mine = torch.stack(
-        [mean, (x - reshape_per_feature(mean, x)).square().mean(dims)]
-    )  # on a CPU a third of the time of x.var
-    means, variances = collectives.all_gather(mine[None]).unbind(1)  # [size, F]
+    var = (x - reshape_per_feature(mean, x)).square().mean(dims)  # on a CPU a third of the time of x.var
+    means, variances = collectives.all_gather(torch.stack([mean, var])[None]).unbind(1)  # [world_size, F]
     mean = means.mean(0)
     return mean, variances.mean(0) + (means - mean).square().mean(0)
 
 
 def reshape_per_feature(values: Tensor, x: Tensor) -> Tensor:
-    """One number for each feature of x [N, F, ...]: [F] -> [1, F, 1, ...]."""
+    """Reshape one number per feature to broadcast over x [N, F, ...]: [F] -> [1, F, 1, ...]."""
     return values.view(1, -1, *[1] * (x.dim() - 2))
 
 
 def convert_sync_batchnorm_(net: nn.Module) -> None:
-    """Let every BatchNorm of a net see the global batch, in place; its state stays what it is."""
+    """Convert every BatchNorm of a net to its synchronised class, in place; its state is unchanged."""
     for module in net.modules():
         if type(module) in SYNC_CLASSES:
             module.__class__ = SYNC_CLASSES[type(module)]

@@ -1,10 +1,10 @@
-"""What D and G minimise, one number per sample; the one mean is taken in the training step.
+"""Adversarial losses of D and G, one number per sample; the training step takes the mean.
 
 D's functions: (real_logits [N], fake_logits [N]) -> [N].
-G's functions: (fake_logits [N], real_logits [N] or None) -> [N]; only relativistic ones look at real_logits.
+G's functions: (fake_logits [N], real_logits [N] or None) -> [N]; only relativistic ones use real_logits.
 
 In the formulas D is the logit and s the sigmoid. In the code log s(D) = -softplus(-D) and
-log(1 - s(D)) = -softplus(D), whose gradients are right at any logit.
+log(1 - s(D)) = -softplus(D), whose gradients are exact at any logit.
 """
 
 import torch.nn.functional as F
@@ -17,7 +17,7 @@ def minimax_d(real_logits: Tensor, fake_logits: Tensor) -> Tensor:
 
 
 def minimax_g(fake_logits: Tensor, real_logits: Tensor | None) -> Tensor:  # noqa: ARG001
-    """log(1 - s(D(G(z)))) (Goodfellow et al. 2014, eq. 1): saturates where D is sure of a fake."""
+    """log(1 - s(D(G(z)))) (Goodfellow et al. 2014, eq. 1): saturates where D rejects a fake confidently."""
     return -F.softplus(fake_logits)
 
 
@@ -29,8 +29,8 @@ def nonsaturating_g(fake_logits: Tensor, real_logits: Tensor | None) -> Tensor: 
 def smoothed_d(real_logits: Tensor, fake_logits: Tensor, real_label: float) -> Tensor:
     """Cross-entropy with the label `real_label` for real, 0 for fake (Salimans et al. 2016, section 3.4).
 
-    A real image has its best logit at log(real_label / (1 - real_label)), not at infinity. The fakes' label
-    stays 0: above it, the best D would reward fakes for being where fakes are already.
+    The optimal logit of a real image is log(real_label / (1 - real_label)), not infinity. The label of fakes
+    stays 0: with a larger one, the optimal D would reward fakes for being where fakes already are.
     """
     real = real_label * F.softplus(-real_logits) + (1 - real_label) * F.softplus(real_logits)
     return real + F.softplus(fake_logits)
@@ -57,7 +57,7 @@ def hinge_g(fake_logits: Tensor, real_logits: Tensor | None) -> Tensor:  # noqa:
 
 
 def wasserstein_d(real_logits: Tensor, fake_logits: Tensor) -> Tensor:
-    """D(G(z)) - D(x), minus the distance of Arjovsky et al. 2017, eq. 2, for a 1-Lipschitz D."""
+    """D(G(z)) - D(x): the negative distance of Arjovsky et al. 2017, eq. 2, for a 1-Lipschitz D."""
     return fake_logits - real_logits
 
 
@@ -79,13 +79,13 @@ def relativistic_g(fake_logits: Tensor, real_logits: Tensor | None) -> Tensor:
 def relativistic_average_d(real_logits: Tensor, fake_logits: Tensor) -> Tensor:
     """-log s(D(x) - mean D(G(z))) - log(1 - s(D(G(z)) - mean D(x))) (Jolicoeur-Martineau 2018, section 4.3).
 
-    Couples the batch through both means: to be given the logits of the whole global batch.
+    Both means couple the samples of a batch: pass the logits of the whole global batch.
     """
     return F.softplus(fake_logits.mean() - real_logits) + F.softplus(fake_logits - real_logits.mean())
 
 
 def relativistic_average_g(fake_logits: Tensor, real_logits: Tensor | None) -> Tensor:
-    """The loss of D with the parts of real and fake exchanged (Jolicoeur-Martineau 2018, section 4.3)."""
+    """The loss of D with real and fake exchanged (Jolicoeur-Martineau 2018, section 4.3)."""
     return relativistic_average_d(fake_logits, _require_real_logits(real_logits))
 
 

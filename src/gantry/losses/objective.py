@@ -1,4 +1,4 @@
-"""What D and G minimise, in one bundle: adversarial losses, weighted terms, the counts of a turn."""
+"""The objective of D and G: adversarial losses, weighted penalty terms, updates per turn."""
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
@@ -13,9 +13,9 @@ Penalty = Callable[..., Tensor]
 
 @dataclass(frozen=True)
 class Term:
-    """A penalty with its weight, at every update or lazily at each `every`-th (Karras et al. 2020, app. B).
+    """A penalty with its weight, applied at every update or lazily at each `every`-th (Karras et al. 2020, app. B).
 
-    The weight is a number or a function of the progress (turns done over turns planned, in [0, 1]).
+    The weight is a number or a function of the progress, turns done over turns planned, in [0, 1].
     """
 
     penalty: Penalty
@@ -23,21 +23,21 @@ class Term:
     every: int = 1
 
     def is_due(self, update: int) -> bool:
-        """Whether update number `update` of the net, counted from 0, includes this term."""
+        """Return True if update number `update` of the net, counted from 0, includes this term."""
         return update % self.every == 0
 
     def compute_scale(self, progress: float) -> float:
-        """Factor of the penalty where it is due: the weight, times `every` for the updates without."""
+        """Return the factor of the penalty when it is due: the weight times `every`, to replace the skipped updates."""
         weight = self.weight(progress) if callable(self.weight) else self.weight
         return weight * self.every
 
 
 @dataclass(frozen=True)
 class Objective:
-    """D minimises `d` plus `d_terms`, G `g` plus `g_terms`, n_critic updates of D for one of G.
+    """D minimises `d` plus `d_terms`, G minimises `g` plus `g_terms`, with n_critic updates of D for one of G.
 
-    A relativistic G compares its fakes with real images, so its update takes a batch of those too.
-    `weight_clip` is the c of WGAN: after each update every weight of D is put back into [-c, c].
+    A relativistic G compares its fakes with real images, so its update needs a batch of those too.
+    `weight_clip` is the c of WGAN: after each update every weight of D is clipped to [-c, c].
     """
 
     d: DLoss
@@ -60,17 +60,18 @@ class Objective:
 
     @property
     def batches_per_turn(self) -> int:
-        """Batches of real images that one turn looks at."""
+        """Return the number of batches of real images in one turn."""
         return self.n_critic + (1 if self.relativistic else 0)
 
     def due_terms(self, turn: int) -> tuple[str, ...]:
-        """The terms that a turn includes, each with the update: turns of which this is equal are of one kind."""
+        """Return the terms that a turn includes, D's with the index of the update; turns with equal terms are alike."""
         updates = ((k, turn * self.n_critic + k) for k in range(self.n_critic))
-        of_d = [f"D/{name} {k}" for k, update in updates for name, term in self.d_terms.items() if term.is_due(update)]
-        return (*of_d, *(f"G/{name}" for name, term in self.g_terms.items() if term.is_due(turn)))
+        d_due = [f"D/{name} {k}" for k, update in updates for name, term in self.d_terms.items() if term.is_due(update)]
+        g_due = [f"G/{name}" for name, term in self.g_terms.items() if term.is_due(turn)]
+        return (*d_due, *g_due)
 
     def compute_scales(self, progress: float) -> dict[str, float]:
-        """Factors of the penalties of all terms, by `D/<name>` and `G/<name>`."""
+        """Return the factors of the penalties of all terms, by `D/<name>` and `G/<name>`."""
         terms = [(f"D/{name}", term) for name, term in self.d_terms.items()]
         terms += [(f"G/{name}", term) for name, term in self.g_terms.items()]
         return {name: term.compute_scale(progress) for name, term in terms}
@@ -86,7 +87,7 @@ def _check_term(key: str, term: Term) -> None:
 
 
 def _check_losses(d: DLoss, g: GLoss, relativistic: bool) -> None:
-    """Try both losses on three logits: a mistake in the configuration shows here, not in the first turn."""
+    """Call both losses on three logits, so that a wrong configuration fails here and not in the first turn."""
     logits = torch.zeros(3)
     results = {"loss.d": d(logits, logits), "loss.g": g(logits, logits if relativistic else None)}
     for key, result in results.items():

@@ -1,6 +1,6 @@
-"""Convolutional nets of the DCGAN kind (Radford et al. 2016), G growing from base x base by doublings.
+"""Convolutional nets after DCGAN (Radford et al. 2016): G starts at base x base and doubles the side n times.
 
-The critic is the "standard CNN" of Miyato et al. 2018, Table 3, which halves as often as G doubles.
+The critic is the "standard CNN" of Miyato et al. 2018, Table 3, which halves the side as often as G doubles it.
 """
 
 from collections.abc import Callable, Sequence
@@ -23,22 +23,22 @@ NORMS_2D: dict[str, Callable[[int], nn.Module]] = {
 
 
 def make_up_block(i: int, o: int) -> nn.Sequential:
-    """[N, i, H, W] -> [N, o, 2H, 2W]."""
+    """Return a block [N, i, H, W] -> [N, o, 2H, 2W]."""
     return nn.Sequential(nn.ConvTranspose2d(i, o, 4, stride=2, padding=1), nn.BatchNorm2d(o), nn.ReLU())
 
 
 def make_conv_block(i: int, o: int, kernel: int, stride: int, norm: str) -> nn.Sequential:
-    """[N, i, H, W] -> [N, o, H / stride, W / stride]."""
+    """Return a block [N, i, H, W] -> [N, o, H / stride, W / stride]."""
     return nn.Sequential(nn.Conv2d(i, o, kernel, stride, padding=1), NORMS_2D[norm](o), nn.LeakyReLU(LEAKY_SLOPE))
 
 
 def make_down_block(i: int, o: int, norm: str) -> nn.Sequential:
-    """[N, i, H, W] -> [N, o, H / 2, W / 2]."""
+    """Return a block [N, i, H, W] -> [N, o, H / 2, W / 2]."""
     return nn.Sequential(make_conv_block(i, o, 3, 1, norm), make_conv_block(o, o, 4, 2, norm))
 
 
 def compute_widths(width: int, max_width: int, n: int) -> list[int]:
-    """n + 1 numbers of channels from fine to coarse: width, 2 width, 4 width, ... never above max_width."""
+    """Return n + 1 numbers of channels from fine to coarse: width, 2 width, 4 width, ... at most max_width."""
     return [min(width << k, max_width) for k in range(n + 1)]
 
 

@@ -1,4 +1,4 @@
-"""What the nets share: where the class enters, norms, first weights."""
+"""Layers shared by the nets: class conditioning, critic heads, norms and weight initialisation."""
 
 from collections.abc import Callable
 from functools import partial
@@ -7,22 +7,22 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-LEAKY_SLOPE = 0.2  # of the leaky ReLU, Radford et al. 2016, section 4
+LEAKY_SLOPE = 0.2  # Radford et al. 2016, section 4
 
 
 def concat_one_hot(z: Tensor, c: Tensor | None, num_classes: int) -> Tensor:
-    """z [N, z_dim], c [N] -> [N, z_dim + num_classes], the class one-hot (Mirza & Osindero 2014)."""
+    """Append the one-hot class (Mirza & Osindero 2014): z [N, z_dim], c [N] -> [N, z_dim + num_classes]."""
     if num_classes == 0:
         return z
     assert c is not None, "a conditional generator needs classes"
-    one_hot = c[:, None] == torch.arange(num_classes, device=c.device)  # torch's own fetches c on some devices
+    one_hot = c[:, None] == torch.arange(num_classes, device=c.device)  # F.one_hot synchronises on some devices
     return torch.cat([z, one_hot.to(z.dtype)], 1)
 
 
 class ProjectionHead(nn.Module):
-    """The end of every critic: features h [N, F], c [N] -> logits [N].
+    """The head of every critic: features h [N, F], c [N] -> logits [N].
 
-    The logit is linear(h), plus <embedding(c), h> where there are classes (Miyato & Koyama 2018, eq. 3).
+    The logit is linear(h), plus <embedding(c), h> with classes (Miyato & Koyama 2018, eq. 3).
     """
 
     def __init__(self, features: int, num_classes: int) -> None:
@@ -39,7 +39,7 @@ class ProjectionHead(nn.Module):
 
 
 class ConditionalBatchNorm(nn.Module):
-    """BatchNorm, its gain and bias by class where there are classes (Dumoulin et al. 2017, eq. 5)."""
+    """BatchNorm, with one gain and bias for each class if there are classes (Dumoulin et al. 2017, eq. 5)."""
 
     def __init__(self, features: int, num_classes: int) -> None:
         super().__init__()
@@ -59,7 +59,7 @@ class ConditionalBatchNorm(nn.Module):
 
 
 def init_weights_(net: nn.Module, fill: Callable[[Tensor], object]) -> None:
-    """Fill the weights of all convolutions, linear layers and embeddings of a net; their biases become 0."""
+    """Fill the weights of all convolutions, linear layers and embeddings of a net; set their biases to 0."""
     for layer in net.modules():
         if isinstance(layer, nn.Conv2d | nn.ConvTranspose2d | nn.Linear | nn.Embedding):
             fill(layer.weight)
@@ -68,15 +68,15 @@ def init_weights_(net: nn.Module, fill: Callable[[Tensor], object]) -> None:
 
 
 def init_dcgan_(net: nn.Module) -> None:
-    """N(0, 0.02) everywhere (Radford et al. 2016, section 4): for nets whose norms mend the scale."""
+    """Draw weights from N(0, 0.02^2) (Radford et al. 2016, section 4): for nets whose norms correct the scale."""
     init_weights_(net, partial(nn.init.normal_, std=0.02))
 
 
 def init_he_(net: nn.Module) -> None:
-    """N(0, 2 / ((1 + slope^2) fan_in)) (He et al. 2015, eq. 15): where no norm keeps the scale."""
+    """Draw weights from N(0, 2 / ((1 + slope^2) fan_in)) (He et al. 2015, eq. 15): for nets without such norms."""
     init_weights_(net, partial(nn.init.kaiming_normal_, a=LEAKY_SLOPE))
 
 
 def init_xavier_(net: nn.Module, gain: float = 1.0) -> None:
-    """U(-a, a), a = gain sqrt(6 / (fan_in + fan_out)) (Glorot & Bengio 2010, eq. 16)."""
+    """Draw weights from U(-a, a), a = gain sqrt(6 / (fan_in + fan_out)) (Glorot & Bengio 2010, eq. 16)."""
     init_weights_(net, partial(nn.init.xavier_uniform_, gain=gain))

@@ -1,4 +1,4 @@
-"""Dense nets (Goodfellow et al. 2014), for images of any shape and for points of the plane."""
+"""Dense nets (Goodfellow et al. 2014), for images of any shape and for points in the plane."""
 
 import math
 from collections.abc import Callable, Sequence
@@ -20,9 +20,9 @@ NORMS_1D: dict[str, Callable[[int], nn.Module]] = {
 
 
 def make_dense_layers(widths: Sequence[int], norm: str, activation: str) -> nn.Sequential:
-    """[N, widths[0]] -> [N, widths[-1]]: linear, norm and activation from each width to the next."""
-    layers = ([nn.Linear(i, o), NORMS_1D[norm](o), ACTIVATIONS[activation]()] for i, o in pairwise(widths))
-    return nn.Sequential(*(layer for step in layers for layer in step))
+    """Return linear, norm and activation from each width to the next: [N, widths[0]] -> [N, widths[-1]]."""
+    blocks = ([nn.Linear(i, o), NORMS_1D[norm](o), ACTIVATIONS[activation]()] for i, o in pairwise(widths))
+    return nn.Sequential(*(layer for block in blocks for layer in block))
 
 
 class Generator(nn.Module):

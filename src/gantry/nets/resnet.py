@@ -14,16 +14,16 @@ from gantry.nets.layers import ConditionalBatchNorm, ProjectionHead, init_xavier
 from gantry.nets.resolution import factor_side
 from gantry.nets.spectral import spectral_norm_
 
-MAX_FINAL_SIDE = 8  # the critic halves until the side is at most this, once at least, then keeps it for two blocks
+MAX_FINAL_SIDE = 8  # the critic halves at least once and until the side is at most 8, then keeps it for two blocks
 
 
 def upsample_nearest(x: Tensor) -> Tensor:
-    """[N, F, H, W] -> [N, F, 2H, 2W], every pixel four times."""
+    """Repeat every pixel four times: [N, F, H, W] -> [N, F, 2H, 2W]."""
     return F.interpolate(x, scale_factor=2, mode="nearest")
 
 
 class UpBlock(nn.Module):
-    """x [N, F, H, W], c [N] -> [N, F, 2H, 2W]."""
+    """A residual block of G that doubles the side: x [N, F, H, W], c [N] -> [N, F, 2H, 2W]."""
 
     def __init__(self, width: int, num_classes: int) -> None:
         super().__init__()
@@ -36,14 +36,14 @@ class UpBlock(nn.Module):
     def forward(self, x: Tensor, c: Tensor | None) -> Tensor:
         h = self.conv1(upsample_nearest(F.relu(self.norm1(x, c))))
         h = self.conv2(F.relu(self.norm2(h, c)))
-        # a convolution of single pixels commutes with the doubling, and costs a quarter before it
+        # a 1x1 convolution commutes with the upsampling, and costs a quarter before it
         return h + upsample_nearest(self.shortcut(x))
 
 
 class ResidualBlock(nn.Module):
-    """x [N, i, H, W] -> branch + shortcut: [N, o, H, W], or [N, o, H / 2, W / 2] if `halve`.
+    """A residual block of D: x [N, i, H, W] -> branch + shortcut [N, o, H, W], or [N, o, H / 2, W / 2] if `halve`.
 
-    The `first` block sees the image: it has no activation in front.
+    The `first` block takes the image itself, so it has no activation in front.
     """
 
     def __init__(self, i: int, o: int, halve: bool, first: bool = False) -> None:
@@ -55,7 +55,7 @@ class ResidualBlock(nn.Module):
             nn.Conv2d(o, o, 3, padding=1),
             nn.AvgPool2d(2) if halve else nn.Identity(),
         )
-        # pooling commutes with a convolution of single pixels too
+        # pooling commutes with a 1x1 convolution too
         self.shortcut = nn.Sequential(nn.AvgPool2d(2), nn.Conv2d(i, o, 1)) if halve else nn.Identity()
 
     def forward(self, x: Tensor) -> Tensor:
@@ -63,7 +63,7 @@ class ResidualBlock(nn.Module):
 
 
 def init_resnet_(net: nn.Module) -> None:
-    """Xavier, with gain sqrt 2 on the residual branches, since a ReLU halves the signal there."""
+    """Initialise by Xavier, with gain sqrt 2 on the residual branches, since a ReLU halves the signal there."""
     init_xavier_(net)
     for block in net.modules():
         if isinstance(block, UpBlock):
@@ -106,7 +106,7 @@ class Discriminator(nn.Module):
     ) -> None:
         super().__init__()
         self.shape, self.num_classes = tuple(shape), num_classes
-        factor_side(shape)  # refuses the sides that would not halve evenly
+        factor_side(shape)  # raises for a side that does not halve evenly
         halvings = max(1, math.ceil(math.log2(shape[-1] / MAX_FINAL_SIDE)))
         blocks = [ResidualBlock(shape[0], width, halve=True, first=True)]
         blocks += [ResidualBlock(width, width, halve=k < halvings) for k in range(1, halvings + 2)]

@@ -1,4 +1,4 @@
-"""Which image sides the convolutional nets can build. No torch here: a wrong side is refused at once."""
+"""The image sides that the convolutional nets can build; without torch, so that a wrong side is refused at once."""
 
 from collections.abc import Sequence
 
@@ -7,7 +7,7 @@ MAX_LISTED_SIDE = 512
 
 
 def factor_side(shape: Sequence[int]) -> tuple[int, int]:
-    """Shape (C, H, W) with H = W = base * 2^n, base in 4..7 and n >= 1 -> (base, n), of which there is one.
+    """Factor the side of a shape (C, H, W) with H = W = base * 2^n, base in 4..7 and n >= 1 -> the unique (base, n).
 
     Raises ValueError for every other shape, naming the sides that can be built.
     """

@@ -5,16 +5,16 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 from torch.nn.utils import parametrize
 
-WARM_UP_ITERATIONS = 15  # power iterations before the first use, with the random first weight
+WARM_UP_ITERATIONS = 15  # power iterations on the initial weight, before the first use
 
 
 def right_singular_vector(matrix: Tensor, u: Tensor) -> Tensor:
-    """Half a power iteration: matrix [rows, columns] and u [rows] -> v [columns] of length 1."""
+    """Return half a power iteration: matrix [rows, columns] and u [rows] -> v [columns] of length 1."""
     return F.normalize(matrix.T @ u, dim=0)
 
 
-# torch.compile would make v again in the backward pass, from the u that the next use has changed by then. It keeps the
-# results of what it cannot look into.
+# torch.compile would recompute v in the backward pass, from a u that the next forward pass has changed by then. It does
+# not recompute the results of an opaque custom operator.
 right_singular_vector_op = torch.library.custom_op("gantry::right_vector", right_singular_vector, mutates_args=())
 right_singular_vector_op.register_fake(lambda matrix, _: matrix.new_empty(matrix.shape[1]))
 
@@ -22,13 +22,13 @@ right_singular_vector_op.register_fake(lambda matrix, _: matrix.new_empty(matrix
 class SpectralNorm(nn.Module):
     """Parametrisation: weight -> weight / sigma, the largest singular value of the matrix [rows, rest].
 
-    The state is one estimate `u` of the left singular vector. Each use in training improves it by one power
-    iteration, evaluation leaves it alone. `v` is made from it on the spot, so that `u` may have any length:
-    an average of a net's states over time is again a state.
+    The state is one estimate `u` of the left singular vector. Each forward pass in training improves it by one power
+    iteration; evaluation does not change it. `v` is computed from `u` at each use, so that `u` may have any length:
+    an average of a net's states over time is again a valid state.
 
-    Where torch's own differs: it stores `v` too, takes both for unit vectors, and iterates in bfloat16 under
-    autocast. And it needs one matrix product more: with v fixed, sigma = |W v| has the value and the gradient
-    u v^T of the paper's u^T W v.
+    torch's own parametrisation differs: it stores `v` too, assumes that both are unit vectors, and iterates in
+    bfloat16 under autocast. It also needs one more matrix product: with v fixed, sigma = |W v| has the value and the
+    gradient u v^T of the paper's u^T W v.
     """
 
     u: Tensor
@@ -40,11 +40,11 @@ class SpectralNorm(nn.Module):
             self(weight.detach())
 
     def forward(self, weight: Tensor) -> Tensor:
-        """weight [rows, ...] -> the same shape, spectral norm 1 as far as `u` is right."""
+        """Divide weight [rows, ...] by its largest singular value, as estimated with `u`."""
         with torch.autocast(weight.device.type, enabled=False):
             matrix = weight.flatten(1)
-            make_v = right_singular_vector_op if torch.compiler.is_compiling() else right_singular_vector
-            v = make_v(matrix.detach(), self.u)
+            compute_v = right_singular_vector_op if torch.compiler.is_compiling() else right_singular_vector
+            v = compute_v(matrix.detach(), self.u)
             wv = matrix @ v
             if self.training:
                 self.u.copy_(F.normalize(wv.detach(), dim=0))
@@ -54,7 +54,7 @@ class SpectralNorm(nn.Module):
 def spectral_norm_(net: nn.Module) -> None:
     """Normalise every convolution, linear layer and embedding of a net, in place.
 
-    To be called when the weights are initialised: from then on they can be set through `original` alone.
+    Call it after the weights are initialised: afterwards they can only be set through `original`.
     """
     for layer in list(net.modules()):
         if isinstance(layer, nn.Conv2d | nn.Linear | nn.Embedding):
