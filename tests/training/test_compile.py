@@ -1,4 +1,4 @@
-"""Nets as torch.compile makes them, against the same nets as they are written."""
+"""Compiled nets against the same nets run eagerly."""
 
 from collections.abc import Callable
 from functools import partial
@@ -13,8 +13,8 @@ from gantry.training.gan import GAN
 from in_process_training import make_bare_trainer, train_in_process
 
 
-def trained(model: str, compiled: Callable[[Any], Any], *words: str) -> GAN:
-    """A GAN after three turns in float64, in which what rounding moves stays small."""
+def train_three_turns(model: str, compiled: Callable[[Any], Any], *words: str) -> GAN:
+    """Train a GAN for three turns in float64, in which rounding errors stay small."""
     small = [*SMALL_WIDTHS.get(model, []), "data.batch_size=8", "turns=3", "trainer.precision=64-true"]
     cfg = compose_config(f"model={model}", *small, *words)
     gan = build_gan(cfg)
@@ -22,19 +22,21 @@ def trained(model: str, compiled: Callable[[Any], Any], *words: str) -> GAN:
     return train_in_process(gan, cfg, make_bare_trainer(cfg))
 
 
-def assert_same(model: str, backend: str, *words: str) -> None:
+def assert_compiled_equals_eager(model: str, backend: str, *words: str) -> None:
     torch.compiler.reset()
-    plain, compiled = (trained(model, c, *words) for c in (lambda net: net, partial(torch.compile, backend=backend)))
+    plain, compiled = (
+        train_three_turns(model, c, *words) for c in (lambda net: net, partial(torch.compile, backend=backend))
+    )
     torch.testing.assert_close(dict(compiled.state_dict()), dict(plain.state_dict()), rtol=1e-6, atol=1e-8)
 
 
-def test_spectral_norm_in_two_uses_before_their_gradients() -> None:
+def test_spectral_norm_is_used_twice_before_the_gradients() -> None:
     """D sees real images, then fakes, and iterates at both: the second must not change what the first one keeps."""
-    assert_same("mlp_small", "aot_eager_decomp_partition", "model.D.norm=spectral", "loss=hinge")
+    assert_compiled_equals_eager("mlp_small", "aot_eager_decomp_partition", "model.D.norm=spectral", "loss=hinge")
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize("loss", ["hinge", "wgan_gp"])
 @pytest.mark.parametrize("model", list_choices("model"))
-def test_torch_compile_changes_no_model(model: str, loss: str) -> None:
-    assert_same(model, "inductor", f"loss={loss}")
+def test_compiled_models_equal_eager_ones(model: str, loss: str) -> None:
+    assert_compiled_equals_eager(model, "inductor", f"loss={loss}")

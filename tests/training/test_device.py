@@ -1,4 +1,4 @@
-"""Training on a device that is not the CPU: the same numbers, and within a turn no word between the two."""
+"""Training on a device that is not the CPU: the same numbers, and no synchronisation within a turn."""
 
 from collections.abc import Callable, Hashable, Iterable
 from pathlib import Path
@@ -25,13 +25,13 @@ PAIRS = sorted(
 )
 
 
-class Noting(CudaGraphExecutor):
-    """Updates as they are written, with numbers as recordings have them; what crossed meanwhile is remembered."""
+class SyncRecorder(CudaGraphExecutor):
+    """Runs updates eagerly with the tensors of captured turns, and records the operations that synchronise."""
 
     def __init__(self, machine: FakeDeviceMode) -> None:
         super().__init__()
         self.machine = machine
-        self.crossed: list[str] = []
+        self.synchronising: list[str] = []
 
     def setup(self, optimizers: Iterable[Optimizer]) -> None:
         make_capturable(optimizers)
@@ -40,36 +40,38 @@ class Noting(CudaGraphExecutor):
         assert x.device == c.device == FAKE_DEVICE
         before = len(self.machine.synchronizing_ops)
         made = updates(x, c)
-        self.crossed += self.machine.synchronizing_ops[before:]
+        self.synchronising += self.machine.synchronizing_ops[before:]
         return made
 
 
-def fit_elsewhere(
+def train_on_fake_device(
     cfg: DictConfig, make_trainer: Callable[[DictConfig], Trainer], monkeypatch: pytest.MonkeyPatch
 ) -> tuple[GAN, list[str]]:
-    """A GAN, which Lightning brings back, and what crossed during its updates."""
+    """Train a GAN: -> the GAN, on the CPU again, and the synchronising operations within its updates."""
     with use_fake_device(monkeypatch) as machine:
         gan = build_gan(cfg)
-        gan.executor = play = Noting(machine)
-        return train_in_process(gan, cfg, make_trainer(cfg)), play.crossed
+        gan.executor = play = SyncRecorder(machine)
+        return train_in_process(gan, cfg, make_trainer(cfg)), play.synchronising
 
 
 @pytest.mark.parametrize(("model", "loss"), PAIRS)
-def test_a_turn_waits_for_nothing(model: str, loss: str, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_turn_does_not_synchronise(model: str, loss: str, monkeypatch: pytest.MonkeyPatch) -> None:
     words = [f"model={model}", *SMALL_WIDTHS.get(model, []), f"loss={loss}", "augment=diffaugment", "optim.clip=1"]
     cfg = compose_config(*words, "turns=1", "data.batch_size=4", "trainer.channels_last=false")
-    gan, crossed = fit_elsewhere(cfg, make_bare_trainer, monkeypatch)
+    gan, synchronising = train_on_fake_device(cfg, make_bare_trainer, monkeypatch)
     assert gan.turn == 1
-    assert crossed == []
+    assert synchronising == []
 
 
-def test_updates_that_may_be_skipped_are_looked_at(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_updates_that_may_be_skipped_synchronise(monkeypatch: pytest.MonkeyPatch) -> None:
     cfg = compose_config("model=mlp_small", "turns=2", "data.batch_size=4", "callbacks.health.skip=true")
-    gan, crossed = fit_elsewhere(cfg, lambda cfg: make_bare_trainer(cfg, build(cfg.callbacks.health)), monkeypatch)
-    assert len(crossed) == gan.turn * (gan.loss.n_critic + 1)
+    gan, synchronising = train_on_fake_device(
+        cfg, lambda cfg: make_bare_trainer(cfg, build(cfg.callbacks.health)), monkeypatch
+    )
+    assert len(synchronising) == gan.turn * (gan.loss.n_critic + 1)
 
 
-def test_scores_are_those_of_the_cpu(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_scores_equal_those_of_the_cpu(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """With all callbacks: scores, samples, checkpoints, plots, the report."""
     words = [
         "model=dcgan_small",
@@ -84,7 +86,7 @@ def test_scores_are_those_of_the_cpu(tmp_path: Path, monkeypatch: pytest.MonkeyP
     cfg = compose_config(*words, *metrics, f"run.dir={tmp_path}/there")
     read, devices = Evaluation.extract_samples, list[torch.device]()
     monkeypatch.setattr(Evaluation, "extract_samples", lambda *given: (devices.append(given[2]), read(*given))[1])
-    gan, _ = fit_elsewhere(cfg, build_trainer, monkeypatch)
+    gan, _ = train_on_fake_device(cfg, build_trainer, monkeypatch)
     assert devices == [FAKE_DEVICE] * 3  # at the start, at the end, for the report
     for name, value in gan.state_dict().items():
         torch.testing.assert_close(value, expected.state_dict()[name], rtol=1e-4, atol=1e-5)

@@ -15,7 +15,7 @@ def test_half_life() -> None:
     assert average == pytest.approx(0.5)
 
 
-def test_ramp_bounds_the_half_life_by_a_share_of_the_past() -> None:
+def test_ramp_bounds_the_half_life() -> None:
     ema = Ema(half_life=10.0, ramp=0.05)
     assert ema.compute_decay(kimg=20.0, kimg_per_turn=1.0) == pytest.approx(0.5)
     assert ema.compute_decay(kimg=0.0, kimg_per_turn=1.0) == 0.0
@@ -23,7 +23,7 @@ def test_ramp_bounds_the_half_life_by_a_share_of_the_past() -> None:
     assert Ema(half_life=0.0, ramp=None).compute_decay(5.0, 1.0) == 0.0
 
 
-def test_parameters_and_buffers_are_averaged_and_counts_copied() -> None:
+def test_floats_are_averaged_and_integers_copied() -> None:
     net = nn.Sequential(nn.Linear(2, 2), nn.BatchNorm1d(2))
     average = copy.deepcopy(net)
     before = copy.deepcopy(average.state_dict())

@@ -1,4 +1,4 @@
-"""What counts as finite, and which name a break gets."""
+"""Detecting tensors that are not finite, by name and on all processes."""
 
 import math
 
@@ -24,7 +24,7 @@ class Nets(TinyGan):
 
 
 @pytest.mark.parametrize("bad", [math.nan, math.inf, -math.inf])
-def test_one_bad_number_among_many(bad: float) -> None:
+def test_one_nonfinite_number_is_found(bad: float) -> None:
     many = [torch.full((50, 50), 3e38), torch.zeros(()), torch.zeros(0), torch.tensor([2**62])]
     assert all_finite(many)
     many[0][31, 7] = bad
@@ -32,14 +32,14 @@ def test_one_bad_number_among_many(bad: float) -> None:
     assert first_nonfinite(zip("abcd", many)) == ("a", pytest.approx(bad, nan_ok=True))
 
 
-def test_low_precision_is_not_taken_for_infinite() -> None:
+def test_large_float16_numbers_are_finite() -> None:
     assert all_finite([torch.full((3,), 3e38, dtype=torch.bfloat16), torch.full((3,), 1e300, dtype=torch.float64)])
 
 
 @pytest.mark.parametrize(
     "name", ["D.0.weight", "D.1.running_var", "G.bias", "G_ema.weight", "D.0.bias (exp_avg_sq of its optimiser)"]
 )
-def test_every_part_of_the_state_is_looked_at_and_named(name: str) -> None:
+def test_every_part_of_the_state_is_checked_and_named(name: str) -> None:
     gan = Nets()
     assert is_state_finite(gan, [gan.optimizer])  # type: ignore[arg-type]
     assert first_nonfinite(named_state_tensors(gan, [gan.optimizer])) is None  # type: ignore[arg-type]
@@ -59,5 +59,5 @@ def break_rank_1() -> torch.Tensor:
     return torch.tensor([before, is_state_finite(gan, [])])  # type: ignore[arg-type]
 
 
-def test_all_processes_learn_of_a_break() -> None:
+def test_all_processes_detect_a_break_on_one() -> None:
     assert [verdict.tolist() for verdict in run_on_ranks(2, break_rank_1)] == [[True, False], [True, False]]

@@ -21,7 +21,7 @@ from gantry.training.optim import Optim
 from gantry.training.schedules import linear
 
 N, TURNS = 8, 4
-OF_OPTIM = ("G", "D", "schedule", "clip", "accumulate")
+OPTIM_FIELDS = ("G", "D", "schedule", "clip", "accumulate")
 ADAM = partial(torch.optim.Adam, lr=1e-2, betas=(0.0, 0.9))
 
 
@@ -38,7 +38,7 @@ def batches(per_turn: int, turns: int = TURNS) -> Iterator[tuple[Tensor, Tensor]
 
 
 class Loader:
-    """Lightning takes a plain list for several loaders."""
+    """An iterable of batches: Lightning would take a list for several loaders."""
 
     def __init__(self, per_turn: int, turns: int = TURNS) -> None:
         self.per_turn, self.turns = per_turn, turns
@@ -56,14 +56,14 @@ def fit(gan: GAN, turns: int = TURNS, **more: Any) -> Trainer:
     return trainer
 
 
-def made(loss: Objective, turns: int = TURNS, **changes: Any) -> GAN:
+def make_gan(loss: Objective, turns: int = TURNS, **changes: Any) -> GAN:
     G, D = nets()
-    optim = Optim(**({"G": ADAM, "D": ADAM} | {k: changes.pop(k) for k in OF_OPTIM if k in changes}))
+    optim = Optim(**({"G": ADAM, "D": ADAM} | {k: changes.pop(k) for k in OPTIM_FIELDS if k in changes}))
     return GAN(G, D, loss, optim, Ema(0.05, ramp=None), turns=turns, batch_size=N, seed=5, **changes)
 
 
-def trained(loss: Objective, **changes: Any) -> tuple[GAN, Trainer]:
-    gan = made(loss, **changes)
+def train_gan(loss: Objective, **changes: Any) -> tuple[GAN, Trainer]:
+    gan = make_gan(loss, **changes)
     return gan, fit(gan)
 
 
@@ -76,7 +76,7 @@ WGAN_GP = Objective(
 SATURATING = Objective(d=adversarial.minimax_d, g=adversarial.nonsaturating_g)
 
 
-def by_hand() -> tuple[nn.Module, nn.Module, nn.Module]:
+def train_by_hand() -> tuple[nn.Module, nn.Module, nn.Module]:
     """WGAN-GP, Gulrajani et al. 2017, Algorithm 1."""
     G, D = nets()
     G_ema = copy.deepcopy(G)
@@ -101,15 +101,15 @@ def by_hand() -> tuple[nn.Module, nn.Module, nn.Module]:
 
 
 def test_a_turn_is_algorithm_1() -> None:
-    gan, trainer = trained(WGAN_GP)
-    for net, expected in zip((gan.G, gan.D, gan.G_ema), by_hand()):
+    gan, trainer = train_gan(WGAN_GP)
+    for net, expected in zip((gan.G, gan.D, gan.G_ema), train_by_hand()):
         for name, value in expected.state_dict().items():
             torch.testing.assert_close(net.state_dict()[name], value, rtol=1e-5, atol=1e-7)
     assert trainer.global_step == gan.turn == TURNS
     assert gan.kimg == pytest.approx(TURNS * 2 * N / 1000)
 
 
-def test_a_lazy_term_is_due_every_so_many_updates_and_weighs_as_much() -> None:
+def test_a_lazy_term_is_scaled_by_its_interval() -> None:
     seen: list[float] = []
 
     def penalty(critic: Any, x_real: Tensor, x_fake: Tensor) -> Tensor:
@@ -117,7 +117,7 @@ def test_a_lazy_term_is_due_every_so_many_updates_and_weighs_as_much() -> None:
         return critic(x_real) * 0 + 1
 
     term = Term(penalty, weight=0.5, every=3)
-    trained(Objective(WGAN_GP.d, WGAN_GP.g, {"lazy": term}, n_critic=2))
+    train_gan(Objective(WGAN_GP.d, WGAN_GP.g, {"lazy": term}, n_critic=2))
     firsts = [float(x_k[0, 0]) for x, _ in batches(2) for x_k in x]
     assert seen == firsts[::3]
     assert term.compute_scale(0.0) == 1.5
@@ -133,26 +133,26 @@ def test_a_relativistic_generator_sees_fresh_reals() -> None:
 
     loss = Objective(adversarial.relativistic_d, g, relativistic=True)
     assert loss.batches_per_turn == 2
-    trained(loss)
+    train_gan(loss)
     assert len(seen) == TURNS + 1  # and one when the objective tries itself
 
 
 def test_the_schedule_follows_the_turns() -> None:
-    gan, _ = trained(SATURATING, schedule=linear)
+    gan, _ = train_gan(SATURATING, schedule=linear)
     opt_g, opt_d = gan.optimizers()
     assert opt_g.param_groups[0]["lr"] == pytest.approx(1e-2 * (1 - (TURNS - 1) / TURNS))
     assert opt_d.param_groups[0]["lr"] == opt_g.param_groups[0]["lr"]
 
 
 def test_accumulation_changes_nothing() -> None:
-    whole, parts = trained(SATURATING)[0], trained(SATURATING, accumulate=4)[0]
+    whole, parts = train_gan(SATURATING)[0], train_gan(SATURATING, accumulate=4)[0]
     for value, expected in zip(parts.state_dict().values(), whole.state_dict().values()):
         torch.testing.assert_close(value, expected, rtol=1e-4, atol=1e-6)
 
 
 def test_clipping_bounds_the_gradient_of_each_net() -> None:
     sgd = partial(torch.optim.SGD, lr=1.0)
-    gan = made(SATURATING, turns=1, G=sgd, D=sgd, clip=1e-3)
+    gan = make_gan(SATURATING, turns=1, G=sgd, D=sgd, clip=1e-3)
     before = [p.detach().clone() for p in gan.D.parameters()]
     fit(gan, turns=1)
     moved = torch.cat([(p - b).flatten() for p, b in zip(gan.D.parameters(), before)]).norm()
@@ -160,7 +160,7 @@ def test_clipping_bounds_the_gradient_of_each_net() -> None:
 
 
 def test_weight_clipping_keeps_every_weight_small() -> None:
-    gan, _ = trained(Objective(WGAN_GP.d, WGAN_GP.g, weight_clip=0.01))
+    gan, _ = train_gan(Objective(WGAN_GP.d, WGAN_GP.g, weight_clip=0.01))
     assert max(float(p.detach().abs().max()) for p in gan.D.parameters()) == pytest.approx(0.01)
     assert max(float(p.detach().abs().max()) for p in gan.G.parameters()) > 0.01
 
@@ -172,31 +172,31 @@ def test_terms_of_the_generator_see_its_latents() -> None:
         shapes.append((tuple(z.shape), tuple(c.shape)))
         return G(z, c).square().sum(1)
 
-    trained(Objective(SATURATING.d, SATURATING.g, g_terms={"size": Term(penalty, every=2)}))
+    train_gan(Objective(SATURATING.d, SATURATING.g, g_terms={"size": Term(penalty, every=2)}))
     assert shapes == [((N, 3), (N,))] * 2
 
 
-class Autocast(MixedPrecision):
-    """Lightning's plugin, whose casts of weights are kept for later use or not."""
+class AutocastPlugin(MixedPrecision):
+    """Lightning's plugin with or without the cache of cast weights."""
 
-    def __init__(self, kept: bool) -> None:
+    def __init__(self, cached: bool) -> None:
         super().__init__("bf16-mixed", "cpu")
-        self.kept = kept
+        self.cached = cached
 
     def autocast_context_manager(self) -> torch.autocast:
-        return torch.autocast("cpu", torch.bfloat16, cache_enabled=self.kept)
+        return torch.autocast("cpu", torch.bfloat16, cache_enabled=self.cached)
 
 
-def test_every_update_in_bfloat16_computes_with_the_weights_that_the_last_one_left() -> None:
+def test_autocast_does_not_reuse_casts_of_earlier_weights() -> None:
     fast = partial(ADAM, lr=0.1)
-    kept, fresh = (made(Objective(WGAN_GP.d, WGAN_GP.g, n_critic=3), turns=2, G=fast, D=fast) for _ in range(2))
-    fit(kept, turns=2, plugins=[Autocast(kept=True)])
-    fit(fresh, turns=2, plugins=[Autocast(kept=False)])
-    for value, expected in zip(kept.state_dict().values(), fresh.state_dict().values()):
+    cached, fresh = (make_gan(Objective(WGAN_GP.d, WGAN_GP.g, n_critic=3), turns=2, G=fast, D=fast) for _ in range(2))
+    fit(cached, turns=2, plugins=[AutocastPlugin(cached=True)])
+    fit(fresh, turns=2, plugins=[AutocastPlugin(cached=False)])
+    for value, expected in zip(cached.state_dict().values(), fresh.state_dict().values()):
         torch.testing.assert_close(value, expected, rtol=0, atol=0.02)  # casts that are shared add up in bfloat16
 
 
-def test_compiled_nets_serve_all_but_what_is_differentiated_twice() -> None:
+def test_penalties_do_not_use_the_compiled_nets() -> None:
     seen: list[str] = []
 
     def compiled(net: nn.Module) -> Any:
@@ -206,7 +206,7 @@ def test_compiled_nets_serve_all_but_what_is_differentiated_twice() -> None:
 
         return call
 
-    gan = made(WGAN_GP)
+    gan = make_gan(WGAN_GP)
     names = set(gan.state_dict())
     gan.compile_nets(compiled)
     fit(gan)
@@ -216,8 +216,8 @@ def test_compiled_nets_serve_all_but_what_is_differentiated_twice() -> None:
 
 @pytest.mark.slow
 def test_torch_compile_changes_nothing() -> None:
-    gan = made(WGAN_GP)
+    gan = make_gan(WGAN_GP)
     gan.compile_nets(torch.compile)
     fit(gan)
-    for name, value in trained(WGAN_GP)[0].state_dict().items():
+    for name, value in train_gan(WGAN_GP)[0].state_dict().items():
         torch.testing.assert_close(gan.state_dict()[name], value, rtol=1e-4, atol=1e-6)

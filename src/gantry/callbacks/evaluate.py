@@ -16,7 +16,7 @@ from gantry.evaluation.reference import Reference, build_reference
 from gantry.loggers.dispatch import log_config, log_metrics, log_summary
 from gantry.metrics.score import Requirement
 from gantry.metrics.statistics import FeatureSet
-from gantry.nets.contract import Net
+from gantry.nets.contract import Generator
 from gantry.runs.summary import write_summary
 from gantry.sampling import batchnorm
 from gantry.training.gan import GAN
@@ -128,7 +128,7 @@ class Evaluator(GanCallback):
         self.best_entry = state["best"]
 
 
-def check_conditional(evaluation: Evaluation, G: Net) -> None:
+def check_conditional(evaluation: Evaluation, G: Generator) -> None:
     """Raise ValueError when a score per class is asked of a generator that is told none."""
     if Requirement.LABELS in evaluation.requirements and not G.num_classes:
         raise ValueError("model.conditional must be true for scores per class, got false")

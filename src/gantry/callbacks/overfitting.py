@@ -6,7 +6,7 @@ import numpy as np
 import torch
 from lightning import Trainer
 from numpy.typing import NDArray
-from torch import Tensor, nn
+from torch import Tensor
 
 from gantry.callbacks.gan_callback import GanCallback, TurnOutputs, get_datamodule
 from gantry.data.images import InMemoryImages, Split, flip_and_scale
@@ -67,7 +67,7 @@ class OverfittingMonitor(GanCallback):
     @torch.no_grad()
     def compute_logits(self, gan: GAN, x: Tensor, c: Tensor) -> Logits:
         """D's logits at x [N, *shape] in [-1, 1]: -> [N]; D is left in the mode it was in."""
-        D: nn.Module = gan.D
+        D = gan.D
         training = D.training
         D.eval()
         x, c = x.to(gan.device, next(D.parameters()).dtype), c.to(gan.device)

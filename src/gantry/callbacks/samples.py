@@ -14,7 +14,7 @@ from gantry.figures.image_grid import write_png
 from gantry.figures.sample_sheet import NUM_POINTS, SampleSheet, make_fixed_sheet
 from gantry.files import optional_write
 from gantry.loggers.dispatch import log_image
-from gantry.nets.contract import Net
+from gantry.nets.contract import Generator
 from gantry.training.gan import GAN
 from gantry.values import evenly_spaced
 
@@ -69,7 +69,7 @@ class SampleWriter(GanCallback):
 
 def sample_shape(gan: GAN) -> tuple[int, ...]:
     """Of one sample."""
-    G: Net = gan.G_ema
+    G: Generator = gan.G_ema
     return tuple(G.shape)
 
 

@@ -2,6 +2,7 @@
 
 import sys
 import time
+from collections.abc import Mapping
 from typing import Any
 
 import torch
@@ -11,6 +12,7 @@ from torch import Tensor, nn
 from gantry.callbacks.gan_callback import GanCallback, TurnOutputs
 from gantry.distributed import collectives
 from gantry.loggers.dispatch import log_metrics, rewind_loggers
+from gantry.nets.contract import Net
 from gantry.training.gan import GAN
 
 
@@ -89,7 +91,7 @@ class ScalarMonitor(GanCallback):
         return 1000 * (kimg - before) / (time.perf_counter() - started)
 
 
-def compute_gradient_norms(nets: dict[str, nn.Module]) -> dict[str, Tensor]:
+def compute_gradient_norms(nets: Mapping[str, Net]) -> dict[str, Tensor]:
     """L2 norm of the gradient by which each net descended last, clipped if it was: name -> [], on the device.
 
     A net without gradients (before the first turn, or when its update was left out) is not in it.

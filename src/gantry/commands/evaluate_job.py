@@ -6,7 +6,7 @@ from typing import Any
 
 import torch
 from omegaconf import DictConfig, OmegaConf
-from torch import Tensor, nn
+from torch import Tensor
 
 from gantry.commands.hardware import pick_device
 from gantry.config.instantiate import build
@@ -18,7 +18,7 @@ from gantry.evaluation.run import score_samples
 from gantry.evaluation.sample_files import SampleFiles, open_samples
 from gantry.figures.nearest_training_images import NEIGHBOURS_FILE, write_neighbours_figure
 from gantry.metrics.score import Requirement
-from gantry.nets.contract import Net
+from gantry.nets.contract import Generator
 from gantry.runs.checkpoint import verify_checkpoint
 from gantry.runs.generator import build_generator, load_generator
 from gantry.runs.generator_json import find_generator
@@ -95,7 +95,7 @@ def make_file_sample_source(files: SampleFiles, evaluation: Evaluation) -> Sampl
     return SampleSource(files.images if everything else images, labels, SampleFacts(files.shape, "files"))
 
 
-def load_selected_generator(cfg: DictConfig) -> tuple[Net, str]:
+def load_selected_generator(cfg: DictConfig) -> tuple[Generator, str]:
     """The generator that `checkpoint` names, and the rule by which it was chosen."""
     run, chosen = Path(cfg.run), cfg.checkpoint
     if chosen not in (None, "best", "last"):
@@ -106,7 +106,7 @@ def load_selected_generator(cfg: DictConfig) -> tuple[Net, str]:
     return load_generator(folder), read_checkpoint_rule(run, folder.name)
 
 
-def load_generator_from_checkpoint(path: Path, cfg: DictConfig) -> nn.Module:
+def load_generator_from_checkpoint(path: Path, cfg: DictConfig) -> Generator:
     """The averaged generator of a training state, in evaluation mode."""
     state = torch.load(verify_checkpoint(path, *CHECKPOINT_KEY_RULE), map_location="cpu", weights_only=True)[
         "state_dict"

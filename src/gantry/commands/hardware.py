@@ -20,8 +20,8 @@ def apply_hardware_options(gan: GAN, cfg: DictConfig) -> GAN:
     if cfg.trainer.channels_last:
         gan = gan.to(memory_format=torch.channels_last)
     if cfg.trainer.sync_batchnorm and cfg.trainer.strategy != "auto":
-        convert_sync_batchnorm_(gan.G)
-        convert_sync_batchnorm_(gan.D)
+        for net in (gan.get_submodule("G"), gan.get_submodule("D")):
+            convert_sync_batchnorm_(net)
     if cfg.trainer.compile:
         gan.compile_nets(torch.compile)
     gan.executor = choose_executor(cfg)

@@ -19,7 +19,7 @@ from gantry.figures.animation import write_animation
 from gantry.figures.image_grid import to_pil_image, write_png
 from gantry.figures.sample_sheet import SampleSheet
 from gantry.files import atomic_write
-from gantry.nets.contract import Net
+from gantry.nets.contract import Generator
 from gantry.pixels import to_uint8
 from gantry.runs.generator import load_generator
 from gantry.sampling.generate import GENERATE_BATCH_SIZE, generate_on_cpu
@@ -33,7 +33,7 @@ FRAMES_PER_SEGMENT = 16  # from one latent to the next
 
 WALK_FRAME_MILLISECONDS = 50  # that a frame is shown
 
-OutputWriter = Callable[[Net, SampleRequest, Path, str], None]
+OutputWriter = Callable[[Generator, SampleRequest, Path, str], None]
 
 
 def write_generated_samples(kind: str, folder: Path, request: SampleRequest, out: Path, device: str) -> None:
@@ -45,7 +45,7 @@ def write_generated_samples(kind: str, folder: Path, request: SampleRequest, out
     OUTPUT_WRITERS[kind](G, request, out, there)
 
 
-def make_inputs(G: Net, request: SampleRequest, start: int, stop: int) -> tuple[Tensor, Tensor]:
+def make_inputs(G: Generator, request: SampleRequest, start: int, stop: int) -> tuple[Tensor, Tensor]:
     """Latents [n, z_dim] and classes [n] of the samples start..stop-1."""
     z = sample_latents(request.seed, start, stop, G.z_dim)
     if request.truncation is not None:
@@ -55,14 +55,14 @@ def make_inputs(G: Net, request: SampleRequest, start: int, stop: int) -> tuple[
     return z, balanced_labels(start, stop, G.num_classes)
 
 
-def generate_batches(G: Net, request: SampleRequest, device: str) -> Iterator[tuple[Tensor, Tensor]]:
+def generate_batches(G: Generator, request: SampleRequest, device: str) -> Iterator[tuple[Tensor, Tensor]]:
     """All samples x float [n, *shape] on the CPU with their classes c [n], batch by batch."""
     for start in tqdm(range(0, request.n, GENERATE_BATCH_SIZE), unit="batch", disable=None, leave=False):
         z, c = make_inputs(G, request, start, min(start + GENERATE_BATCH_SIZE, request.n))
         yield generate_on_cpu(G, z, c, device), c
 
 
-def write_grid(G: Net, request: SampleRequest, out: Path, device: str) -> None:
+def write_grid(G: Generator, request: SampleRequest, out: Path, device: str) -> None:
     """One picture of all samples: a row for each class where the classes take turns, else a square."""
     z, c = make_inputs(G, request, 0, request.n)
     by_class = request.label is None and 1 < G.num_classes <= min(request.n, MAX_CLASS_ROWS)
@@ -71,7 +71,7 @@ def write_grid(G: Net, request: SampleRequest, out: Path, device: str) -> None:
     write_png(SampleSheet(z, c, rows=rows, columns=math.isqrt(request.n - 1) + 1).render(G, device), out)
 
 
-def write_pngs(G: Net, request: SampleRequest, out: Path, device: str) -> None:
+def write_pngs(G: Generator, request: SampleRequest, out: Path, device: str) -> None:
     """A folder of PNGs: `00000.png`, ..."""
     remaining = iter(sample_file_names(request.n))
     for x, _ in generate_batches(G, request, device):
@@ -79,7 +79,7 @@ def write_pngs(G: Net, request: SampleRequest, out: Path, device: str) -> None:
             write_png(pixels, out / next(remaining))
 
 
-def write_npz(G: Net, request: SampleRequest, out: Path, device: str) -> None:
+def write_npz(G: Generator, request: SampleRequest, out: Path, device: str) -> None:
     """`arr_0` uint8 [N, H, W, C] (points: float32 [N, 2]) and, where there are classes, `arr_1` int64 [N]."""
     shape = (request.n, *G.shape) if len(G.shape) == 1 else (request.n, *G.shape[1:], G.shape[0])
     classes = []
@@ -101,7 +101,7 @@ def write_npy_header(file: IO[bytes], shape: tuple[int, ...], dtype: np.dtype) -
     np.lib.format.write_array_header_1_0(file, {"descr": described, "fortran_order": False, "shape": shape})
 
 
-def write_interpolation(G: Net, request: SampleRequest, out: Path, device: str) -> None:
+def write_interpolation(G: Generator, request: SampleRequest, out: Path, device: str) -> None:
     """`n` frames of a closed walk from latent to latent, for several images at once."""
     stops = max(2, round(request.n / FRAMES_PER_SEGMENT))
     walks = NUM_WALKS if len(G.shape) == 3 else GENERATE_BATCH_SIZE
@@ -112,7 +112,7 @@ def write_interpolation(G: Net, request: SampleRequest, out: Path, device: str) 
     write_animation(frames, out, WALK_FRAME_MILLISECONDS, lossless=G.shape[0] == 1)
 
 
-def render_frame(G: Net, z: Tensor, c: Tensor, position: float, device: str) -> NDArray[np.uint8]:
+def render_frame(G: Generator, z: Tensor, c: Tensor, position: float, device: str) -> NDArray[np.uint8]:
     """The picture at a position on the walk through z [stops, walks, z_dim], counted in stops."""
     stop = int(position)
     between = slerp(z[stop], z[(stop + 1) % len(z)], position - stop)

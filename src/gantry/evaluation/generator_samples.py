@@ -8,7 +8,7 @@ from torch import Tensor
 from gantry.evaluation.evaluation import Evaluation
 from gantry.evaluation.feature_pass import ImageSource
 from gantry.evaluation.protocol import SampleFacts
-from gantry.nets.contract import Net
+from gantry.nets.contract import Generator
 from gantry.sampling.batchnorm import describe_batchnorm, prepare_generator
 from gantry.sampling.generate import iter_sample_batches
 from gantry.sampling.latents import balanced_labels
@@ -26,7 +26,7 @@ class SampleSource:
 
 def make_sample_source(
     evaluation: Evaluation,
-    G: Net,
+    G: Generator,
     checkpoint: str,
     device: torch.device,
     turn: int | None = None,
@@ -41,14 +41,14 @@ def make_sample_source(
 
 
 def describe_samples(
-    evaluation: Evaluation, G: Net, checkpoint: str, turn: int | None = None, kimg: float | None = None
+    evaluation: Evaluation, G: Generator, checkpoint: str, turn: int | None = None, kimg: float | None = None
 ) -> SampleFacts:
     """Return the facts about samples of an averaged generator that was chosen by the rule `checkpoint`."""
     norm = describe_batchnorm(G, evaluation.batchnorm_mode)
     return SampleFacts(tuple(G.shape), checkpoint, "G_ema", norm, turn, kimg)
 
 
-def make_image_source(G: Net, seed: int, device: torch.device, block: int = 1) -> ImageSource:
+def make_image_source(G: Generator, seed: int, device: torch.device, block: int = 1) -> ImageSource:
     """Samples of G, sample i of the latent (seed, i): (start, stop) -> x float [n, *shape] in [-1, 1].
 
     A `block` above 1 fixes which samples are generated in one batch: those of every block, whatever range is asked

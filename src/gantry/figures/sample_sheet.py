@@ -6,7 +6,7 @@ import torch
 from torch import Tensor
 
 from gantry.figures.image_grid import MIN_CELL_SIZE, Pixels, make_image_grid
-from gantry.nets.contract import Net
+from gantry.nets.contract import Generator
 from gantry.pixels import to_uint8
 from gantry.sampling.generate import generate_on_cpu
 from gantry.sampling.latents import balanced_labels, sample_latents
@@ -25,7 +25,7 @@ class SampleSheet:
     rows: int | None = None
     columns: int | None = None
 
-    def render(self, G: Net, device: torch.device | str = "cpu", real: Tensor | None = None) -> Pixels:
+    def render(self, G: Generator, device: torch.device | str = "cpu", real: Tensor | None = None) -> Pixels:
         """What G makes of them: uint8 [H, W, 1 or 3]; points of the plane are drawn over real ones [M, 2]."""
         x = generate_on_cpu(G, self.z, self.c, device)
         if x.ndim > 2:
@@ -35,7 +35,7 @@ class SampleSheet:
         return draw_scatter(x, self.c if G.num_classes else None, real)
 
 
-def make_fixed_sheet(G: Net, seed: int, rows: int, columns: int) -> SampleSheet:
+def make_fixed_sheet(G: Generator, seed: int, rows: int, columns: int) -> SampleSheet:
     """The sheet that shows G's progress: a row for each class, or for some should there be too many."""
     if len(G.shape) == 1:
         return SampleSheet(sample_latents(seed, 0, NUM_POINTS, G.z_dim), balanced_labels(0, NUM_POINTS, G.num_classes))

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from typing import NamedTuple
 
 import torch
 from torch import Tensor
@@ -30,6 +31,13 @@ class Term:
         """Return the factor of the penalty when it is due: the weight times `every`, to replace the skipped updates."""
         weight = self.weight(progress) if callable(self.weight) else self.weight
         return weight * self.every
+
+
+class DueTerms(NamedTuple):
+    """Names of the terms that a turn includes: for each of its updates of D, and for its update of G."""
+
+    d: tuple[tuple[str, ...], ...]
+    g: tuple[str, ...]
 
 
 @dataclass(frozen=True)
@@ -63,18 +71,11 @@ class Objective:
         """Return the number of batches of real images in one turn."""
         return self.n_critic + (1 if self.relativistic else 0)
 
-    def due_terms(self, turn: int) -> tuple[str, ...]:
-        """Return the terms that a turn includes, D's with the index of the update; turns with equal terms are alike."""
-        updates = ((k, turn * self.n_critic + k) for k in range(self.n_critic))
-        d_due = [f"D/{name} {k}" for k, update in updates for name, term in self.d_terms.items() if term.is_due(update)]
-        g_due = [f"G/{name}" for name, term in self.g_terms.items() if term.is_due(turn)]
-        return (*d_due, *g_due)
-
-    def compute_scales(self, progress: float) -> dict[str, float]:
-        """Return the factors of the penalties of all terms, by `D/<name>` and `G/<name>`."""
-        terms = [(f"D/{name}", term) for name, term in self.d_terms.items()]
-        terms += [(f"G/{name}", term) for name, term in self.g_terms.items()]
-        return {name: term.compute_scale(progress) for name, term in terms}
+    def due_terms(self, turn: int) -> DueTerms:
+        """Return the terms that a turn includes; turns of which these are equal are of one kind."""
+        updates = range(turn * self.n_critic, (turn + 1) * self.n_critic)
+        d = tuple(tuple(name for name, term in self.d_terms.items() if term.is_due(update)) for update in updates)
+        return DueTerms(d, tuple(name for name, term in self.g_terms.items() if term.is_due(turn)))
 
 
 def _check_term(key: str, term: Term) -> None:

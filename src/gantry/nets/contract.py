@@ -1,5 +1,68 @@
-"""What a generator and a discriminator must be."""
+"""The contract between the nets and all that uses them: what a generator and a discriminator must be."""
 
-from typing import Any
+from collections.abc import Iterator
+from typing import Any, Protocol, Self
 
-Net = Any  # a generator: a module with `shape`, `z_dim` and `num_classes`, which nn.Module takes for tensors
+from torch import Tensor, nn
+
+
+class Net(Protocol):
+    """What training and evaluation use of a torch.nn.Module."""
+
+    training: bool
+
+    def __call__(self, *inputs: Any) -> Any: ...
+
+    def parameters(self) -> Iterator[nn.Parameter]: ...
+
+    def modules(self) -> Iterator[nn.Module]: ...
+
+    def state_dict(self, *, keep_vars: bool = ...) -> dict[str, Any]: ...
+
+    def load_state_dict(self, state_dict: Any) -> Any: ...
+
+    def train(self, mode: bool = ...) -> Self: ...
+
+    def eval(self) -> Self: ...
+
+    def requires_grad_(self, requires_grad: bool = ...) -> Self: ...
+
+    def to(self, *args: Any, **kwargs: Any) -> Self: ...
+
+
+class Generator(Net, Protocol):
+    """G(z [N, z_dim], c int64 [N] or None) -> x [N, *shape] in [-1, 1]: a torch.nn.Module with these attributes.
+
+    `num_classes` is 0 for a G that ignores c. z is standard normal, in the dtype of G's weights.
+    """
+
+    shape: tuple[int, ...]
+    z_dim: int
+    num_classes: int
+
+
+class Discriminator(Net, Protocol):
+    """D(x [N, *shape], c int64 [N]) -> logits [N]: a torch.nn.Module. One without classes ignores c."""
+
+
+def check_generator(G: object) -> None:
+    """Raise ValueError for a generator without the attributes of the contract."""
+    wanted = {
+        "shape": "(C, H, W) or (2,), of one sample",
+        "z_dim": "the length of z",
+        "num_classes": "0 without classes",
+    }
+    for name, meaning in wanted.items():
+        if not hasattr(G, name):
+            kind = f"{type(G).__module__}.{type(G).__qualname__}"
+            raise ValueError(f"model.G must have the attribute {name} ({meaning}), got a {kind} without it")
+
+
+def check_logits(logits: Tensor, x: Tensor) -> Tensor:
+    """Return the logits; raise ValueError unless there is one for each image x [N, *shape].
+
+    [N, 1] must not pass: [N, 1] - [N] is [N, N], silently.
+    """
+    if logits.shape != x.shape[:1]:
+        raise ValueError(f"model.D must return one logit for each image, [{len(x)}], got {list(logits.shape)}")
+    return logits

@@ -3,7 +3,7 @@
 import importlib
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import torch
 from safetensors import SafetensorError
@@ -11,7 +11,7 @@ from safetensors.torch import load_file, save
 from torch import nn
 
 from gantry.files import atomic_write
-from gantry.nets.contract import Net
+from gantry.nets.contract import Generator
 from gantry.runs.generator_json import GENERATOR_WEIGHTS, GeneratorInfo, hash_file, read_generator_info
 from gantry.values import to_json_values
 
@@ -19,7 +19,7 @@ TRUSTED_PREFIX = "gantry.nets."
 
 
 def save_generator(
-    G: Net, config: Mapping[str, Any], folder: Path | str, extra: Mapping[str, Any] | None = None
+    G: Generator, config: Mapping[str, Any], folder: Path | str, extra: Mapping[str, Any] | None = None
 ) -> None:
     """Write `folder`/model.safetensors and `folder`/generator.json, replacing those that are there.
 
@@ -36,7 +36,7 @@ def save_generator(
     what.write(Path(folder))  # the two files change within an instant of one another
 
 
-def load_generator(folder: Path | str, trust: bool = False) -> nn.Module:
+def load_generator(folder: Path | str, trust: bool = False) -> Generator:
     """The generator that `save_generator` wrote, in evaluation mode, on the CPU.
 
     Only the nets of Gantry are built; with `trust`, any importable class. Raises ValueError when the files
@@ -55,7 +55,7 @@ def load_generator(folder: Path | str, trust: bool = False) -> nn.Module:
     return G.eval()
 
 
-def build_generator(config: Mapping[str, Any], trust: bool) -> nn.Module:
+def build_generator(config: Mapping[str, Any], trust: bool) -> Generator:
     """The module that a config describes. The global random state is left as it was."""
     target = str(config.get("_target_"))
     if not trust and not target.startswith(TRUSTED_PREFIX):
@@ -67,6 +67,7 @@ def build_generator(config: Mapping[str, Any], trust: bool) -> nn.Module:
         if not (isinstance(kind, type) and issubclass(kind, nn.Module)):
             raise TypeError("it is not a module")
         with torch.random.fork_rng(devices=[]):
-            return kind(**arguments)
+            G: Any = kind(**arguments)
     except (ImportError, AttributeError, TypeError) as error:
         raise ValueError(f"generator must describe a net that can be built, got {target}: {error}") from None
+    return cast(Generator, G)

@@ -6,7 +6,7 @@ from typing import Any
 import torch
 from torch import nn
 
-from gantry.nets.contract import Net
+from gantry.nets.contract import Generator, Net
 from gantry.rng import derive_seed
 from gantry.sampling.batchnorm_mode import NO_BATCHNORM, NUM_STATISTICS_BATCHES, STATISTICS_BATCH_SIZE, BatchNormMode
 from gantry.sampling.latents import balanced_labels, sample_latents
@@ -14,7 +14,7 @@ from gantry.sampling.latents import balanced_labels, sample_latents
 STATISTICS_SEED_KEY = 1  # keeps the latents of these batches apart from those of the samples
 
 
-def prepare_generator(G: Net, mode: BatchNormMode, seed: int) -> Net:
+def prepare_generator(G: Generator, mode: BatchNormMode, seed: int) -> Generator:
     """Return G, or a copy of it in evaluation mode, that normalises in this mode; G itself is left unchanged.
 
     In the mode "batch" callers generate `mode.block_size` samples at a time, see `make_image_source`.
@@ -30,18 +30,18 @@ def prepare_generator(G: Net, mode: BatchNormMode, seed: int) -> Net:
     return ready.eval()
 
 
-def describe_batchnorm(G: Net, mode: BatchNormMode) -> str:
+def describe_batchnorm(G: Generator, mode: BatchNormMode) -> str:
     """Return the description for the protocol."""
     return mode.describe() if find_batchnorms(G) else NO_BATCHNORM
 
 
-def find_batchnorms(G: nn.Module) -> list[nn.modules.batchnorm._BatchNorm]:
+def find_batchnorms(G: Net) -> list[nn.modules.batchnorm._BatchNorm]:
     """Return every BatchNorm of a net."""
     return [module for module in G.modules() if isinstance(module, nn.modules.batchnorm._BatchNorm)]
 
 
 @torch.no_grad()
-def _estimate_standing_statistics_(G: Net, seed: int) -> None:
+def _estimate_standing_statistics_(G: Generator, seed: int) -> None:
     """Replace the running statistics by averages over fresh batches, which are the same on every process."""
     weight = next(G.parameters())
     G.eval()

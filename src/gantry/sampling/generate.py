@@ -5,12 +5,12 @@ from collections.abc import Iterator
 import torch
 from torch import Tensor
 
-from gantry.nets.contract import Net
+from gantry.nets.contract import Generator
 from gantry.sampling.latents import balanced_labels, sample_latents
 
 
 def iter_sample_batches(
-    G: Net, seed: int, start: int, stop: int, batch_size: int, device: torch.device | str
+    G: Generator, seed: int, start: int, stop: int, batch_size: int, device: torch.device | str
 ) -> Iterator[Tensor]:
     """Images start..stop-1 of the generator, batch by batch: x float [n, *shape] in [-1, 1] on the device."""
     for first in range(start, stop, batch_size):
@@ -21,7 +21,7 @@ def iter_sample_batches(
 
 
 @torch.no_grad()
-def generate(G: Net, z: Tensor, c: Tensor | None) -> Tensor:
+def generate(G: Generator, z: Tensor, c: Tensor | None) -> Tensor:
     """G(z, c) in evaluation mode, float32 whatever G's weights are; G is left in the mode it was in."""
     training = G.training
     G.eval()
@@ -33,7 +33,7 @@ def generate(G: Net, z: Tensor, c: Tensor | None) -> Tensor:
 GENERATE_BATCH_SIZE = 128
 
 
-def generate_on_cpu(G: Net, z: Tensor, c: Tensor, device: torch.device | str = "cpu") -> Tensor:
+def generate_on_cpu(G: Generator, z: Tensor, c: Tensor, device: torch.device | str = "cpu") -> Tensor:
     """G's samples, on the CPU: x float [N, *shape] in [-1, 1]."""
     batches = zip(torch.split(z, GENERATE_BATCH_SIZE), torch.split(c, GENERATE_BATCH_SIZE))
     return torch.cat([generate(G, z_part.to(device), c_part.to(device)).cpu() for z_part, c_part in batches])

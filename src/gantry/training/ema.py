@@ -1,18 +1,20 @@
-"""The average of the generator over its training."""
+"""G_ema: the exponential moving average of the generator's weights."""
 
 from dataclasses import dataclass
 from typing import Any
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
+
+from gantry.nets.contract import Net
 
 
 @dataclass(frozen=True)
 class Ema:
-    """Exponential moving average with a half-life in kimg (Karras et al. 2018), as long as training allows.
+    """Exponential moving average with a half-life in kimg (Karras et al. 2018).
 
-    Early on the half-life is `ramp` times the kimg seen so far (Karras et al. 2020, ADA: 0.05), so that the average
-    never holds on to the untrained generator; `ramp: null` applies the whole half-life from the first turn.
+    Early in training the half-life is `ramp` times the kimg seen so far (Karras et al. 2020, ADA: 0.05), so that the
+    average does not hold on to the untrained generator; `ramp: null` applies the whole half-life from the first turn.
     """
 
     half_life: float
@@ -25,28 +27,29 @@ class Ema:
             raise ValueError(f"ema.ramp must be above 0 or null, got {self.ramp}")
 
     def compute_decay(self, kimg: float, kimg_per_turn: float) -> float:
-        """Weight of the old average after a turn of `kimg_per_turn`, `kimg` having been seen: in [0, 1)."""
+        """Return the weight of the old average after a turn, `kimg` having been seen before it: in [0, 1)."""
         half_life = self.half_life if self.ramp is None else min(self.half_life, self.ramp * kimg)
         return 0.5 ** (kimg_per_turn / half_life) if half_life > 0 else 0.0
 
 
-TensorSlot = tuple[dict[str, Any], str]
+TensorSlot = tuple[dict[str, Any], str]  # the dict of a module that holds a tensor, and its name there
 
 
 class WeightAverage:
-    """A net and its average, each parameter and buffer beside its own; a shared one counts once.
+    """Pairs each parameter and buffer of an average with its own of the net; a shared one counts once.
 
-    They are looked up where the modules hold them: a walk over the modules at each turn would cost more than the mean.
+    Tensors are read from the dicts of the modules, which are found once: walking over the modules at each turn would
+    cost more than the mean itself.
     """
 
-    def __init__(self, average: nn.Module, net: nn.Module) -> None:
+    def __init__(self, average: Net, net: Net) -> None:
         self.slot_pairs = list(zip(find_tensor_slots(average), find_tensor_slots(net)))
 
     @torch.no_grad()
     def lerp_(self, decay: float | Tensor) -> None:
-        """average <- decay * average + (1 - decay) * net; integers are copied.
+        """Set average <- decay * average + (1 - decay) * net; integers are copied.
 
-        The decay may be a tensor [] of their device, which torch's own lerp of lists does not take.
+        The decay may be a tensor [] on their device, which torch's own lerp of lists does not accept.
         """
         pairs = [(here[a], there[b]) for (here, a), (there, b) in self.slot_pairs]
         old = [a for a, _ in pairs if a.is_floating_point()]
@@ -62,9 +65,9 @@ class WeightAverage:
                 a.copy_(b)
 
 
-def find_tensor_slots(net: nn.Module) -> list[TensorSlot]:
-    """Where the modules of a net hold their tensors, each tensor once."""
-    holders: list[dict[str, Any]] = [held for m in net.modules() for held in (m._parameters, m._buffers)]
-    held = [(holder, name) for holder in holders for name in holder]
-    once = {id(held[name]): (held, name) for held, name in held if held[name] is not None}
-    return list(once.values())
+def find_tensor_slots(net: Net) -> list[TensorSlot]:
+    """Return where the modules of a net hold their parameters and buffers, each tensor once."""
+    dicts: list[dict[str, Any]] = [tensors for m in net.modules() for tensors in (m._parameters, m._buffers)]
+    slots = [(tensors, name) for tensors in dicts for name in tensors]
+    unique = {id(tensors[name]): (tensors, name) for tensors, name in slots if tensors[name] is not None}
+    return list(unique.values())

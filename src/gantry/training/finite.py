@@ -1,30 +1,31 @@
-"""Whether a state of training can be gone on from: no NaN, no infinity."""
+"""Check the training state for NaN and infinity."""
 
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Any, Protocol
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 from torch.optim import Optimizer
 
 from gantry.distributed import collectives
+from gantry.nets.contract import Discriminator, Generator
 
 NamedTensors = Iterator[tuple[str, Tensor]]
 
 
 class HasNets(Protocol):
-    """What is asked of a GAN here."""
+    """The part of a GAN that is checked here."""
 
-    D: nn.Module
-    G: nn.Module
-    G_ema: nn.Module
+    D: Discriminator
+    G: Generator
+    G_ema: Generator
 
     @property
     def device(self) -> torch.device: ...
 
 
 def all_finite(tensors: Iterable[Tensor]) -> Tensor:
-    """Whether all numbers in tensors of one device are finite: -> bool [], which stays there."""
+    """Return whether all numbers in tensors of one device are finite: -> bool [] on that device."""
     by_dtype: dict[torch.dtype, list[Tensor]] = {}
     for tensor in tensors:
         if tensor.is_floating_point() and tensor.numel():
@@ -34,11 +35,11 @@ def all_finite(tensors: Iterable[Tensor]) -> Tensor:
 
 
 def named_state_tensors(gan: HasNets, optimizers: Iterable[Optimizer]) -> NamedTensors:
-    """All that a checkpoint holds and a turn changes, on the device: D, which descends first, then G and G_ema."""
+    """Iterate over the tensors on the device that a checkpoint holds: D, which is updated first, G, G_ema, moments."""
     names: dict[Tensor, str] = {}
-    for net in ("D", "G", "G_ema"):
-        for name, tensor in getattr(gan, net).state_dict(keep_vars=True).items():
-            names[tensor] = f"{net}.{name}"
+    for name, net in (("D", gan.D), ("G", gan.G), ("G_ema", gan.G_ema)):
+        for key, tensor in net.state_dict(keep_vars=True).items():
+            names[tensor] = f"{name}.{key}"
     yield from ((name, tensor) for tensor, name in names.items())
     for optimizer in optimizers:
         yield from _named_moments(optimizer.state, names, gan.device)
@@ -54,13 +55,13 @@ def _named_moments(
 
 
 def is_state_finite(gan: HasNets, optimizers: Iterable[Optimizer], *more: Tensor) -> bool:
-    """Whether this state and some more numbers are finite on every process; every process calls it."""
-    fine = all_finite([*(tensor for _, tensor in named_state_tensors(gan, optimizers)), *more])
-    return int(collectives.all_reduce_sum_((~fine).to(gan.device, torch.int64))) == 0
+    """Return whether this state and more tensors are finite on every process; every process must call it."""
+    finite = all_finite([*(tensor for _, tensor in named_state_tensors(gan, optimizers)), *more])
+    return int(collectives.all_reduce_sum_((~finite).to(gan.device, torch.int64))) == 0
 
 
 def first_nonfinite(named: Iterable[tuple[str, Tensor]]) -> tuple[str, float] | None:
-    """The name of the first tensor that is not finite, and a number in it that is not."""
+    """Return the name of the first tensor that is not finite, and one such number in it; None if all are finite."""
     for name, tensor in named:
         if tensor.is_floating_point() and not tensor.isfinite().all():
             return name, float(tensor.detach()[~tensor.isfinite()].flatten()[0])

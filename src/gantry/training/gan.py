@@ -1,7 +1,7 @@
-"""The algorithm: the same turn for every GAN (Goodfellow et al. 2014, Algorithm 1)."""
+"""The training algorithm: the same turn for every GAN (Goodfellow et al. 2014, Algorithm 1)."""
 
 import copy
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable
 from functools import partial
 from typing import Any
 
@@ -12,31 +12,33 @@ from torch.optim import Optimizer
 
 from gantry import rng
 from gantry.distributed import collectives
-from gantry.losses.objective import Objective
-from gantry.nets.contract import Net
+from gantry.losses.objective import DueTerms, Objective
+from gantry.nets.contract import Discriminator, Generator, check_generator, check_logits
 from gantry.training.ema import Ema, WeightAverage
-from gantry.training.executor import EagerExecutor, ScalarTensors, TurnExecutor
+from gantry.training.executor import EagerExecutor, ScalarTensors, TurnExecutor, TurnValues
 from gantry.training.finite import all_finite
-from gantry.training.optim import Optim, accumulate_and_step, named_param_groups
+from gantry.training.optim import Optim, iter_param_groups, set_learning_rates
+
+LossFunction = Callable[[Tensor, Tensor, Tensor], tuple[Tensor, ScalarTensors]]  # (x, c, z) -> loss [], scalars
 
 
 class GAN(LightningModule):
-    """G and D, what they minimise and how they descend.
+    """G and D, their losses and their optimisers.
 
-    `turns` is the budget, `batch_size` the number of real images of one update of D over all processes. After each
-    turn `turn` counts the finished ones; `scores` holds the latest metrics of G_ema, `scored_at` their turn and
-    `improved_at` the turn of the best.
-    `interrupted` is the number of the signal that ends the run, 0 while it goes on. With `skip_broken`, updates whose
-    losses or gradients are not finite are left out; `skipped` counts them. `play` is how the updates of a turn are
-    made: as they are written here, or as a graph of a GPU; `now` holds the numbers of the turn.
+    `turns` is the budget, `batch_size` the number of real images of one update of D over all processes. `turn` counts
+    the finished turns; `scores` holds the latest metrics of G_ema, `scored_at` their turn and `improved_at` the turn of
+    the best. `interrupt_signal` is the number of the signal that stops the run, 0 without one. With `skip_nonfinite`,
+    updates whose losses or gradients are not finite are left out; `num_skipped` counts them. `executor` runs the
+    updates of a turn, `values` holds the numbers of the turn and `due` the terms of its losses.
     """
 
-    turn_values: Mapping[str, Any]
+    values: TurnValues
+    due: DueTerms
 
     def __init__(
         self,
-        G: Net,
-        D: nn.Module,
+        G: Generator,
+        D: Discriminator,
         loss: Objective,
         optim: Optim,
         ema: Ema,
@@ -47,29 +49,22 @@ class GAN(LightningModule):
     ) -> None:
         super().__init__()
         self.automatic_optimization = False
-        self.G: Net = G
-        self.D = D
-        self.G_ema: Net = copy.deepcopy(G).eval().requires_grad_(False)
+        check_generator(G)
+        self.G, self.D = G, D
+        self.G_ema = copy.deepcopy(G).eval().requires_grad_(False)
         self.weight_average = WeightAverage(self.G_ema, self.G)
         self.loss, self.optim, self.ema, self.augment = loss, optim, ema, augment or nn.Identity()
         self.turns, self.batch_size, self.seed = turns, batch_size, seed
-        self.turn, self.scores, self.scored_at, self.improved_at, self.interrupt_signal = (
-            0,
-            dict[str, float](),
-            -1,
-            -1,
-            0,
-        )
+        self.turn, self.interrupt_signal = 0, 0
+        self.scores, self.scored_at, self.improved_at = dict[str, float](), -1, -1
         self.skip_nonfinite, self.num_skipped = False, 0
         self.executor: TurnExecutor = EagerExecutor()
         self.compile_nets(lambda net: net)
 
-    def compile_nets(self, compiled: Callable[[Any], Any]) -> None:
-        """Have G and D computed by what `compiled` makes of them, but where a penalty differentiates them twice."""
-        self.compiled_G, self.compiled_D = (
-            partial(compiled(self.G)),
-            partial(compiled(self.D)),
-        )  # partial: no second submodule
+    def compile_nets(self, compile: Callable[[Any], Any]) -> None:
+        """Call compile(G) and compile(D) instead of G and D, but where a penalty differentiates twice."""
+        self.compiled_G = partial(compile(self.G))  # partial: else they would be submodules once more
+        self.compiled_D = partial(compile(self.D))
 
     @property
     def kimg(self) -> float:
@@ -83,7 +78,7 @@ class GAN(LightningModule):
 
     @property
     def progress(self) -> float:
-        """Share of the budget that is spent: in [0, 1]."""
+        """Fraction of the budget that is spent: in [0, 1]."""
         return min(self.turn / self.turns, 1.0)
 
     def is_due(self, every: int) -> bool:
@@ -96,44 +91,65 @@ class GAN(LightningModule):
     def training_step(self, batch: tuple[Tensor, Tensor], batch_idx: int) -> dict[str, Any]:  # noqa: ARG002
         """One turn: x [batches_per_turn, N, *shape] in [-1, 1], c int64 [batches_per_turn, N]."""
         rng.seed_turn(self.seed, self.turn)
-        self.turn_values = self.executor.prepare_values(self.compute_turn_values(), self.device)
-        for name, group in named_param_groups(self.trainer.optimizers):
-            group["lr"] = self.turn_values[name]
-        updates = self.executor(self.run_updates, self.loss.due_terms(self.turn), *batch)
+        self.due = self.loss.due_terms(self.turn)
+        self.values = self.executor.prepare_values(self.compute_turn_values(), self.device)
+        set_learning_rates(self.trainer.optimizers, self.values.lr)
+        updates = self.executor(self.run_updates, self.due, *batch)
         self.turn += 1
         self.advance_global_step()
         return {"losses": {k: v for scalars in updates for k, v in scalars.items()}, "updates": updates}
 
     def run_updates(self, x: Tensor, c: Tensor) -> list[ScalarTensors]:
-        """n_critic updates of D, one of G and one of G_ema: -> the scalars of those of D and G."""
+        """Update D n_critic times, then G, then G_ema: -> the scalars of each update of D and G."""
         opt_g, opt_d = self.trainer.optimizers
         updates: list[ScalarTensors] = []
         for k in range(self.loss.n_critic):
-            updates.append(self.step_optimizer(opt_d, self.iter_losses(partial(self.d_loss, k), x[k], c[k])))
+            updates.append(self.minimize(opt_d, partial(self.d_loss, k), x[k], c[k]))
             self.clip_weights()
-        updates.append(self.step_optimizer(opt_g, self.iter_losses(self.g_loss, x[-1], c[-1])))
+        updates.append(self.minimize(opt_g, self.g_loss, x[-1], c[-1]))
         if collectives.world_size() > 1:  # looking for buffers takes time
             collectives.all_reduce_mean_([buffer for buffer in self.buffers() if buffer.is_floating_point()])
-        self.weight_average.lerp_(self.turn_values["decay"])
+        self.weight_average.lerp_(self.values.ema_decay)
         return updates
 
+    def minimize(self, optimizer: Optimizer, compute_loss: LossFunction, x: Tensor, c: Tensor) -> ScalarTensors:
+        """Make one step on the mean loss of a batch of the global size, in parts: -> its scalars, {} if left out.
+
+        Latents are drawn for the whole batch: they belong to its samples, however many parts and processes share it.
+        """
+        parameters = [p for group in optimizer.param_groups for p in group["params"]]
+        parts, total = self.optim.accumulate, ScalarTensors()
+        optimizer.zero_grad()
+        for part in zip(*(tensor.chunk(parts) for tensor in (x, c, self.sample_z(x)))):
+            loss, scalars = compute_loss(*part)
+            torch.autograd.backward(loss, loss.new_full((), 1 / parts), inputs=parameters)
+            for name, value in scalars.items():
+                total[name] = total.get(name, 0) + value.detach() / parts
+        gradients = [p.grad for p in parameters if p.grad is not None]
+        collectives.all_reduce_mean_(gradients)
+        if not self.may_step([*gradients, *total.values()]):
+            return {}
+        self.optim.clip_gradients_(parameters)
+        optimizer.step()
+        torch.clear_autocast_cache()  # it holds the weights as they were before the step
+        return total
+
     def d_loss(self, k: int, x: Tensor, c: Tensor, z: Tensor) -> tuple[Tensor, ScalarTensors]:
-        """What D minimises in the k-th update of a turn, on real images x of the classes c and as many fakes."""
+        """Return what D minimises in the k-th update of a turn, on real images x of the classes c and as many fakes."""
         with torch.no_grad():
             x_fake = self.generate_fakes(z, c, x.dtype)
         critic = self.make_critic(self.compiled_D, c)
         real_logits, fake_logits = collectives.all_gather_pair(critic(x), critic(x_fake))
         loss = self.loss.d(real_logits, fake_logits).mean()
         scalars = {"loss/D": loss, "logits/real": real_logits.mean(), "logits/fake": fake_logits.mean()}
-        for name, term in self.loss.d_terms.items():
-            if term.is_due(self.turn * self.loss.n_critic + k):
-                penalty = collectives.all_gather(term.penalty(self.make_critic(self.D, c), x, x_fake)).mean()
-                loss = loss + self.turn_values[f"D/{name}"] * penalty
-                scalars[f"loss/D/{name}"] = penalty
+        for name in self.due.d[k]:
+            penalty = self.loss.d_terms[name].penalty(self.make_critic(self.D, c), x, x_fake)
+            scalars[f"loss/D/{name}"] = collectives.all_gather(penalty).mean()
+            loss = loss + self.values.d_scale[name] * scalars[f"loss/D/{name}"]
         return loss, scalars
 
     def g_loss(self, x: Tensor, c: Tensor, z: Tensor) -> tuple[Tensor, ScalarTensors]:
-        """What G minimises; the real images x are looked at by relativistic losses alone."""
+        """Return what G minimises on latents z of the classes c; only relativistic losses use the real images x."""
         critic = self.make_critic(self.compiled_D, c)
         fake_logits = critic(self.generate_fakes(z, c, x.dtype))
         if self.loss.relativistic:
@@ -142,68 +158,56 @@ class GAN(LightningModule):
             real_logits, fake_logits = None, collectives.all_gather(fake_logits)
         loss = self.loss.g(fake_logits, real_logits).mean()
         scalars = {"loss/G": loss}
-        for name, term in self.loss.g_terms.items():
-            if term.is_due(self.turn):
-                penalty = collectives.all_gather(term.penalty(self.G, z, c)).mean()
-                loss = loss + self.turn_values[f"G/{name}"] * penalty
-                scalars[f"loss/G/{name}"] = penalty
+        for name in self.due.g:
+            penalty = self.loss.g_terms[name].penalty(self.G, z, c)
+            scalars[f"loss/G/{name}"] = collectives.all_gather(penalty).mean()
+            loss = loss + self.values.g_scale[name] * scalars[f"loss/G/{name}"]
         return loss, scalars
 
     def generate_fakes(self, z: Tensor, c: Tensor, dtype: torch.dtype) -> Tensor:
-        """Images of G in the float type of real ones: autocast may make them bfloat16, which penalties cannot mix."""
+        """Return images of G, cast to the dtype of the real ones: under autocast G may return bfloat16."""
         images: Tensor = self.compiled_G(z, c).to(dtype)
         return images
 
-    def step_optimizer(self, optimizer: Optimizer, losses: Iterable[tuple[Tensor, ScalarTensors]]) -> ScalarTensors:
-        """One step, unless its numbers are not finite and such steps are skipped; -> the scalars of its batch."""
-        return accumulate_and_step(optimizer, losses, self.optim, self.can_step)
+    def make_critic(self, D: Callable[..., Tensor], c: Tensor) -> Callable[[Tensor], Tensor]:
+        """Return D as a function of images alone, behind the augmentation: x -> logits [N]."""
+        return lambda x: check_logits(D(self.augment(x), c), x).float()
 
-    def can_step(self, numbers: list[Tensor]) -> bool:
-        """Whether an update is finite, which all processes see alike; counts those that are not."""
+    def sample_z(self, x: Tensor) -> Tensor:
+        """Draw latents for as many samples as x has images: -> [N, z_dim]."""
+        return rng.randn(len(x), self.G.z_dim, device=x.device)
+
+    def may_step(self, numbers: list[Tensor]) -> bool:
+        """Return False, and count it, where an update is to be left out because its numbers are not finite.
+
+        All processes see the same numbers.
+        """
         fine = not self.skip_nonfinite or bool(all_finite(numbers))
         self.num_skipped += not fine
         return fine
 
-    def iter_losses(
-        self, loss: Callable[[Tensor, Tensor, Tensor], tuple[Tensor, ScalarTensors]], x: Tensor, c: Tensor
-    ) -> Iterator[tuple[Tensor, ScalarTensors]]:
-        """The loss of each part of the batch in turn; the graph of one is freed before the next is built.
-
-        Latents are drawn for the whole batch: they belong to its samples, however many parts and processes share it.
-        """
-        batch = (x, c, self.sample_z(x))
-        return (loss(*part) for part in zip(*(tensor.chunk(self.optim.accumulate) for tensor in batch)))
-
-    def make_critic(self, D: Callable[..., Tensor], c: Tensor) -> Callable[[Tensor], Tensor]:
-        """D as a function of images alone: x -> logits [N]."""
-        return lambda x: D(self.augment(x), c).float()
-
-    def sample_z(self, x: Tensor) -> Tensor:
-        """Latents for as many samples as there are images in x: -> [N, z_dim]."""
-        return rng.randn(len(x), self.G.z_dim, device=x.device)
-
-    def compute_turn_values(self) -> dict[str, float]:
-        """What differs from turn to turn: the decay of the average, learning rates, the scales of the terms."""
-        rate = self.optim.schedule(self.progress)
-        rates = {name: group["initial_lr"] * rate for name, group in named_param_groups(self.trainer.optimizers)}
-        return (
-            rates
-            | self.loss.compute_scales(self.progress)
-            | {"decay": self.ema.compute_decay(self.kimg, self.kimg_per_turn)}
-        )
-
-    def advance_global_step(self) -> None:
-        """Tell the trainer, which counts what its own optimisers do, that one turn was one step."""
-        counter: Any = self.optimizers()[0]  # type: ignore[index]
-        counter._on_before_step()
-        counter._on_after_step()
-
     @torch.no_grad()
     def clip_weights(self) -> None:
-        """Keep every weight of D in [-c, c] (WGAN, Arjovsky et al. 2017, Algorithm 1, line 7)."""
+        """Clamp every weight of D to [-c, c] (WGAN, Arjovsky et al. 2017, Algorithm 1, line 7)."""
         if self.loss.weight_clip is not None:
             torch._foreach_clamp_min_(list(self.D.parameters()), -self.loss.weight_clip)
             torch._foreach_clamp_max_(list(self.D.parameters()), self.loss.weight_clip)
+
+    def compute_turn_values(self) -> TurnValues:
+        """Return the numbers of the coming turn: learning rates, the decay of the EMA, the scales of the terms."""
+        factor = self.optim.schedule(self.progress)
+        return TurnValues(
+            lr=tuple(group["initial_lr"] * factor for group in iter_param_groups(self.trainer.optimizers)),
+            ema_decay=self.ema.compute_decay(self.kimg, self.kimg_per_turn),
+            d_scale={name: term.compute_scale(self.progress) for name, term in self.loss.d_terms.items()},
+            g_scale={name: term.compute_scale(self.progress) for name, term in self.loss.g_terms.items()},
+        )
+
+    def advance_global_step(self) -> None:
+        """Count one step for the turn: in manual optimisation the trainer counts only what its own wrappers step."""
+        counter: Any = self.optimizers()[0]  # type: ignore[index]
+        counter._on_before_step()
+        counter._on_after_step()
 
     def configure_optimizers(self) -> tuple[Optimizer, Optimizer]:
         return self.optim.create_optimizers(self.G, self.D)

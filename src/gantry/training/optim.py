@@ -1,16 +1,14 @@
-"""How both nets descend: two optimisers that differ at most in their settings, one schedule, one bound on gradients."""
+"""The optimisers of G and D, their learning rates, and the bound on their gradients."""
 
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from typing import Any
 
-import torch
 from torch import Tensor, nn
 from torch.nn import Parameter
 from torch.optim import Optimizer
 
-from gantry.distributed import collectives
-from gantry.training.executor import ScalarTensors
+from gantry.nets.contract import Net
 from gantry.training.schedules import Schedule, constant
 
 OptimizerFactory = Callable[[Iterable[Parameter]], Optimizer]
@@ -18,7 +16,11 @@ OptimizerFactory = Callable[[Iterable[Parameter]], Optimizer]
 
 @dataclass(frozen=True)
 class Optim:
-    """Optimisers of G and D as functions of the parameters; `clip` bounds the norm of each net's whole gradient."""
+    """Optimisers of G and D as functions of the parameters, and how both nets use them.
+
+    `schedule` gives the factor of the learning rates, `clip` bounds the L2 norm of each net's whole gradient, and
+    `accumulate` is the number of parts in which a batch is computed.
+    """
 
     G: OptimizerFactory
     D: OptimizerFactory
@@ -32,43 +34,25 @@ class Optim:
         if self.accumulate < 1:
             raise ValueError(f"optim.accumulate must be at least 1, got {self.accumulate}")
 
-    def create_optimizers(self, G: nn.Module, D: nn.Module) -> tuple[Optimizer, Optimizer]:
-        """Of G and of D; their groups remember the rates that a schedule starts from."""
+    def create_optimizers(self, G: Net, D: Net) -> tuple[Optimizer, Optimizer]:
+        """Return those of G and of D; each parameter group keeps the rate that its schedule starts from."""
         optimizers = self.G(G.parameters()), self.D(D.parameters())
-        for _, group in named_param_groups(optimizers):
+        for group in iter_param_groups(optimizers):
             group["initial_lr"] = group["lr"]
         return optimizers
 
+    def clip_gradients_(self, parameters: list[Parameter]) -> None:
+        """Scale the gradients down to the norm `clip` where they exceed it."""
+        if self.clip is not None:
+            nn.utils.clip_grad_norm_(parameters, self.clip)
 
-def named_param_groups(optimizers: Iterable[Optimizer]) -> Iterator[tuple[str, dict[str, Any]]]:
-    """The groups of parameters of several optimisers, by a name for the learning rate of each."""
-    every = (group for optimizer in optimizers for group in optimizer.param_groups)
-    return ((f"lr/{i}", group) for i, group in enumerate(every))
+
+def iter_param_groups(optimizers: Iterable[Optimizer]) -> Iterator[dict[str, Any]]:
+    """Iterate over the parameter groups of several optimisers."""
+    return (group for optimizer in optimizers for group in optimizer.param_groups)
 
 
-def accumulate_and_step(
-    optimizer: Optimizer,
-    losses: Iterable[tuple[Tensor, ScalarTensors]],
-    optim: Optim,
-    may_step: Callable[[list[Tensor]], bool],
-) -> ScalarTensors:
-    """One step on the mean of the losses, each of one part of the batch; -> the scalars, averaged likewise.
-
-    Gradients are those of the global batch. `may_step` sees them and the scalars; where it says no, nothing moves.
-    """
-    parameters: list[nn.Parameter] = [p for group in optimizer.param_groups for p in group["params"]]
-    optimizer.zero_grad()
-    total: ScalarTensors = {}
-    for loss, scalars in losses:
-        torch.autograd.backward(loss, loss.new_full((), 1 / optim.accumulate), inputs=parameters)
-        for name, value in scalars.items():
-            total[name] = total.get(name, 0) + value.detach() / optim.accumulate
-    gradients = [p.grad for p in parameters if p.grad is not None]
-    collectives.all_reduce_mean_(gradients)
-    if not may_step([*gradients, *total.values()]):
-        return {}
-    if optim.clip is not None:
-        nn.utils.clip_grad_norm_(parameters, optim.clip)
-    optimizer.step()
-    torch.clear_autocast_cache()  # it holds the weights as they were before the step
-    return total
+def set_learning_rates(optimizers: Iterable[Optimizer], rates: Iterable[float | Tensor]) -> None:
+    """Set the learning rate of each parameter group, in the order of `iter_param_groups`."""
+    for group, rate in zip(iter_param_groups(optimizers), rates):
+        group["lr"] = rate
