@@ -41,7 +41,6 @@ WITHOUT_TORCH = [
     "errors",
     "values",
     "files",
-    "nets/contract",
     "nets/resolution",
     "distributed/environment",
     "evaluation/protocol",
