@@ -52,6 +52,7 @@ WITHOUT_TORCH = [
     "runs/checkpoint",
     "runs/folder",
     "runs/generator_json",
+    "runs/layout",
     "runs/lock",
     "runs/metrics_csv",
     "runs/status",

@@ -11,6 +11,7 @@ from fake_runs import write_fake_run, write_fake_sweep
 from gantry.compare.comparison import Comparison, compare_runs, format_verdict, list_remarks
 from gantry.compare.find_runs import read_runs
 from gantry.runs import status
+from gantry.runs.layout import JOB_FILE
 
 
 def compared(*folders: Path) -> Comparison:
@@ -113,7 +114,7 @@ def test_runs_that_have_not_finished_get_a_line_and_no_rank(tmp_path: Path) -> N
     write_fake_run(tmp_path / "stopped", "model=dcgan", done=40)
     write_fake_run(tmp_path / "killed", "model=sngan", done=None)
     going = write_fake_run(tmp_path / "going", "model=resnet", done=None)
-    (going / status.JOB_FILE).write_text(json.dumps({"pid": os.getpid(), "host": platform.node()}))
+    (going / JOB_FILE).write_text(json.dumps({"pid": os.getpid(), "host": platform.node()}))
     lost = tmp_path / "lost"
     status.write_job_failure(lost, ["model=mlp_conv", "seed=4"], "model.G.width must be an integer, got x")
     (tmp_path / "broken").mkdir()

@@ -13,7 +13,7 @@ from omegaconf import OmegaConf
 from PIL import Image
 
 from gantry.runs.folder import write_config
-from gantry.runs.status import JOB_FILE
+from gantry.runs.layout import JOB_FILE
 from gantry.runs.summary import write_summary
 
 GREY_LEVELS = {0: 10, 50: 120, 100: 240}  # of the grey in the picture of a turn

@@ -44,7 +44,7 @@ class WandbRun:
 
 def find_wandb_logs(folder: Path) -> list[Path]:
     """Return the W&B logs in a run folder, oldest first."""
-    return sorted(folder.glob("wandb/*run-*/*.wandb"))
+    return sorted(folder.glob(f"{WANDB_FOLDER}/*run-*/*.wandb"))
 
 
 def read_wandb_run(paths: Sequence[Path]) -> WandbRun:

@@ -1,4 +1,4 @@
-"""What has become of a run, as its folder tells."""
+"""The state of a run, read from its folder."""
 
 import json
 import os
@@ -9,85 +9,99 @@ from pathlib import Path
 import pytest
 
 from fake_runs import get_dead_pid
+from gantry.runs.layout import JOB_FILE, SUMMARY_FILE
 from gantry.runs.status import (
-    JOB_FILE,
+    FailedJob,
     RunStatus,
     StatusReport,
-    read_job,
+    has_job,
+    read_choices,
+    read_failed_job,
     read_run_status,
     write_job_end,
     write_job_failure,
     write_job_pruning,
     write_job_start,
 )
+from gantry.runs.summary import write_summary
 
 
-def write(folder: Path, **facts: object) -> None:
+def write_job(folder: Path, **facts: object) -> None:
     (folder / JOB_FILE).write_text(json.dumps(facts))
+
+
+def status_after(folder: Path, done: int | None, turns: int) -> StatusReport:
+    """The state of a run whose last process ended after `done` turns, None if none has."""
+    (folder / SUMMARY_FILE).unlink(missing_ok=True)
+    if done is not None:
+        write_summary(folder, {"turns": done})
+    return read_run_status(folder, turns)
 
 
 def test_a_run_of_this_process_is_running_until_it_has_done_its_turns(tmp_path: Path) -> None:
     write_job_start(tmp_path, {"model": "mlp"})
-    assert read_job(tmp_path)["choices"] == {"model": "mlp"}
-    assert read_run_status(tmp_path, None, 10).state == RunStatus.RUNNING
-    assert read_run_status(tmp_path, 5, 10).state == RunStatus.RUNNING  # a resumed one: the 5 are of the first start
-    assert read_run_status(tmp_path, 10, 10) == StatusReport(RunStatus.FINISHED)
+    assert read_choices(tmp_path) == {"model": "mlp"}
+    assert status_after(tmp_path, None, 10).state == RunStatus.RUNNING
+    assert status_after(tmp_path, 5, 10).state == RunStatus.RUNNING  # a resumed one: the 5 are of the first start
+    assert status_after(tmp_path, 10, 10) == StatusReport(RunStatus.FINISHED)
 
 
 def test_a_run_that_its_process_has_left_was_interrupted(tmp_path: Path) -> None:
     write_job_start(tmp_path, {})
     write_job_end(tmp_path)
-    assert read_run_status(tmp_path, 5, 10).state == RunStatus.INTERRUPTED
+    assert status_after(tmp_path, 5, 10).state == RunStatus.INTERRUPTED
     write_job_start(tmp_path, {})  # resumed
-    assert read_run_status(tmp_path, 5, 10).state == RunStatus.RUNNING
+    assert status_after(tmp_path, 5, 10).state == RunStatus.RUNNING
 
 
 def test_a_pruned_run_is_so_until_it_goes_on_or_is_done(tmp_path: Path) -> None:
     write_job_start(tmp_path, {})
     write_job_pruning(tmp_path, "at turn 5 of 10")
-    assert str(read_run_status(tmp_path, 5, 10)) == "pruned: at turn 5 of 10"
-    assert read_job(tmp_path)["pid"] == os.getpid()
-    assert read_run_status(tmp_path, 10, 10).state == RunStatus.FINISHED
+    assert str(status_after(tmp_path, 5, 10)) == "pruned: at turn 5 of 10"
+    assert json.loads((tmp_path / JOB_FILE).read_text())["pid"] == os.getpid()
+    assert status_after(tmp_path, 10, 10).state == RunStatus.FINISHED
     write_job_start(tmp_path, {})  # resumed alone
-    assert read_run_status(tmp_path, 5, 10).state == RunStatus.RUNNING
+    assert status_after(tmp_path, 5, 10).state == RunStatus.RUNNING
 
 
 def test_a_run_whose_process_is_gone_was_interrupted(tmp_path: Path) -> None:
-    write(tmp_path, host=platform.node(), pid=get_dead_pid())
-    assert str(read_run_status(tmp_path, 5, 1000)) == "interrupted: at turn 5 of 1,000"
-    assert str(read_run_status(tmp_path, None, 10)) == "interrupted: before its end"
+    write_job(tmp_path, host=platform.node(), pid=get_dead_pid())
+    assert str(status_after(tmp_path, 5, 1000)) == "interrupted: at turn 5 of 1,000"
+    assert str(status_after(tmp_path, None, 10)) == "interrupted: before its end"
 
 
 def test_a_run_elsewhere_is_running_while_it_writes(tmp_path: Path) -> None:
-    write(tmp_path, host="another", pid=1)
+    write_job(tmp_path, host="another", pid=1)
     written = tmp_path / "metrics.csv"
     written.touch()
-    assert read_run_status(tmp_path, None, 10).state == RunStatus.RUNNING
+    assert status_after(tmp_path, None, 10).state == RunStatus.RUNNING
     os.utime(written, (time.time() - 3600,) * 2)
-    assert read_run_status(tmp_path, None, 10).state == RunStatus.INTERRUPTED
+    assert status_after(tmp_path, None, 10).state == RunStatus.INTERRUPTED
 
 
 def test_a_failure_is_kept_with_its_reason_and_forgotten_when_the_run_goes_on(tmp_path: Path) -> None:
     write_job_start(tmp_path, {"model": "mlp"})
     (tmp_path / "config.yaml").touch()
     write_job_failure(tmp_path, ["seed=1"], "it broke")
-    assert read_run_status(tmp_path, None, 10) == StatusReport(RunStatus.FAILED, "it broke")
-    assert read_job(tmp_path)["choices"] == {"model": "mlp"}
+    assert status_after(tmp_path, None, 10) == StatusReport(RunStatus.FAILED, "it broke")
+    assert read_choices(tmp_path) == {"model": "mlp"}
     write_job_start(tmp_path, {})
-    assert read_run_status(tmp_path, None, 10).state == RunStatus.RUNNING
+    assert status_after(tmp_path, None, 10).state == RunStatus.RUNNING
 
 
 def test_a_job_that_never_began_does_not_spoil_the_run_in_whose_folder_it_was_to_be(tmp_path: Path) -> None:
     (tmp_path / "config.yaml").touch()
-    write(tmp_path, host=platform.node(), pid=1)
+    write_job(tmp_path, host=platform.node(), pid=1)
     write_job_failure(tmp_path, ["seed=1"], "run.name must be new")
-    assert "failed" not in read_job(tmp_path)
+    assert read_failed_job(tmp_path) is None
     (tmp_path / "config.yaml").unlink()
     write_job_failure(tmp_path, ["seed=1"], "a mistake")
-    assert read_job(tmp_path)["overrides"] == ["seed=1"]
+    assert read_failed_job(tmp_path) == FailedJob("a mistake", ("seed=1",))
 
 
 @pytest.mark.parametrize("text", ["", "[1", "null"])
 def test_a_broken_file_says_nothing(text: str, tmp_path: Path) -> None:
     (tmp_path / JOB_FILE).write_text(text)
-    assert read_job(tmp_path) == {}
+    assert has_job(tmp_path)
+    assert read_choices(tmp_path) == {}
+    assert read_failed_job(tmp_path) is None

@@ -14,7 +14,7 @@ from fake_runs import read_image, write_fake_run, write_fake_sweep
 from gantry.compare import find_runs
 from gantry.compare.run_record import read_run
 from gantry.errors import UserError
-from gantry.runs.status import read_job, write_job_pruning
+from gantry.runs.status import FailedJob, read_failed_job, write_job_pruning
 from gantry.runs.summary import write_summary
 from gantry.sweeps.figures import plot_axis_values
 from gantry.sweeps.hydra_callbacks import SweepTablesCallback, finish_sweep
@@ -96,7 +96,7 @@ def test_a_failed_job_is_in_the_table_with_its_reason(error: Exception, reason: 
 
 def test_a_run_of_its_own_that_fails_says_so_and_leaves_no_table(tmp_path: Path) -> None:
     ends(tmp_path, 0, RuntimeError("no"), RunMode.RUN)
-    assert read_job(tmp_path / "0")["failed"] == "RuntimeError: no"
+    assert read_failed_job(tmp_path / "0") == FailedJob("RuntimeError: no", ("model=mlp", "loss=wgan", "seed=3"))
     assert not (tmp_path / "table.csv").exists()
 
 

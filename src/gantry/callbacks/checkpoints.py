@@ -12,6 +12,7 @@ from lightning.fabric.plugins import TorchCheckpointIO
 from gantry.callbacks.gan_callback import GanCallback, TurnOutputs
 from gantry.files import atomic_write, fsync
 from gantry.runs.checkpoint import seal_archive
+from gantry.runs.layout import BEST_CHECKPOINT, LAST_CHECKPOINT, PREVIOUS_CHECKPOINT
 from gantry.training.finite import is_state_finite
 from gantry.training.gan import GAN
 
@@ -46,13 +47,13 @@ class CheckpointWriter(GanCallback):
         """Write this turn as the best one, if it is and has not been written."""
         if gan.improved_at == gan.turn != self.best_turn:
             self.best_turn = gan.turn
-            self.write_checkpoint(trainer, gan, "best.ckpt")
+            self.write_checkpoint(trainer, gan, BEST_CHECKPOINT)
 
     def write_last(self, trainer: Trainer, gan: GAN) -> None:
         """Write this turn as the last one, if it has not been written."""
         if gan.turn != self.last_turn:
             self.last_turn = gan.turn
-            self.write_checkpoint(trainer, gan, "last.ckpt", before="before.ckpt")
+            self.write_checkpoint(trainer, gan, LAST_CHECKPOINT, before=PREVIOUS_CHECKPOINT)
 
     def write_checkpoint(self, trainer: Trainer, gan: GAN, name: str, before: str | None = None) -> None:
         """Write a checkpoint under its name; the one that bore the name is kept as `before`."""

@@ -7,6 +7,7 @@ from lightning import Trainer
 
 from gantry.callbacks.gan_callback import GanCallback, TurnOutputs
 from gantry.files import optional_write
+from gantry.runs.layout import CURVES_FILE, PLOTS_FOLDER
 from gantry.runs.metrics_csv import read_metrics
 from gantry.training.gan import GAN
 
@@ -37,5 +38,5 @@ class CurvePlotter(GanCallback):
         metrics = read_metrics(self.folder)
         if metrics:
             with optional_write():
-                write_curves(metrics, self.folder / "plots" / "curves.png")
+                write_curves(metrics, self.folder / PLOTS_FOLDER / CURVES_FILE)
         self.next_draw_time = time.monotonic() + (time.monotonic() - started) / MAX_TIME_FRACTION

@@ -8,6 +8,7 @@ from lightning import Trainer
 
 from gantry.callbacks.gan_callback import GanCallback, TurnOutputs
 from gantry.runs.generator import save_generator
+from gantry.runs.layout import GENERATORS_FOLDER
 from gantry.training.finite import all_finite
 from gantry.training.gan import GAN
 
@@ -22,7 +23,7 @@ class GeneratorExporter(GanCallback):
     """
 
     def __init__(self, folder: str, generator: dict[str, Any]) -> None:
-        self.folder, self.generator = Path(folder) / "generator", generator
+        self.folder, self.generator = Path(folder) / GENERATORS_FOLDER, generator
 
     def on_turn_end(self, trainer: Trainer, gan: GAN, outputs: TurnOutputs) -> None:
         if gan.scored_at == gan.turn:

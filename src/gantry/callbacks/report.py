@@ -14,12 +14,13 @@ from gantry.errors import user_errors
 from gantry.evaluation.evaluation import Evaluation
 from gantry.evaluation.generator_samples import make_sample_source
 from gantry.evaluation.reference import Reference
-from gantry.figures.nearest_training_images import NEIGHBOURS_FILE, write_neighbours_figure
+from gantry.figures.nearest_training_images import write_neighbours_figure
 from gantry.files import optional_write
 from gantry.loggers.dispatch import log_config, log_summary
 from gantry.metrics.score import Requirement
 from gantry.runs.generator import load_generator
-from gantry.runs.generator_json import GENERATOR_JSON, read_generator_info
+from gantry.runs.generator_json import read_generator_info
+from gantry.runs.layout import GENERATOR_JSON, NEIGHBOURS_FILE, PLOTS_FOLDER, generator_folder
 from gantry.runs.summary import read_checkpoint_rule, read_summary, write_summary
 from gantry.training.gan import GAN
 
@@ -70,9 +71,9 @@ class FinalReport(GanCallback):
         last = {"turn": gan.turn, "kimg": gan.kimg, "scores": full.compute_scores(real, fake)}
         if Requirement.HELD_OUT in full.requirements and trainer.is_global_zero:
             with optional_write():
-                write_neighbours_figure(self.folder / "plots" / NEIGHBOURS_FILE, drawn, fake, reference, real)
+                write_neighbours_figure(self.folder / PLOTS_FOLDER / NEIGHBOURS_FILE, drawn, fake, reference, real)
         entries = {"last": last | {"protocol": full.build_protocol(reference, drawn.facts).to_dict()}}
-        folder = self.folder / "generator" / "best"  # process 0 has written it before the scores of last were agreed on
+        folder = generator_folder(self.folder, "best")  # process 0 wrote it before the scores of last were agreed on
         if (folder / GENERATOR_JSON).is_file():
             extra, rule = read_generator_info(folder).extra, read_checkpoint_rule(self.folder, "best")
             best = last

@@ -15,6 +15,7 @@ from gantry.figures.sample_sheet import NUM_POINTS, SampleSheet, make_fixed_shee
 from gantry.files import optional_write
 from gantry.loggers.dispatch import log_image
 from gantry.nets.contract import Generator
+from gantry.runs.layout import ANIMATION_FILE, SAMPLES_FOLDER, list_sample_images, sample_image_name
 from gantry.training.gan import GAN
 from gantry.values import evenly_spaced
 
@@ -35,7 +36,7 @@ class SampleWriter(GanCallback):
     rank_zero_only = True
 
     def __init__(self, folder: str, every: int, rows: int = 10, columns: int = 10, seed: int = 0) -> None:
-        self.folder, self.every = Path(folder) / "samples", every
+        self.folder, self.every = Path(folder) / SAMPLES_FOLDER, every
         self.rows, self.columns, self.seed = rows, columns, seed
         self.sheet: SampleSheet | None = None
         self.real_points: Tensor | None = None
@@ -51,8 +52,8 @@ class SampleWriter(GanCallback):
             self.write_samples(trainer, gan)
 
     def on_training_end(self, trainer: Trainer, gan: GAN) -> None:
-        if any(path.stem.isdigit() for path in self.folder.glob("*.png")):
-            path, grey = self.folder / "samples.webp", sample_shape(gan)[0] == 1
+        if list_sample_images(self.folder):
+            path, grey = self.folder / ANIMATION_FILE, sample_shape(gan)[0] == 1
             with optional_write():
                 write_animation(
                     read_frames(self.folder), path, FRAME_MILLISECONDS, LAST_FRAME_MILLISECONDS, lossless=grey
@@ -63,7 +64,7 @@ class SampleWriter(GanCallback):
         assert self.sheet is not None
         pixels = self.sheet.render(gan.G_ema, gan.device, self.real_points)
         with optional_write():
-            write_png(pixels, self.folder / f"{gan.turn:06d}.png")
+            write_png(pixels, self.folder / sample_image_name(gan.turn))
         log_image(trainer.loggers, "samples", pixels, gan.turn)
 
 
@@ -84,7 +85,7 @@ def read_real_points(trainer: Trainer, gan: GAN) -> Tensor | None:
 
 def read_frames(folder: Path) -> Iterator[Image.Image]:
     """The pictures in a folder by turn, each with its turn below; evenly spaced ones of very many."""
-    pictures = sorted((int(path.stem), path) for path in folder.glob("*.png") if path.stem.isdigit())
+    pictures = list(list_sample_images(folder).items())
     for i in evenly_spaced(len(pictures), MAX_FRAMES):
         turn, path = pictures[i]
         with Image.open(path) as picture:

@@ -16,6 +16,7 @@ from gantry.evaluation.protocol import find_protocol_differences
 from gantry.files import write_text
 from gantry.runs.folder import read_config
 from gantry.runs.generator_json import find_generator, read_generator_info
+from gantry.runs.layout import SCORES_FILE
 from gantry.runs.summary import read_summary, write_summary
 from gantry.values import non_finite_to_none
 
@@ -33,7 +34,7 @@ def evaluate(cfg: DictConfig) -> dict[str, float]:
     print(format_scores_and_protocol(record["scores"], record["protocol"]))
     for line in format_earlier_scores(record, Path(cfg.run)) if cfg.run is not None else ():
         print(line)
-    path = Path(cfg.output) / "scores.json"
+    path = Path(cfg.output) / SCORES_FILE
     write_text(path, json.dumps(non_finite_to_none(record), indent=2, allow_nan=False) + "\n")
     if cfg.run is not None:
         earlier = read_summary(Path(cfg.run)).get("evaluations", [])

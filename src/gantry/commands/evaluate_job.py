@@ -16,12 +16,13 @@ from gantry.evaluation.protocol import SampleFacts
 from gantry.evaluation.reference import Reference, build_reference
 from gantry.evaluation.run import score_samples
 from gantry.evaluation.sample_files import SampleFiles, open_samples
-from gantry.figures.nearest_training_images import NEIGHBOURS_FILE, write_neighbours_figure
+from gantry.figures.nearest_training_images import write_neighbours_figure
 from gantry.metrics.score import Requirement
 from gantry.nets.contract import Generator
 from gantry.runs.checkpoint import verify_checkpoint
 from gantry.runs.generator import build_generator, load_generator
 from gantry.runs.generator_json import find_generator
+from gantry.runs.layout import NEIGHBOURS_FILE
 from gantry.runs.summary import read_checkpoint_rule
 from gantry.values import evenly_spaced
 

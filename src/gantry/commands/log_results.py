@@ -8,7 +8,7 @@ from omegaconf import DictConfig, OmegaConf
 
 from gantry.config.compose import CONFIG_DIR
 from gantry.runs.folder import read_config
-from gantry.runs.status import read_job
+from gantry.runs.status import read_choices
 
 LOGGER_CONFIGS = {path.stem: path for path in sorted((CONFIG_DIR / "logger").glob("*.yaml")) if path.stem != "csv"}
 
@@ -57,7 +57,7 @@ def build_result_loggers(name: str, run: Path | None, folder: Path, task: str) -
     cfg = OmegaConf.create({**about, "logger": OmegaConf.load(LOGGER_CONFIGS[name])})
     assert isinstance(cfg, DictConfig)
     del cfg.logger["csv"]  # whose file a run has already
-    return list(build_all(cfg.logger).values()), read_job(run).get("choices", {}) if run else {}
+    return list(build_all(cfg.logger).values()), read_choices(run) if run else {}
 
 
 def finish_loggers(loggers: list[Any]) -> None:

@@ -17,6 +17,7 @@ from gantry.commands.sample_request import (
 )
 from gantry.errors import user_errors
 from gantry.runs.generator_json import find_generator, read_generator_info
+from gantry.runs.layout import GENERATED_FOLDER
 
 
 def sample(cfg: DictConfig) -> Path:
@@ -29,7 +30,7 @@ def sample(cfg: DictConfig) -> Path:
         what = read_generator_info(folder)
         request = SampleRequest(cfg.n, cfg.seed, parse_label(cfg["class"], what), cfg.truncation)
         check_sample_request(cfg.what, request, what)
-        out = Path(cfg.out) if cfg.out else run / "generated" / default_file_name(cfg.what, request)
+        out = Path(cfg.out) if cfg.out else run / GENERATED_FOLDER / default_file_name(cfg.what, request)
         check_output_path(OUTPUT_FORMATS[cfg.what], request, out)
         check_logger_name(cfg.log_to)
         if cfg.log_to is not None and cfg.what != GRID:

@@ -31,7 +31,8 @@ from gantry.files import remove_partial_files
 from gantry.loggers.dispatch import close_loggers, log_config, log_generator, log_summary
 from gantry.runs.checkpoint import find_newest_checkpoint
 from gantry.runs.folder import check_new_folder, check_same_config, list_config_changes, write_config
-from gantry.runs.generator_json import GENERATOR_JSON, find_generator
+from gantry.runs.generator_json import find_generator
+from gantry.runs.layout import GENERATOR_JSON, GENERATORS_FOLDER
 from gantry.runs.lock import lock_run_folder
 from gantry.runs.status import write_job_end, write_job_start
 from gantry.runs.summary import read_best_score, read_summary, write_summary
@@ -96,7 +97,7 @@ def fit_gan(trainer: Trainer, gan: GAN, data: DataModule, checkpoint: Path | Non
 
 def log_final_generator(trainer: Trainer, folder: Path) -> None:
     """Give the loggers the best generator (without scores the last) with its scores and their protocol."""
-    if any(folder.glob(f"generator/*/{GENERATOR_JSON}")):  # callbacks.export may have been left out
+    if any((folder / GENERATORS_FOLDER).glob(f"*/{GENERATOR_JSON}")):  # callbacks.export may have been left out
         generator = find_generator(folder)
         summary = read_summary(folder)
         about = summary.get("report", summary).get(generator.name, {})

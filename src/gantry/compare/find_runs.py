@@ -6,9 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from gantry.compare.run_record import RunRecord, has_wandb_files, read_run
-from gantry.runs import status
-
-RUN_FILES = ("config.yaml", "metrics.csv", "summary.json", "train.log", status.JOB_FILE)
+from gantry.runs.layout import RUN_FILES
 
 RUN_CACHE: dict[Path, tuple[tuple[object, ...], RunRecord | None]] = {}  # folder -> (state of its files, run)
 

@@ -9,8 +9,9 @@ import numpy as np
 from omegaconf import OmegaConf
 
 from gantry.runs.folder import read_config
+from gantry.runs.layout import CONFIG_FILE, METRICS_FILE, SUMMARY_FILE, WANDB_FOLDER
 from gantry.runs.metrics_csv import Column, read_metrics
-from gantry.runs.status import RunStatus, StatusReport, read_job, read_run_status
+from gantry.runs.status import RunStatus, StatusReport, read_choices, read_failed_job, read_run_status
 from gantry.runs.summary import read_summary
 from gantry.values import flatten
 
@@ -64,21 +65,23 @@ class RunRecord:
 def read_run(folder: Path, name: str) -> RunRecord:
     """Read the run in a folder. Raises ValueError, in one line, if it cannot be read."""
     try:
-        if (folder / "config.yaml").is_file():
+        if (folder / CONFIG_FILE).is_file():
             return read_started_run(folder, name)
-        status = read_run_status(folder, None, None)
-        if status.state == RunStatus.FAILED:
-            return RunRecord(name, folder, status, overrides=tuple(read_job(folder).get("overrides", ())))
+        if failed := read_failed_job(folder):
+            return RunRecord(name, folder, StatusReport(RunStatus.FAILED, failed.reason), overrides=failed.overrides)
     except Exception as error:  # a file may be damaged in any way; the other runs are still compared
         raise ValueError(" ".join(f"{type(error).__name__}: {error}".split())[:300]) from None
     if has_wandb_files(folder):
-        raise ValueError("it has only W&B files, and runs are read from config.yaml, metrics.csv and summary.json")
-    raise ValueError("it has no config.yaml")
+        files = f"{CONFIG_FILE}, {METRICS_FILE} and {SUMMARY_FILE}"
+        raise ValueError(f"it has only W&B files, and runs are read from {files}")
+            f"it has only W&B files, and runs are read from {CONFIG_FILE}, {METRICS_FILE} and {SUMMARY_FILE}"
+        )
+    raise ValueError(f"it has no {CONFIG_FILE}")
 
 
 def has_wandb_files(folder: Path) -> bool:
     """Return True if W&B has written into a folder."""
-    return any(folder.glob("*.wandb")) or any(folder.glob("wandb/*run-*"))
+    return any(folder.glob("*.wandb")) or any((folder / WANDB_FOLDER).glob("*run-*"))
 
 
 def read_started_run(folder: Path, name: str) -> RunRecord:
@@ -90,10 +93,10 @@ def read_started_run(folder: Path, name: str) -> RunRecord:
     return RunRecord(
         name=name,
         folder=folder,
-        status=read_run_status(folder, summary.get("turns"), config.get("turns")),
+        status=read_run_status(folder, config.get("turns")),
         config=flatten(config),
         overrides=overrides,
-        choices=read_job(folder).get("choices") or infer_choices(config, overrides),
+        choices=read_choices(folder) or infer_choices(config, overrides),
         entries={which: entries[which] for which in BEST_AND_LAST if which in entries},
         has_report="report" in summary,
         selection_scores=summary.get("best", {}).get("scores", {}),

@@ -14,7 +14,6 @@ from gantry.metrics.statistics import FeatureSet
 from gantry.pixels import to_uint8
 
 PAIR_COLUMNS, PAIR_ROWS = 10, 3  # pairs: the samples of a row stand above the training images that they are nearest to
-NEIGHBOURS_FILE = "neighbours.png"
 
 
 def write_neighbours_figure(

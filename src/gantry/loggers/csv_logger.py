@@ -10,7 +10,8 @@ from lightning.pytorch.loggers.logger import Logger
 from lightning.pytorch.utilities import rank_zero_only
 
 from gantry.files import report_disk_errors, write_text
-from gantry.runs.metrics_csv import METRICS_FILE, MetricsRow, order_columns, read_rows
+from gantry.runs.layout import METRICS_FILE
+from gantry.runs.metrics_csv import MetricsRow, order_columns, read_rows
 
 
 class CsvLogger(Logger):

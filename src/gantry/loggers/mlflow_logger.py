@@ -10,6 +10,7 @@ from lightning.pytorch import loggers
 from lightning.pytorch.utilities import rank_zero_only
 
 from gantry.loggers.dispatch import Pixels
+from gantry.runs.layout import LOGGER_ID_FILE, MLFLOW_FOLDER
 
 HTTP_LIMITS = {"MLFLOW_HTTP_REQUEST_MAX_RETRIES": "2", "MLFLOW_HTTP_REQUEST_TIMEOUT": "10"}  # instead of four minutes
 
@@ -36,7 +37,7 @@ class MlflowLogger(loggers.MLFlowLogger):
             raise ValueError("logger must not be mlflow without its package (pip install mlflow), got mlflow")
         for variable, value in HTTP_LIMITS.items():
             os.environ.setdefault(variable, value)
-        self._id_file = Path(folder) / "mlflow" / "run_id.txt"
+        self._id_file = Path(folder) / MLFLOW_FOLDER / LOGGER_ID_FILE
         named = {"tags": ",".join(tags), "group": group, "job_type": job_type}
         local = artifacts is not None and not tracking_uri.startswith("http")
         super().__init__(

@@ -7,6 +7,7 @@ from lightning.pytorch import loggers
 from lightning.pytorch.utilities import rank_zero_only
 
 from gantry.loggers.dispatch import FloatVector, Pixels
+from gantry.runs.layout import TENSORBOARD_FOLDER
 
 log = logging.getLogger(__name__)
 
@@ -15,7 +16,7 @@ class TensorBoardLogger(loggers.TensorBoardLogger):
     """Lightning's, writing to `folder`/tensorboard, that shows pictures and can be resumed."""
 
     def __init__(self, folder: str) -> None:
-        super().__init__(folder, name="tensorboard", version="", default_hp_metric=False)
+        super().__init__(folder, name=TENSORBOARD_FOLDER, version="", default_hp_metric=False)
         self.summary: dict[str, float] = {}
 
     @rank_zero_only

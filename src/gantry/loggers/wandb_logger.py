@@ -15,6 +15,7 @@ from lightning.pytorch.utilities import rank_zero_only
 
 from gantry.loggers.dispatch import FloatVector, Pixels
 from gantry.loggers.wandb_login import WandbMode, choose_wandb_mode
+from gantry.runs.layout import LOGGER_ID_FILE, WANDB_FOLDER
 from gantry.values import flatten
 
 log = logging.getLogger(__name__)
@@ -131,7 +132,7 @@ def init_wandb_run(arguments: Mapping[str, Any], chosen: WandbMode) -> wandb.Run
 
 def get_wandb_run_id(folder: Path) -> str:
     """The id of the run in this folder; where there is none the one that W&B's agent gave, or a new one."""
-    path = folder / "wandb" / "run_id.txt"
+    path = folder / WANDB_FOLDER / LOGGER_ID_FILE
     if not path.exists():
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_text(os.environ.get("WANDB_RUN_ID") or uuid.uuid4().hex[:8], encoding="utf-8")

@@ -12,6 +12,8 @@ import zlib
 from collections.abc import Iterator
 from pathlib import Path
 
+from gantry.runs.layout import LAST_CHECKPOINT, PREVIOUS_CHECKPOINT, checkpoint_path
+
 log = logging.getLogger(__name__)
 
 DIGEST_PREFIX = b"sha256:"
@@ -56,7 +58,7 @@ def find_damage(path: Path) -> str:
 
 def has_checkpoint(folder: Path) -> bool:
     """Whether there is a state to go on from."""
-    return any((folder / "checkpoints" / name).is_file() for name in ("last.ckpt", "before.ckpt"))
+    return any(checkpoint_path(folder, name).is_file() for name in (LAST_CHECKPOINT, PREVIOUS_CHECKPOINT))
 
 
 def verify_checkpoint(path: Path, key: str = "resume", wanted: str = "the folder of a run with a checkpoint") -> Path:
@@ -81,7 +83,7 @@ def find_newest_checkpoint(folder: Path) -> Path:
 
 def find_newest_intact_checkpoint(folder: Path) -> tuple[Path, str]:
     """The last checkpoint of a run that is whole, and what is wrong with the one after it. Raises ValueError."""
-    last, before = (folder / "checkpoints" / name for name in ("last.ckpt", "before.ckpt"))
+    last, before = (checkpoint_path(folder, name) for name in (LAST_CHECKPOINT, PREVIOUS_CHECKPOINT))
     try:
         return verify_checkpoint(last), ""
     except ValueError as error:

@@ -9,6 +9,7 @@ from omegaconf import DictConfig, OmegaConf
 
 from gantry.files import write_text
 from gantry.runs.checkpoint import find_newest_intact_checkpoint, has_checkpoint
+from gantry.runs.layout import CONFIG_FILE
 from gantry.values import flatten
 
 CHANGEABLE_KEYS = ("turns", "resume", "run", "trainer", "logger", "callbacks", "hydra", "tags", "metrics")
@@ -18,16 +19,16 @@ REPORTED_KEYS = ("turns", "trainer.precision")  # those of them that the numbers
 
 def write_config(cfg: DictConfig, folder: Path) -> None:
     """Write the resolved configuration."""
-    write_text(folder / "config.yaml", OmegaConf.to_yaml(cfg, resolve=True))
+    write_text(folder / CONFIG_FILE, OmegaConf.to_yaml(cfg, resolve=True))
 
 
 def read_config(folder: Path) -> DictConfig:
     """The resolved configuration of a run."""
     if not folder.is_dir():
         raise ValueError(f"run must be the folder of a run, got {folder}, which does not exist")
-    path = folder / "config.yaml"
+    path = folder / CONFIG_FILE
     if not path.is_file():
-        raise ValueError(f"run must be the folder of a run, got {folder}, which has no config.yaml")
+        raise ValueError(f"run must be the folder of a run, got {folder}, which has no {CONFIG_FILE}")
     cfg = OmegaConf.create(load_yaml(path, path.stat().st_mtime_ns))
     assert isinstance(cfg, DictConfig)
     return cfg
@@ -41,7 +42,7 @@ def load_yaml(path: Path, written: int) -> Any:  # noqa: ARG001
 
 def check_new_folder(folder: Path) -> None:
     """A new run does not write into the folder of an earlier one."""
-    if (folder / "config.yaml").exists():
+    if (folder / CONFIG_FILE).exists():
         raise ValueError(
             f"run.name must be new (or use resume={folder} to go on), got the folder {folder} of an earlier run"
         )

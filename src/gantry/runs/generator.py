@@ -12,7 +12,8 @@ from torch import nn
 
 from gantry.files import atomic_write
 from gantry.nets.contract import Generator
-from gantry.runs.generator_json import GENERATOR_WEIGHTS, GeneratorInfo, hash_file, read_generator_info
+from gantry.runs.generator_json import GeneratorInfo, hash_file, read_generator_info
+from gantry.runs.layout import GENERATOR_WEIGHTS
 from gantry.values import to_json_values
 
 TRUSTED_PREFIX = "gantry.nets."

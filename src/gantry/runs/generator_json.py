@@ -7,8 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from gantry.files import write_text
-
-GENERATOR_JSON, GENERATOR_WEIGHTS = "generator.json", "model.safetensors"
+from gantry.runs.layout import GENERATOR_JSON, generator_folder
 
 
 @dataclass(frozen=True)
@@ -49,7 +48,7 @@ def find_generator(run: Path, which: str | None = None) -> Path:
     if not run.is_dir():
         raise ValueError(f"run must be the folder of a run, got {run}, which does not exist")
     names = ("best", "last") if which is None else (which,)
-    for folder in (run / "generator" / name for name in names):
+    for folder in (generator_folder(run, name) for name in names):
         if (folder / GENERATOR_JSON).is_file():
             return folder
     raise ValueError(f"run must be a folder with generator/{' or generator/'.join(names)}, got {run}")

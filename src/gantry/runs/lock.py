@@ -8,7 +8,8 @@ from pathlib import Path
 
 from filelock import FileLock, Timeout
 
-LOCK_FILE = ".lock"
+from gantry.runs.layout import LOCK_FILE
+
 LOCK_TIMEOUT = (
     6.0  # seconds; a killed process may leave helpers that hold its lock until they notice, which takes them 5
 )

@@ -7,9 +7,10 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from gantry.runs.layout import METRICS_FILE
+
 MetricsRow = dict[str, float]
 Column = NDArray[np.float64]
-METRICS_FILE = "metrics.csv"
 FIRST_COLUMNS = ("turn", "kimg")
 
 

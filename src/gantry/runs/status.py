@@ -1,4 +1,7 @@
-"""`job.json` in a run's folder: who works on it and what it was told; what has become of the run is read from it."""
+"""The state of a run: who works on it, which choices it was started with, and how it ended.
+
+`job.json` in its folder and the summary hold all of it, and only this module reads `job.json`.
+"""
 
 import json
 import os
@@ -11,14 +14,14 @@ from pathlib import Path
 from typing import Any
 
 from gantry.files import write_text
+from gantry.runs.layout import CONFIG_FILE, HEARTBEAT_FILES, JOB_FILE
+from gantry.runs.summary import read_summary
 
-JOB_FILE = "job.json"
-STALE_SECONDS = 600.0  # seconds without a sign of life after which a run elsewhere is not taken to be going on
-HEARTBEAT_FILES = ("metrics.csv", "train.log", "summary.json", "config.yaml")
+STALE_SECONDS = 600.0  # a run on another machine that wrote nothing for so long is not taken to be running
 
 
 class RunStatus(StrEnum):
-    """What has become of a run."""
+    """The states in which a run can be."""
 
     FINISHED = "finished"
     FAILED = "failed"
@@ -29,7 +32,7 @@ class RunStatus(StrEnum):
 
 @dataclass(frozen=True)
 class StatusReport:
-    """The state of a run and, where it is not simply finished, a reason in words."""
+    """The state of a run, with a reason unless it is simply finished or running."""
 
     state: RunStatus
     reason: str = ""
@@ -38,65 +41,69 @@ class StatusReport:
         return f"{self.state}: {self.reason}" if self.reason else str(self.state)
 
 
+@dataclass(frozen=True)
+class FailedJob:
+    """A job of a sweep that failed: the reason and its overrides."""
+
+    reason: str
+    overrides: tuple[str, ...]
+
+
 def write_job_start(folder: Path, choices: Mapping[str, str]) -> None:
-    """This process begins, or goes on with, the run of the folder; `choices` are the names chosen in each group."""
-    write_text(folder / JOB_FILE, json.dumps(get_process_identity() | {"choices": dict(choices)}, indent=2) + "\n")
+    """Record that this process starts or resumes the run; `choices` are the names chosen in each group."""
+    _write_job(folder, get_process_identity() | {"choices": dict(choices)})
 
 
 def write_job_end(folder: Path) -> None:
-    """This process has left the run, of which more is to be done; the process itself may go on."""
-    write_text(folder / JOB_FILE, json.dumps(read_job(folder) | {"ended": True}, indent=2) + "\n")
+    """Record that this process has left the run before all turns were done; the process itself may live on."""
+    _write_job(folder, _read_job(folder) | {"ended": True})
 
 
 def write_job_failure(folder: Path, overrides: Sequence[str], reason: str) -> None:
-    """The job of the folder failed; passed over when the run in it is another process's, which goes on unharmed."""
-    job = read_job(folder)
-    if (folder / "config.yaml").exists() and not job.items() >= get_process_identity().items():
+    """Record that the job of the folder failed, unless the run there belongs to another process, which continues."""
+    job = _read_job(folder)
+    if (folder / CONFIG_FILE).exists() and not job.items() >= get_process_identity().items():
         return
-    said = {"overrides": list(overrides), "failed": reason}
-    write_text(folder / JOB_FILE, json.dumps(get_process_identity() | job | said, indent=2) + "\n")
+    _write_job(folder, get_process_identity() | job | {"overrides": list(overrides), "failed": reason})
 
 
 def write_job_pruning(folder: Path, reason: str) -> None:
-    """A search has ended the run of the folder early: there are better ones."""
-    write_text(folder / JOB_FILE, json.dumps(read_job(folder) | {"pruned": reason, "ended": True}, indent=2) + "\n")
+    """Record that a search has pruned the run."""
+    _write_job(folder, _read_job(folder) | {"pruned": reason, "ended": True})
 
 
-def read_job(folder: Path) -> dict[str, Any]:
-    """What job.json says; {} where there is none or it cannot be read."""
-    try:
-        return dict(json.loads((folder / JOB_FILE).read_text(encoding="utf-8")))
-    except (OSError, ValueError, TypeError):
-        return {}
+def has_job(folder: Path) -> bool:
+    """Return True if a job has started, or failed to start, in the folder."""
+    return (folder / JOB_FILE).exists()
 
 
-def read_run_status(folder: Path, done: int | None, wanted: int | None) -> StatusReport:
-    """What has become of a run that has ended after `done` turns, None if it has not, of `wanted` ones."""
-    job = read_job(folder)
+def read_choices(folder: Path) -> dict[str, str]:
+    """Return the name chosen in each group, {"model": "dcgan"}; {} where that is not recorded."""
+    return dict(_read_job(folder).get("choices") or {})
+
+
+def read_failed_job(folder: Path) -> FailedJob | None:
+    """Return the failure of the job in the folder; None if it did not fail."""
+    job = _read_job(folder)
+    return FailedJob(str(job["failed"]), tuple(job.get("overrides", ()))) if "failed" in job else None
+
+
+def read_run_status(folder: Path, turns: int | None) -> StatusReport:
+    """Return the state of a run whose budget is `turns`. Raises ValueError if its summary cannot be read."""
+    job, done = _read_job(folder), read_summary(folder).get("turns")
     if "failed" in job:
         return StatusReport(RunStatus.FAILED, str(job["failed"]))
-    if done is not None and done >= (wanted or 0):
+    if done is not None and done >= (turns or 0):
         return StatusReport(RunStatus.FINISHED)
     if "pruned" in job:
         return StatusReport(RunStatus.PRUNED, str(job["pruned"]))
-    if is_alive(folder, job):
+    if _is_alive(folder, job):
         return StatusReport(RunStatus.RUNNING)
-    reached = "before its end" if done is None else f"at turn {done:,} of {wanted:,}"
-    return StatusReport(RunStatus.INTERRUPTED, reached)
-
-
-def is_alive(folder: Path, job: Mapping[str, Any]) -> bool:
-    """Whether the process of a run is at it or, on another machine, has written something lately."""
-    if job.get("ended"):
-        return False
-    if job.get("host") == platform.node():
-        return pid_exists(int(job["pid"]))
-    written = [path.stat().st_mtime for path in (folder / name for name in HEARTBEAT_FILES) if path.exists()]
-    return time.time() - max(written, default=0.0) < STALE_SECONDS
+    return StatusReport(RunStatus.INTERRUPTED, "before its end" if done is None else f"at turn {done:,} of {turns:,}")
 
 
 def pid_exists(pid: int) -> bool:
-    """Whether there is a process of this number."""
+    """Return True if a process with this number exists."""
     try:
         os.kill(pid, 0)
     except ProcessLookupError:
@@ -107,5 +114,27 @@ def pid_exists(pid: int) -> bool:
 
 
 def get_process_identity() -> dict[str, Any]:
-    """The number of this process and the name of its machine."""
+    """Return the number of this process and the name of its machine."""
     return {"pid": os.getpid(), "host": platform.node()}
+
+
+def _is_alive(folder: Path, job: Mapping[str, Any]) -> bool:
+    """Return True if the process of a run is alive or, on another machine, has written something recently."""
+    if job.get("ended"):
+        return False
+    if job.get("host") == platform.node():
+        return pid_exists(int(job["pid"]))
+    written = [path.stat().st_mtime for path in (folder / name for name in HEARTBEAT_FILES) if path.exists()]
+    return time.time() - max(written, default=0.0) < STALE_SECONDS
+
+
+def _read_job(folder: Path) -> dict[str, Any]:
+    """Return the content of job.json; {} where there is none or it cannot be read."""
+    try:
+        return dict(json.loads((folder / JOB_FILE).read_text(encoding="utf-8")))
+    except (OSError, ValueError, TypeError):
+        return {}
+
+
+def _write_job(folder: Path, job: Mapping[str, Any]) -> None:
+    write_text(folder / JOB_FILE, json.dumps(job, indent=2) + "\n")

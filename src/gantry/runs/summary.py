@@ -6,9 +6,8 @@ from pathlib import Path
 from typing import Any
 
 from gantry.files import write_text
+from gantry.runs.layout import SUMMARY_FILE
 from gantry.values import non_finite_to_none
-
-SUMMARY_FILE = "summary.json"
 
 
 def write_summary(folder: Path, entries: Mapping[str, Any]) -> None:

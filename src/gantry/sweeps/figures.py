@@ -15,6 +15,7 @@ from gantry.compare.config_diff import format_cell
 from gantry.compare.run_record import RunRecord
 from gantry.figures.curves import CURVE_COLOURS, LOG_SCALE_RATIO, MAX_MARKED_POINTS
 from gantry.files import atomic_write
+from gantry.runs.layout import CURVES_FILE, PARALLEL_FILE
 from gantry.runs.metrics_csv import Column
 
 LABEL_BOX = {"facecolor": "white", "alpha": 0.8, "lw": 0, "pad": 1.5}
@@ -24,10 +25,10 @@ BEST_SHADE, WORST_SHADE = 0.0, 0.85  # places on the colour map; beyond, lines a
 def write_sweep_figures(comparison: Comparison, folder: Path) -> None:
     """Draw curves.png and parallel.png; nothing without the score that decides."""
     if any(f"score/{comparison.monitor}" in run.metrics for run in comparison.runs):
-        save_figure(*plot_sweep_curves(comparison), folder / "curves.png")
+        save_figure(*plot_sweep_curves(comparison), folder / CURVES_FILE)
     scored = [run for run in comparison.runs if run.get_score("best", comparison.monitor) is not None]
     if len(scored) > 1 and comparison.columns:
-        save_figure(*plot_parallel_coordinates(comparison, scored), folder / "parallel.png")
+        save_figure(*plot_parallel_coordinates(comparison, scored), folder / PARALLEL_FILE)
 
 
 def save_figure(figure: Figure, axes: Axes, path: Path) -> None:

@@ -15,8 +15,9 @@ from omegaconf import DictConfig, OmegaConf
 from gantry.config.rules import count_devices
 from gantry.distributed.environment import count_cores
 from gantry.errors import UserError, format_error
+from gantry.runs.layout import SEEDS_MARKDOWN, TABLE_MARKDOWN
 from gantry.runs.status import write_job_failure
-from gantry.sweeps.seeds import SEEDS_STEM, write_seeds_table
+from gantry.sweeps.seeds import write_seeds_table
 
 log = logging.getLogger(__name__)
 
@@ -43,7 +44,7 @@ class SweepTablesCallback(Callback):
         sweep = Path(config.hydra.sweep.dir)
         said = write_seeds_table(sweep)
         if said is not None:
-            print(f"mean ± half of the 95 % interval over seeds ({sweep / SEEDS_STEM}.md):\n{said}")
+            print(f"mean ± half of the 95 % interval over seeds ({sweep / SEEDS_MARKDOWN}):\n{said}")
 
 
 def record_failed_job(config: DictConfig, job_return: JobReturn, swept: bool) -> None:
@@ -59,7 +60,7 @@ def finish_sweep(sweep: Path) -> None:
     """Write all tables and pictures, and say where they are."""
     said = write_tables_and_figures(sweep, pictures=True)
     if said:
-        print(f"{said} ({sweep / 'table.md'})")
+        print(f"{said} ({sweep / TABLE_MARKDOWN})")
 
 
 def write_tables_and_figures(sweep: Path, pictures: bool) -> str:

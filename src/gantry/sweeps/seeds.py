@@ -10,9 +10,8 @@ from gantry.compare.interval import Interval, confidence_interval
 from gantry.evaluation.protocol import find_protocol_differences
 from gantry.files import write_text
 from gantry.runs.folder import read_config
+from gantry.runs.layout import CONFIG_FILE, SEEDS_JSON, SEEDS_MARKDOWN
 from gantry.runs.summary import read_summary
-
-SEEDS_STEM = "seeds"
 
 
 @dataclass(frozen=True)
@@ -27,7 +26,7 @@ class SeedRun:
 
 def read_seed_runs(sweep: Path) -> list[SeedRun]:
     """The finished jobs in the folder of a sweep, in the order of their numbers."""
-    folders = [path.parent for path in sweep.glob("*/config.yaml")]
+    folders = [path.parent for path in sweep.glob(f"*/{CONFIG_FILE}")]
     folders.sort(key=lambda folder: (not folder.name.isdigit(), folder.name.zfill(9)))
     jobs = []
     for folder in folders:
@@ -74,8 +73,8 @@ def write_seeds_table(sweep: Path) -> str | None:
     rows = [row for row in summarize_seeds(read_seed_runs(sweep)) if len(row["seeds"]) > 1]
     if not rows:
         return None
-    write_text(sweep / f"{SEEDS_STEM}.json", json.dumps(rows, indent=2, default=vars) + "\n")
-    write_text(sweep / f"{SEEDS_STEM}.md", text := format_seeds_table(rows))
+    write_text(sweep / SEEDS_JSON, json.dumps(rows, indent=2, default=vars) + "\n")
+    write_text(sweep / SEEDS_MARKDOWN, text := format_seeds_table(rows))
     return text
 
 

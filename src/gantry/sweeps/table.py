@@ -11,9 +11,9 @@ from gantry.compare.markdown import format_table_header, format_table_row
 from gantry.compare.protocols import format_protocol_legend, format_run_protocol
 from gantry.compare.run_record import BEST_AND_LAST, RunRecord, last_finite_value
 from gantry.files import write_text
+from gantry.runs.layout import TABLE_CSV, TABLE_MARKDOWN
 from gantry.runs.status import RunStatus
 
-TABLE_NAME = "table"
 SELECTED_PREFIX = "selected"
 Cells = list[str]
 
@@ -22,8 +22,8 @@ def write_sweep_table(sweep: Path) -> Comparison:
     """Write table.csv and table.md into the folder of a sweep. Raises ValueError while there is no job."""
     found = read_runs([str(sweep)])
     comparison = compare_runs(found.runs, found.unreadable)
-    write_text(sweep / f"{TABLE_NAME}.csv", format_sweep_csv(comparison))
-    write_text(sweep / f"{TABLE_NAME}.md", format_sweep_markdown(comparison))
+    write_text(sweep / TABLE_CSV, format_sweep_csv(comparison))
+    write_text(sweep / TABLE_MARKDOWN, format_sweep_markdown(comparison))
     return comparison
 
 

@@ -9,8 +9,9 @@ from optuna.study import Study
 
 from fake_search import LR_SWEEP, FakeLauncher, search_in_process
 from gantry.errors import RunError, UserError
+from gantry.runs.layout import JOURNAL_FILE
 from gantry.runs.status import write_job_pruning
-from gantry.sweeps.search.study import JOURNAL_FILE, open_study
+from gantry.sweeps.search.study import open_study
 
 
 @pytest.fixture

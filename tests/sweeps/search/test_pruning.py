@@ -8,7 +8,8 @@ import pytest
 from optuna.distributions import FloatDistribution
 from optuna.pruners import MedianPruner, NopPruner
 
-from gantry.runs.status import RunStatus, read_job, read_run_status
+from gantry.runs.status import RunStatus, has_job, read_run_status
+from gantry.runs.summary import write_summary
 from gantry.sweeps.search.pruning import TrialPruner
 from gantry.sweeps.search.study import create_or_load_study, open_study
 from stubs import TinyGan, make_trainer_stub
@@ -51,7 +52,8 @@ def test_a_run_that_is_worse_than_the_others_ends(tmp_path: Path) -> None:
     gan = play(pruning(tmp_path), {5: 2.5, 10: 2.4, 15: 0.5})
     assert gan.turn == 10
     assert study.trials[1].intermediate_values == {5: 2.5, 10: 2.4}
-    status = read_run_status(tmp_path / "1", 10, 20)
+    write_summary(tmp_path / "1", {"turns": 10})
+    status = read_run_status(tmp_path / "1", 20)
     assert (status.state, str(status)) == (RunStatus.PRUNED, "pruned: at turn 10 of 20")
 
 
@@ -60,7 +62,7 @@ def test_a_better_one_goes_on_and_the_last_score_is_no_reason_to_stop(tmp_path: 
     gan = play(pruning(tmp_path), {5: 2.9, 10: 1.9, 15: 0.9, 20: 9.0})
     assert gan.turn == 20
     assert study.trials[1].intermediate_values == {5: 2.9, 10: 1.9, 15: 0.9}
-    assert read_job(tmp_path / "1") == {}
+    assert not has_job(tmp_path / "1")
 
 
 @pytest.mark.filterwarnings("ignore:All-NaN slice")
@@ -85,7 +87,7 @@ def test_another_process_only_listens(tmp_path: Path, monkeypatch: pytest.Monkey
     monkeypatch.setattr(all_reduce, lambda tensor: tensor + heard[gan.turn])
     assert play(pruning(tmp_path), {5: 9.0, 10: 9.0}, rank=1, gan=gan).turn == 10
     assert open_study(tmp_path).trials[1].intermediate_values == study.trials[1].intermediate_values == {}
-    assert read_job(tmp_path / "1") == {}
+    assert not has_job(tmp_path / "1")
 
 
 def test_a_search_needs_a_score() -> None:

@@ -13,8 +13,8 @@ from optuna.study import Study
 from optuna.trial import Trial, TrialState
 
 from gantry.errors import RunError, format_error
-from gantry.runs import status
 from gantry.runs.lock import check_unlocked
+from gantry.runs.status import has_job
 from gantry.sweeps.search.settings import SearchSettings
 from gantry.sweeps.search.space import SearchSpace, suggest_value
 from gantry.sweeps.search.study import FACTS_ATTR, load_trial
@@ -86,7 +86,7 @@ class SearchLoop:
         try:
             self.launch(words, batch[0].number)
         except Exception as error:  # a process that died takes its launcher along, and the other jobs of the batch
-            if not any((self.trial_folder(trial.number) / status.JOB_FILE).exists() for trial in batch):
+            if not any(has_job(self.trial_folder(trial.number)) for trial in batch):
                 raise
             log.error("the launcher failed: %s", format_error(error))
             self.deaths.update(trial.number for trial in batch)

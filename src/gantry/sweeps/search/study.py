@@ -20,7 +20,8 @@ from optuna.storages.journal import JournalFileBackend, JournalFileSymlinkLock
 from optuna.study import Study, StudyDirection
 from optuna.trial import Trial
 
-JOURNAL_FILE = "study.journal"
+from gantry.runs.layout import JOURNAL_FILE
+
 STUDY_NAME = "search"
 FACTS_ATTR = "about"
 DIRECTIONS = {"min": StudyDirection.MINIMIZE, "max": StudyDirection.MAXIMIZE}

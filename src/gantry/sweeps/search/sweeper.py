@@ -14,6 +14,7 @@ from omegaconf.errors import OmegaConfBaseException
 
 from gantry.config.compose import finalize_config
 from gantry.errors import format_error, user_errors
+from gantry.runs.layout import MULTIRUN_FILE
 from gantry.runs.lock import lock_run_folder
 from gantry.sweeps.search.loop import SearchLoop
 from gantry.sweeps.search.settings import read_search_settings
@@ -40,7 +41,7 @@ def run_search(config: DictConfig, loader: ConfigLoader, launcher: Launcher, arg
         with user_errors():
             stack.enter_context(lock_search_folder(folder))
             study = create_or_load_study(folder, about)
-        OmegaConf.save(config, folder / "multirun.yaml")
+        OmegaConf.save(config, folder / MULTIRUN_FILE)
         SearchLoop(study, space, settings, folder, launcher.launch).run()
 
 

@@ -11,8 +11,9 @@ from optuna.trial import FrozenTrial, TrialState
 
 from gantry.files import write_text
 from gantry.runs.folder import read_config
+from gantry.runs.layout import CONFIG_FILE, STUDY_FILE
 from gantry.runs.status import RunStatus, read_run_status
-from gantry.runs.summary import read_best_score, read_summary
+from gantry.runs.summary import read_best_score
 from gantry.sweeps.search.space import SearchSpace
 from gantry.sweeps.search.study import FACTS_ATTR
 
@@ -36,8 +37,8 @@ class TrialOutcome:
 
 def read_outcome(folder: Path, monitor: str) -> TrialOutcome | None:
     """How the run of a folder ended; None for one of which more is to be done."""
-    config: Any = read_config(folder) if (folder / "config.yaml").is_file() else {}
-    status = read_run_status(folder, read_summary(folder).get("turns"), config.get("turns"))
+    config: Any = read_config(folder) if (folder / CONFIG_FILE).is_file() else {}
+    status = read_run_status(folder, config.get("turns"))
     if status.state not in TRIAL_STATES:
         return None
     state = TRIAL_STATES[status.state]
@@ -48,8 +49,6 @@ def read_outcome(folder: Path, monitor: str) -> TrialOutcome | None:
         return TrialOutcome(TrialState.FAIL, reason=f"its evaluations left no finite {monitor}")
     return TrialOutcome(state, value)
 
-
-STUDY_FILE = "study.json"
 
 OPTIMISED_NOTE = "the best score of each run while it trained (best in its summary.json), not that of its report"
 
