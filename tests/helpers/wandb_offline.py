@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 from wandb.proto.wandb_internal_pb2 import Record
 
+from gantry.runs.layout import WANDB_FOLDER
 from gantry.runs.metrics_csv import Column
 
 BLOCK_BYTES, HEADER_BYTES = 32768, 7  # a block of the LevelDB log, and the header of a record

@@ -74,8 +74,6 @@ def read_run(folder: Path, name: str) -> RunRecord:
     if has_wandb_files(folder):
         files = f"{CONFIG_FILE}, {METRICS_FILE} and {SUMMARY_FILE}"
         raise ValueError(f"it has only W&B files, and runs are read from {files}")
-            f"it has only W&B files, and runs are read from {CONFIG_FILE}, {METRICS_FILE} and {SUMMARY_FILE}"
-        )
     raise ValueError(f"it has no {CONFIG_FILE}")
 
 
@@ -101,7 +99,7 @@ def read_started_run(folder: Path, name: str) -> RunRecord:
         has_report="report" in summary,
         selection_scores=summary.get("best", {}).get("scores", {}),
         metrics=metrics,
-        image_paths={int(path.stem): path for path in folder.glob("samples/*.png") if path.stem.isdigit()},
+        image_paths=list_sample_images(folder / SAMPLES_FOLDER),
         seconds=summary.get("seconds", last_finite_value(metrics, SECONDS_COLUMN)),
     )
 
