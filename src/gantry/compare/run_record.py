@@ -9,7 +9,7 @@ import numpy as np
 from omegaconf import OmegaConf
 
 from gantry.runs.folder import read_config
-from gantry.runs.layout import CONFIG_FILE, METRICS_FILE, SUMMARY_FILE, WANDB_FOLDER
+from gantry.runs.layout import CONFIG_FILE, METRICS_FILE, SAMPLES_FOLDER, SUMMARY_FILE, WANDB_FOLDER, list_sample_images
 from gantry.runs.metrics_csv import Column, read_metrics
 from gantry.runs.status import RunStatus, StatusReport, read_choices, read_failed_job, read_run_status
 from gantry.runs.summary import read_summary
