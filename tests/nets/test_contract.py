@@ -33,9 +33,7 @@ class Bare(nn.Module):
     [({}, "shape"), ({"shape": (2,)}, "z_dim"), ({"shape": (2,), "z_dim": 3}, "num_classes")],
 )
 def test_a_generator_without_an_attribute_is_refused(attributes: dict[str, object], missing: str) -> None:
-    with pytest.raises(
-        ValueError, match=rf"model\.G must have the attribute {missing} \(.*\), got a .*Bare"
-    ):
+    with pytest.raises(ValueError, match=rf"model\.G must have the attribute {missing} \(.*\), got a .*Bare"):
         check_generator(Bare(**attributes))
 
 
