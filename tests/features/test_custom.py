@@ -12,7 +12,7 @@ from gantry.features.custom import CustomExtractor
 from gantry.metrics.frechet import frechet_distance
 from gantry.metrics.statistics import Statistics
 from photographs import photographs
-from toy_extractor import ToyExtractor, make_reference, random_images, slice_source
+from toy_extractor import ToyExtractor, make_reference, random_images, score_images
 
 CPU = torch.device("cpu")
 FRAME = {"size": (3, 8, 8), "mean": (0.5, 0.4, 0.3), "std": (0.1, 0.2, 0.5)}
@@ -137,9 +137,9 @@ def scored(*overrides: str) -> tuple[Evaluation, dict[str, float]]:
     evaluation = build(
         compose_config("metrics.num_samples=30", "metrics.report=null", "metrics.cache=null", *overrides).metrics
     )
-    ref = make_reference(random_images(40, seed=0))
-    evaluation.check_requirements(ref)
-    return evaluation, evaluation(slice_source(random_images(30, seed=1)), evaluation.extract_real(ref, CPU), CPU)
+    reference = make_reference(random_images(40, seed=0))
+    evaluation.check_requirements(reference)
+    return evaluation, score_images(evaluation, random_images(30, seed=1), evaluation.extract_real(reference, CPU))
 
 
 def test_the_configuration_names_a_network() -> None:

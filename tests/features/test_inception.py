@@ -17,7 +17,7 @@ from gantry.metrics.inception_score import InceptionScore
 from gantry.metrics.kid import KernelDistance
 from gantry.metrics.statistics import NUM_SCORE_SPLITS
 from photographs import photographs
-from toy_extractor import make_reference, slice_source
+from toy_extractor import make_reference, score_images
 
 
 @pytest.fixture(scope="module")
@@ -72,9 +72,8 @@ def test_the_scores_are_torch_fidelitys(weights: Path) -> None:
         save_cpu_ram=True,
     )
     scores = {"fid": FrechetDistance(), "is": InceptionScore(), "kid": KernelDistance(1, 60)}
-    made = Evaluation(scores, 60, None, "min", extractor=Inception, weights=str(weights), batch_size=20)
-    device = torch.device("cpu")
-    ours = made(slice_source(fake), made.extract_real(make_reference(real), device), device)
+    evaluation = Evaluation(scores, 60, None, "min", extractor=Inception, weights=str(weights), batch_size=20)
+    ours = score_images(evaluation, fake, evaluation.extract_real(make_reference(real), torch.device("cpu")))
     fid, score, score_std, kid, _ = ours.values()
     assert fid == pytest.approx(theirs["frechet_inception_distance"], rel=1e-4)
     assert score == pytest.approx(theirs["inception_score_mean"], rel=1e-5)

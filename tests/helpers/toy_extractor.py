@@ -12,10 +12,13 @@ from gantry.metrics.inception_score import InceptionScore
 from gantry.metrics.kid import KernelDistance
 from gantry.metrics.mode_coverage import ClassModeCoverage
 from gantry.metrics.precision_recall import PrecisionRecall
+from gantry.metrics.statistics import FeatureSet
+
+CPU = torch.device("cpu")
 
 
 class ToyExtractor(nn.Module):
-    """uint8 [N, 3, 4, 4] -> 5 features, 4 probabilities; counts the images that it saw."""
+    """uint8 [N, 3, 4, 4] -> 5 features, 4 probabilities; counts its images."""
 
     name, dim, num_classes, digest, resizer = "toy", 5, 4, "0123", "none"
 
@@ -35,11 +38,11 @@ class ToyExtractor(nn.Module):
 def make_toy_evaluation(
     num_samples: int = 20, seed: int = 0, batch_size: int = 7, cache: str | None = None, kernel: bool = True
 ) -> Evaluation:
-    """FD, CS, classes, KD, precision and its like of what the toy sees."""
+    """Return an evaluation by FD, CS, modes, KD, precision and recall of the toy features."""
     scores = {"fd": FrechetDistance(), "cs": InceptionScore(), "modes": ClassModeCoverage()}
-    kd = {"kd": KernelDistance(subsets=4, subset_size=8), "manifold": PrecisionRecall()} if kernel else {}
+    by_features = {"kd": KernelDistance(subsets=4, subset_size=8), "manifold": PrecisionRecall()} if kernel else {}
     return Evaluation(
-        scores | kd,
+        scores | by_features,
         num_samples,
         "fd_toy",
         "min",
@@ -50,17 +53,22 @@ def make_toy_evaluation(
     )
 
 
+def score_images(evaluation: Evaluation, x: Tensor, real: FeatureSet, labels: Tensor | None = None) -> dict[str, float]:
+    """Score images x [N, ...] of these classes against the features of real ones."""
+    return evaluation.compute_scores(real, evaluation.extract_samples(slice_source(x), CPU, labels))
+
+
 def random_images(n: int, seed: int) -> Tensor:
-    """Noise, uint8 [n, 3, 4, 4]."""
+    """Return noise, uint8 [n, 3, 4, 4]."""
     generator = torch.Generator().manual_seed(seed)
     return torch.randint(0, 256, (n, 3, 4, 4), generator=generator).to(torch.uint8)
 
 
 def make_reference(x: Tensor, digest: str = "abc") -> Reference:
-    """Images as a data set."""
+    """Return images as a reference."""
     return Reference("noise", "train", digest, len(x), tuple(x.shape[1:]), slice_source(x))
 
 
 def slice_source(x: Tensor) -> ImageSource:
-    """Images by start and stop."""
+    """Return x as a source of images: (start, stop) -> x[start:stop]."""
     return lambda start, stop: x[start:stop]

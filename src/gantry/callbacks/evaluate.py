@@ -10,15 +10,15 @@ from lightning import Trainer
 from gantry.callbacks.gan_callback import GanCallback, TurnOutputs, get_datamodule
 from gantry.errors import user_errors
 from gantry.evaluation.evaluation import Evaluation
-from gantry.evaluation.generator_samples import make_sample_source
-from gantry.evaluation.protocol import SampleFacts, find_protocol_differences
+from gantry.evaluation.generator_samples import describe_samples, make_sample_source
+from gantry.evaluation.protocol import find_protocol_differences
 from gantry.evaluation.reference import Reference, build_reference
+from gantry.evaluation.run import score_samples
 from gantry.loggers.dispatch import log_config, log_metrics, log_summary
 from gantry.metrics.score import Requirement
 from gantry.metrics.statistics import FeatureSet
 from gantry.nets.contract import Generator
 from gantry.runs.summary import write_summary
-from gantry.sampling import batchnorm
 from gantry.training.gan import GAN
 
 log = logging.getLogger(__name__)
@@ -79,30 +79,28 @@ class Evaluator(GanCallback):
             return
         with user_errors():
             self.real_features = self.real_features or self.evaluation.extract_real(self.reference, gan.device)
-            drawn = make_sample_source(self.evaluation, gan.G_ema, self.selection_rule, gan.device)
-            gan.scores = self.evaluation(drawn.images, self.real_features, gan.device, drawn.labels)
-        gan.scored_at = gan.turn
-        record = {"turn": gan.turn, "kimg": gan.kimg, "scores": gan.scores}
-        place = "last" if gan.turn else "start"
-        entries = {place: record | {"protocol": self.make_protocol(gan, place)}}
+            which = "last" if gan.turn else "start"
+            source = make_sample_source(self.evaluation, gan.G_ema, which, gan.device, gan.turn, gan.kimg)
+            entry = score_samples(source, self.evaluation, self.reference, self.real_features, gan.device)
+        gan.scores, gan.scored_at = entry.scores, gan.turn
+        entries = {which: entry.to_dict()}
         if gan.turn and self.is_improvement(gan.scores):
             gan.improved_at = gan.turn
-            entries["best"] = self.best_entry = record | {"protocol": self.make_protocol(gan, self.selection_rule)}
+            entries["best"] = self.best_entry = entry.with_checkpoint_rule(self.selection_rule).to_dict()
         if trainer.is_global_zero:
             self.record_scores(trainer, gan, entries)
 
     @property
     def selection_rule(self) -> str:
         """How the best checkpoint is chosen."""
-        made = self.evaluation
-        drawn = f"{made.num_samples} samples of seed {made.seed}"
-        return f"best {made.monitor} ({made.mode}) on {drawn}, every {self.every} turns"
+        evaluation = self.evaluation
+        samples = f"{evaluation.num_samples} samples of seed {evaluation.seed}"
+        return f"best {evaluation.monitor} ({evaluation.mode}) on {samples}, every {self.every} turns"
 
     def make_protocol(self, gan: GAN, checkpoint: str) -> dict[str, Any]:
-        """How the scores of a checkpoint, chosen by a rule, are measured."""
-        norm = batchnorm.describe_batchnorm(gan.G_ema, self.evaluation.batchnorm_mode)
-        drawn = SampleFacts(tuple(gan.G_ema.shape), checkpoint, "G_ema", norm)
-        return self.evaluation.build_protocol(self.reference, drawn).to_dict()
+        """Return the protocol of the scores of a checkpoint that was chosen by the rule `checkpoint`."""
+        facts = describe_samples(self.evaluation, gan.G_ema, checkpoint)
+        return self.evaluation.build_protocol(self.reference, facts).to_dict()
 
     def is_improvement(self, scores: dict[str, float]) -> bool:
         """Whether the monitored score is the best so far; NaN never is."""

@@ -2,7 +2,6 @@
 
 import logging
 import time
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +13,7 @@ from gantry.errors import user_errors
 from gantry.evaluation.evaluation import Evaluation
 from gantry.evaluation.generator_samples import make_sample_source
 from gantry.evaluation.reference import Reference
+from gantry.evaluation.run import score_samples
 from gantry.figures.nearest_training_images import write_neighbours_figure
 from gantry.files import optional_write
 from gantry.loggers.dispatch import log_config, log_summary
@@ -66,23 +66,22 @@ class FinalReport(GanCallback):
     ) -> dict[str, dict[str, Any]]:
         """The entries `last` and `best`; every process must call it."""
         real = full.extract_real(reference, gan.device)
-        drawn = make_sample_source(full, gan.G_ema, "last", gan.device)
-        fake = full.extract_samples(drawn.images, gan.device, drawn.labels)
-        last = {"turn": gan.turn, "kimg": gan.kimg, "scores": full.compute_scores(real, fake)}
+        source = make_sample_source(full, gan.G_ema, "last", gan.device, gan.turn, gan.kimg)
+        last = score_samples(source, full, reference, real, gan.device)
         if Requirement.HELD_OUT in full.requirements and trainer.is_global_zero:
             with optional_write():
-                write_neighbours_figure(self.folder / PLOTS_FOLDER / NEIGHBOURS_FILE, drawn, fake, reference, real)
-        entries = {"last": last | {"protocol": full.build_protocol(reference, drawn.facts).to_dict()}}
-        folder = generator_folder(self.folder, "best")  # process 0 wrote it before the scores of last were agreed on
+                path = self.folder / PLOTS_FOLDER / NEIGHBOURS_FILE
+                write_neighbours_figure(path, source, last.features, reference, real)
+        entries = {"last": last.to_dict()}
+        folder = generator_folder(self.folder, "best")  # rank 0 wrote it before the ranks agreed on the scores of last
         if (folder / GENERATOR_JSON).is_file():
             extra, rule = read_generator_info(folder).extra, read_checkpoint_rule(self.folder, "best")
-            best = last
+            best = last.with_checkpoint_rule(rule)
             if extra["turn"] != gan.turn:
-                drawn = make_sample_source(full, load_generator(folder, trust=True), rule, gan.device)
-                scores = full(drawn.images, real, gan.device, drawn.labels)
-                best = {"turn": extra["turn"], "kimg": extra["kimg"], "scores": scores}
-            about = replace(drawn.facts, checkpoint=rule)
-            entries["best"] = best | {"protocol": full.build_protocol(reference, about).to_dict()}
+                G = load_generator(folder, trust=True)
+                source = make_sample_source(full, G, rule, gan.device, extra["turn"], extra["kimg"])
+                best = score_samples(source, full, reference, real, gan.device)
+            entries["best"] = best.to_dict()
         return entries
 
 

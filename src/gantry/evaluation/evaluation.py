@@ -130,12 +130,6 @@ class Evaluation:
         cache = None if self.cache is None else Path(self.cache)
         return extract_reference(reference, self.requirements, self._make_feature_pass(device), cache)
 
-    def __call__(
-        self, samples: ImageSource, real: FeatureSet, device: torch.device, labels: Tensor | None = None
-    ) -> dict[str, float]:
-        """Score samples(start, stop) of the classes `labels` [num_samples]; every process must call it."""
-        return self.compute_scores(real, self.extract_samples(samples, device, labels))
-
     def extract_samples(self, samples: ImageSource, device: torch.device, labels: Tensor | None = None) -> FeatureSet:
         """Extract all that the scores need from samples(start, stop) of the classes `labels` [num_samples].
 
