@@ -1,4 +1,4 @@
-"""The benchmarks of speed: the loop that Gantry is measured against does the same work, and every part runs."""
+"""The speed benchmarks: the baseline loop does the same work as Gantry, and every part runs."""
 
 import os
 import re
@@ -27,44 +27,44 @@ PARTS = ("turn", "switches", "floor", "loader", "evaluation", "memory", "scaling
 
 
 @pytest.fixture(autouse=True)
-def _importable(monkeypatch: pytest.MonkeyPatch) -> None:
+def _add_benchmarks_to_path(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.syspath_prepend(str(ROOT / "benchmarks"))
 
 
-def block(page: str, part: str, device: str) -> str:
+def extract_block(page: str, part: str, device: str) -> str:
     return page.split(f"<!-- {part}, {device} -->\n")[1].split("<!-- end -->")[0]
 
 
-def test_a_part_is_written_for_its_device_alone() -> None:
+def test_replace_block_changes_only_the_block_of_its_device() -> None:
     from speed.markdown_page import replace_block
 
     page = PAGE.read_text()
     changed = replace_block(page, "turn", "cuda", "| new |\n")
-    assert block(changed, "turn", "cuda") == "| new |\n"
-    assert changed.replace("| new |\n", block(page, "turn", "cuda")) == page
+    assert extract_block(changed, "turn", "cuda") == "| new |\n"
+    assert changed.replace("| new |\n", extract_block(page, "turn", "cuda")) == page
     with pytest.raises(ValueError, match="must have a block <!-- turn, tpu -->"):
         replace_block(page, "turn", "tpu", "| new |")
 
 
-def test_the_page_has_a_block_for_every_part() -> None:
-    found = re.findall(r"<!-- (\w+), (\w+) -->", PAGE.read_text())
-    both = [(part, device) for part in PARTS for device in ("cpu", "cuda")]
-    assert found == [place for place in both if place != ("start", "cuda")]
+def test_page_has_a_block_for_every_part() -> None:
+    blocks = re.findall(r"<!-- (\w+), (\w+) -->", PAGE.read_text())
+    expected = [(part, device) for part in PARTS for device in ("cpu", "cuda")]
+    assert blocks == [block for block in expected if block != ("start", "cuda")]
 
 
-def test_ratios_are_of_rounds_and_not_of_medians() -> None:
+def test_format_ratio_uses_the_ratio_of_each_round() -> None:
     from speed.timing import format_ratio
 
     assert format_ratio([2.0, 4.0, 30.0], [1.0, 2.0, 10.0]) == "2.00 (2.00 to 2.50)"
 
 
-def test_costs_are_those_of_closed_forms() -> None:
+def test_count_cost_equals_closed_forms() -> None:
     from speed.operation_cost import count_cost
 
     a, b = torch.ones(3, 5), torch.ones(5, 7)
-    found = count_cost(lambda: (a @ b).view(-1))
-    assert found.flops == 2 * 3 * 5 * 7
-    assert found.bytes == 4 * (3 * 5 + 5 * 7 + 3 * 7)  # the view moves nothing
+    cost = count_cost(lambda: (a @ b).view(-1))
+    assert cost.flops == 2 * 3 * 5 * 7
+    assert cost.bytes == 4 * (3 * 5 + 5 * 7 + 3 * 7)  # the view copies nothing
 
 
 N, TURNS, ADAM = 8, 3, {"lr": 1e-2, "betas": (0.5, 0.9)}
@@ -74,13 +74,13 @@ LOSSES = {
 }
 
 
-def nets() -> tuple[nn.Module, nn.Module]:
+def make_nets() -> tuple[nn.Module, nn.Module]:
     torch.manual_seed(0)
     G = mlp.Generator((2,), 3, hidden=[4], norm="batch", activation="relu")
     return G, mlp.Discriminator((2,), hidden=[4], norm="none")
 
 
-class Loader:
+class PointLoader:
     """Turns of n_critic batches of points."""
 
     def __init__(self, n_critic: int) -> None:
@@ -93,7 +93,7 @@ class Loader:
 
 @pytest.fixture
 def _float64() -> Iterator[None]:
-    """Biases before BatchNorm have no gradients but those of rounding, which Adam makes large in float32."""
+    """Use float64: gradients of biases before BatchNorm are rounding errors, which Adam scales up in float32."""
     torch.set_default_dtype(torch.float64)
     yield
     torch.set_default_dtype(torch.float32)
@@ -102,18 +102,18 @@ def _float64() -> Iterator[None]:
 @pytest.mark.usefixtures("_float64")
 @pytest.mark.parametrize("tuned", [False, True])
 @pytest.mark.parametrize("loss", LOSSES)
-def test_the_plain_loop_trains_as_gantry_does(loss: str, tuned: bool) -> None:
-    """From the same weights, images and latents it makes the same nets."""
+def test_plain_loop_trains_the_same_nets_as_gantry(loss: str, tuned: bool) -> None:
+    """Start from the same weights, images and latents."""
     from speed.plain_loop import LoopRecipe, PlainLoop
 
-    loader, adam = Loader(LOSSES[loss].n_critic), partial(torch.optim.Adam, **ADAM)
-    gan = GAN(*nets(), LOSSES[loss], Optim(adam, adam), Ema(0.0), turns=TURNS, batch_size=N, seed=5)
+    loader, adam = PointLoader(LOSSES[loss].n_critic), partial(torch.optim.Adam, **ADAM)
+    gan = GAN(*make_nets(), LOSSES[loss], Optim(adam, adam), Ema(0.0), turns=TURNS, batch_size=N, seed=5)
     quiet = {"logger": False, "enable_checkpointing": False, "enable_progress_bar": False}
     trainer = Trainer(accelerator="cpu", max_steps=TURNS, max_epochs=-1, enable_model_summary=False, **quiet)
     trainer.fit(gan, train_dataloaders=loader)
 
     recipe = LoopRecipe(loss, LOSSES[loss].n_critic, N, ADAM)
-    loop = PlainLoop(*nets(), torch.zeros(N, 2), torch.zeros(N, dtype=torch.int64), recipe, tuned)
+    loop = PlainLoop(*make_nets(), torch.zeros(N, 2), torch.zeros(N, dtype=torch.int64), recipe, tuned)
     batches = iter(list(zip(loader.x.flatten(0, 1), loader.c.flatten(0, 1))))
     loop.next_batch, loop.draw_z = lambda: next(batches), lambda: rng.randn(N, 3)  # type: ignore[method-assign]
     for turn in range(TURNS):
@@ -123,7 +123,7 @@ def test_the_plain_loop_trains_as_gantry_does(loss: str, tuned: bool) -> None:
         torch.testing.assert_close(dict(ours.state_dict()), dict(theirs.state_dict()), rtol=1e-9, atol=1e-9)
 
 
-def test_the_memory_of_the_plain_loop_is_not_that_of_lightning() -> None:
+def test_memory_benchmark_does_not_import_lightning() -> None:
     code = "import speed.memory, sys; sys.exit('lightning' in sys.modules)"
     paths = [str(ROOT / "src"), str(ROOT / "benchmarks")]
     subprocess.run([sys.executable, "-c", code], env=os.environ | {"PYTHONPATH": os.pathsep.join(paths)}, check=True)
@@ -136,9 +136,9 @@ def test_every_part_fills_its_block(part: str, tmp_path: Path) -> None:
     page.write_text(PAGE.read_text())
     tiny = ["--toy", "--rounds", "2", "--seconds", "0.01", "--write", "--page", str(page)]
     command = [sys.executable, str(ROOT / "benchmarks" / "bench.py"), part, *tiny]
-    done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=False)
-    assert done.returncode == 0, done.stderr
-    rows = [line for line in block(page.read_text(), part, "cpu").splitlines() if line.startswith("| ")]
+    result = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=False)
+    assert result.returncode == 0, result.stderr
+    rows = [line for line in extract_block(page.read_text(), part, "cpu").splitlines() if line.startswith("| ")]
     assert len(rows) >= 3
     assert all(row.count("|") >= 3 for row in rows)
-    assert block(page.read_text(), part, "cpu") in done.stdout
+    assert extract_block(page.read_text(), part, "cpu") in result.stdout

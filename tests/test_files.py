@@ -1,4 +1,4 @@
-"""What happens to files when the disk is full: nothing to the old ones, nothing is left of the new ones."""
+"""File writes on a full disk: old files are unchanged, and no partial file is left."""
 
 import logging
 from pathlib import Path
@@ -26,25 +26,25 @@ MLP = {
 }
 
 
-def files(folder: Path) -> set[str]:
+def list_files(folder: Path) -> set[str]:
     return {str(path.relative_to(folder)) for path in folder.rglob("*") if path.is_file()}
 
 
-def test_a_text_stays_as_it_was(tmp_path: Path) -> None:
+def test_failed_text_write_keeps_the_old_file(tmp_path: Path) -> None:
     write_text(tmp_path / "a.txt", "old")
     with pytest.raises(RunError, match=r"a\.txt cannot be written: File too large$"), simulate_full_disk():
         write_text(tmp_path / "a.txt", "new")
     assert (tmp_path / "a.txt").read_text() == "old"
-    assert files(tmp_path) == {"a.txt"}
+    assert list_files(tmp_path) == {"a.txt"}
 
 
-def test_what_goes_wrong_otherwise_is_passed_on_and_leaves_nothing(tmp_path: Path) -> None:
+def test_other_errors_are_raised_and_leave_no_file(tmp_path: Path) -> None:
     with pytest.raises(ZeroDivisionError), atomic_write(tmp_path / "a") as part:
         part.write_text(str(1 / len(part.write_text("half") * "")))
-    assert files(tmp_path) == set()
+    assert list_files(tmp_path) == set()
 
 
-def test_numbers(tmp_path: Path) -> None:
+def test_failed_writes_keep_metrics_and_summary(tmp_path: Path) -> None:
     logger = CsvLogger(str(tmp_path))
     for turn in range(3):
         logger.log_metrics({"a": 0.5}, step=turn)
@@ -58,10 +58,10 @@ def test_numbers(tmp_path: Path) -> None:
     with pytest.raises(RunError, match=r"summary\.json cannot be written"), simulate_full_disk():
         write_summary(tmp_path, {"turns": 4})
     assert read_summary(tmp_path) == {"turns": 3}
-    assert files(tmp_path) == {"metrics.csv", "summary.json"}
+    assert list_files(tmp_path) == {"metrics.csv", "summary.json"}
 
 
-def test_a_generator_stays_as_it_was(tmp_path: Path) -> None:
+def test_failed_export_keeps_the_old_generator(tmp_path: Path) -> None:
     from gantry.nets.mlp import Generator
 
     G = Generator((1, 4, 4), 3, hidden=[5], norm="none", activation="relu")
@@ -71,11 +71,11 @@ def test_a_generator_stays_as_it_was(tmp_path: Path) -> None:
     with pytest.raises(RunError, match=r"model\.safetensors cannot be written"), simulate_full_disk(200):
         save_generator(G, MLP, tmp_path / "last")
     torch.testing.assert_close(load_generator(tmp_path / "last").state_dict(), before)
-    assert files(tmp_path) == {"last/model.safetensors", "last/generator.json"}
+    assert list_files(tmp_path) == {"last/model.safetensors", "last/generator.json"}
 
 
-class Saving:
-    """A trainer that writes checkpoints as Lightning's does."""
+class CheckpointSavingTrainer:
+    """A stub of Lightning's trainer that only writes checkpoints."""
 
     is_global_zero, optimizers = True, ()
 
@@ -86,28 +86,30 @@ class Saving:
         InPlaceCheckpointIO().save_checkpoint({"turn": self.gan.turn, "x": torch.zeros(5000)}, path)
 
 
-def test_checkpoints_stay_as_they_were(tmp_path: Path) -> None:
+def test_failed_checkpoint_write_keeps_the_old_checkpoints(tmp_path: Path) -> None:
     gan: Any = TinyGan()
     gan.G = gan.D = gan.G_ema
-    callback, trainer = CheckpointWriter(str(tmp_path / "c"), every=1), Saving(gan)
+    callback, trainer = CheckpointWriter(str(tmp_path / "c"), every=1), CheckpointSavingTrainer(gan)
     for gan.turn in (1, 2):
         callback.write_last(trainer, gan)  # type: ignore[arg-type]
     gan.turn = 3
     with pytest.raises(RunError, match=r"last\.ckpt cannot be written: File too large$"), simulate_full_disk(15_000):
         callback.write_last(trainer, gan)  # type: ignore[arg-type]
-    turns = {name: torch.load(tmp_path / "c" / name, weights_only=True)["turn"] for name in files(tmp_path / "c")}
+    turns = {name: torch.load(tmp_path / "c" / name, weights_only=True)["turn"] for name in list_files(tmp_path / "c")}
     assert turns == {"before.ckpt": 1, "last.ckpt": 2}
 
 
-def test_a_picture_costs_a_warning(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+def test_failed_optional_write_logs_a_warning(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     with simulate_full_disk(10), optional_write():
         write_png(np.zeros((16, 16, 1), dtype=np.uint8), tmp_path / "a.png")
     assert [record.levelname for record in caplog.records] == ["WARNING"]
     assert "a.png cannot be written: File too large" in caplog.text
-    assert files(tmp_path) == set()
+    assert list_files(tmp_path) == set()
 
 
-def test_a_log_that_cannot_be_written_says_nothing(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_log_file_drops_lines_silently_while_the_disk_is_full(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     logger, handler = logging.Logger("own"), LogFile(tmp_path / "a.log")
     logger.addHandler(handler)
     logger.warning("one")
@@ -118,11 +120,11 @@ def test_a_log_that_cannot_be_written_says_nothing(tmp_path: Path, capsys: pytes
     assert (tmp_path / "a.log").read_text() == "one\n"
     logger.warning("four")
     assert "four" in (tmp_path / "a.log").read_text()
-    logger.warning("%d", "a mistake of ours")
+    logger.warning("%d", "a wrong argument")
     assert "--- Logging error ---" in capsys.readouterr().err
 
 
-def test_whoever_writes_it_is_one_line(tmp_path: Path) -> None:
+def test_any_write_to_a_full_disk_is_a_run_error(tmp_path: Path) -> None:
     with (
         pytest.raises(RunError, match=r"^a file of the run cannot be written: File too large$"),
         disk_errors(),
@@ -133,9 +135,9 @@ def test_whoever_writes_it_is_one_line(tmp_path: Path) -> None:
         (tmp_path / "nowhere" / "x").write_text("x")
 
 
-def test_what_a_killed_process_left_is_removed(tmp_path: Path) -> None:
+def test_partial_files_of_a_killed_process_are_removed(tmp_path: Path) -> None:
     (tmp_path / "checkpoints").mkdir()
     for name in ("checkpoints/last.ckpt.part", "summary.json.123.part", "summary.json"):
         (tmp_path / name).touch()
     remove_partial_files(tmp_path)
-    assert files(tmp_path) == {"summary.json"}
+    assert list_files(tmp_path) == {"summary.json"}

@@ -1,14 +1,27 @@
-"""A few of many."""
+"""Flat names, JSON values and evenly spaced indices."""
 
-from gantry.values import evenly_spaced
+import math
+
+from gantry.values import evenly_spaced, flatten, non_finite_to_none, to_json_values, unflatten
 
 
-def test_first_and_last_are_in_it_and_none_is_twice() -> None:
+def test_flatten_and_unflatten_are_inverse() -> None:
+    tree = {"optim": {"lr": 1, "betas": [0, 1]}, "terms": {}, "seed": 3}
+    assert flatten(tree) == {"optim.lr": 1, "optim.betas": [0, 1], "terms": {}, "seed": 3}
+    assert unflatten(flatten(tree)) == tree
+
+
+def test_values_are_converted_to_json_at_every_depth() -> None:
+    assert to_json_values({1: ({"a": (2,)},)}) == {"1": [{"a": [2]}]}
+    assert non_finite_to_none({"a": [math.inf, (0.5, math.nan)], "b": 1}) == {"a": [None, [0.5, None]], "b": 1}
+
+
+def test_evenly_spaced_includes_first_and_last_without_repeats() -> None:
     assert evenly_spaced(101, 3) == [0, 50, 100]
     assert evenly_spaced(4, 12) == [0, 1, 2, 3]
     assert evenly_spaced(5, 1) == [0]
     assert evenly_spaced(5, 0) == evenly_spaced(0, 5) == []
     for total in range(2, 60):
         for most in range(2, total + 1):
-            found = evenly_spaced(total, most)
-            assert (found[0], found[-1], len(set(found))) == (0, total - 1, most)
+            indices = evenly_spaced(total, most)
+            assert (indices[0], indices[-1], len(set(indices))) == (0, total - 1, most)

@@ -1,4 +1,4 @@
-"""How many processes a run wants, and that a rank that dies ends the others."""
+"""The number of processes of a run, and the end of all of them when one fails."""
 
 import os
 import signal
@@ -24,14 +24,14 @@ from gantry.errors import RunError, UserError
 Children = list[subprocess.Popen[bytes]]
 
 
-class Ended(BaseException):
-    """In place of os._exit, which would end the tests."""
+class ExitCalled(BaseException):
+    """Raised in place of os._exit, which would end the tests."""
 
 
 @pytest.fixture
 def children(monkeypatch: pytest.MonkeyPatch) -> Iterator[Children]:
     def exit_(status: int) -> None:
-        raise Ended(status)
+        raise ExitCalled(status)
 
     monkeypatch.setattr(os, "_exit", exit_)
     monkeypatch.setattr(workers, "POLL_SECONDS", 0.05)
@@ -42,43 +42,43 @@ def children(monkeypatch: pytest.MonkeyPatch) -> Iterator[Children]:
         child.wait()
 
 
-def shell(command: str) -> subprocess.Popen[bytes]:
+def run_shell(command: str) -> subprocess.Popen[bytes]:
     return subprocess.Popen(["sh", "-c", command])
 
 
-@pytest.mark.parametrize(("death", "status"), [("exit 3", 3), ("kill -9 $$", -9)])
-def test_any_child_that_fails_ends_this_process(
-    death: str, status: int, children: Children, capsys: pytest.CaptureFixture[str]
+@pytest.mark.parametrize(("shell_command", "status"), [("exit 3", 3), ("kill -9 $$", -9)])
+def test_failed_child_ends_this_process(
+    shell_command: str, status: int, children: Children, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    children += [shell("exec sleep 20"), shell(death)]
+    children += [run_shell("exec sleep 20"), run_shell(shell_command)]
     started = time.monotonic()
-    with pytest.raises(Ended, match="1"):
+    with pytest.raises(ExitCalled, match="1"):
         watch_workers(children, threading.Event())
     assert time.monotonic() - started < 10
     assert capsys.readouterr().err == f"error: a process of this run ended with exit status {status}\n"
 
 
-def test_a_connection_that_breaks_since_a_child_is_gone_is_told_as_its_end(children: Children) -> None:
-    over = threading.Event()
-    children += [shell("exec sleep 20"), shell("kill -9 $$")]
+def test_lost_connection_is_reported_as_the_exit_status_of_the_child(children: Children) -> None:
+    finished = threading.Event()
+    children += [run_shell("exec sleep 20"), run_shell("kill -9 $$")]
     children[1].wait()
     with (
         pytest.raises(RunError, match=r"^a process of this run ended with exit status -9$"),
-        report_worker_failure(children, over),
+        report_worker_failure(children, finished),
     ):
         raise RuntimeError("Connection closed by peer")
-    assert over.is_set()
+    assert finished.is_set()
     assert children.pop(0).wait(timeout=5) == -9
-    children.insert(0, shell("exit 0"))
+    children.insert(0, run_shell("exit 0"))
     children[0].wait()
-    with pytest.raises(RuntimeError, match=r"^mine$"), report_worker_failure(children[:1], over):
+    with pytest.raises(RuntimeError, match=r"^mine$"), report_worker_failure(children[:1], finished):
         raise RuntimeError("mine")
-    with pytest.raises(RunError, match=r"loss/D is nan"), report_worker_failure(children, over):
+    with pytest.raises(RunError, match=r"loss/D is nan"), report_worker_failure(children, finished):
         raise RunError("loss/D is nan")
 
 
-def test_a_connection_may_break_before_its_process_is_gone(children: Children) -> None:
-    children += [shell("sleep 0.3; exit 9")]
+def test_connection_may_be_lost_before_the_child_has_ended(children: Children) -> None:
+    children += [run_shell("sleep 0.3; exit 9")]
     with (
         pytest.raises(RunError, match=r"^a process of this run ended with exit status 9$"),
         report_worker_failure(children, threading.Event()),
@@ -86,27 +86,27 @@ def test_a_connection_may_break_before_its_process_is_gone(children: Children) -
         raise RuntimeError("Connection reset by peer")
 
 
-def test_children_that_end_well_or_are_ended_by_us_are_no_failure(children: Children) -> None:
-    children += [shell("exec sleep 20"), shell("exit 0"), shell("exit 143")]
-    over = threading.Event()
+def test_successful_and_stopped_children_are_not_failures(children: Children) -> None:
+    children += [run_shell("exec sleep 20"), run_shell("exit 0"), run_shell("exit 143")]
+    finished = threading.Event()
     failures: list[BaseException] = []
 
     def watch() -> None:
         try:
-            watch_workers(children, over)
-        except Ended as failure:
+            watch_workers(children, finished)
+        except ExitCalled as failure:
             failures.append(failure)
 
-    watching = threading.Thread(target=watch)
-    watching.start()
+    watcher = threading.Thread(target=watch)
+    watcher.start()
     children[1].wait()
     children[2].wait()
     time.sleep(0.2)
-    assert watching.is_alive()
-    stop_workers(children, over)
-    watching.join(timeout=10)
+    assert watcher.is_alive()
+    stop_workers(children, finished)
+    watcher.join(timeout=10)
     assert children[0].wait() < 0
-    assert (watching.is_alive(), failures) == (False, [])
+    assert (watcher.is_alive(), failures) == (False, [])
 
 
 @pytest.fixture
@@ -117,54 +117,52 @@ def three_gpus(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.mark.usefixtures("three_gpus")
 @pytest.mark.parametrize(("devices", "count"), [("-1", 3), ("auto", 3), ("[0,2]", 2), ("[1]", 1), ("2", 2), ("1", 1)])
-def test_all_ways_to_say_how_many(devices: str, count: int) -> None:
+def test_process_count_follows_trainer_devices(devices: str, count: int) -> None:
     cfg = compose_config("trainer=ddp", f"trainer.devices={devices}", "data.batch_size=96")
     assert count_processes(cfg) == count
 
 
 @pytest.mark.usefixtures("three_gpus")
-@pytest.mark.parametrize(("devices", "said"), [("4", "at most 3"), ("[0,3]", "numbers below 3")])
-def test_more_gpus_than_there_are(devices: str, said: str) -> None:
-    with pytest.raises(ValueError, match=rf"^trainer\.devices must be {said}, the CUDA devices here, got "):
+@pytest.mark.parametrize(("devices", "rule"), [("4", "at most 3"), ("[0,3]", "numbers below 3")])
+def test_more_gpus_than_present_are_refused(devices: str, rule: str) -> None:
+    with pytest.raises(ValueError, match=rf"^trainer\.devices must be {rule}, the CUDA devices here, got "):
         compose_config("trainer=ddp", f"trainer.devices={devices}", "data.batch_size=96")
 
 
-def test_a_child_that_hangs_is_killed(children: Children, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_hanging_child_is_killed(children: Children, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(workers, "TERMINATE_TIMEOUT", 0.3)
     monkeypatch.setattr(workers, "EXIT_TIMEOUT", 0.3)
     ready = "trap '' TERM; echo; while :; do sleep 0.1; done"
-    deaf = subprocess.Popen(["sh", "-c", ready], stdout=subprocess.PIPE)
-    assert deaf.stdout is not None
-    deaf.stdout.readline()
-    children += [deaf, shell("exec sleep 20")]
+    hanging = subprocess.Popen(["sh", "-c", ready], stdout=subprocess.PIPE)
+    assert hanging.stdout is not None
+    hanging.stdout.readline()
+    children += [hanging, run_shell("exec sleep 20")]
     with pytest.raises(RuntimeError, match=r"had not ended 0\.3 s after the others"):
         wait_for_workers(children)
     stop_workers(children, threading.Event())
     assert [child.returncode for child in children] == [-signal.SIGKILL, -signal.SIGTERM]
 
 
-def test_a_child_that_ends_badly_at_the_end(children: Children) -> None:
-    children += [shell("exit 0"), shell("exit 138"), shell("exit 1")]
+def test_child_that_fails_at_the_end_is_an_error(children: Children) -> None:
+    children += [run_shell("exit 0"), run_shell("exit 138"), run_shell("exit 1")]
     with pytest.raises(RuntimeError, match="exit status 1"):
         wait_for_workers(children)
 
 
-def test_ranks_share_the_threads_that_one_process_would_take(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_ranks_split_the_threads_of_one_process(monkeypatch: pytest.MonkeyPatch) -> None:
     for alone, each in ((8, 4), (1, 1)):
         monkeypatch.setattr("torch.get_num_threads", lambda alone=alone: alone)
         assert make_rank_variables(2)["OMP_NUM_THREADS"] == str(each)
 
 
-def test_one_process_where_the_trainer_makes_no_more() -> None:
+def test_trainer_without_ddp_has_one_process() -> None:
     assert count_processes(compose_config()) == 1
     assert count_processes(compose_config("trainer=ddp_cpu", "trainer.devices=auto")) == 1
 
 
 @pytest.mark.usefixtures("three_gpus")
 @pytest.mark.parametrize("devices", ["-1", "auto"])
-def test_a_batch_that_the_processes_cannot_share_is_refused_once_they_are_counted(
-    devices: str, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_batch_size_must_be_divisible_by_the_counted_processes(devices: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("gantry.commands.train.silence_lightning", lambda: None)
     cfg = compose_config("trainer=ddp", f"trainer.devices={devices}", "optim.accumulate=2", "run.dir=nowhere")
     with pytest.raises(

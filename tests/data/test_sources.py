@@ -1,4 +1,4 @@
-"""What the embedded and the drawn data sets hold."""
+"""The contents of the embedded and the generated data sets."""
 
 import textwrap
 from dataclasses import dataclass
@@ -13,7 +13,7 @@ from gantry.data.images import DataSource, InMemoryImages, RealData
 from gantry.data.toys import GaussianMixture, make_grid, make_ring
 
 
-def test_digits_are_the_1797_of_scikit_learn() -> None:
+def test_digits_equal_those_of_scikit_learn() -> None:
     data = Digits().load()
     assert (len(data.train), len(data.test), data.shape) == (1437, 360, (1, 8, 8))
     assert data.classes == tuple("0123456789")
@@ -24,25 +24,25 @@ def test_digits_are_the_1797_of_scikit_learn() -> None:
     assert x.float().mean().item() == pytest.approx(4.884165 * 255 / 16, abs=0.05)  # 4.88: mean of the 17 levels
 
 
-def test_digits_are_split_the_same_way_each_time_and_share_no_image() -> None:
+def test_digits_have_a_fixed_split_without_overlap() -> None:
     first, second = Digits().load(), Digits().load()
     assert first.get_digest("test") == second.get_digest("test")
-    together = torch.cat([first.train.x, first.test.x]).flatten(1)
-    assert len(together.unique(dim=0)) == 1797
+    x = torch.cat([first.train.x, first.test.x]).flatten(1)
+    assert len(x.unique(dim=0)) == 1797
 
 
-def distances(images: InMemoryImages, centres: Tensor) -> tuple[Tensor, Tensor]:
-    """To the nearest centre, and which that is."""
+def nearest_centres(images: InMemoryImages, centres: Tensor) -> tuple[Tensor, Tensor]:
+    """Return the distance to the nearest centre and its index."""
     nearest = torch.cdist(images.x, centres).min(dim=1)
     return nearest.values, nearest.indices
 
 
 @pytest.mark.parametrize(("source", "modes", "sigma"), [(make_ring, 8, 0.02 / 2.5), (make_grid, 25, 0.05 / 5)])
-def test_toys_have_their_modes_and_widths(source: type[GaussianMixture], modes: int, sigma: float) -> None:
+def test_toys_have_the_published_modes_and_widths(source: type[GaussianMixture], modes: int, sigma: float) -> None:
     toy = source(train=20_000, test=1_000)
     data = toy.load()
     assert (data.shape, data.num_classes, len(data.train), len(data.test)) == ((2,), modes, 20_000, 1_000)
-    distance, mode = distances(data.train, toy.centres / toy.scale)
+    distance, mode = nearest_centres(data.train, toy.centres / toy.scale)
     assert torch.equal(mode, data.train.c)
     assert distance.square().mean().sqrt().item() == pytest.approx(sigma * 2**0.5, rel=0.03)
     assert (mode.bincount() / 20_000 - 1 / modes).abs().max().item() < 0.01
@@ -52,12 +52,12 @@ def test_toys_have_their_modes_and_widths(source: type[GaussianMixture], modes: 
 
 
 def test_the_ring_has_radius_0_8_and_the_grid_reaches_0_8() -> None:
-    round_, square = make_ring(1, 1), make_grid(1, 1)
-    torch.testing.assert_close((round_.centres / round_.scale).norm(dim=1), torch.full((8,), 0.8))
-    assert (square.centres / square.scale).unique().tolist() == pytest.approx([-0.8, -0.4, 0, 0.4, 0.8])
+    ring, grid = make_ring(1, 1), make_grid(1, 1)
+    torch.testing.assert_close((ring.centres / ring.scale).norm(dim=1), torch.full((8,), 0.8))
+    assert (grid.centres / grid.scale).unique().tolist() == pytest.approx([-0.8, -0.4, 0, 0.4, 0.8])
 
 
-class Shades:
+class ShadeDigits:
     """Grey digits of one pixel: digit d has the level 10 d (train) or 10 d + 1 (test)."""
 
     def load(self) -> RealData:
@@ -66,8 +66,8 @@ class Shades:
         return RealData("shades", train, test, tuple("0123456789"))
 
 
-def test_stacked_labels_read_the_three_channels() -> None:
-    data = StackedDigits(Shades(), train=20_000, test=500).load()
+def test_stacked_labels_are_the_digits_of_the_three_channels() -> None:
+    data = StackedDigits(ShadeDigits(), train=20_000, test=500).load()
     assert (data.name, data.shape, data.num_classes) == ("stacked_shades", (3, 1, 1), 1000)
     for split, offset in ((data.train, 0), (data.test, 1)):
         digits = (split.x.flatten(1).long() - offset) // 10  # [N, 3]
@@ -76,15 +76,15 @@ def test_stacked_labels_read_the_three_channels() -> None:
     assert data.classes[42] == "042"
 
 
-def test_stacked_digits_stack_the_real_ones() -> None:
+def test_stacked_digits_contain_the_digits_of_scikit_learn() -> None:
     digits, data = Digits().load(), StackedDigits(Digits(), train=2_000, test=100).load()
-    known = {image.numpy().tobytes(): label.item() for image, label in zip(digits.test.x, digits.test.c)}
+    labels = {image.numpy().tobytes(): label.item() for image, label in zip(digits.test.x, digits.test.c)}
     for image, label in zip(data.test.x, data.test.c):
-        a, b, c = (known[channel.numpy().tobytes()] for channel in image)
+        a, b, c = (labels[channel.numpy().tobytes()] for channel in image)
         assert label == 100 * a + 10 * b + c
 
 
-def test_the_new_source_of_the_docs_works() -> None:
+def test_source_in_the_docs_works() -> None:
     docs = (Path(__file__).parents[2] / "docs" / "data.md").read_text(encoding="utf-8")
     start, stop = docs.index("    @dataclass"), docs.index("`DataSource`, ")
     namespace = {cls.__name__: cls for cls in (DataSource, InMemoryImages, RealData)}

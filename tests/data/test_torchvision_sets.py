@@ -1,4 +1,4 @@
-"""torchvision's sets: read where they lie, and one clear line where they cannot be had."""
+"""torchvision's data sets: read from a folder, with an error of one line if that is impossible."""
 
 import os
 import pickle
@@ -28,14 +28,14 @@ def no_network(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def write_idx(path: Path, array: np.ndarray) -> None:
-    """The format of MNIST's files: two zeros, type, dimensions, sizes, bytes."""
+    """Write a file in MNIST's format: two zeros, type, dimensions, sizes, bytes."""
     path.parent.mkdir(parents=True, exist_ok=True)
     header = struct.pack(f">BBBB{array.ndim}i", 0, 0, 8, array.ndim, *array.shape)
     path.write_bytes(header + array.tobytes())
 
 
 def write_fashion_mnist(root: Path) -> np.ndarray:
-    """Six train images and four test images as Fashion-MNIST keeps them; -> the train images."""
+    """Write six train images and four test images as Fashion-MNIST stores them; return the train images."""
     random = np.random.default_rng(0)
     for split, n in (("t10k", 4), ("train", 6)):
         images = random.integers(256, size=(n, 28, 28), dtype=np.uint8)
@@ -45,7 +45,7 @@ def write_fashion_mnist(root: Path) -> np.ndarray:
 
 
 @pytest.mark.usefixtures("no_network")
-def test_grey_sets_are_read_without_network(tmp_path: Path) -> None:
+def test_grey_data_sets_are_read_without_network(tmp_path: Path) -> None:
     images = write_fashion_mnist(tmp_path)
     data = TorchvisionDataset("FashionMNIST", str(tmp_path)).load()
     assert torch.equal(data.train.load_range(0, 6).x[:, 0], torch.from_numpy(images))
@@ -55,7 +55,7 @@ def test_grey_sets_are_read_without_network(tmp_path: Path) -> None:
 
 
 @pytest.mark.usefixtures("no_network")
-def test_colour_sets_are_read_without_network(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_colour_data_sets_are_read_without_network(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     folder = tmp_path / "cifar-100-python"
     folder.mkdir()
     pixels = np.random.default_rng(0).integers(256, size=(2, 3 * 32 * 32), dtype=np.uint8)
@@ -76,11 +76,11 @@ def test_colour_sets_are_read_without_network(tmp_path: Path, monkeypatch: pytes
 
 @pytest.mark.usefixtures("no_network")
 @pytest.mark.parametrize("dataset", ["MNIST", "FashionMNIST", "CIFAR10", "CIFAR100"])
-def test_a_missing_network_is_one_line_that_says_how_to_fill_the_folder(dataset: str, tmp_path: Path) -> None:
+def test_missing_network_is_an_error_of_one_line_with_instructions(dataset: str, tmp_path: Path) -> None:
     root = tmp_path / "new"
-    with pytest.raises(ValueError, match=r"^data\.source\.root must hold a complete ") as raised:
+    with pytest.raises(ValueError, match=r"^data\.source\.root must hold a complete ") as caught:
         TorchvisionDataset(dataset, str(root)).load()  # type: ignore[arg-type]
-    message = str(raised.value)
+    message = str(caught.value)
     for part in (
         dataset,
         str(root),
@@ -95,7 +95,7 @@ def test_a_missing_network_is_one_line_that_says_how_to_fill_the_folder(dataset:
 @pytest.mark.usefixtures("no_network")
 @pytest.mark.parametrize("split", ["train", "t10k"])
 @pytest.mark.parametrize("size", [0, 3, 20, 1000])
-def test_a_damaged_copy_is_one_line(split: str, size: int, tmp_path: Path) -> None:
+def test_damaged_copy_is_an_error_of_one_line(split: str, size: int, tmp_path: Path) -> None:
     write_fashion_mnist(tmp_path)
     path = tmp_path / f"FashionMNIST/raw/{split}-images-idx3-ubyte"
     path.write_bytes(path.read_bytes()[:size])
@@ -104,31 +104,31 @@ def test_a_damaged_copy_is_one_line(split: str, size: int, tmp_path: Path) -> No
 
 
 @pytest.mark.usefixtures("no_network")
-def test_a_folder_that_cannot_be_written_is_one_line(tmp_path: Path) -> None:
+def test_unwritable_folder_is_an_error_of_one_line(tmp_path: Path) -> None:
     (tmp_path / "file").touch()
     with pytest.raises(ValueError, match=r"^data\.source\.root must [^\n]*NotADirectoryError"):
         TorchvisionDataset("MNIST", str(tmp_path / "file" / "below")).load()
 
 
 @pytest.mark.usefixtures("no_network")
-def test_a_whole_copy_is_read_from_a_folder_that_cannot_be_written(tmp_path: Path) -> None:
+def test_complete_copy_is_read_without_writing(tmp_path: Path) -> None:
     write_fashion_mnist(tmp_path)
     before = sorted(tmp_path.rglob("*"))
     TorchvisionDataset("FashionMNIST", str(tmp_path)).load()
     assert sorted(tmp_path.rglob("*")) == before
 
 
-def test_a_server_that_keeps_silent_ends_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    silent = socket.create_server(("127.0.0.1", 0))
-    monkeypatch.setattr(datasets.MNIST, "mirrors", [f"http://127.0.0.1:{silent.getsockname()[1]}/"])
+def test_silent_server_times_out(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    server = socket.create_server(("127.0.0.1", 0))
+    monkeypatch.setattr(datasets.MNIST, "mirrors", [f"http://127.0.0.1:{server.getsockname()[1]}/"])
     monkeypatch.setattr("gantry.data.torchvision_sets._SOCKET_TIMEOUT_SECONDS", 0.2)
-    with silent, pytest.raises(ValueError, match="timed out"):
+    with server, pytest.raises(ValueError, match="timed out"):
         TorchvisionDataset("MNIST", str(tmp_path)).load()
     assert socket.getdefaulttimeout() is None
 
 
-def test_of_many_processes_one_downloads(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Threads stand for processes: the lock is a file."""
+def test_only_one_process_downloads(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Use threads in place of processes: the lock is a file."""
     downloads = []
 
     def download(dataset: datasets.FashionMNIST) -> None:
@@ -146,7 +146,7 @@ def test_of_many_processes_one_downloads(tmp_path: Path, monkeypatch: pytest.Mon
     assert len(downloads) == 1
 
 
-def real(dataset: str) -> TorchvisionDataset:
+def get_real_source(dataset: str) -> TorchvisionDataset:
     if not (root := os.environ.get("GANTRY_DATA_DIR")):
         pytest.skip("GANTRY_DATA_DIR does not say where the real data are")
     return TorchvisionDataset(dataset, root)  # type: ignore[arg-type]
@@ -155,7 +155,7 @@ def real(dataset: str) -> TorchvisionDataset:
 @pytest.mark.data
 @pytest.mark.usefixtures("no_network")
 def test_real_mnist() -> None:
-    data = real("MNIST").load()
+    data = get_real_source("MNIST").load()
     assert (len(data.train), len(data.test), data.shape, data.num_classes) == (
         60_000,
         10_000,
@@ -170,7 +170,7 @@ def test_real_mnist() -> None:
 @pytest.mark.data
 @pytest.mark.usefixtures("no_network")
 def test_real_cifar10() -> None:
-    data = real("CIFAR10").load()
+    data = get_real_source("CIFAR10").load()
     assert (len(data.train), len(data.test), data.shape) == (50_000, 10_000, (3, 32, 32))
     means = data.train.load_range(0, 50_000).x.float().mean((0, 2, 3)) / 255
     torch.testing.assert_close(means, torch.tensor([0.4914, 0.4822, 0.4465]), atol=1e-4, rtol=0)

@@ -1,4 +1,4 @@
-"""Two processes with half of the batch each against torch's BatchNorm on the whole."""
+"""Two processes with half of the batch each, compared with torch's BatchNorm on the full batch."""
 
 import copy
 
@@ -11,26 +11,26 @@ from gantry.distributed.sync_batchnorm import SYNC_CLASSES, convert_sync_batchno
 from spawn_ranks import run_on_ranks
 
 
-def batch(shape: tuple[int, ...]) -> Tensor:
+def make_batch(shape: tuple[int, ...]) -> Tensor:
     return torch.randn(8, *shape, generator=torch.Generator().manual_seed(0), dtype=torch.float64) * 3 + 1
 
 
-def norm(shape: tuple[int, ...], affine: bool) -> nn.Module:
-    made = {1: nn.BatchNorm1d, 3: nn.BatchNorm2d}[len(shape)](shape[0], affine=affine).double()
+def make_norm(shape: tuple[int, ...], affine: bool) -> nn.Module:
+    layer = {1: nn.BatchNorm1d, 3: nn.BatchNorm2d}[len(shape)](shape[0], affine=affine).double()
     if affine:
         with torch.no_grad():
-            made.weight.copy_(torch.linspace(0.5, 2, shape[0]))
-            made.bias.copy_(torch.linspace(-1, 1, shape[0]))
-    return made
+            layer.weight.copy_(torch.linspace(0.5, 2, shape[0]))
+            layer.bias.copy_(torch.linspace(-1, 1, shape[0]))
+    return layer
 
 
-def passed(net: nn.Module, x: Tensor) -> dict[str, Tensor]:
-    """Two passes, the second with a loss that couples all samples; what they give and what they leave."""
+def run_two_passes(net: nn.Module, x: Tensor) -> dict[str, Tensor]:
+    """Run two passes, the second with a loss that couples all samples; return outputs, gradients and state."""
     net(x[: len(x) // 2].repeat(2, *[1] * (x.dim() - 1)) * 2)
     x = x.clone().requires_grad_()
     y = net(x)
-    whole = collectives.all_gather(y.flatten(1).square().sum(1) * torch.arange(len(y)))
-    (whole - whole.mean()).square().mean().backward()
+    losses = collectives.all_gather(y.flatten(1).square().sum(1) * torch.arange(len(y)))
+    (losses - losses.mean()).square().mean().backward()
     assert x.grad is not None
     gradients = [p.grad for p in net.parameters() if p.grad is not None]
     collectives.all_reduce_mean_(gradients)
@@ -42,21 +42,21 @@ def passed(net: nn.Module, x: Tensor) -> dict[str, Tensor]:
     }
 
 
-def shared(shape: tuple[int, ...], affine: bool) -> dict[str, Tensor]:
-    net = norm(shape, affine)
+def run_on_half_the_batch(shape: tuple[int, ...], affine: bool) -> dict[str, Tensor]:
+    net = make_norm(shape, affine)
     convert_sync_batchnorm_(net)
-    x = batch(shape)
+    x = make_batch(shape)
     halves = x.view(2, 4, *shape)
-    return passed(net, halves[collectives.rank()])
+    return run_two_passes(net, halves[collectives.rank()])
 
 
 @pytest.mark.parametrize(("shape", "affine"), [((5,), True), ((5, 3, 3), True), ((5, 3, 3), False)])
-def test_two_processes_normalise_as_one(shape: tuple[int, ...], affine: bool) -> None:
-    ranks = run_on_ranks(2, shared, shape, affine)
-    net, x = norm(shape, affine), batch(shape)
+def test_two_processes_normalise_like_one(shape: tuple[int, ...], affine: bool) -> None:
+    ranks = run_on_ranks(2, run_on_half_the_batch, shape, affine)
+    net, x = make_norm(shape, affine), make_batch(shape)
     parts = x.view(2, 4, *shape)
-    twice = torch.cat([part[:2].repeat(2, *[1] * len(shape)) for part in parts]) * 2
-    net(twice)
+    doubled = torch.cat([part[:2].repeat(2, *[1] * len(shape)) for part in parts]) * 2
+    net(doubled)
     x = x.clone().requires_grad_()
     y = net(x)
     logits = y.flatten(1).square().sum(1) * torch.arange(4).repeat(2)
@@ -71,7 +71,7 @@ def test_two_processes_normalise_as_one(shape: tuple[int, ...], affine: bool) ->
             torch.testing.assert_close(rank[name], value)
 
 
-def test_alone_and_in_evaluation_it_is_torchs() -> None:
+def test_one_process_and_evaluation_equal_torch() -> None:
     net = nn.Sequential(nn.Linear(3, 4), nn.BatchNorm1d(4), nn.Sequential(nn.BatchNorm1d(4, track_running_stats=False)))
     other = copy.deepcopy(net)
     convert_sync_batchnorm_(other)

@@ -10,30 +10,30 @@ from gantry.losses import adversarial, penalties
 from gantry.losses.objective import Objective, Term
 
 
-def objective(**changes: Any) -> Objective:
+def make_objective(**changes: Any) -> Objective:
     return Objective(**{"d": adversarial.hinge_d, "g": adversarial.hinge_g} | changes)
 
 
-def test_a_term_without_more_is_added_as_it_is() -> None:
+def test_default_term_is_due_at_every_update_with_weight_one() -> None:
     term = Term(penalties.r1)
     assert all(term.is_due(update) for update in range(5))
     assert term.compute_scale(0.3) == 1.0
 
 
 @pytest.mark.parametrize("every", [1, 4, 16])
-def test_a_lazy_term_weighs_the_same_in_the_long_run(every: int) -> None:
+def test_lazy_term_has_the_same_mean_weight(every: int) -> None:
     term = Term(penalties.r1, weight=5.0, every=every)
     total = sum(term.compute_scale(0.0) for update in range(160) if term.is_due(update))
     assert_close(total / 160, 5.0)
     assert [update for update in range(33) if term.is_due(update)] == list(range(0, 33, every))
 
 
-def test_a_weight_may_follow_the_progress() -> None:
+def test_weight_may_depend_on_the_progress() -> None:
     term = Term(penalties.r1, weight=lambda progress: 0.5 - 0.4 * progress, every=2)
     assert_close([term.compute_scale(progress) for progress in (0.0, 0.5, 1.0)], [1.0, 0.6, 0.2])
 
 
-def test_one_half_of_r1_is_in_the_weight() -> None:
+def test_weight_contains_the_one_half_of_r1() -> None:
     """(gamma / 2) |gradient|^2 with gamma = 10 (Mescheder et al. 2018, eq. 9), for the gradient (3, 4)."""
     term = Term(penalties.r1, weight=10 / 2)
     x = torch.rand(2, 2)
@@ -41,11 +41,11 @@ def test_one_half_of_r1_is_in_the_weight() -> None:
     assert_close(term.compute_scale(0) * penalty.mean(), torch.tensor(10 / 2 * 25.0))
 
 
-def test_a_turn_looks_at_one_batch_an_update() -> None:
-    assert objective().batches_per_turn == 1
-    assert objective(n_critic=5).batches_per_turn == 5
+def test_turn_has_one_batch_per_update() -> None:
+    assert make_objective().batches_per_turn == 1
+    assert make_objective(n_critic=5).batches_per_turn == 5
     relativistic = {"d": adversarial.relativistic_d, "g": adversarial.relativistic_g, "relativistic": True}
-    assert objective(n_critic=2, **relativistic).batches_per_turn == 3
+    assert make_objective(n_critic=2, **relativistic).batches_per_turn == 3
 
 
 def scalar_loss(real_logits: Tensor, fake_logits: Tensor) -> Tensor:
@@ -75,14 +75,14 @@ def scalar_loss(real_logits: Tensor, fake_logits: Tensor) -> Tensor:
         ),
     ],
 )
-def test_refuses_in_one_line_that_names_the_key(changes: dict[str, Any], message: str) -> None:
+def test_wrong_arguments_name_their_key_in_one_line(changes: dict[str, Any], message: str) -> None:
     with pytest.raises(ValueError, match=r"^loss") as error:
-        objective(**changes)
+        make_objective(**changes)
     assert str(error.value) == message
 
 
-def test_accepts_losses_with_settings_and_their_own_terms() -> None:
-    smoothed = objective(
+def test_losses_may_have_settings_and_terms() -> None:
+    smoothed = make_objective(
         d=partial(adversarial.smoothed_d, real_label=0.9),
         d_terms={"r1": Term(penalties.r1, weight=lambda progress: progress), "r2": Term(penalties.r2, 0.0)},
         weight_clip=0.01,

@@ -1,4 +1,4 @@
-"""What every critic must keep to, whatever its norm, at every size that it can build."""
+"""The contract of every critic, with every norm and at every size that it can build."""
 
 import copy
 import math
@@ -19,10 +19,10 @@ NAMES = [
     *(f"dcgan-{norm}" for norm in ("none", "batch", "layer", "instance", "spectral")),
     *(f"resnet-{norm}" for norm in ("none", "spectral")),
 ]
-FREE = [name for name in NAMES if not name.endswith("batch")]  # may meet a penalty per sample
+INDEPENDENT = [name for name in NAMES if not name.endswith("batch")]  # penalties per sample are allowed
 
 
-def critic(name: str, shape: Shape, num_classes: int = 0, width: int = 4) -> nn.Module:
+def make_critic(name: str, shape: Shape, num_classes: int = 0, width: int = 4) -> nn.Module:
     family, norm = name.split("-")
     if family == "mlp":
         return mlp.Discriminator(shape, num_classes, hidden=[4 * width, 2 * width], norm=norm)
@@ -34,58 +34,58 @@ def critic(name: str, shape: Shape, num_classes: int = 0, width: int = 4) -> nn.
 
 @pytest.mark.parametrize("name", NAMES)
 @pytest.mark.parametrize("side", SIDES)
-def test_gives_one_logit_for_an_image_of_every_side(name: str, side: int) -> None:
+def test_one_logit_per_image_of_every_side(name: str, side: int) -> None:
     torch.manual_seed(0)
-    D = critic(name, (3, side, side))
+    D = make_critic(name, (3, side, side))
     assert D(torch.rand(2, 3, side, side), None).shape == (2,)
     assert (D.shape, D.num_classes) == ((3, side, side), 0)
 
 
 @pytest.mark.parametrize("name", NAMES)
 @pytest.mark.parametrize("channels", [1, 4])
-def test_sees_any_number_of_channels(name: str, channels: int) -> None:
-    assert critic(name, [channels, 8, 8])(torch.rand(2, channels, 8, 8), None).shape == (2,)
+def test_any_number_of_channels(name: str, channels: int) -> None:
+    assert make_critic(name, [channels, 8, 8])(torch.rand(2, channels, 8, 8), None).shape == (2,)
 
 
 @pytest.mark.parametrize("norm", ["none", "batch", "layer", "spectral"])
-def test_the_dense_one_sees_points_of_the_plane(norm: str) -> None:
-    assert critic(f"mlp-{norm}", (2,))(torch.rand(5, 2), None).shape == (5,)
+def test_dense_critic_accepts_points(norm: str) -> None:
+    assert make_critic(f"mlp-{norm}", (2,))(torch.rand(5, 2), None).shape == (5,)
 
 
 @pytest.mark.parametrize("name", ["dcgan-none", "resnet-none"])
-def test_the_others_refuse_what_they_cannot_build(name: str) -> None:
+def test_convolutional_critics_refuse_other_sides(name: str) -> None:
     for shape in [(1, 27, 27), (1, 28, 32), (2,)]:
         with pytest.raises(ValueError, match=r"^data.shape must have a side of 8, 10, 12, "):
-            critic(name, shape)
+            make_critic(name, shape)
 
 
-def influence(D: nn.Module) -> Tensor:
-    """Largest |dD(x)[0] / dx[j]| for each of the images j: [3]."""
+def compute_influence(D: nn.Module) -> Tensor:
+    """Return the largest |dD(x)[0] / dx[j]| for each of the images j: [3]."""
     x = torch.rand(3, 1, 8, 8, requires_grad=True)
     (gradient,) = torch.autograd.grad(D(x, None)[0], x)
     return gradient.abs().amax((1, 2, 3))
 
 
-@pytest.mark.parametrize("name", FREE)
-def test_a_logit_depends_on_its_own_image_alone(name: str) -> None:
+@pytest.mark.parametrize("name", INDEPENDENT)
+def test_logit_depends_only_on_its_own_image(name: str) -> None:
     torch.manual_seed(0)
-    own, *others = influence(critic(name, (1, 8, 8)))
+    own, *others = compute_influence(make_critic(name, (1, 8, 8)))
     assert own > 0
     assert others == [0, 0]
 
 
 @pytest.mark.parametrize("name", ["mlp-batch", "dcgan-batch"])
-def test_batch_norm_makes_it_depend_on_the_others(name: str) -> None:
+def test_batch_norm_couples_the_images(name: str) -> None:
     torch.manual_seed(0)
-    assert influence(critic(name, (1, 8, 8))).min() > 0
+    assert compute_influence(make_critic(name, (1, 8, 8))).min() > 0
 
 
-@pytest.mark.parametrize("name", FREE)
+@pytest.mark.parametrize("name", INDEPENDENT)
 @pytest.mark.parametrize("penalty", [r1, gradient_penalty])
-def test_a_penalty_can_be_descended(name: str, penalty: object) -> None:
-    """Backward through the backward, along a random direction of the weights, against a finite difference."""
+def test_penalty_gradient_equals_a_finite_difference(name: str, penalty: object) -> None:
+    """Differentiate the penalty twice, along a random direction of the weights."""
     torch.manual_seed(0)
-    D = critic(name, (1, 8, 8), num_classes=2).double()
+    D = make_critic(name, (1, 8, 8), num_classes=2).double()
     x, c = torch.rand(4, 1, 8, 8, dtype=torch.float64), torch.arange(4) % 2
     for _ in range(100 if name.endswith("spectral") else 0):
         D(x, c)  # lets the singular vectors converge
@@ -98,12 +98,12 @@ def test_a_penalty_can_be_descended(name: str, penalty: object) -> None:
 
     value().backward()
     slope = sum((p.grad * d).sum() for p, d in zip(parameters, directions) if p.grad is not None)
-    assert_close(slope, finite_difference(value, parameters, directions), rtol=1e-4, atol=1e-8)
+    assert_close(slope, compute_finite_difference(value, parameters, directions), rtol=1e-4, atol=1e-8)
     assert slope.abs() > 1e-6
 
 
-def finite_difference(value: object, parameters: list[Tensor], directions: list[Tensor]) -> Tensor:
-    step, ends = 1e-9, []  # small enough to cross no kink of a ReLU
+def compute_finite_difference(value: object, parameters: list[Tensor], directions: list[Tensor]) -> Tensor:
+    step, ends = 1e-9, []  # small enough to cross no ReLU threshold
     for sign in (1, -2):
         for parameter, direction in zip(parameters, directions):
             parameter.data.add_(direction, alpha=sign * step)
@@ -112,24 +112,24 @@ def finite_difference(value: object, parameters: list[Tensor], directions: list[
 
 
 @pytest.mark.parametrize("name", NAMES)
-def test_a_class_changes_the_logit(name: str) -> None:
+def test_class_changes_the_logit(name: str) -> None:
     torch.manual_seed(0)
-    D = critic(name, (1, 8, 8), num_classes=3).eval()
+    D = make_critic(name, (1, 8, 8), num_classes=3).eval()
     logits = D(torch.rand(1, 1, 8, 8).expand(3, 1, 8, 8), torch.arange(3))
     assert logits.unique().numel() == 3
 
 
 @pytest.mark.parametrize("name", NAMES)
-def test_a_class_means_nothing_without_classes(name: str) -> None:
+def test_unconditional_critic_ignores_the_class(name: str) -> None:
     torch.manual_seed(0)
-    D, x = critic(name, (1, 8, 8)).eval(), torch.rand(2, 1, 8, 8)
+    D, x = make_critic(name, (1, 8, 8)).eval(), torch.rand(2, 1, 8, 8)
     assert torch.equal(D(x, None), D(x, torch.tensor([7, 99])))
 
 
 @pytest.mark.parametrize("name", NAMES)
-def test_copies_and_saved_states_are_the_same_net(name: str) -> None:
+def test_copies_and_loaded_states_compute_the_same(name: str) -> None:
     torch.manual_seed(0)
-    D, other = (critic(name, (1, 8, 8), num_classes=2) for _ in range(2))
+    D, other = (make_critic(name, (1, 8, 8), num_classes=2) for _ in range(2))
     x, c = torch.rand(4, 1, 8, 8), torch.arange(4) % 2
     D(x, c)  # moves the running statistics and the singular vectors
     other.load_state_dict(load(save(D.state_dict())), strict=True)
@@ -139,8 +139,8 @@ def test_copies_and_saved_states_are_the_same_net(name: str) -> None:
     assert torch.equal(twin.eval()(x, c), expected)
 
 
-def blobs(n: int, side: int) -> Tensor:
-    """Images of random colours and large shapes, as real ones have them: [n, 3, side, side] in [-1, 1]."""
+def random_blobs(n: int, side: int) -> Tensor:
+    """Return images with random colours and large shapes, like real ones: [n, 3, side, side] in [-1, 1]."""
     return nn.functional.interpolate(torch.rand(n, 3, 3, 3) * 2 - 1, side, mode="bilinear")
 
 
@@ -148,70 +148,74 @@ def blobs(n: int, side: int) -> Tensor:
 @pytest.mark.parametrize("side", [8, 28, 64])
 def test_first_logits_neither_vanish_nor_explode(name: str, side: int) -> None:
     torch.manual_seed(0)
-    D = critic(name, (3, side, side), width=32)
+    D = make_critic(name, (3, side, side), width=32)
     with torch.no_grad():
-        assert 0.03 < D(blobs(32, side)).std() < 30
+        assert 0.03 < D(random_blobs(32, side)).std() < 30
 
 
 def test_spectral_norm_bounds_the_slope_by_one() -> None:
-    """A composition of maps with norm 1 (Miyato et al. 2018, eq. 7); the dense critic has no others."""
+    """A composition of maps with norm 1 (Miyato et al. 2018, eq. 7): the dense critic consists of such maps."""
     torch.manual_seed(0)
-    D = critic("mlp-spectral", (3, 8, 8))
+    D = make_critic("mlp-spectral", (3, 8, 8))
     for _ in range(200):
         D(torch.rand(2, 3, 8, 8))
-    steep = r1(D, torch.rand(64, 3, 8, 8), torch.empty(0)).sqrt()
-    assert steep.max() <= 1 + 1e-5
-    assert steep.max() > 0.01
+    slopes = r1(D, torch.rand(64, 3, 8, 8), torch.empty(0)).sqrt()
+    assert slopes.max() <= 1 + 1e-5
+    assert slopes.max() > 0.01
 
 
-def count(net: nn.Module) -> int:
+def count_parameters(net: nn.Module) -> int:
     return sum(parameter.numel() for parameter in net.parameters())
 
 
-def test_parameters_of_the_published_critics() -> None:
-    """DCGAN 2.93 M and SNGAN 1.05 M for CIFAR-10, in closed form; a mean pool has none."""
+def test_parameter_count_of_the_published_critics() -> None:
+    """DCGAN 2.93 M and SNGAN 1.05 M for CIFAR-10, in closed form; pooling has no parameters."""
     pairs = [(3, 64), (64, 128), (128, 256)]
     downs = sum(i * o * 9 + o * o * 16 + 2 * o + 4 * o for i, o in pairs)
     expected = downs + 256 * 512 * 9 + 512 + 2 * 512 + 513
-    assert count(dcgan.Discriminator((3, 32, 32), width=64, max_width=512, norm="batch")) == expected == 2_931_009
+    assert (
+        count_parameters(dcgan.Discriminator((3, 32, 32), width=64, max_width=512, norm="batch"))
+        == expected
+        == 2_931_009
+    )
     conv = 128 * 128 * 9 + 128
     expected = (3 * 128 * 9 + 128 + conv + 3 * 128 + 128) + (2 * conv + 128 * 128 + 128) + 4 * conv + 129
     for norm, pool in (("spectral", "sum"), ("none", "mean")):
         D = resnet.Discriminator((3, 32, 32), width=128, norm=norm, pool=pool)
-        assert count(D) == expected == 1_053_825
+        assert count_parameters(D) == expected == 1_053_825
 
 
-def test_parameters_of_the_dense_critics() -> None:
-    assert count(mlp.Discriminator((1, 28, 28), hidden=[128], norm="none")) == 785 * 128 + 129
+def test_parameter_count_of_the_dense_critics() -> None:
+    assert count_parameters(mlp.Discriminator((1, 28, 28), hidden=[128], norm="none")) == 785 * 128 + 129
     large = mlp.Discriminator((1, 28, 28), hidden=[512, 256, 128], norm="none")
-    assert count(large) == 785 * 512 + 513 * 256 + 257 * 128 + 129
+    assert count_parameters(large) == 785 * 512 + 513 * 256 + 257 * 128 + 129
 
 
-@pytest.mark.parametrize(("side", "kept"), [(8, 4), (14, 7), (20, 5), (28, 7), (32, 8), (48, 6), (64, 8)])
-def test_the_residual_critic_halves_to_eight_or_less(side: int, kept: int) -> None:
-    D = critic("resnet-none", (1, side, side))
+@pytest.mark.parametrize(("side", "final_side"), [(8, 4), (14, 7), (20, 5), (28, 7), (32, 8), (48, 6), (64, 8)])
+def test_residual_critic_halves_to_at_most_eight(side: int, final_side: int) -> None:
+    D = make_critic("resnet-none", (1, side, side))
     blocks = [block for block in D.body if isinstance(block, resnet.ResidualBlock)]
     sides = [side]
     x = torch.rand(1, 1, side, side)
     for block in blocks:
         x = block(x)
         sides.append(x.shape[-1])
-    assert sides[-3:] == [kept] * 3
-    assert len(blocks) == math.log2(side / kept) + 2
-    assert sides[-4] == 2 * kept
+    assert sides[-3:] == [final_side] * 3
+    assert len(blocks) == math.log2(side / final_side) + 2
+    assert sides[-4] == 2 * final_side
 
 
-def test_the_convolutional_critic_sums_its_features_over_places() -> None:
+def test_convolutional_critic_sums_its_features_over_positions() -> None:
     torch.manual_seed(0)
-    D = critic("dcgan-none", (1, 8, 8))
+    D = make_critic("dcgan-none", (1, 8, 8))
     features, D.body = D.head.linear.in_features, nn.Identity()
     once = torch.rand(2, features, 1, 1)
     assert_close(D(once.expand(2, features, 4, 4)), D(16 * once))
 
 
-def test_sum_pool_is_the_mean_times_the_number_of_places() -> None:
+def test_sum_pool_equals_the_mean_times_the_number_of_positions() -> None:
     torch.manual_seed(0)
-    D = critic("resnet-none", (1, 32, 32))
+    D = make_critic("resnet-none", (1, 32, 32))
     x = torch.rand(2, 1, 32, 32)
     by_mean = D(x) - D.head.linear.bias
     D.pool = Tensor.sum

@@ -1,4 +1,4 @@
-"""What every generator must keep to, at every size that it can build."""
+"""The contract of every generator, at every size that it can build."""
 
 import copy
 
@@ -13,20 +13,20 @@ Shape = tuple[int, ...]
 SIDES = [8, 14, 28, 32, 48, 64]
 
 
-def dense(shape: Shape, num_classes: int = 0, norm: str = "none", activation: str = "relu") -> nn.Module:
+def make_dense(shape: Shape, num_classes: int = 0, norm: str = "none", activation: str = "relu") -> nn.Module:
     return mlp.Generator(shape, 5, num_classes, hidden=[16, 8], norm=norm, activation=activation)
 
 
 GENERATORS = {
-    "mlp": dense,
-    "mlp-batch": lambda shape, num_classes=0: dense(shape, num_classes, "batch", "leaky"),
+    "mlp": make_dense,
+    "mlp-batch": lambda shape, num_classes=0: make_dense(shape, num_classes, "batch", "leaky"),
     "dcgan": lambda shape, num_classes=0: dcgan.Generator(shape, 5, num_classes, width=4, max_width=16),
     "resnet": lambda shape, num_classes=0: resnet.Generator(shape, 5, num_classes, width=8),
 }
-every = pytest.mark.parametrize("name", GENERATORS)
+every_generator = pytest.mark.parametrize("name", GENERATORS)
 
 
-def check(G: nn.Module, shape: Shape) -> None:
+def check_images(G: nn.Module, shape: Shape) -> None:
     for parameter in G.parameters():
         parameter.data.mul_(100)  # so that only the tanh keeps the images in [-1, 1]
     x = G(torch.randn(4, 5), None)
@@ -36,37 +36,37 @@ def check(G: nn.Module, shape: Shape) -> None:
     assert (G.shape, G.z_dim, G.num_classes) == (shape, 5, 0)
 
 
-@every
+@every_generator
 @pytest.mark.parametrize("side", SIDES)
-def test_makes_images_of_every_side(name: str, side: int) -> None:
+def test_images_of_every_side(name: str, side: int) -> None:
     torch.manual_seed(0)
-    check(GENERATORS[name]((3, side, side)), (3, side, side))
+    check_images(GENERATORS[name]((3, side, side)), (3, side, side))
 
 
-@every
+@every_generator
 @pytest.mark.parametrize("channels", [1, 3, 4])
-def test_makes_images_of_any_number_of_channels(name: str, channels: int) -> None:
+def test_images_with_any_number_of_channels(name: str, channels: int) -> None:
     torch.manual_seed(0)
-    check(GENERATORS[name]([channels, 8, 8]), (channels, 8, 8))  # a list, as a configuration gives it
+    check_images(GENERATORS[name]([channels, 8, 8]), (channels, 8, 8))  # a list, as a configuration gives it
 
 
 @pytest.mark.parametrize("shape", [(2,), (1, 27, 27), (3, 7, 11)])
-def test_the_dense_one_makes_any_shape(shape: Shape) -> None:
-    check(dense(shape), shape)
+def test_dense_generator_builds_any_shape(shape: Shape) -> None:
+    check_images(make_dense(shape), shape)
 
 
 @pytest.mark.parametrize("name", ["dcgan", "resnet"])
-def test_the_others_refuse_what_they_cannot_build(name: str) -> None:
+def test_convolutional_generators_refuse_other_sides(name: str) -> None:
     for shape in [(1, 27, 27), (1, 28, 32), (2,)]:
         with pytest.raises(ValueError, match=r"^data.shape must have a side of 8, 10, 12, "):
             GENERATORS[name](shape)
 
 
-@every
-def test_a_class_changes_the_image(name: str) -> None:
+@every_generator
+def test_class_changes_the_image(name: str) -> None:
     torch.manual_seed(0)
     G = GENERATORS[name]((1, 8, 8), num_classes=3).eval()
-    for parameter in G.parameters():  # conditional BatchNorm begins alike for all classes
+    for parameter in G.parameters():  # conditional BatchNorm starts equal for all classes
         parameter.data.add_(0.1 * torch.randn_like(parameter))
     z = torch.randn(1, 5).expand(3, 5)
     x = G(z, torch.arange(3))
@@ -74,8 +74,8 @@ def test_a_class_changes_the_image(name: str) -> None:
     assert (x[0] - x[2]).abs().max() > 1e-3
 
 
-def test_conditional_batch_norm_starts_with_no_class_apart() -> None:
-    """Gains of 1 and biases of 0, which the first weights of the other layers must leave alone."""
+def test_conditional_batch_norm_starts_equal_for_all_classes() -> None:
+    """Gains are 1 and biases 0; the initialisation of the other layers must not change them."""
     torch.manual_seed(0)
     G = GENERATORS["resnet"]((1, 8, 8), num_classes=3).eval()
     z = torch.randn(4, 5)
@@ -83,22 +83,22 @@ def test_conditional_batch_norm_starts_with_no_class_apart() -> None:
     assert G(z, torch.zeros(4).long()).std() > 0.02
 
 
-@every
-def test_a_class_means_nothing_without_classes(name: str) -> None:
+@every_generator
+def test_unconditional_generator_ignores_the_class(name: str) -> None:
     torch.manual_seed(0)
     G = GENERATORS[name]((1, 8, 8)).eval()
     z = torch.randn(4, 5)
     assert torch.equal(G(z, None), G(z, torch.tensor([0, 1, 2, 99])))
 
 
-@every
-def test_a_conditional_one_insists_on_classes(name: str) -> None:
+@every_generator
+def test_conditional_generator_requires_classes(name: str) -> None:
     with pytest.raises(AssertionError, match="needs classes"):
         GENERATORS[name]((1, 8, 8), num_classes=3)(torch.randn(2, 5), None)
 
 
-@every
-def test_every_parameter_learns(name: str) -> None:
+@every_generator
+def test_every_parameter_has_a_gradient(name: str) -> None:
     torch.manual_seed(0)
     G = GENERATORS[name]((1, 8, 8), num_classes=2)
     x = G(torch.randn(8, 5), torch.arange(8) % 2)
@@ -106,8 +106,8 @@ def test_every_parameter_learns(name: str) -> None:
     assert all(parameter.grad is not None and parameter.grad.isfinite().all() for parameter in G.parameters())
 
 
-@every
-def test_copies_and_saved_states_are_the_same_net(name: str) -> None:
+@every_generator
+def test_copies_and_loaded_states_compute_the_same(name: str) -> None:
     torch.manual_seed(0)
     G, other = (GENERATORS[name]((1, 8, 8), num_classes=2) for _ in range(2))
     z, c = torch.randn(8, 5), torch.arange(8) % 2
@@ -119,35 +119,35 @@ def test_copies_and_saved_states_are_the_same_net(name: str) -> None:
     assert torch.equal(twin.eval()(z, c), expected)
 
 
-@every
+@every_generator
 def test_first_images_are_neither_flat_nor_saturated(name: str) -> None:
     torch.manual_seed(0)
-    wide: dict[str, nn.Module] = {
+    wide_generators: dict[str, nn.Module] = {
         "mlp": mlp.Generator((3, 32, 32), 100, hidden=[128, 256, 512], norm="none", activation="relu"),
         "mlp-batch": mlp.Generator((3, 32, 32), 100, hidden=[128, 256, 512], norm="batch", activation="leaky"),
         "dcgan": dcgan.Generator((3, 32, 32), 128, width=16, max_width=128),
         "resnet": resnet.Generator((3, 32, 32), 128, width=64),
     }
-    G = wide[name]
+    G = wide_generators[name]
     x: Tensor = G(torch.randn(16, G.z_dim))
     assert 0.02 < x.std(0).mean() < 0.9
 
 
-def count(net: nn.Module) -> int:
+def count_parameters(net: nn.Module) -> int:
     return sum(parameter.numel() for parameter in net.parameters())
 
 
-def test_parameters_of_the_published_generators() -> None:
+def test_parameter_count_of_the_published_generators() -> None:
     """DCGAN 3.81 M and SNGAN 4.28 M for CIFAR-10, in closed form."""
     kernel = 512 * 256 + 256 * 128 + 128 * 64
     norms = 2 * (512 + 256 + 128 + 64)
     expected = 129 * 512 * 16 + 16 * kernel + 256 + 128 + 64 + norms + 64 * 27 + 3
-    assert count(dcgan.Generator((3, 32, 32), 128, width=64, max_width=512)) == expected == 3_813_379
+    assert count_parameters(dcgan.Generator((3, 32, 32), 128, width=64, max_width=512)) == expected == 3_813_379
     block = 2 * (256 * 256 * 9 + 256) + 256 * 256 + 256 + 2 * 512
     expected = 129 * 256 * 16 + 3 * block + 512 + 256 * 27 + 3
-    assert count(resnet.Generator((3, 32, 32), 128, width=256)) == expected == 4_276_739
+    assert count_parameters(resnet.Generator((3, 32, 32), 128, width=256)) == expected == 4_276_739
 
 
-def test_parameters_of_the_small_dense_generator() -> None:
+def test_parameter_count_of_the_small_dense_generator() -> None:
     G = mlp.Generator((1, 28, 28), 64, hidden=[256], norm="none", activation="relu")
-    assert count(G) == 65 * 256 + 257 * 784
+    assert count_parameters(G) == 65 * 256 + 257 * 784

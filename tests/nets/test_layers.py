@@ -6,13 +6,13 @@ from torch.testing import assert_close
 from gantry.nets.layers import ConditionalBatchNorm, ProjectionHead, concat_one_hot, init_dcgan_, init_he_, init_xavier_
 
 
-def test_join_puts_the_class_behind_z_as_one_hot() -> None:
+def test_concat_one_hot_appends_the_class_to_z() -> None:
     z, c = torch.randn(2, 3), torch.tensor([1, 0])
     assert_close(concat_one_hot(z, c, 2), torch.cat([z, torch.tensor([[0.0, 1.0], [1.0, 0.0]])], 1))
     assert concat_one_hot(z, None, 0) is z
 
 
-def test_projection_is_linear_plus_inner_product() -> None:
+def test_projection_head_is_linear_plus_inner_product() -> None:
     torch.manual_seed(0)
     h, c = torch.randn(4, 5), torch.tensor([0, 2, 1, 2])
     head = ProjectionHead(5, 3)
@@ -22,21 +22,21 @@ def test_projection_is_linear_plus_inner_product() -> None:
     assert_close(head(h, c), torch.stack(expected))
 
 
-def test_projection_without_classes_is_linear() -> None:
+def test_projection_head_without_classes_is_linear() -> None:
     head = ProjectionHead(5, 0)
     h = torch.randn(4, 5)
     assert_close(head(h, None), head.linear(h)[:, 0])
     assert [name for name, _ in head.named_parameters()] == ["linear.weight", "linear.bias"]
 
 
-def test_conditional_batch_norm_begins_as_batch_norm() -> None:
+def test_conditional_batch_norm_starts_as_batch_norm() -> None:
     x, c = torch.randn(6, 4, 3, 3) * 2 + 1, torch.arange(6) % 2
     expected = nn.BatchNorm2d(4, affine=False)(x)
     assert_close(ConditionalBatchNorm(4, 0)(x, None), expected)
     assert_close(ConditionalBatchNorm(4, 2)(x, c), expected)
 
 
-def test_conditional_batch_norm_has_gain_and_bias_by_class() -> None:
+def test_conditional_batch_norm_has_a_gain_and_bias_per_class() -> None:
     norm = ConditionalBatchNorm(1, 2)
     norm.gain.data = torch.tensor([[2.0], [3.0]])
     norm.bias.data = torch.tensor([[5.0], [-1.0]])
@@ -55,7 +55,7 @@ def test_conditional_batch_norm_has_gain_and_bias_by_class() -> None:
         (lambda net: init_xavier_(net, 2.0), 2 * (2 / (32 * 9 + 64 * 9)) ** 0.5),
     ],
 )
-def test_first_weights_have_the_papers_spread(init: object, std: float) -> None:
+def test_initial_weights_have_the_published_standard_deviation(init: object, std: float) -> None:
     torch.manual_seed(0)
     net = nn.Sequential(nn.Conv2d(32, 64, 3))
     init(net)

@@ -8,12 +8,12 @@ from gantry.nets.resolution import factor_side
 
 @pytest.mark.parametrize("base", [4, 5, 6, 7])
 @pytest.mark.parametrize("n", [1, 2, 3, 6, 9])
-def test_finds_the_one_base_and_number_of_doublings(base: int, n: int) -> None:
+def test_factor_side_returns_base_and_number_of_doublings(base: int, n: int) -> None:
     assert factor_side((3, base * 2**n, base * 2**n)) == (base, n)
 
 
-def test_builds_exactly_the_sides_that_it_names() -> None:
-    built = []
+def test_exactly_the_listed_sides_can_be_built() -> None:
+    sides = []
     for side in range(513):
         try:
             base, n = factor_side([1, side, side])
@@ -22,17 +22,17 @@ def test_builds_exactly_the_sides_that_it_names() -> None:
             assert message.endswith(f"for this model, got {side}")
         else:
             assert base * 2**n == side
-            built.append(side)
-    assert message == f"data.shape must have a side of {', '.join(map(str, built))} for this model, got 511"
-    assert built[:10] == [8, 10, 12, 14, 16, 20, 24, 28, 32, 40]
+            sides.append(side)
+    assert message == f"data.shape must have a side of {', '.join(map(str, sides))} for this model, got 511"
+    assert sides[:10] == [8, 10, 12, 14, 16, 20, 24, 28, 32, 40]
 
 
 @pytest.mark.parametrize(("shape", "got"), [((1, 28, 32), "1x28x32"), ((2,), "2"), ((32, 32), "32x32")])
-def test_refuses_what_is_not_a_square_image(shape: tuple[int, ...], got: str) -> None:
+def test_shapes_that_are_no_square_image_are_refused(shape: tuple[int, ...], got: str) -> None:
     with pytest.raises(ValueError, match=rf"^data.shape must have a side of 8, .* for this model, got {got}$"):
         factor_side(shape)
 
 
-def test_needs_no_torch() -> None:
+def test_import_needs_no_torch() -> None:
     code = "import sys; import gantry.nets.resolution; sys.exit('torch' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", code], check=False, env={"PYTHONPATH": "src"}).returncode == 0
