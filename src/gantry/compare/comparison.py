@@ -1,4 +1,4 @@
-"""All that a page or a table says of a set of runs."""
+"""Compare runs: settings, protocols, groups over seeds, ranking and remarks."""
 
 from collections import Counter
 from collections.abc import Sequence
@@ -15,7 +15,7 @@ from gantry.runs.status import RunStatus
 
 @dataclass(frozen=True)
 class Comparison:
-    """Runs, what differs between them (`columns`; `follows` from these) and what they reach."""
+    """Runs, the settings that differ between them (`columns`, and `dependent_columns` that follow) and their groups."""
 
     runs: tuple[RunRecord, ...]
     protocol_labels: tuple[str, ...]
@@ -26,106 +26,106 @@ class Comparison:
 
     @cached_property
     def deciding_run(self) -> RunRecord | None:
-        """A run of those measured alike that are most: its protocol and its monitored score decide what is best."""
-        able = [(run, mark) for run, mark in zip(self.runs, self.protocol_labels) if run.entries and run.monitor]
-        pool = [pair for pair in able if pair[0].is_finished] or able
-        counts = Counter(mark for _, mark in pool)
+        """Return a run with the most common protocol: its protocol and its monitored score decide the ranking."""
+        pairs = [(run, label) for run, label in zip(self.runs, self.protocol_labels) if run.entries and run.monitor]
+        pool = [pair for pair in pairs if pair[0].is_finished] or pairs
+        counts = Counter(label for _, label in pool)
         return max(pool, key=lambda pair: counts[pair[1]])[0] if pool else None
 
     @property
     def monitor(self) -> str:
-        """The score that decides; "" if there is none."""
+        """Return the score that decides the ranking; "" if there is none."""
         return (self.deciding_run.monitor or "") if self.deciding_run else ""
 
     @property
     def sort_sign(self) -> int:
-        """1 where less is better, else -1."""
+        """Return 1 if a lower score is better, else -1."""
         return -1 if self.deciding_run and self.deciding_run.config.get("metrics.mode") == "max" else 1
 
     @cached_property
     def ranking(self) -> list[RunGroup]:
-        """The groups that may be compared with one another, best first."""
+        """Return the groups that are comparable with each other, best first."""
         if self.deciding_run is None:
             return []
-        mark = self.protocol_labels[self.runs.index(self.deciding_run)]
-        alike = [one for one in self.groups if one.protocol_label == mark]
-        return rank_groups([one for one in alike if one.is_finished] or alike, self.monitor, self.sort_sign)
+        label = self.protocol_labels[self.runs.index(self.deciding_run)]
+        comparable = [group for group in self.groups if group.protocol_label == label]
+        finished = [group for group in comparable if group.is_finished]
+        return rank_groups(finished or comparable, self.monitor, self.sort_sign)
 
     @cached_property
     def effects(self) -> dict[str, tuple[MeanByValue, int]]:
-        """What each setting changes, strongest first."""
+        """Return the effect of each setting on the score, strongest first."""
         return compute_effects(self.ranking, list(self.columns), self.monitor)
 
     @property
     def score_names(self) -> list[str]:
-        """All scores, the deciding one first."""
+        """Return the names of all scores, the deciding one first."""
         names = list_score_names(self.runs)
         return sorted(names, key=lambda name: name != self.monitor)
 
 
-def compare_runs(runs: Sequence[RunRecord], broken: Sequence[str] = ()) -> Comparison:
-    """Put runs side by side."""
-    columns, follows = split_settings([run for run in runs if run.config])
-    if any(not run.config for run in runs):  # jobs that never began have no values
-        columns, follows = (fill_missing_runs(table, runs) for table in (columns, follows))
-    letters = label_protocols(runs)
-    return Comparison(
-        tuple(runs), tuple(letters), columns, follows, tuple(group_runs(runs, columns, letters)), tuple(broken)
-    )
+def compare_runs(runs: Sequence[RunRecord], unreadable: Sequence[str] = ()) -> Comparison:
+    """Compare runs; `unreadable` has a line for each folder that could not be read."""
+    columns, dependent = split_settings([run for run in runs if run.config])
+    if any(not run.config for run in runs):  # jobs that never started have no configuration
+        columns, dependent = (fill_missing_runs(table, runs) for table in (columns, dependent))
+    labels = label_protocols(runs)
+    groups = group_runs(runs, columns, labels)
+    return Comparison(tuple(runs), tuple(labels), columns, dependent, tuple(groups), tuple(unreadable))
 
 
 def fill_missing_runs(table: ValueTable, runs: Sequence[RunRecord]) -> ValueTable:
-    """A table over runs with configurations as one over all; what the others were told stands in for it."""
-    spread_out: ValueTable = {}
+    """Extend a table over the runs with configurations to all runs; the overrides of the others are their values."""
+    filled: ValueTable = {}
     for key, values in table.items():
-        there = iter(values)
-        spread_out[key] = [next(there) if run.config else get_override_value(run, key) for run in runs]
-    return spread_out
+        known = iter(values)
+        filled[key] = [next(known) if run.config else get_override_value(run, key) for run in runs]
+    return filled
 
 
 def get_override_value(run: RunRecord, key: str) -> str:
-    """What a run was told of a key."""
-    return next((value for name, _, value in (word.partition("=") for word in run.overrides) if name == key), "?")
+    """Return the value of a key in the overrides of a run; "?" if it is not among them."""
+    return next((value for name, _, value in (item.partition("=") for item in run.overrides) if name == key), "?")
 
 
 def format_verdict(comparison: Comparison) -> str:
-    """Which is best, by how much, and whether the seeds bear it out: one or two plain sentences."""
+    """Return one or two sentences: the best setting, the second best, and whether the difference is significant."""
     if not comparison.ranking:
-        return "No run has a score to be judged by yet."
-    key, score = f"best/{comparison.monitor}", comparison.monitor
+        return "No run has a score to rank by yet."
+    key = f"best/{comparison.monitor}"
     first, *others = comparison.ranking
-    number = first.intervals[key]
-    text = f"Best: {first.label} with {score} {number}{format_seed_count(number)}"
+    best = first.intervals[key]
+    text = f"Best: {first.label} with {comparison.monitor} {best}{format_seed_count(best)}"
     text += "" if first.is_finished else ", so far: no run has finished"
     if not others:
         return f"{text}."
     second = others[0].intervals[key]
     runner_up = f"{others[0].label} with {second}{format_seed_count(second)}"
-    return f"{text}. Second: {runner_up}; {format_significance(number, second)}."
+    return f"{text}. Second: {runner_up}; {format_significance(best, second)}."
 
 
-def format_seed_count(number: Interval) -> str:
-    """Over how many seeds a mean is."""
-    return f" (mean of {number.n} seeds, 95 % interval)" if number.half is not None else " (one seed)"
+def format_seed_count(interval: Interval) -> str:
+    """Return the number of seeds behind a mean, in brackets."""
+    return f" (mean of {interval.n} seeds, 95 % interval)" if interval.half is not None else " (one seed)"
 
 
 def format_significance(first: Interval, second: Interval) -> str:
-    """Whether the first is better than by chance, as far as intervals tell."""
+    """Return the sentence about the overlap of two intervals."""
     if first.half is None or second.half is None:
-        return "with one seed nothing tells merit from luck"
-    far = abs(first.mean - second.mean) > first.half + second.half
-    return "their intervals do not overlap" if far else "their intervals overlap, so more seeds must tell them apart"
+        return "with one seed the difference may be chance"
+    separate = abs(first.mean - second.mean) > first.half + second.half
+    return "their intervals do not overlap" if separate else "their intervals overlap: more seeds are needed"
 
 
 def list_remarks(comparison: Comparison) -> list[str]:
-    """What a reader must know of the runs beside their numbers: a line each."""
+    """Return the remarks about the runs, one line each."""
     lines = list(comparison.unreadable)
     lines += [f"{run.name} is {run.status}" for run in comparison.runs if run.status.state != RunStatus.FINISHED]
     data = dict.fromkeys(format_cell(run.config.get("data.name")) for run in comparison.runs if run.config)
     if len(data) > 1:
         lines.append(f"the runs are of different data sets ({', '.join(data)}): their numbers cannot be compared")
-    how = format_protocol_legend(comparison.runs, comparison.protocol_labels)
-    if len(how) > 1:
-        lines += ["the numbers were not all measured alike; each row names its protocol", *how]
-    ways = list_selection_rules([run for run in comparison.runs if run.is_finished])
-    return lines + (["the best checkpoints were not all chosen in one way", *ways] if ways else [])
+    legend = format_protocol_legend(comparison.runs, comparison.protocol_labels)
+    if len(legend) > 1:
+        lines += ["the runs were evaluated with different protocols; each row has the letter of its protocol", *legend]
+    rules = list_selection_rules([run for run in comparison.runs if run.is_finished])
+    return lines + (["the best checkpoints were selected by different rules", *rules] if rules else [])

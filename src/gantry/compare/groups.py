@@ -1,10 +1,11 @@
-"""Runs that differ in nothing but the seed, taken together, and which of them are best."""
+"""Group runs that differ only in the seed, average their scores, and rank the groups."""
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 from gantry.compare.config_diff import ValueTable, format_cell, is_determined
 from gantry.compare.interval import Interval, confidence_interval
+from gantry.compare.protocols import compare_entry_protocols, find_run_differences
 from gantry.compare.run_record import BEST_AND_LAST, RunRecord
 
 MeanByValue = Mapping[str, float]  # value of a setting -> mean of the score
@@ -12,10 +13,9 @@ MeanByValue = Mapping[str, float]  # value of a setting -> mean of the score
 
 @dataclass(frozen=True)
 class RunGroup:
-    """Runs of the same `values` of the columns, measured alike (`protocol`); `numbers` are of the finished ones.
+    """Runs with the same `values` of the columns and the same protocol.
 
-    The label has no more of the values than it takes to tell the groups apart.
-    Without a finished one they are of all. A seed that ran twice counts once, its last run.
+    `label` has only those values that tell the groups apart. `intervals` (best/fd_digits, ...) are over `scored_runs`.
     """
 
     label: str
@@ -26,102 +26,132 @@ class RunGroup:
 
     @property
     def is_finished(self) -> bool:
-        """Whether the numbers are those of finished runs."""
+        """Return True if the scores are those of finished runs."""
         return any(run.is_finished for run in self.runs)
 
     @property
+    def scored_runs(self) -> list[RunRecord]:
+        """Return the runs that the intervals are over."""
+        return select_scored_runs(self.runs)
+
+    @property
     def status(self) -> str:
-        """`finished`, or how many are."""
+        """Return `finished`, or how many runs are."""
         count = sum(run.is_finished for run in self.runs)
         return "finished" if count == len(self.runs) else f"{count} of {len(self.runs)} finished"
 
 
-def group_runs(runs: Sequence[RunRecord], columns: ValueTable, letters: Sequence[str]) -> list[RunGroup]:
-    """The groups in the order of their first runs; runs without numbers join the group of their values."""
+def group_runs(runs: Sequence[RunRecord], columns: ValueTable, labels: Sequence[str]) -> list[RunGroup]:
+    """Return the groups in the order of their first runs; a run without scores joins the first group of its values."""
     rows = [tuple(format_cell(values[i]) for values in columns.values()) for i in range(len(runs))]
-    known = {row: mark for row, mark in zip(reversed(rows), reversed(letters)) if mark}
+    first_labels = {row: label for row, label in zip(reversed(rows), reversed(labels)) if label}
     members: dict[tuple[tuple[str, ...], str], list[RunRecord]] = {}
-    for run, row, mark in zip(runs, rows, letters):
-        members.setdefault((row, mark or known.get(row, "")), []).append(run)
-    kept = find_independent_columns(columns)
+    for run, row, label in zip(runs, rows, labels):
+        members.setdefault((row, label or first_labels.get(row, "")), []).append(run)
+    independent = find_independent_columns(columns)
     return [
-        RunGroup(format_group_label(columns, row, kept), row, mark, tuple(r), compute_intervals(r))
-        for (row, mark), r in members.items()
+        RunGroup(format_group_label(columns, row, independent), row, label, tuple(group), compute_intervals(group))
+        for (row, label), group in members.items()
     ]
 
 
 def find_independent_columns(columns: ValueTable) -> set[str]:
-    """The columns that are not determined by those before them."""
-    kept: ValueTable = {}
+    """Return the columns that are not determined by earlier ones."""
+    independent: ValueTable = {}
     for key, values in columns.items():
-        if not is_determined(values, kept):
-            kept[key] = values
-    return set(kept)
+        if not is_determined(values, independent):
+            independent[key] = values
+    return set(independent)
 
 
-def format_group_label(columns: Iterable[str], values: Iterable[str], kept: set[str]) -> str:
-    """`model=dcgan loss=hinge`."""
-    return " ".join(f"{key}={value}" for key, value in zip(columns, values) if key in kept) or "all runs"
+def format_group_label(columns: Iterable[str], values: Iterable[str], independent: set[str]) -> str:
+    """Return `model=dcgan loss=hinge`."""
+    return " ".join(f"{key}={value}" for key, value in zip(columns, values) if key in independent) or "all runs"
+
+
+def select_scored_runs(runs: Sequence[RunRecord]) -> list[RunRecord]:
+    """Return the finished runs, or all if none is finished; the last run of each seed."""
+    pool = [run for run in runs if run.is_finished] or runs
+    return list({run.seed: run for run in pool}.values())
 
 
 def compute_intervals(runs: Sequence[RunRecord]) -> dict[str, Interval]:
-    """`best/fd_digits` and so on: means over seeds of the scores that all have."""
-    judged = {run.seed: run for run in [run for run in runs if run.is_finished] or runs}.values()
-    found = {}
-    for place, name in [(place, name) for place in BEST_AND_LAST for name in list_score_names(judged)]:
-        values = [value for value in (run.get_score(place, name) for run in judged) if value is not None]
-        if values and len(values) == len(judged):
-            found[f"{place}/{name}"] = confidence_interval(values)
-    return found
+    """Return the intervals over seeds, under `best/fd_digits` and so on, of the scores that all scored runs have."""
+    scored = select_scored_runs(runs)
+    intervals = {}
+    for which, name in [(which, name) for which in BEST_AND_LAST for name in list_score_names(scored)]:
+        values = [value for value in (run.get_score(which, name) for run in scored) if value is not None]
+        if values and len(values) == len(scored):
+            intervals[f"{which}/{name}"] = confidence_interval(values)
+    return intervals
 
 
 def list_score_names(runs: Iterable[RunRecord]) -> list[str]:
-    """The names of the scores of some run, without their standard deviations."""
+    """Return the names of all scores, without standard deviations."""
     names = dict.fromkeys(name for run in runs for entry in run.entries.values() for name in entry["scores"])
     return [name for name in names if not (name.endswith("_std") and name.removesuffix("_std") in names)]
 
 
+def describe_excluded_runs(group: RunGroup, others: Iterable[RunGroup]) -> list[str]:
+    """Return a line for each run of the same settings that was measured differently from the group, with the reason."""
+    runs = [run for other in others for run in other.scored_runs]
+    pairs = [(which, run) for which in BEST_AND_LAST for run in runs if which in run.entries]
+    reasons = [explain_exclusion(group.scored_runs, run, which) for which, run in pairs]
+    return [
+        f"seed {run.seed} is left out of {which}, measured otherwise: {reason}"
+        for (which, run), reason in zip(pairs, reasons)
+    ]
+
+
+def explain_exclusion(runs: Sequence[RunRecord], excluded: RunRecord, which: str) -> str:
+    """Return the differences in the protocol of one checkpoint or, if there are none, in those of both."""
+    differences = compare_entry_protocols(runs[0], excluded, which) if which in runs[0].entries else []
+    return "; ".join(differences or find_run_differences(runs, excluded))
+
+
 def rank_groups(groups: Iterable[RunGroup], score: str, sign: int) -> list[RunGroup]:
-    """The groups that have the score, best first; `sign` is 1 where less is better, else -1."""
-    having = [one for one in groups if f"best/{score}" in one.intervals]
-    return sorted(having, key=lambda one: sign * one.intervals[f"best/{score}"].mean)
+    """Return the groups that have the score, best first; `sign` is 1 if lower is better, else -1."""
+    scored = [group for group in groups if f"best/{score}" in group.intervals]
+    return sorted(scored, key=lambda group: sign * group.intervals[f"best/{score}"].mean)
 
 
 def compute_effects(
     groups: Sequence[RunGroup], columns: Sequence[str], score: str
 ) -> dict[str, tuple[MeanByValue, int]]:
-    """Key -> (mean of the score for each value, number of settings), strongest first.
+    """Return key -> (mean of the score for each value, number of matched settings), strongest first.
 
-    Only settings of the other keys that were tried with every value count, so that a value is not credited with what
-    came along with it. A key without such settings is left out; keys that only ever changed together are taken as one.
+    A matched setting is one of the other keys that was run with every value of this key, so that no value gets credit
+    for what changed along with it. A key without any is left out; keys that only ever changed together count as one.
     """
-    means = [one.intervals[f"best/{score}"].mean for one in groups]
+    means = [group.intervals[f"best/{score}"].mean for group in groups]
     names, table = merge_equivalent_columns(groups, columns)
-    found = {}
+    effects = {}
     for i, key in enumerate(names):
         values = list(dict.fromkeys(row[i] for row in table))
-        rest: dict[tuple[str, ...], dict[str, float]] = {}
+        by_rest: dict[tuple[str, ...], dict[str, float]] = {}
         for row, mean in zip(table, means):
-            rest.setdefault(row[:i] + row[i + 1 :], {})[row[i]] = mean
-        whole = [one for one in rest.values() if len(one) == len(values)]
-        if whole:
-            found[key] = {value: sum(one[value] for one in whole) / len(whole) for value in values}, len(whole)
-    return dict(sorted(found.items(), key=lambda item: -effect_range(item[1][0])))
+            by_rest.setdefault(row[:i] + row[i + 1 :], {})[row[i]] = mean
+        matched = [scores for scores in by_rest.values() if len(scores) == len(values)]
+        if matched:
+            mean_by_value = {value: sum(scores[value] for scores in matched) / len(matched) for value in values}
+            effects[key] = mean_by_value, len(matched)
+    return dict(sorted(effects.items(), key=lambda item: -effect_range(item[1][0])))
 
 
 def merge_equivalent_columns(
     groups: Sequence[RunGroup], columns: Sequence[str]
 ) -> tuple[list[str], list[tuple[str, ...]]]:
-    """Names and rows of the columns that differ between the groups; those that split them alike are one column."""
-    alike: dict[tuple[int, ...], list[int]] = {}
+    """Return names and rows of the columns that differ between groups; columns that split them alike become one."""
+    equivalent: dict[tuple[int, ...], list[int]] = {}
     for i in range(len(columns)):
-        values = [one.values[i] for one in groups]
+        values = [group.values[i] for group in groups]
         if len(set(values)) > 1:
-            alike.setdefault(tuple(values.index(value) for value in values), []).append(i)
-    names = [", ".join(columns[i] for i in which) for which in alike.values()]
-    return names, [tuple(", ".join(one.values[i] for i in which) for which in alike.values()) for one in groups]
+            equivalent.setdefault(tuple(values.index(value) for value in values), []).append(i)
+    names = [", ".join(columns[i] for i in merged) for merged in equivalent.values()]
+    rows = [tuple(", ".join(group.values[i] for i in merged) for merged in equivalent.values()) for group in groups]
+    return names, rows
 
 
 def effect_range(means: MeanByValue) -> float:
-    """How far the values of a setting lie apart."""
+    """Return the distance between the best and the worst mean of a setting."""
     return max(means.values()) - min(means.values())

@@ -7,7 +7,7 @@ from statistics import fmean, stdev
 
 @dataclass(frozen=True)
 class Interval:
-    """`mean` +- `half` is the 95 % interval of the mean over `n` training seeds (Student's t); half is None for one."""
+    """The 95 % interval `mean` +- `half` of a mean over `n` training seeds (Student's t); half is None for one seed."""
 
     mean: float
     half: float | None
@@ -18,7 +18,7 @@ class Interval:
 
 
 def confidence_interval(values: Sequence[float]) -> Interval:
-    """Of independent numbers, one a seed."""
+    """Return the interval of independent values, one for each seed."""
     n, mean = len(values), fmean(values)
     if n < 2:
         return Interval(mean, None, n)

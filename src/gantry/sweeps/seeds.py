@@ -1,100 +1,83 @@
-"""What the jobs of a sweep that differ in nothing but the seed say together: a mean and how far it can be trusted."""
+"""Write seeds.md and seeds.json of a sweep: mean and 95 % interval of each score over training seeds."""
 
 import json
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
-from gantry.compare.interval import Interval, confidence_interval
-from gantry.evaluation.protocol import find_protocol_differences
+from gantry.compare.comparison import Comparison
+from gantry.compare.groups import RunGroup, describe_excluded_runs
+from gantry.compare.interval import Interval
+from gantry.compare.markdown import format_table_header, format_table_row
+from gantry.compare.run_record import BEST_AND_LAST
 from gantry.files import write_text
-from gantry.runs.folder import read_config
-from gantry.runs.layout import CONFIG_FILE, SEEDS_JSON, SEEDS_MARKDOWN
-from gantry.runs.summary import read_summary
+from gantry.runs.layout import SEEDS_JSON, SEEDS_MARKDOWN
 
 
 @dataclass(frozen=True)
-class SeedRun:
-    """A finished job: `what` it was told beside the seed, and `places` (best, last) of the report or, without, of the
-    evaluation while it trained."""
+class SeedSummary:
+    """The finished jobs of one setting: their overrides without the seed, all seeds, and intervals for best and last.
+
+    `left_out` has a line for each job that was measured otherwise than the first one, and so is in no interval.
+    """
 
     overrides: tuple[str, ...]
-    seed: int
-    entries: Mapping[str, Mapping[str, Any]]
+    seeds: tuple[int, ...]
+    scores: Mapping[str, Mapping[str, Interval]]
+    left_out: tuple[str, ...]
 
 
-def read_seed_runs(sweep: Path) -> list[SeedRun]:
-    """The finished jobs in the folder of a sweep, in the order of their numbers."""
-    folders = [path.parent for path in sweep.glob(f"*/{CONFIG_FILE}")]
-    folders.sort(key=lambda folder: (not folder.name.isdigit(), folder.name.zfill(9)))
-    jobs = []
-    for folder in folders:
-        cfg, summary = read_config(folder), read_summary(folder)
-        if summary.get("turns") == cfg.turns:  # an interrupted run has done fewer
-            places = summary.get("report", summary)
-            what = tuple(sorted(word for word in cfg.run.overrides if word.partition("=")[0] != "seed"))
-            jobs.append(SeedRun(what, cfg.seed, {name: places[name] for name in ("best", "last") if name in places}))
-    return jobs
-
-
-def summarize_seeds(jobs: Iterable[SeedRun]) -> list[dict[str, Any]]:
-    """A row for each set of jobs that differ in the seed alone, each seed once: what, seeds and, by place, intervals.
-
-    Jobs whose numbers were measured otherwise than those of the first are left out; `left_out` says which and why.
-    """
-    groups: dict[tuple[str, ...], dict[int, SeedRun]] = {}
-    for job in jobs:
-        groups.setdefault(job.overrides, {})[job.seed] = job
-    rows = []
-    for what, group in groups.items():
-        places, left_out = compute_seed_intervals(list(group.values()))
-        rows.append({"what": list(what), "seeds": sorted(group), "places": places, "left_out": left_out})
-    return rows
-
-
-def compute_seed_intervals(group: list[SeedRun]) -> tuple[dict[str, dict[str, Interval]], list[str]]:
-    """Intervals of all scores, for best and last; and a line for each job measured otherwise than the first."""
-    places, left_out = {}, []
-    for place, first in group[0].entries.items():
-        alike = []
-        for job in (job for job in group if place in job.entries):
-            if unlike := find_protocol_differences(first["protocol"], job.entries[place]["protocol"]):
-                left_out.append(f"seed {job.seed} is left out of {place}, measured otherwise: {'; '.join(unlike)}")
-            else:
-                alike.append(job.entries[place]["scores"])
-        names = [name for name in first["scores"] if all(scores.get(name) is not None for scores in alike)]
-        places[place] = {name: confidence_interval([scores[name] for scores in alike]) for name in names}
-    return places, left_out
-
-
-def write_seeds_table(sweep: Path) -> str | None:
-    """Write seeds.json and seeds.md into the folder of a sweep; -> the table, None if no seed was repeated."""
-    rows = [row for row in summarize_seeds(read_seed_runs(sweep)) if len(row["seeds"]) > 1]
+def write_seeds_table(comparison: Comparison, sweep: Path) -> str | None:
+    """Write seeds.json and seeds.md; return the table, or None (and write nothing) if no setting has several seeds."""
+    rows = [row for row in summarize_seeds(comparison) if len(row.seeds) > 1]
     if not rows:
         return None
+    table = format_seeds_table(rows)
     write_text(sweep / SEEDS_JSON, json.dumps(rows, indent=2, default=vars) + "\n")
-    write_text(sweep / SEEDS_MARKDOWN, text := format_seeds_table(rows))
-    return text
+    write_text(sweep / SEEDS_MARKDOWN, table)
+    return table
 
 
-def format_seeds_table(rows: Sequence[Mapping[str, Any]]) -> str:
-    """Markdown: a line for each group and score, mean ± half of the 95 % interval over the seeds, and what is left out.
+def summarize_seeds(comparison: Comparison) -> list[SeedSummary]:
+    """Return a summary of each setting that has finished jobs with scores."""
+    by_setting: dict[tuple[str, ...], list[RunGroup]] = {}
+    for group in comparison.groups:
+        if group.is_finished and group.protocol_label:
+            by_setting.setdefault(group.values, []).append(group)
+    return [summarize_setting(groups) for groups in by_setting.values()]
 
-    The column "seeds" counts those in the mean: two numbers where best and last have not the same.
+
+def summarize_setting(groups: Sequence[RunGroup]) -> SeedSummary:
+    """Summarize the groups of one setting, one for each protocol: the first one has the means."""
+    first, *others = groups
+    runs = [run for group in groups for run in group.scored_runs]
+    overrides = sorted(item for item in runs[0].overrides if item.partition("=")[0] != "seed")
+    scores: dict[str, dict[str, Interval]] = {
+        which: {} for which in BEST_AND_LAST if any(which in run.entries for run in first.scored_runs)
+    }
+    for key, interval in first.intervals.items():
+        which, _, name = key.partition("/")
+        scores[which][name] = interval
+    seeds = sorted({run.seed for run in runs})
+    return SeedSummary(tuple(overrides), tuple(seeds), scores, tuple(describe_excluded_runs(first, others)))
+
+
+def format_seeds_table(rows: Sequence[SeedSummary]) -> str:
+    """Return a Markdown table of mean ± half of the 95 % interval for each setting and score, and the jobs left out.
+
+    The column "seeds" counts those in the mean: `2 / 3` if best and last have different numbers of them.
     """
-    lines = ["| jobs | seeds | score | best | last |", "|---|---|---|---|---|"]
+    lines = format_table_header(["jobs", "seeds", "score", "best", "last"])
     for row in rows:
-        places = row["places"]
-        names = dict.fromkeys(name for scores in places.values() for name in scores)
-        for name in names:
-            best, last = (places.get(place, {}).get(name, "") for place in ("best", "last"))
-            count = " / ".join(dict.fromkeys(str(mean.n) for mean in (best, last) if mean))
-            lines.append(f"| {format_overrides(row)} | {count} | {name} | {best} | {last} |")
-    notes = [f"- {format_overrides(row)}: {note}" for row in rows for note in row["left_out"]]
+        for name in dict.fromkeys(name for intervals in row.scores.values() for name in intervals):
+            intervals = [row.scores.get(which, {}).get(name) for which in BEST_AND_LAST]
+            count = " / ".join(dict.fromkeys(str(interval.n) for interval in intervals if interval))
+            cells = ["" if interval is None else str(interval) for interval in intervals]
+            lines.append(format_table_row([format_overrides(row), count, name, *cells]))
+    notes = [f"- {format_overrides(row)}: {line}" for row in rows for line in row.left_out]
     return "\n".join([*lines, *([""] if notes else []), *notes]) + "\n"
 
 
-def format_overrides(row: Mapping[str, Any]) -> str:
-    """What the jobs of a row were told."""
-    return " ".join(row["what"]) or "default"
+def format_overrides(row: SeedSummary) -> str:
+    """Return the overrides of a setting; `default` if there are none."""
+    return " ".join(row.overrides) or "default"

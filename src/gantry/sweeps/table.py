@@ -1,4 +1,4 @@
-"""The table that a sweep leaves: a row for each job, whatever has become of it."""
+"""Write table.csv and table.md of a sweep: a row for each job, whatever its state."""
 
 import csv
 import io
@@ -19,97 +19,85 @@ Cells = list[str]
 
 
 def write_sweep_table(sweep: Path) -> Comparison:
-    """Write table.csv and table.md into the folder of a sweep. Raises ValueError while there is no job."""
-    found = read_runs([str(sweep)])
-    comparison = compare_runs(found.runs, found.unreadable)
+    """Write both tables into the folder of a sweep. Raises ValueError if there is no job yet."""
+    runs = read_runs([str(sweep)])
+    comparison = compare_runs(runs.runs, runs.unreadable)
     write_text(sweep / TABLE_CSV, format_sweep_csv(comparison))
     write_text(sweep / TABLE_MARKDOWN, format_sweep_markdown(comparison))
     return comparison
 
 
 def format_sweep_csv(comparison: Comparison) -> str:
-    """Numbers with all their digits; each row says in words how they were measured."""
+    """Return the table as CSV: scores with all digits, the protocol of each row in words."""
     text = io.StringIO()
-    swept, numbers = find_swept_keys(comparison.runs), list_score_columns(comparison)
+    keys, score_columns = find_swept_keys(comparison.runs), list_score_columns(comparison)
     writer = csv.writer(text, lineterminator="\n")
-    writer.writerow(["job", *swept, "status", "reason", "turn", "seconds", *numbers, "protocol"])
+    writer.writerow(["job", *keys, "status", "reason", "turn", "seconds", *score_columns, "protocol"])
     for run in comparison.runs:
-        state = [str(run.status.state), run.status.reason]
-        scores = [format_number_cell(get_column_score(run, key), "r") for key in numbers]
-        done = [
-            format_number_cell(last_finite_value(run.metrics, "turn"), ".0f"),
-            format_number_cell(run.seconds, ".1f"),
-        ]
-        writer.writerow([run.name, *make_override_cells(run, swept), *state, *done, *scores, format_run_protocol(run)])
+        turn = format_number_cell(last_finite_value(run.metrics, "turn"), ".0f")
+        seconds = format_number_cell(run.seconds, ".1f")
+        scores = [format_number_cell(get_column_score(run, column), "r") for column in score_columns]
+        row = [run.name, *make_override_cells(run, keys), str(run.status.state), run.status.reason, turn, seconds]
+        writer.writerow([*row, *scores, format_run_protocol(run)])
     return text.getvalue()
 
 
 def format_sweep_markdown(comparison: Comparison) -> str:
-    """The same for people; the protocols are named by letters, and told below."""
-    swept, numbers = find_swept_keys(comparison.runs), list_score_columns(comparison)
-    head = ["job", *swept, "status", "seconds", *numbers, "protocol"]
-    lines = format_table_header(head)
-    for run, letter in zip(comparison.runs, comparison.protocol_labels):
-        scores = [format_number_cell(get_column_score(run, key), ".4g") for key in numbers]
-        lines.append(
-            format_table_row(
-                [
-                    run.name,
-                    *make_override_cells(run, swept),
-                    str(run.status),
-                    format_number_cell(run.seconds, ".0f"),
-                    *scores,
-                    letter,
-                ]
-            )
-        )
+    """Return the table as Markdown: scores with four digits, protocols as letters with a legend below."""
+    keys, score_columns = find_swept_keys(comparison.runs), list_score_columns(comparison)
+    lines = format_table_header(["job", *keys, "status", "seconds", *score_columns, "protocol"])
+    for run, label in zip(comparison.runs, comparison.protocol_labels):
+        scores = [format_number_cell(get_column_score(run, column), ".4g") for column in score_columns]
+        row = [run.name, *make_override_cells(run, keys), str(run.status), format_number_cell(run.seconds, ".0f")]
+        lines.append(format_table_row([*row, *scores, label]))
     notes = [*format_protocol_legend(comparison.runs, comparison.protocol_labels), *comparison.unreadable]
     return "\n".join([*lines, *([""] if notes else []), *(f"- {note}" for note in notes)]) + "\n"
 
 
 def find_swept_keys(runs: Sequence[RunRecord]) -> list[str]:
-    """The keys of the overrides that are not the same for all jobs; all, of a single job."""
-    words = [select_overrides(run) for run in runs]
-    every = dict.fromkeys(key for of_run in words for key in of_run)
-    return [key for key in every if len(words) == 1 or len({of_run.get(key) for of_run in words}) > 1]
+    """Return the keys whose overrides differ between jobs; all keys if there is only one job."""
+    overrides = [select_overrides(run) for run in runs]
+    keys = dict.fromkeys(key for by_key in overrides for key in by_key)
+    return [key for key in keys if len(runs) == 1 or len({by_key.get(key) for by_key in overrides}) > 1]
 
 
 def select_overrides(run: RunRecord) -> dict[str, str]:
-    """What a run was told of the experiment: {"model": "dcgan"}."""
-    words = (word.partition("=") for word in run.overrides)
-    return {key: given for key, _, given in words if not key.startswith(("run.", "hydra.", "resume"))}
+    """Return the overrides of the experiment: {"model": "dcgan"}."""
+    items = (item.partition("=") for item in run.overrides)
+    return {key: value for key, _, value in items if not key.startswith(("run.", "hydra.", "resume"))}
 
 
-def make_override_cells(run: RunRecord, swept: Sequence[str]) -> Cells:
-    """The overrides of a run, in columns."""
-    return [select_overrides(run).get(key, "") for key in swept]
+def make_override_cells(run: RunRecord, keys: Sequence[str]) -> Cells:
+    """Return the overrides of a run as cells."""
+    return [select_overrides(run).get(key, "") for key in keys]
 
 
 def list_score_columns(comparison: Comparison) -> list[str]:
-    """`best/fd_digits`, `last/fd_digits` and so on, those of the deciding score first.
+    """Return `best/fd_digits`, `last/fd_digits` and so on, those of the deciding score first.
 
-    Behind them, where reports are shown, what selected the best checkpoints, and what a search optimises.
+    If the scores are those of reports, the last column is the score that selected the best checkpoint, which is also
+    the one that a search optimises.
     """
-    shown = any(run.has_report and comparison.monitor in run.selection_scores for run in comparison.runs)
-    selected = [f"{SELECTED_PREFIX}/{comparison.monitor}"] if shown else []
-    return [*(f"{place}/{name}" for name in comparison.score_names for place in BEST_AND_LAST), *selected]
+    has_selection = any(run.has_report and comparison.monitor in run.selection_scores for run in comparison.runs)
+    selected = [f"{SELECTED_PREFIX}/{comparison.monitor}"] if has_selection else []
+    return [*(f"{which}/{name}" for name in comparison.score_names for which in BEST_AND_LAST), *selected]
 
 
-def get_column_score(run: RunRecord, key: str) -> float | None:
-    """The number under a key."""
-    place, _, name = key.partition("/")
-    return run.selection_scores.get(name) if place == SELECTED_PREFIX else run.get_score(place, name)
+def get_column_score(run: RunRecord, column: str) -> float | None:
+    """Return the score of a run in a column."""
+    which, _, name = column.partition("/")
+    return run.selection_scores.get(name) if which == SELECTED_PREFIX else run.get_score(which, name)
 
 
-def format_number_cell(number: float | None, how: str) -> str:
-    """A number as a cell, empty for none; "r" with all digits."""
+def format_number_cell(number: float | None, spec: str) -> str:
+    """Return a number as a cell, empty for None; `spec` "r" keeps all digits."""
     if number is None:
         return ""
-    return repr(number) if how == "r" else format(number, how)
+    return repr(number) if spec == "r" else format(number, spec)
 
 
 def format_state_counts(comparison: Comparison) -> str:
-    """`8 jobs: 6 finished, 1 failed, 1 interrupted`."""
+    """Return `8 jobs: 6 finished, 1 failed, 1 interrupted`."""
     states = [run.status.state for run in comparison.runs]
     counts = ", ".join(f"{states.count(state)} {state}" for state in RunStatus if state in states)
     return f"{len(states)} job{'s' * (len(states) != 1)}: {counts}"
