@@ -1,11 +1,17 @@
-"""What ends in one line without a traceback: a mistake of the user, with exit status 2, and a run that fails, with 1.
+"""Who is told what went wrong: a user's mistake ends in one line, a bug shows its traceback.
 
-Nothing here is slow to import.
+- A `UserError` is a mistake of the user: one line, exit status 2. `user_errors()` makes one of each ValueError, and
+  stands around composition, validation, other checks and `gantry.config.instantiate.build`, and around nothing else.
+  So a part raises ValueError in its constructor and in its `check_*` functions; where files of the user are read, or
+  a score turns out to be impossible for these data, a `UserError` is raised at the source.
+- A `RunError` ends a run whose configuration and program are right, such as a full disk: one line, exit status 1.
+- Every other error is a bug, in Gantry or in a part of the user's own: its traceback is shown and logged, status 1.
+
+With `GANTRY_DEBUG=1` in the environment the first two show their traceback as well. Nothing here is slow to import.
 """
 
 import difflib
 import errno
-import os
 import re
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
@@ -22,11 +28,11 @@ LAUNCHER_EXTRAS = {
 
 
 class UserError(ValueError):
-    """What the user asked for cannot be done; the message is one line that says why."""
+    """A request that cannot be met; the message is one line that says why."""
 
 
 class RunError(RuntimeError):
-    """A run cannot go on, and neither its configuration nor the program is wrong; the message is one line."""
+    """A run cannot continue, and neither its configuration nor the program is wrong; the message is one line."""
 
 
 DISK_ERRNOS = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EROFS, errno.EIO}
@@ -34,28 +40,30 @@ DISK_ERRNOS = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EROFS, errno.EIO}
 
 @contextmanager
 def disk_errors() -> Iterator[None]:
-    """Inside, where a run goes on, a disk that takes no more makes it fail, whoever wrote to it."""
+    """Turn the error of a full or broken disk into a RunError, whoever wrote to it."""
     try:
         yield
     except OSError as error:
-        if error.errno not in DISK_ERRNOS or os.environ.get("GANTRY_DEBUG"):
+        if error.errno not in DISK_ERRNOS:
             raise
         raise RunError(f"{error.filename or 'a file of the run'} cannot be written: {error.strerror}") from error
 
 
 @contextmanager
 def user_errors() -> Iterator[None]:
-    """Inside, where configurations turn into objects, a ValueError is the user's mistake and not a bug."""
+    """Turn a ValueError, and any error of Hydra or OmegaConf, into a UserError."""
     try:
         yield
+    except UserError:
+        raise
     except (HydraException, OmegaConfBaseException, ValueError) as error:
-        if os.environ.get("GANTRY_DEBUG"):
-            raise
-        raise UserError(format_error(error)) from None
+        raise UserError(format_error(error)) from error
 
 
 def format_error(error: BaseException) -> str:
-    """What the user reads of an error in the configuration."""
+    """Return one line for the user."""
+    if isinstance(error, UserError):
+        return _join_lines(str(error))
     if isinstance(error, MissingConfigException) and error.options and error.missing_cfg_file:
         group, _, choice = error.missing_cfg_file.rpartition("/")
         if group == "hydra/launcher" and choice in LAUNCHER_EXTRAS:
@@ -70,8 +78,10 @@ def format_error(error: BaseException) -> str:
 
 
 def unknown_key_message(key: str, known: Iterable[str]) -> str:
-    """`key` does not exist; `known` are the names that do, at the same place."""
+    """Return the line for a key that does not exist, where the names `known` do."""
     known = sorted(known)
+    if not known:
+        return f"{key} must be written +{key}, which adds a key where there is none, got an unknown one"
     close = difflib.get_close_matches(key.rpartition(".")[2], known, n=1)
     hint = f" (did you mean {close[0]}?)" if close else ""
     return f"{key} must be one of the known keys {', '.join(known)}, got an unknown one{hint}"
@@ -83,7 +93,7 @@ def _sibling_keys(error: OmegaConfBaseException) -> list[str]:
 
 
 def _join_lines(message: str) -> str:
-    message = re.sub(r"^\w+ raised while resolving interpolation: ", "", message)  # of one of our resolvers
+    message = re.sub(r"^\w+ raised while resolving interpolation: ", "", message)  # by one of our resolvers
     lines = [line.strip() for line in message.splitlines()]
     kept = [line for line in lines if line and not re.match(r"(full_key|object_type|reference_type)", line)]
     return " ".join(kept)

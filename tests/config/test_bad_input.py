@@ -1,6 +1,5 @@
 """What a user gets wrong ends in one line that names the key, before torch is imported."""
 
-import copy
 import subprocess
 import sys
 import time
@@ -12,10 +11,11 @@ from hydra.errors import MissingConfigException
 from omegaconf import open_dict
 
 from compose_config import compose_config, list_choices
-from gantry.commands.entry import disable_schema_copies, validate_early
+from gantry.commands.entry import validate_early
 from gantry.commands.resume import expand_resume, is_stored_override
 from gantry.config import resolvers
 from gantry.config.compose import CONFIG_DIR
+from gantry.config.instantiate import build_all
 from gantry.errors import LAUNCHER_EXTRAS, UserError, format_error, user_errors
 from gantry.runs.checkpoint import find_newest_checkpoint, verify_checkpoint
 from gantry.runs.folder import list_config_changes, write_config
@@ -67,6 +67,29 @@ MISTAKES = {
     "data=folder data.source.root=missing": "data.source.root must be a folder with images",
     "resume=missing": "run must be the folder of a run, got missing, which does not exist",
     "model=[a": "no viable alternative",
+    "model.G=abc": "model.G must be a dict with _target_, got abc",
+    "ema=null": "ema must be a dict with _target_, got null",
+    "~ema": "ema must be a dict with _target_, got null",
+    "loss.d=5": "loss.d must be a dict with _target_, got 5",
+    "loss.d_terms=5": "loss.d_terms must be a dict, got 5",
+    "+loss.d_terms.r1=abc": "loss.d_terms.r1 must be a weight or a dict with _target_, got abc",
+    "loss.d_terms.r1=1": "loss.d_terms.r1 must be written +loss.d_terms.r1, which adds a key",
+    "metrics.report=abc": "metrics.report must be a dict with _target_ or null, got abc",
+    "+metrics.scores.kid=abc": "metrics.scores.kid must be true, false or a dict with _target_, got abc",
+    "metrics=own": "metrics.extractor.net._target_ must be given, got nothing",
+    "optim.schedule=linear": "optim.schedule must be a dict with _target_, got linear",
+    "optim.G.betas=null": "optim.G.betas must be two numbers in [0, 1), got null",
+    "data.shape=[]": "data.shape must be [channels, height, width] or [2], got []",
+    "trainer.num_nodes=0": "trainer.num_nodes must be an integer of at least 1, got 0",
+    "trainer.strategy=null": "trainer.strategy must be auto or a dict with _target_, as in trainer=ddp, got null",
+    "callbacks.samples=5": "callbacks.samples must be a dict with _target_, null or false, got 5",
+    "callbacks.samples.every=0": "callbacks.samples.every must be an integer of at least 1, got 0",
+    "model.sides=a.b": "model.sides must be something that can be imported, got a.b: No module named 'a'",
+    "model.G._target_=5": "model.G._target_ must be the dotted name of a class or a function, got 5",
+    "+model.G._args_=5": "model.G._args_ must be a list, got 5",
+    "+model.G._args_=[x]": "model.G._args_[0] must be a list of integers, got x",
+    "+model.G._convert_=none": "model.G._convert_ must be all, partial or object",
+    "+model.G._partial_=5": "model.G._partial_ must be true or false, got 5",
 }
 
 
@@ -84,6 +107,32 @@ def test_one_line_that_names_the_key(words: str, tmp_path: Path, monkeypatch: py
     monkeypatch.chdir(tmp_path)
     assert MISTAKES[words] in refusal(*words.split())
     assert list(tmp_path.iterdir()) == []
+
+
+OWN_PARTS = [
+    "+callbacks.mine={_target_:my.Callback,weight:-0.5,every:0,patience:0,seed:-1,lr:auto,betas:null,precision:16}",
+    "+callbacks.mine={_target_:torch.nn.Identity,weight:-0.5,every:0,seed:-1}",
+    "optim.G._target_=my.Optimizer optim.G.lr=auto optim.G.betas=null",
+    "model.G._target_=my.Generator model.G.num_classes=-1",
+]
+
+
+@pytest.mark.parametrize("words", OWN_PARTS)
+def test_keys_of_own_parts_have_no_rules_by_their_names(words: str) -> None:
+    resolvers.register_resolvers()
+    validate_early("train", words.split())
+
+
+def test_the_signature_of_an_own_part_has_rules() -> None:
+    own = "+callbacks.mine={_target_:recording_callbacks.SignalSender,number:auto}"
+    assert refusal(own) == "callbacks.mine.number must be an integer, got auto"
+
+
+@pytest.mark.parametrize("value", ["null", "false"])
+def test_callbacks_and_loggers_can_be_left_out(value: str) -> None:
+    cfg = compose_config(*(f"callbacks.{name}={value}" for name in compose_config().callbacks), f"logger.csv={value}")
+    assert build_all(cfg.callbacks) == {}
+    assert "csv" not in build_all({name: node for name, node in cfg.logger.items() if name == "csv"})  # type: ignore[arg-type]
 
 
 def test_all_choices_are_listed() -> None:
@@ -206,15 +255,3 @@ def test_precisions_without_a_scaled_loss_are_taken(precision: str) -> None:
 def test_an_augmentation_of_images_and_none_of_points_are_taken() -> None:
     assert compose_config("augment=diffaugment").augment.cutout > 0
     assert list(compose_config("data=ring", "model=mlp").data.shape) == [2]
-
-
-def test_help_copies_no_schemas_of_hydra_and_takes_what_it_needs_anyway() -> None:
-    from hydra.core.config_store import ConfigStore
-
-    disable_schema_copies()
-    store = ConfigStore.instance()
-    assert copy.deepcopy(store) is store  # for each group that is listed: two thirds of the time of --help
-    before = store.load("hydra/config.yaml").node
-    compose_config("model=mlp", "hydra.job.name=other")
-    assert store.load("hydra/config.yaml").node == before
-    assert compose_config().model.name == "dcgan_small"

@@ -13,7 +13,12 @@ from gantry.config.compose import CONFIG_DIR
 from gantry.distributed.environment import count_cores
 
 GROUPS = ("data", "model", "loss", "optim", "augment", "metrics", "callbacks", "logger", "experiment", "hparams_search")
-NEEDS = {"folder": ["data.source.root=."], "ring": ["model=mlp"], "grid": ["model=mlp"]}
+NEEDS = {
+    "folder": ["data.source.root=."],
+    "ring": ["model=mlp"],
+    "grid": ["model=mlp"],
+    "own": ["metrics.extractor.net._target_=torch.nn.Flatten"],
+}
 
 
 @pytest.mark.parametrize("group", GROUPS)

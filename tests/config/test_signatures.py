@@ -1,7 +1,6 @@
 import ast
 
-from gantry.config.rules import rule_from_annotation
-from gantry.config.signatures import read_arguments
+from gantry.config.signatures import read_arguments, rule_from_annotation
 
 
 def test_a_class_a_dataclass_a_function_and_a_reexport() -> None:

@@ -1,14 +1,15 @@
-"""How a command starts: compose, validate, and only then import what is heavy."""
+"""The start and the end of a command: compose, validate, only then import what is heavy; report errors by kind."""
 
+import logging
 import os
 import signal
 import sys
+import traceback
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any, NoReturn
 
 import hydra
-from hydra.core.config_store import ConfigStore
 from hydra.core.hydra_config import HydraConfig
 from hydra.errors import HydraException
 from hydra.types import RunMode
@@ -21,17 +22,17 @@ from gantry.config.compose import CONFIG_DIR, compose, finalize_config
 from gantry.distributed import environment
 from gantry.errors import RunError, UserError, disk_errors, format_error, user_errors
 
+log = logging.getLogger(__name__)
 CommandFunction = Callable[[DictConfig], Any]
 
 
 def command(config_name: str) -> Callable[[CommandFunction], Callable[[], None]]:
-    """Make a function of a configuration a command: mistakes of the user end in one line and exit status 2."""
+    """Make a command of a function of a configuration; `gantry.errors` says how each kind of error ends it."""
 
     def decorate(task: CommandFunction) -> Callable[[], None]:
         def main() -> None:
-            os.environ.setdefault("HYDRA_FULL_ERROR", "1")  # errors come here whole; bugs keep their traceback
+            os.environ.setdefault("HYDRA_FULL_ERROR", "1")  # errors come here as they are
             resolvers.register_resolvers()
-            disable_schema_copies()
             try:
                 with user_errors():
                     environment.export_srun_variables()
@@ -45,6 +46,9 @@ def command(config_name: str) -> Callable[[CommandFunction], Callable[[], None]]
                 exit_with_user_error(error)
             except RunError as error:
                 exit_with_run_error(error)
+            except Exception:
+                log.exception("stopped by an unexpected error")  # on the console, and in the log file if there is one
+                sys.exit(1)
 
         return main
 
@@ -52,21 +56,29 @@ def command(config_name: str) -> Callable[[CommandFunction], Callable[[], None]]
 
 
 def exit_with_user_error(error: Exception) -> NoReturn:
-    """Say what is wrong and end."""
+    """Print what is wrong, and end with status 2."""
+    print_traceback_for_debugging(error)
     print(f"error: {format_error(error)}", file=sys.stderr)
     sys.exit(2)
 
 
 def exit_with_run_error(error: RunError) -> NoReturn:
-    """Say why a run ends; of its processes, the first one does."""
+    """Print why a run ends, once for all its processes, and end with status 1."""
     if int(os.environ.get("RANK", os.environ.get("LOCAL_RANK", 0))):
-        sys.exit(128 + signal.SIGTERM)  # as if it had been told to end, for the first one's reason is the one to hear
+        sys.exit(128 + signal.SIGTERM)  # as if terminated: rank 0 reports the reason
+    print_traceback_for_debugging(error)
     print(f"error: {error}", file=sys.stderr)
     sys.exit(1)
 
 
+def print_traceback_for_debugging(error: Exception) -> None:
+    """Print where an error comes from, if GANTRY_DEBUG asks for it."""
+    if os.environ.get("GANTRY_DEBUG"):
+        traceback.print_exception(error)
+
+
 def wrap_command(task: CommandFunction) -> CommandFunction:
-    """The task, told the folder that Hydra made for it, after one more look at its configuration."""
+    """Return the task as Hydra calls it: the folder that Hydra made is filled in, the configuration checked again."""
 
     def run(cfg: DictConfig) -> Any:
         try:
@@ -80,15 +92,17 @@ def wrap_command(task: CommandFunction) -> CommandFunction:
         except (UserError, RunError) as error:
             if HydraConfig.get().mode == RunMode.MULTIRUN:
                 raise
-            exit_with_run_error(error) if isinstance(error, RunError) else exit_with_user_error(
-                error
-            )  # here: Hydra's own line would precede ours
+            if isinstance(error, RunError):  # here and not in main: Hydra's own line would precede ours
+                exit_with_run_error(error)
+            exit_with_user_error(error)
+        except (HydraException, OmegaConfBaseException) as error:  # the configuration is valid: a bug of the task
+            raise RuntimeError("a key of the configuration was used in a way that it does not allow") from error
 
     return run
 
 
 def validate_early(config_name: str, argv: list[str]) -> None:
-    """Compose and validate before Hydra makes a folder; a sweep's jobs, and further ranks, do it when they begin."""
+    """Compose and validate before Hydra makes a folder; the jobs of a sweep and further ranks do so when they start."""
     sweep = bool({"-m", "--multirun"} & set(argv))
     if sweep and environment.read_ranks().world_size > 1:
         raise ValueError(
@@ -112,15 +126,7 @@ def validate_early(config_name: str, argv: list[str]) -> None:
         check_run_folder(cfg)
 
 
-def disable_schema_copies() -> None:
-    """Let Hydra look up its own schemas where they are; else it copies them all for each group that `--help` lists.
-
-    What it takes from there it copies anyway.
-    """
-    ConfigStore.__deepcopy__ = lambda self, memo: self  # type: ignore[attr-defined]  # noqa: ARG005
-
-
 def export_python_path() -> None:
-    """Let the processes that a launcher starts import what this one can."""
+    """Extend PYTHONPATH so that the processes of a launcher import the same modules as this one."""
     paths = [str(Path(__file__).parents[2]), *filter(None, [os.environ.get("PYTHONPATH")])]
     os.environ["PYTHONPATH"] = os.pathsep.join(paths)

@@ -1,33 +1,31 @@
-"""Rules that span several keys of a configuration."""
+"""Rules across keys of a configuration; `gantry.config.validate` says when they are checked."""
 
 import ctypes
-import importlib
 from collections.abc import Callable
 from pathlib import Path
 
 from omegaconf import DictConfig, ListConfig, OmegaConf
 
-from gantry.config.rules import KEY_RULES, count_devices
+from gantry.config.instantiate import import_target
+from gantry.config.rules import count_devices, format_value
 from gantry.data import folder_index
 
 
 def check_resolution(cfg: DictConfig) -> None:
-    """The nets can build images of this shape; the model names the rule, a function that needs no torch."""
+    """Raise ValueError for a shape that the nets cannot build; the model names the rule, a function without torch."""
     rule = OmegaConf.select(cfg, "model.sides")
     if rule is not None:
-        module, _, function = str(rule).rpartition(".")
-        getattr(importlib.import_module(module), function)(list(cfg.data.shape))
+        import_target("model.sides", str(rule))(list(cfg.data.shape))
 
 
 def check_processes(cfg: DictConfig) -> None:
-    """One process, unless the strategy is made for more; processes on the CPU are counted, not listed."""
+    """Raise ValueError for several processes without a strategy for them, and for listed devices on the CPU."""
     if OmegaConf.select(cfg, "trainer") is None:
         return
     devices, strategy = (OmegaConf.select(cfg, f"trainer.{name}") for name in ("devices", "strategy"))
-    if devices is None:
-        raise ValueError(f"trainer.devices must be {KEY_RULES['devices'][0]}, got null")
     if strategy != "auto" and not isinstance(strategy, DictConfig):
-        raise ValueError(f"trainer.strategy must be auto or a dict with _target_, as in trainer=ddp, got {strategy}")
+        rule = "auto or a dict with _target_, as in trainer=ddp"
+        raise ValueError(f"trainer.strategy must be {rule}, got {format_value(strategy)}")
     if OmegaConf.select(cfg, "trainer.accelerator") == "cpu" and (devices == -1 or isinstance(devices, ListConfig)):
         raise ValueError(f"trainer.devices must be an integer of at least 1 on the CPU, got {devices}")
     if strategy == "auto" and count_devices(devices) != 1:
@@ -35,7 +33,7 @@ def check_processes(cfg: DictConfig) -> None:
 
 
 def check_devices(cfg: DictConfig) -> None:
-    """The GPUs that are asked for are there; asked of the driver, since importing torch takes seconds."""
+    """Raise ValueError for GPUs that are not there; the driver is asked, since importing torch takes seconds."""
     if OmegaConf.select(cfg, "trainer.accelerator") != "cuda":
         if OmegaConf.select(cfg, "trainer.capture"):
             raise ValueError("trainer.capture must be false without a CUDA device (trainer=gpu), got true")
@@ -50,7 +48,7 @@ def check_devices(cfg: DictConfig) -> None:
 
 
 def count_cuda_devices() -> int:
-    """CUDA devices that this process may use."""
+    """Return the number of CUDA devices that this process may use."""
     for library in ("libcuda.so.1", "nvcuda.dll", "libamdhip64.so"):
         try:
             driver = ctypes.CDLL(library)
@@ -65,9 +63,9 @@ def count_cuda_devices() -> int:
 
 
 def check_batch_size(cfg: DictConfig, devices: int | None = None) -> None:
-    """Every process and every accumulation part gets the same number of images.
+    """Raise ValueError unless every process and every accumulation part gets the same number of images.
 
-    `devices` of each machine where they have been counted; without, those of the configuration, if it says how many.
+    `devices` is the number for each machine; None for that of the configuration, which is not checked if it is "all".
     """
     devices = devices or count_devices(OmegaConf.select(cfg, "trainer.devices", default=1))
     nodes = OmegaConf.select(cfg, "trainer.num_nodes", default=1)
@@ -81,7 +79,7 @@ def check_batch_size(cfg: DictConfig, devices: int | None = None) -> None:
 
 
 def check_critic_norm(cfg: DictConfig) -> None:
-    """No BatchNorm in a critic that a penalty per sample looks at."""
+    """Raise ValueError for BatchNorm in a critic with a penalty per sample."""
     terms = OmegaConf.select(cfg, "loss.d_terms")
     if terms and OmegaConf.select(cfg, "model.D.norm") == "batch":
         raise ValueError(
@@ -91,7 +89,7 @@ def check_critic_norm(cfg: DictConfig) -> None:
 
 
 def check_augment(cfg: DictConfig) -> None:
-    """DiffAugment moves pixels: there are none in points."""
+    """Raise ValueError for DiffAugment, which moves pixels, of points."""
     shape, augment = (OmegaConf.select(cfg, key) for key in ("data.shape", "augment._target_"))
     module, _, name = str(augment).rpartition(".")
     if shape is not None and len(shape) != 3 and module == "gantry.augment.diffaugment":
@@ -99,14 +97,14 @@ def check_augment(cfg: DictConfig) -> None:
 
 
 def check_data_folder(cfg: DictConfig) -> None:
-    """A source that wants at least so many images finds a folder with something in it."""
+    """Raise ValueError for a folder of images that is missing or empty."""
     source = OmegaConf.select(cfg, "data.source")
     if source and "min_images" in source:
         folder_index.check_image_folder(source.root)
 
 
 def check_reference(key: str, where: str | None) -> None:
-    """Real images to compare with can be there: the name of a split, or a path that exists."""
+    """Raise ValueError unless real images to compare with are a split or a path that exists."""
     if where not in (None, "train", "test") and not Path(str(where)).expanduser().exists():
         raise ValueError(f"{key} must be train, test, or a folder, .zip or .npz of real images, got {where}")
 

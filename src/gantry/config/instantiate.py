@@ -1,55 +1,102 @@
 """From configuration to objects. `_target_` names what is called, its other keys are the arguments.
 
-`_partial_` and `_recursive_` mean what they mean to Hydra's `instantiate`, which is not called because its partial
-functions ask at every single call whether they may be called: a fifth of the time of a small GAN's turn.
+`_args_`, `_partial_` and `_recursive_` mean what they mean to Hydra's `instantiate`, with `_convert_: all`: parts get
+plain lists and dicts. Hydra's own is not called because its partial functions ask at every single call whether they may
+be called: a fifth of the time of a small GAN's turn.
 """
 
-import functools
+import importlib
 import inspect
+from collections.abc import Callable, Mapping, Sequence
+from functools import partial
+from types import ModuleType
 from typing import Any
 
-import hydra
 from omegaconf import DictConfig, ListConfig, OmegaConf
 
-from gantry.config.rules import is_argument
+from gantry.config.rules import INSTANTIATION_RULES, format_value, is_argument, is_left_out
+from gantry.errors import UserError, user_errors
 
 
 def build(node: DictConfig, **extra: Any) -> Any:
-    """The object that a node with `_target_` describes; `extra` are arguments that only the program knows.
+    """Return the object that a node with `_target_` describes; `extra` are arguments that only the program knows.
 
-    Raises ValueError, naming the key, for a target that does not exist or does not take these arguments; one that its
-    constructor raises is the user's mistake too, and is passed on as it is.
+    Raises UserError, naming the key, for a target that does not exist or does not take these arguments, and for a
+    ValueError of its constructor. What else the constructor raises, or the import of its module, is a bug.
     """
-    key = node._get_full_key(None)
-    target = _import_target(f"{key}._target_", str(node["_target_"]))
-    arguments = {str(name): _build_argument(node, name) for name in node if is_argument(f"{key}.{name!s}")} | extra
-    bind = inspect.signature(target).bind_partial if node.get("_partial_") else inspect.signature(target).bind
-    try:
-        bind(**arguments)
-    except TypeError as error:
-        raise ValueError(f"{key} must have the arguments of {node['_target_']}, got {error}") from None
-    return functools.partial(target, **arguments) if node.get("_partial_") else target(**arguments)
+    return _build_node(node, recursive=True, extra=extra)
 
 
 def build_all(nodes: DictConfig | None) -> dict[str, Any]:
-    """The objects of a dict of nodes, in its order, leaving out those that are null."""
-    return {str(name): build(node) for name, node in (nodes or {}).items() if node is not None}
+    """Return the objects of a dict of nodes, in its order, leaving out those that are null or false."""
+    return {str(name): build(node) for name, node in (nodes or {}).items() if not is_left_out(node)}
 
 
-def _import_target(key: str, path: str) -> Any:
+def import_target(key: str, path: str) -> Callable[..., Any]:
+    """Return what the dotted `path` names. Raises UserError, naming the key, if there is nothing to call."""
+    first, *names = path.split(".")
     try:
-        return hydra.utils.get_object(path)
-    except Exception as error:  # what the import of a user's module raises is anybody's guess
-        raise ValueError(f"{key} must be something that can be imported, got {path}: {error}") from error
+        target: Any = importlib.import_module(first)
+        for name in names:
+            if isinstance(target, ModuleType) and not hasattr(target, name):
+                importlib.import_module(f"{target.__name__}.{name}")
+            target = getattr(target, name, None)
+    except ModuleNotFoundError as error:
+        raise UserError(f"{key} must be something that can be imported, got {path}: {error}") from error
+    if not callable(target):
+        raise UserError(f"{key} must be a class or a function, got {path}")
+    return target
 
 
-def _build_argument(node: DictConfig | ListConfig, name: Any) -> Any:
-    """An argument: an object for a node with `_target_`, else plain containers and numbers."""
-    value = node[name]
-    if not isinstance(value, DictConfig | ListConfig):
-        return value
-    if isinstance(node, DictConfig) and node.get("_recursive_") is False:
-        return OmegaConf.to_container(value, resolve=True)
+def _build_node(node: DictConfig, recursive: bool, extra: Mapping[str, Any]) -> Any:
+    key, path, is_partial = node._get_full_key(None), node["_target_"], bool(node.get("_partial_"))
+    for name, (rule, is_allowed) in INSTANTIATION_RULES.items():
+        if name in node and not is_allowed(_to_plain(node[name])):
+            raise UserError(f"{key}.{name} must be {rule}, got {format_value(node[name])}")
+    target = import_target(f"{key}._target_", path)
+    args, kwargs = _build_arguments(node, key, node.get("_recursive_", recursive))
+    kwargs |= extra
+    if error := _find_signature_mismatch(target, args, kwargs, is_partial):
+        raise UserError(f"{key} must have the arguments of {path}, got {error}")
+    if is_partial:
+        return partial(target, *args, **kwargs)
+    with user_errors():
+        return target(*args, **kwargs)
+
+
+def _build_arguments(node: DictConfig, key: str, recursive: bool) -> tuple[list[Any], dict[str, Any]]:
+    """Return the positional and the named arguments of a node, objects in place of nodes with `_target_`."""
+    convert = partial(_build_value, recursive=True) if recursive else _to_plain
+    names = [str(name) for name in node if is_argument(f"{key}.{name!s}")]
+    given = [name for name in names if not (node.get("_partial_") and OmegaConf.is_missing(node, name))]
+    return [convert(value) for value in node.get("_args_", ())], {name: convert(node[name]) for name in given}
+
+
+def _build_value(value: Any, recursive: bool) -> Any:
+    """Return an object for a node with `_target_`, plain containers of such values for other nodes."""
     if isinstance(value, ListConfig):
-        return [_build_argument(value, i) if isinstance(item, DictConfig) else item for i, item in enumerate(value)]
-    return build(value) if "_target_" in value else {str(inner): _build_argument(value, inner) for inner in value}
+        return [_build_value(item, recursive) for item in value]
+    if not isinstance(value, DictConfig):
+        return value
+    if "_target_" in value:
+        return _build_node(value, recursive, {})
+    return {name: _build_value(value[name], value.get("_recursive_", recursive)) for name in value}
+
+
+def _to_plain(value: Any) -> Any:
+    return OmegaConf.to_container(value, resolve=True) if isinstance(value, DictConfig | ListConfig) else value
+
+
+def _find_signature_mismatch(
+    target: Callable[..., Any], args: Sequence[Any], kwargs: Mapping[str, Any], is_partial: bool
+) -> str:
+    """Return what keeps a target from being called with these arguments, "" for nothing that is known."""
+    try:
+        signature = inspect.signature(target)
+    except ValueError:  # of a builtin, which has none
+        return ""
+    try:
+        signature.bind_partial(*args, **kwargs) if is_partial else signature.bind(*args, **kwargs)
+    except TypeError as error:
+        return str(error)
+    return ""

@@ -13,6 +13,7 @@ from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
 from gantry.config.compose import finalize_config
+from gantry.config.rules import is_left_out
 from gantry.errors import format_error, user_errors
 from gantry.runs.layout import MULTIRUN_FILE
 from gantry.runs.lock import lock_run_folder
@@ -86,7 +87,7 @@ def make_study_facts(cfg: DictConfig, space: SearchSpace) -> Mapping[str, Any]:
     monitor = OmegaConf.select(cfg, "metrics.monitor")
     if monitor is None:
         raise ValueError("metrics.monitor must be the score to search for (metrics=none has no score), got null")
-    if OmegaConf.select(cfg, "callbacks.evaluate") is None:
+    if is_left_out(OmegaConf.select(cfg, "callbacks.evaluate")):
         raise ValueError("callbacks.evaluate must be there for a search, which looks at its scores, got null")
     return {
         "metric": str(monitor),
