@@ -46,6 +46,7 @@ WITHOUT_TORCH = [
     "evaluation/protocol",
     "sampling/batchnorm_mode",
     "data/folder_index",
+    "training/run_state",
     "training/schedules",
     "loggers/wandb_login",
     "figures/animation",

@@ -25,29 +25,23 @@ def turns_in(folder: Path) -> dict[str, int]:
     return {path.name: int(path.read_text()) for path in folder.iterdir()}
 
 
-def gan_of(**more: Any) -> Any:
-    gan: Any = TinyGan(**more)
-    gan.interrupt_signal, gan.G, gan.D = 0, gan.G_ema, gan.G_ema
-    return gan
-
-
 def improving(*turns: int) -> Any:
     def between(gan: TinyGan) -> None:
-        gan.improved_at = gan.turn if gan.turn in turns else gan.improved_at
+        gan.run_state.improved_at = gan.turn if gan.turn in turns else gan.run_state.improved_at
 
     return between
 
 
 def test_last_before_and_best(tmp_path: Path) -> None:
-    gan = gan_of(turns=10)
+    gan = TinyGan(turns=10)
     call_hooks(CheckpointWriter(str(tmp_path / "c"), every=4), Saving(gan), gan, 10, between=improving(2, 5))
     assert turns_in(tmp_path / "c") == {"last.ckpt": 10, "before.ckpt": 8, "best.ckpt": 5}
 
 
 def test_a_run_that_ends_early_is_written_at_its_end(tmp_path: Path) -> None:
-    gan = gan_of(turns=100)
+    gan = TinyGan(turns=100)
     callback = CheckpointWriter(str(tmp_path / "c"), every=50)
     call_hooks(callback, Saving(gan), gan, 7, between=improving(3))
-    gan.improved_at = 7  # scored at the end, after all
+    gan.run_state.improved_at = 7  # scored at the end, after all
     callback.on_training_end(Saving(gan), gan)  # type: ignore[arg-type]
     assert turns_in(tmp_path / "c") == {"last.ckpt": 7, "best.ckpt": 7}

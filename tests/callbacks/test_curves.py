@@ -8,6 +8,7 @@ from PIL import Image
 from gantry.callbacks.curves import CurvePlotter
 from gantry.figures.curves import Curve, arrange_panels, max_min_ratio
 from gantry.loggers.csv_logger import CsvLogger
+from gantry.training.run_state import RunState
 from stubs import TinyGan, call_hooks, make_trainer_stub
 
 NAN = float("nan")
@@ -62,7 +63,7 @@ def test_drawn_after_evaluations_and_at_the_end(tmp_path: Path) -> None:
 
     def evaluate(gan: TinyGan) -> None:
         seen.append(picture.exists())
-        gan.scored_at = gan.turn if gan.turn in (3, 4) else gan.scored_at
+        gan.run_state.scored_at = gan.turn if gan.turn in (3, 4) else gan.run_state.scored_at
 
     curves = CurvePlotter(str(tmp_path))
     call_hooks(curves, make_trainer_stub(), TinyGan(), 6, between=evaluate)
@@ -80,7 +81,7 @@ def test_too_soon_after_the_last_picture_none_is_drawn(tmp_path: Path) -> None:
     curves = CurvePlotter(str(tmp_path))
     curves.draw()
     (tmp_path / "plots" / "curves.png").unlink()
-    gan = TinyGan(turn=1, scored_at=1)
+    gan = TinyGan(turn=1, run_state=RunState(scored_at=1))
     curves.on_turn_end(make_trainer_stub(), gan, {})
     assert not (tmp_path / "plots" / "curves.png").exists()
     curves.on_training_end(make_trainer_stub(), gan)

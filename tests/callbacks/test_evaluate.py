@@ -29,8 +29,8 @@ def test_it_scores_at_the_start_every_few_turns_and_at_the_end(tmp_path: Path) -
     assert [row["score/high_quality"] for _, row in run.logger.rows] == [1.0, 1.0, 0.0, 1.0]
     assert run.logger.rows[1][1]["turn"] == 2
     assert run.logger.rows[1][1]["kimg"] == pytest.approx(0.128)
-    assert run.gan.scored_at == 5
-    assert run.gan.scores == {"overlap": 1.0, "modes": 2.0, "high_quality": 1.0, "kl": pytest.approx(0)}
+    assert run.gan.run_state.scored_at == 5
+    assert run.gan.run_state.scores == {"overlap": 1.0, "modes": 2.0, "high_quality": 1.0, "kl": pytest.approx(0)}
 
 
 def test_the_generator_is_left_as_it_was(tmp_path: Path) -> None:
@@ -90,22 +90,22 @@ def test_a_resumed_run_remembers_the_best_and_says_what_changed(
     callback.load_state_dict(before.callback.state_dict())
     with caplog.at_level(logging.WARNING):
         after = started(tmp_path, callback)
-    assert "the best score so far is forgotten, it was measured otherwise: " in caplog.text
+    assert "discarding the best score: it was measured with another protocol: " in caplog.text
     assert "; seed: 0 and 3" in caplog.text or ": seed: 0 and 3" in caplog.text
     assert "num_samples" not in caplog.text
     after.run_turn(1.5)
     after.run_turn(1.5)
     assert summary(tmp_path)["best"]["scores"]["high_quality"] == 0.0
-    assert after.gan.improved_at == 2
+    assert after.gan.run_state.improved_at == 2
 
 
 def test_a_run_that_stops_early_is_scored_unless_it_will_go_on(tmp_path: Path) -> None:
     run = started(tmp_path, at_start=False)
     run.run_turn()
-    run.gan.interrupt_signal = True
+    run.gan.run_state.interrupt_signal = True
     run.callback.on_training_end(run.trainer, run.gan)
     assert run.logger.rows == []
-    run.gan.interrupt_signal = False
+    run.gan.run_state.interrupt_signal = False
     run.callback.on_training_end(run.trainer, run.gan)
     run.callback.on_training_end(run.trainer, run.gan)
     assert [step for step, _ in run.logger.rows] == [1]
@@ -115,7 +115,7 @@ def test_without_scores_nothing_happens(tmp_path: Path) -> None:
     run = started(tmp_path, Evaluator(Evaluation({}, 2, None, "min"), every=1, path=str(tmp_path)))
     run.run_turn()
     run.callback.on_training_end(run.trainer, run.gan)
-    assert run.gan.scores == {}
+    assert run.gan.run_state.scores == {}
     assert not (tmp_path / "summary.json").exists()
 
 

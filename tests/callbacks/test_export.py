@@ -32,9 +32,9 @@ def score(values: dict[int, float], improving: Sequence[int] = ()) -> Any:
     def evaluate(gan: TinyGan) -> None:
         gan.G_ema.head[0].bias.data.fill_(gan.turn)
         if gan.turn in values:
-            gan.scores, gan.scored_at = {"fid": values[gan.turn]}, gan.turn
+            gan.run_state.scores, gan.run_state.scored_at = {"fid": values[gan.turn]}, gan.turn
         if gan.turn in improving:
-            gan.improved_at = gan.turn
+            gan.run_state.improved_at = gan.turn
 
     return evaluate
 

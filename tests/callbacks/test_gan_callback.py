@@ -4,7 +4,9 @@ from typing import Any
 
 import pytest
 
+from gantry.callbacks.evaluate import Evaluator
 from gantry.callbacks.gan_callback import GanCallback
+from gantry.callbacks.health import HealthCheck
 from gantry.callbacks.scalars import ScalarMonitor
 from stubs import TinyGan, call_hooks, make_trainer_stub
 
@@ -55,3 +57,8 @@ def test_a_callback_for_rank_zero_alone_is_not_called_on_other_ranks(recorder: H
 def test_a_callback_without_an_interval_has_none() -> None:
     assert GanCallback().every == 0
     assert ScalarMonitor(5).every == 5
+
+
+def test_checkpoints_keep_the_state_of_callbacks_under_the_names_that_they_always_had() -> None:
+    keys = {Evaluator: "Evaluate", ScalarMonitor: "Scalars", HealthCheck: "Health"}
+    assert {kind: kind.__new__(kind).state_key for kind in keys} == keys

@@ -124,7 +124,7 @@ def test_skipped_updates_leave_no_trace_but_their_count() -> None:
     health = HealthCheck("run", patience=5, skip=True)
     gan, logger = fit(Penalty(math.nan, 22, 23, 24), health)
     assert gan.turn == TURNS
-    assert gan.num_skipped == 3
+    assert gan.run_state.num_skipped == 3
     assert logger.rows == [(10, {"health/skipped": 3, "turn": 10, "kimg": pytest.approx(0.24)})]
     assert health.state_dict() == {"in_a_row": 0, "skipped": 3, "told": 3}
 

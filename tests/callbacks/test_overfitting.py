@@ -98,7 +98,7 @@ def test_without_held_out_images_there_is_no_gap(caplog: pytest.LogCaptureFixtur
             flat(1, 2), InMemoryImages(torch.empty(0, 1, 8, 8, dtype=torch.uint8), torch.empty(0).long())
         )
     assert [set(row) for _, row in logger.rows] == [{"turn", "kimg", "critic/train", "critic/fake"}] * 2
-    assert "critic/held_out is left out: few holds no images apart" in caplog.text
+    assert "critic/held_out is left out: few has no held-out images" in caplog.text
 
 
 def test_one_process_does_it() -> None:

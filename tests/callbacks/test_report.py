@@ -31,7 +31,7 @@ def ended(folder: Path, made: Evaluation, interrupted: int = 0) -> FakePointsRun
     best = GeneratorInfo({}, [2], 3, 2, "", {"turn": 2, "kimg": 0.128})
     (folder / "generator" / "best").mkdir(parents=True)
     best.write(folder / "generator" / "best")
-    run.gan.interrupt_signal = interrupted
+    run.gan.run_state.interrupt_signal = interrupted
     ReportCallback(str(folder)).on_training_end(run.trainer, run.gan)
     return run
 
@@ -60,7 +60,7 @@ def test_best_and_last_are_scored_by_the_full_protocol(tmp_path: Path) -> None:
 
 def test_a_best_that_is_the_last_is_scored_once(tmp_path: Path) -> None:
     run = ended(tmp_path, FULL, interrupted=15)
-    run.gan.interrupt_signal, run.gan.turn, run.gan.turns = 0, 2, 2
+    run.gan.run_state.interrupt_signal, run.gan.turn, run.gan.turns = 0, 2, 2
     ReportCallback(str(tmp_path)).on_training_end(run.trainer, run.gan)
     report = summary(tmp_path)["report"]
     assert report["best"]["scores"] == report["last"]["scores"]
@@ -86,7 +86,7 @@ def test_the_report_is_checked_before_the_run_begins(tmp_path: Path) -> None:
 
 def test_an_interrupted_run_makes_its_report_when_it_is_resumed_and_only_once(tmp_path: Path) -> None:
     run = ended(tmp_path, FULL, interrupted=15)
-    run.gan.interrupt_signal = 0
+    run.gan.run_state.interrupt_signal = 0
     ReportCallback(str(tmp_path)).on_training_end(run.trainer, run.gan)
     first = summary(tmp_path)["report"]
     assert first["last"]["turn"] == 5

@@ -59,7 +59,6 @@ class FakePointsRun:
             loggers=[self.logger], datamodule=data, is_global_zero=True, callbacks=[callback]
         )
         self.gan: Any = TinyGan(G_ema=ConstantGenerator().train(), turns=5)
-        self.gan.interrupt_signal = 0
         self.callback = callback
         self.callback.on_setup(self.trainer, self.gan)
         self.callback.on_training_start(self.trainer, self.gan)

@@ -2,13 +2,16 @@
 
 import os
 import signal
+from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 from lightning import Trainer
 
 from gantry.callbacks.evaluate import Evaluator
 from gantry.callbacks.gan_callback import GanCallback, TurnOutputs
 from gantry.distributed import collectives
+from gantry.evaluation.run import Entry
 from gantry.training.gan import GAN
 
 
@@ -40,14 +43,9 @@ class EvaluateByLearningRate(Evaluator):
     """The higher the rate of D, the better the score."""
 
     def evaluate(self, trainer: Trainer, gan: GAN) -> None:
-        gan.scores, gan.scored_at = {"overlap": get_initial_lr(trainer)}, gan.turn
-        record = {"turn": gan.turn, "kimg": gan.kimg, "scores": gan.scores, "protocol": self.make_protocol(gan, "last")}
-        entries = {"last": record}
-        if gan.turn and self.is_improvement(gan.scores):
-            gan.improved_at = gan.turn
-            entries["best"] = self.best_entry = record
-        if trainer.is_global_zero:
-            self.record_scores(trainer, gan, entries)
+        no_features: Any = None
+        entry = Entry({"overlap": get_initial_lr(trainer)}, self.make_protocol(gan, "last"), no_features)
+        self.record_entry(trainer, gan, "last", replace(entry, turn=gan.turn, kimg=gan.kimg))
 
 
 def get_initial_lr(trainer: Trainer) -> float:

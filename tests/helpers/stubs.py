@@ -9,6 +9,8 @@ import torch
 from lightning.pytorch.loggers.logger import DummyLogger
 from torch import Tensor, nn
 
+from gantry.training.run_state import RunState
+
 
 class TinyG(nn.Module):
     """Constant images whose level says which sample of which class they are: tanh(z[:, 0] / 4 + c)."""
@@ -35,9 +37,7 @@ class TinyGan:
     turns: int = 20
     turn: int = 0
     kimg_per_turn: float = 0.064
-    scores: dict[str, float] = field(default_factory=dict)
-    scored_at: int = -1
-    improved_at: int = -1
+    run_state: RunState = field(default_factory=RunState)
     device: str = "cpu"
 
     @property

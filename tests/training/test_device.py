@@ -90,6 +90,6 @@ def test_scores_equal_those_of_the_cpu(tmp_path: Path, monkeypatch: pytest.Monke
     assert devices == [FAKE_DEVICE] * 3  # at the start, at the end, for the report
     for name, value in gan.state_dict().items():
         torch.testing.assert_close(value, expected.state_dict()[name], rtol=1e-4, atol=1e-5)
-    assert gan.scores == pytest.approx(expected.scores, rel=1e-4)
+    assert gan.run_state.scores == pytest.approx(expected.run_state.scores, rel=1e-4)
     left = [{path.name for path in (tmp_path / where).rglob("*")} for where in ("here", "there")]
     assert left[0] == left[1]

@@ -1,42 +1,44 @@
-"""metrics.csv as a picture."""
+"""Curves of metrics.csv as a figure."""
 
 import time
 from pathlib import Path
 
 from lightning import Trainer
 
+from gantry.callbacks.evaluate import Evaluator
 from gantry.callbacks.gan_callback import GanCallback, TurnOutputs
 from gantry.files import optional_write
 from gantry.runs.layout import CURVES_FILE, PLOTS_FOLDER
 from gantry.runs.metrics_csv import read_metrics
 from gantry.training.gan import GAN
 
-MAX_TIME_FRACTION = 0.02  # of the time of a run may go into pictures that the next one replaces
+MAX_TIME_FRACTION = 0.02  # of a run's time for figures that the next one replaces
 
 
 class CurvePlotter(GanCallback):
     """Draws `folder`/plots/curves.png from metrics.csv at the end, and after an evaluation if time allows."""
 
     rank_zero_only = True
+    after = (Evaluator,)
 
     def __init__(self, folder: str) -> None:
         self.folder = Path(folder)
         self.next_draw_time = 0.0
 
     def on_turn_end(self, trainer: Trainer, gan: GAN, outputs: TurnOutputs) -> None:
-        if gan.scored_at == gan.turn and time.monotonic() >= self.next_draw_time:
+        if gan.run_state.scored_at == gan.turn and time.monotonic() >= self.next_draw_time:
             self.draw()
 
     def on_training_end(self, trainer: Trainer, gan: GAN) -> None:
         self.draw()
 
     def draw(self) -> None:
-        """Draw what there is so far."""
-        started = time.monotonic()
+        """Draw the rows of metrics.csv so far."""
+        start = time.monotonic()
         from gantry.figures.curves import write_curves  # matplotlib
 
         metrics = read_metrics(self.folder)
         if metrics:
             with optional_write():
                 write_curves(metrics, self.folder / PLOTS_FOLDER / CURVES_FILE)
-        self.next_draw_time = time.monotonic() + (time.monotonic() - started) / MAX_TIME_FRACTION
+        self.next_draw_time = time.monotonic() + (time.monotonic() - start) / MAX_TIME_FRACTION

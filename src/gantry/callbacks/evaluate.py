@@ -1,4 +1,4 @@
-"""Scores of the averaged generator while it trains."""
+"""Scores of the averaged generator during training."""
 
 import logging
 import math
@@ -8,12 +8,13 @@ from typing import Any
 from lightning import Trainer
 
 from gantry.callbacks.gan_callback import GanCallback, TurnOutputs, get_datamodule
+from gantry.callbacks.health import HealthCheck
 from gantry.errors import user_errors
 from gantry.evaluation.evaluation import Evaluation
 from gantry.evaluation.generator_samples import describe_samples, make_sample_source
-from gantry.evaluation.protocol import find_protocol_differences
+from gantry.evaluation.protocol import EvaluationProtocol, find_protocol_differences
 from gantry.evaluation.reference import Reference, build_reference
-from gantry.evaluation.run import score_samples
+from gantry.evaluation.run import Entry, score_samples
 from gantry.loggers.dispatch import log_config, log_metrics, log_summary
 from gantry.metrics.score import Requirement
 from gantry.metrics.statistics import FeatureSet
@@ -25,15 +26,15 @@ log = logging.getLogger(__name__)
 
 
 class Evaluator(GanCallback):
-    """Scores of G_ema every `every` turns and at the end, computed by all processes together.
+    """Scores G_ema every `every` turns and at the end, on all ranks together.
 
-    They are left in `gan.scores` with their turn in `gan.scored_at`, and in `gan.improved_at` if they are the best so
-    far; logged as `score/<name>`, and written to summary.json in the run's folder `path` with their protocol: `last`,
-    `best` by the evaluation's monitored score, and with `at_start` those of the untrained generator as `start`. Comes
-    before the callbacks that look at scores. An evaluation without scores is never made.
+    The scores and their turn are kept in `gan.run_state`, logged as `score/<name>`, and written with their protocol to
+    summary.json in the run folder `path`: as `last`, as `best` if the monitored score improved, and as `start` for the
+    untrained generator (with `at_start`). Without scores in the evaluation, nothing happens.
     """
 
     state_key = "Evaluate"  # in checkpoints: the name that the class once had
+    after = (HealthCheck,)
     reference: Reference
 
     def __init__(self, evaluation: Evaluation, every: int, path: str, at_start: bool = True) -> None:
@@ -53,15 +54,8 @@ class Evaluator(GanCallback):
     def on_training_start(self, trainer: Trainer, gan: GAN) -> None:
         if not self.evaluation.scores:
             return
-        log_config(trainer.loggers, {"protocol": self.make_protocol(gan, "last")}, {})
-        unlike = (
-            find_protocol_differences(self.best_entry["protocol"], self.make_protocol(gan, self.selection_rule))
-            if self.best_entry
-            else []
-        )
-        if unlike:
-            log.warning("the best score so far is forgotten, it was measured otherwise: %s", "; ".join(unlike))
-            self.best_entry = {}
+        log_config(trainer.loggers, {"protocol": self.make_protocol(gan, "last").to_dict()}, {})
+        self.check_best_entry(gan)
         if gan.turn == 0 and self.at_start:
             self.evaluate(trainer, gan)
 
@@ -70,11 +64,20 @@ class Evaluator(GanCallback):
             self.evaluate(trainer, gan)
 
     def on_training_end(self, trainer: Trainer, gan: GAN) -> None:
-        if gan.scored_at != gan.turn and not gan.interrupt_signal:
+        if gan.run_state.scored_at != gan.turn and not gan.run_state.interrupt_signal:
             self.evaluate(trainer, gan)
 
+    def check_best_entry(self, gan: GAN) -> None:
+        """Discard the best scores of a resumed run if they were measured with another protocol."""
+        if not self.best_entry:
+            return
+        protocol = self.make_protocol(gan, self.selection_rule).to_dict()
+        if differences := find_protocol_differences(self.best_entry["protocol"], protocol):
+            log.warning("discarding the best score: it was measured with another protocol: %s", "; ".join(differences))
+            self.best_entry = {}
+
     def evaluate(self, trainer: Trainer, gan: GAN) -> None:
-        """Score G_ema as it is now; every process must call it."""
+        """Score G_ema as it is now; every rank must call it."""
         if not self.evaluation.scores:
             return
         with user_errors():
@@ -82,42 +85,41 @@ class Evaluator(GanCallback):
             which = "last" if gan.turn else "start"
             source = make_sample_source(self.evaluation, gan.G_ema, which, gan.device, gan.turn, gan.kimg)
             entry = score_samples(source, self.evaluation, self.reference, self.real_features, gan.device)
-        gan.scores, gan.scored_at = entry.scores, gan.turn
+        self.record_entry(trainer, gan, which, entry)
+
+    def record_entry(self, trainer: Trainer, gan: GAN, which: str, entry: Entry) -> None:
+        """Keep scores in the run state and log them; every rank must call it."""
+        gan.run_state.scores, gan.run_state.scored_at = entry.scores, gan.turn
         entries = {which: entry.to_dict()}
-        if gan.turn and self.is_improvement(gan.scores):
-            gan.improved_at = gan.turn
+        if gan.turn and self.is_improvement(entry.scores):
+            gan.run_state.improved_at = gan.turn
             entries["best"] = self.best_entry = entry.with_checkpoint_rule(self.selection_rule).to_dict()
         if trainer.is_global_zero:
-            self.record_scores(trainer, gan, entries)
+            log.info("turn %d: %s", gan.turn, format_scores(entry.scores))
+            numbers = {f"score/{name}": value for name, value in entry.scores.items()}
+            log_metrics(trainer.loggers, numbers, gan.turn, gan.kimg)
+            for which in entries:
+                log_summary(trainer.loggers, {f"{which}/{name}": value for name, value in entry.scores.items()})
+            write_summary(self.path, entries)
 
     @property
     def selection_rule(self) -> str:
-        """How the best checkpoint is chosen."""
+        """The rule by which the best checkpoint is chosen."""
         evaluation = self.evaluation
         samples = f"{evaluation.num_samples} samples of seed {evaluation.seed}"
         return f"best {evaluation.monitor} ({evaluation.mode}) on {samples}, every {self.every} turns"
 
-    def make_protocol(self, gan: GAN, checkpoint: str) -> dict[str, Any]:
-        """Return the protocol of the scores of a checkpoint that was chosen by the rule `checkpoint`."""
+    def make_protocol(self, gan: GAN, checkpoint: str) -> EvaluationProtocol:
+        """Return the protocol of scores of a checkpoint that was chosen by the rule `checkpoint`."""
         facts = describe_samples(self.evaluation, gan.G_ema, checkpoint)
-        return self.evaluation.build_protocol(self.reference, facts).to_dict()
+        return self.evaluation.build_protocol(self.reference, facts)
 
     def is_improvement(self, scores: dict[str, float]) -> bool:
-        """Whether the monitored score is the best so far; NaN never is."""
+        """Return True if the monitored score is the best so far; NaN never is."""
         name, sign = self.evaluation.monitor, {"min": 1, "max": -1}[self.evaluation.mode]
         assert name is not None
         before = self.best_entry.get("scores", {}).get(name, sign * math.inf)
         return sign * scores[name] < sign * before
-
-    def record_scores(self, trainer: Trainer, gan: GAN, entries: dict[str, dict[str, Any]]) -> None:
-        """Write the scores wherever they belong."""
-        said = ", ".join(f"{name} {value:.4g}" for name, value in gan.scores.items())
-        log.info("turn %d: %s", gan.turn, said)
-        numbers = {f"score/{name}": value for name, value in gan.scores.items()}
-        log_metrics(trainer.loggers, numbers, gan.turn, gan.kimg)
-        for place, entry in entries.items():
-            log_summary(trainer.loggers, {f"{place}/{name}": v for name, v in entry["scores"].items()})
-        write_summary(self.path, entries)
 
     def state_dict(self) -> dict[str, Any]:
         return {"best": self.best_entry}
@@ -127,6 +129,11 @@ class Evaluator(GanCallback):
 
 
 def check_conditional(evaluation: Evaluation, G: Generator) -> None:
-    """Raise ValueError when a score per class is asked of a generator that is told none."""
+    """Raise ValueError if a score per class is asked of an unconditional generator."""
     if Requirement.LABELS in evaluation.requirements and not G.num_classes:
         raise ValueError("model.conditional must be true for scores per class, got false")
+
+
+def format_scores(scores: dict[str, float]) -> str:
+    """Return `fd_digits 0.82, cs_digits 9.57`."""
+    return ", ".join(f"{name} {value:.4g}" for name, value in scores.items())

@@ -1,6 +1,7 @@
-"""The base class of callbacks: Lightning's hooks under the names of this field, typed for a GAN."""
+"""The base class of callbacks: typed hooks for the turns of a GAN, and the order in which callbacks act."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from itertools import combinations
 from typing import Any, ClassVar, TypedDict, cast
 
 from lightning import Callback, LightningModule, Trainer
@@ -11,7 +12,7 @@ from gantry.training.gan import GAN
 
 
 class TurnOutputs(TypedDict):
-    """Scalars of a turn, on the device: the last of each name, and those of each update."""
+    """Scalars of a turn, on the device: the latest of each name, and those of each update."""
 
     losses: ScalarTensors
     updates: list[ScalarTensors]
@@ -21,10 +22,13 @@ class GanCallback(Callback):
     """Acts at fixed moments of a training run. Subclasses override the hooks below, from `on_setup` to `on_teardown`.
 
     With `rank_zero_only` the hooks are called on rank 0 alone. `every` is the number of turns between two actions, 0
-    for a callback without an interval; the health of the run is checked before each.
+    for a callback without an interval; the health of the run is checked before each action. At each moment callbacks
+    act in the order of the configuration: `after` and `before` name the classes that this one must follow or precede.
     """
 
     rank_zero_only: ClassVar[bool] = False
+    after: ClassVar[tuple[type[Callback], ...]] = ()
+    before: ClassVar[tuple[type[Callback], ...]] = ()
     every: int = 0
 
     def on_setup(self, trainer: Trainer, gan: GAN) -> None:
@@ -34,19 +38,19 @@ class GanCallback(Callback):
         """Act before the first turn of this process; the state of a checkpoint is restored."""
 
     def on_turn_start(self, trainer: Trainer, gan: GAN) -> None:
-        """Act before a turn: `gan.turn` is the number of finished ones."""
+        """Act before a turn; `gan.turn` counts the finished ones."""
 
     def on_turn_end(self, trainer: Trainer, gan: GAN, outputs: TurnOutputs) -> None:
-        """Act after a turn, which `gan.turn` counts already."""
+        """Act after a turn, which `gan.turn` includes."""
 
     def on_training_end(self, trainer: Trainer, gan: GAN) -> None:
         """Act after the last turn, or after the one at which the run stops."""
 
     def on_run_end(self, trainer: Trainer, gan: GAN) -> None:
-        """Act after all callbacks' `on_training_end`: the nets have left their device."""
+        """Act after `on_training_end` of all callbacks; the nets have left their device."""
 
     def on_teardown(self, trainer: Trainer, gan: GAN) -> None:
-        """Release what the callback holds."""
+        """Release resources."""
 
     def setup(self, trainer: Trainer, pl_module: LightningModule, stage: str) -> None:
         if self._acts(trainer):
@@ -80,11 +84,24 @@ class GanCallback(Callback):
         return trainer.is_global_zero or not self.rank_zero_only
 
 
+def check_order(callbacks: Mapping[str, Callback]) -> None:
+    """Raise ValueError if callbacks, by key and in the order in which they act, break an `after` or a `before`."""
+    for (key, one), (later_key, later) in combinations(callbacks.items(), 2):
+        names = type(one).__name__, type(later).__name__
+        if isinstance(one, GanCallback) and isinstance(later, one.after):
+            rule, got = f"callbacks.{key} must come after callbacks.{later_key}", "{0} before {1}"
+        elif isinstance(later, GanCallback) and isinstance(one, later.before):
+            rule, got = f"callbacks.{later_key} must come before callbacks.{key}", "{1} after {0}"
+        else:
+            continue
+        raise ValueError(f"{rule}, got {got.format(*names)}")
+
+
 def get_callbacks(trainer: Trainer) -> Sequence[Callback]:
     """Return the callbacks of a trainer, in their order; Lightning does not declare them."""
     return cast(Sequence[Callback], trainer.callbacks)  # type: ignore[attr-defined]
 
 
 def get_datamodule(trainer: Trainer) -> DataModule:
-    """Return the data of a run; Lightning does not declare them."""
+    """Return the data module of a trainer; Lightning does not declare it."""
     return cast(DataModule, trainer.datamodule)  # type: ignore[attr-defined]

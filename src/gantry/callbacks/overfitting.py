@@ -1,4 +1,4 @@
-"""How D judges images that it is trained on, images that it never sees, and fakes: its overfitting, seen early."""
+"""Early signs that D overfits: its logits at training images, at held-out images and at fakes."""
 
 import logging
 
@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from gantry.callbacks.gan_callback import GanCallback, TurnOutputs, get_datamodule
+from gantry.callbacks.health import HealthCheck
 from gantry.data.images import InMemoryImages, Split, flip_and_scale
 from gantry.loggers.dispatch import log_histogram, log_metrics
 from gantry.sampling.generate import iter_sample_batches
@@ -21,16 +22,17 @@ Logits = NDArray[np.float64]  # [N]
 
 
 class OverfittingMonitor(GanCallback):
-    """Mean logits of D, every `every` turns: `critic/train`, `critic/held_out` and `critic/fake`, and of the three
+    """Logs mean logits of D every `every` turns: `critic/train`, `critic/held_out` and `critic/fake`, and from them
     `critic/overfitting`, (train - held_out) / (train - fake) (Karras et al. 2020, ADA, eq. 1).
 
-    It is 0 as long as D judges held-out images as it does those it is trained on, and 1 once it takes them for fakes.
-    D is in evaluation mode and sees `num_samples` images of each kind as they are, without augmentation; the real ones
-    are spread evenly over their split, the fakes are G's. Loggers that can are shown histograms of the same logits
-    (`logits/histogram/train` and so on). A data set that holds no images apart leaves `held_out` and `overfitting` out.
+    It is 0 if D judges held-out images like training images, and 1 if it judges them like fakes. D is in evaluation
+    mode and gets `num_samples` images of each kind without augmentation: real ones evenly spaced over their split,
+    fakes of G. Histograms of the same logits are logged as `logits/histogram/train` and so on. Without held-out images
+    in the data set, `held_out` and `overfitting` are left out.
     """
 
     rank_zero_only = True
+    after = (HealthCheck,)
 
     def __init__(self, every: int, num_samples: int = 1000, batch_size: int = 250, seed: int = 0) -> None:
         self.every, self.num_samples, self.batch_size, self.seed = every, num_samples, batch_size, seed
@@ -39,7 +41,7 @@ class OverfittingMonitor(GanCallback):
     def on_training_start(self, trainer: Trainer, gan: GAN) -> None:
         data = get_datamodule(trainer).data
         if not len(data.test):
-            log.info("critic/held_out is left out: %s holds no images apart", data.name)
+            log.info("critic/held_out is left out: %s has no held-out images", data.name)
         splits = {"train": data.train, "held_out": data.test}
         self.real_images = {
             name: evenly_spaced_images(split, self.num_samples) for name, split in splits.items() if len(split)
@@ -54,11 +56,11 @@ class OverfittingMonitor(GanCallback):
                 log_histogram(trainer.loggers, f"logits/histogram/{name}", values, gan.turn)
 
     def compute_real_logits(self, gan: GAN, real: InMemoryImages) -> Logits:
-        """The logits of real images."""
+        """Return D's logits at real images: -> [N]."""
         return self.compute_logits(gan, flip_and_scale(real.x, None), real.c)
 
     def compute_fake_logits(self, gan: GAN) -> Logits:
-        """The logits of samples of G."""
+        """Return D's logits at samples of G: -> [num_samples]."""
         x_fake = iter_sample_batches(gan.G, self.seed, 0, self.num_samples, self.batch_size, gan.device)
         return self.compute_logits(
             gan, torch.cat(list(x_fake)), balanced_labels(0, self.num_samples, gan.G.num_classes)
@@ -66,7 +68,7 @@ class OverfittingMonitor(GanCallback):
 
     @torch.no_grad()
     def compute_logits(self, gan: GAN, x: Tensor, c: Tensor) -> Logits:
-        """D's logits at x [N, *shape] in [-1, 1]: -> [N]; D is left in the mode it was in."""
+        """Return D's logits at x [N, *shape] in [-1, 1]: -> [N]. The mode of D is restored."""
         D = gan.D
         training = D.training
         D.eval()
@@ -77,15 +79,15 @@ class OverfittingMonitor(GanCallback):
 
 
 def evenly_spaced_images(split: Split, count: int) -> InMemoryImages:
-    """At most `count` images, spread evenly over a split, which may be sorted by class."""
+    """Return at most `count` images, evenly spaced over a split that may be sorted by class."""
     parts = [split.load_range(i, i + 1) for i in evenly_spaced(len(split), count)]
     return InMemoryImages(torch.cat([part.x for part in parts]), torch.cat([part.c for part in parts]))
 
 
 def compute_overfitting(logits: dict[str, Logits]) -> dict[str, float]:
-    """The means and, of all three, what they say of D; one that does not tell real from fake overfits nothing."""
+    """Return the mean of each kind and, given all three, the overfitting: 0 if D cannot separate real from fake."""
     means = {name: float(values.mean()) for name, values in logits.items()}
     if "held_out" in means:
-        far = means["train"] - means["fake"]
-        means["overfitting"] = (means["train"] - means["held_out"]) / far if far else 0.0
+        separation = means["train"] - means["fake"]
+        means["overfitting"] = (means["train"] - means["held_out"]) / separation if separation else 0.0
     return {f"critic/{name}": value for name, value in means.items()}

@@ -1,4 +1,4 @@
-"""How far training is: a bar in a terminal, elsewhere a line in the log now and then."""
+"""Progress of training: a bar in a terminal, otherwise a log line at intervals."""
 
 import logging
 import sys
@@ -15,12 +15,12 @@ from gantry.callbacks.gan_callback import GanCallback, TurnOutputs
 from gantry.training.gan import GAN
 
 log = logging.getLogger(__name__)
-REFRESH_SECONDS = 0.5  # seconds between two looks at the losses: each look waits for the device
+REFRESH_SECONDS = 0.5  # between two updates of the bar: reading the losses waits for the device
 BAR_FORMAT = "{percentage:3.0f}% |{bar}| turn {n:,d}/{total:,d} | {desc}{remaining} left"
 
 
 class ProgressReporter(GanCallback):
-    """Turn, kimg, losses, images per second and time left: at the terminal, or every `seconds` to the log."""
+    """Shows turn, kimg, losses, images per second and time left: in a terminal, or in the log every `seconds`."""
 
     rank_zero_only = True
 
@@ -62,12 +62,12 @@ class ProgressReporter(GanCallback):
 
 
 def turns_per_second(then: tuple[float, int], now: tuple[float, int]) -> float:
-    """Turns per second between two moments (time, turn)."""
+    """Return the speed between two points (time, turn)."""
     return (now[1] - then[1]) / max(now[0] - then[0], 1e-9)
 
 
 def format_progress(kimg: float, losses: Mapping[str, Tensor], images_per_second: float) -> str:
-    """`12.8 kimg | D 1.386 G 0.693 | 4,321 img/s | `; the losses of D and G alone, without their terms."""
+    """Return `12.8 kimg | D 1.386 G 0.693 | 4,321 img/s | `, with the losses of D and G but without their terms."""
     shown = {name.removeprefix("loss/"): float(losses[name]) for name in ("loss/D", "loss/G") if name in losses}
     values = " ".join(f"{name} {value:.3g}" for name, value in shown.items())
     return f"{kimg:,.1f} kimg | {values} | {images_per_second:,.0f} img/s | "

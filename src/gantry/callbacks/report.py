@@ -1,4 +1,4 @@
-"""The numbers that a run is judged by: best and last, each scored once more by the full protocol."""
+"""The scores that a run is judged by: its best and its last generator, scored by the full protocol at the end."""
 
 import logging
 import time
@@ -7,7 +7,9 @@ from typing import Any
 
 from lightning import Trainer
 
-from gantry.callbacks.evaluate import Evaluator
+from gantry.callbacks.checkpoints import CheckpointWriter
+from gantry.callbacks.evaluate import Evaluator, format_scores
+from gantry.callbacks.export import GeneratorExporter
 from gantry.callbacks.gan_callback import GanCallback, get_callbacks
 from gantry.errors import user_errors
 from gantry.evaluation.evaluation import Evaluation
@@ -28,43 +30,45 @@ log = logging.getLogger(__name__)
 
 
 class FinalReport(GanCallback):
-    """At the end of a run, scores of its best and of its last generator, drawn with other latents than selected.
+    """At the end of a run, scores its best and its last generator on other latents than those that selected the best.
 
-    The checkpoint that looked best on the selecting samples was lucky with them; only fresh ones say how good it is.
+    The checkpoint with the best score was lucky with the selecting samples; only fresh ones say how good it is.
     `report` in summary.json has both with their protocol, the loggers' summaries have `report/best/<name>` and
-    `report/last/<name>`. Takes what is to be scored from the Evaluate callback, and the best generator from `folder`,
-    where the Export callback put it. A run that was interrupted makes its report when it is resumed. Lightning's
-    `on_fit_end` would be too late: by then it has taken the nets off their device.
+    `report/last/<name>`. The evaluation is that of the Evaluator, the best generator that of the GeneratorExporter in
+    `folder`. An interrupted run makes its report after it is resumed. `on_run_end` would be too late: the nets have
+    left their device.
     """
+
+    after = (Evaluator, GeneratorExporter, CheckpointWriter)
 
     def __init__(self, folder: str) -> None:
         self.folder = Path(folder)
 
     def on_training_end(self, trainer: Trainer, gan: GAN) -> None:
-        evaluate = find_evaluator(trainer)
-        finished = gan.turn >= gan.turns and not gan.interrupt_signal
-        if evaluate is None or evaluate.evaluation.report is None or not finished or self.has_report(gan):
+        evaluator = find_evaluator(trainer)
+        finished = gan.turn >= gan.turns and not gan.run_state.interrupt_signal
+        if evaluator is None or evaluator.evaluation.report is None or not finished or self.has_report(gan):
             return
-        started = time.monotonic()
+        start = time.monotonic()
         with user_errors():
-            entries = self.score_checkpoints(trainer, gan, evaluate.evaluation.report_evaluation, evaluate.reference)
+            entries = self.score_checkpoints(trainer, gan, evaluator.evaluation.report_evaluation, evaluator.reference)
         if trainer.is_global_zero:
             log_config(trainer.loggers, {"report": {"protocol": entries["last"]["protocol"]}}, {})
-            for place, entry in entries.items():
-                log.info("%s, turn %d: %s", place, entry["turn"], format_scores(entry["scores"]))
+            for which, entry in entries.items():
+                log.info("%s, turn %d: %s", which, entry["turn"], format_scores(entry["scores"]))
                 scores = entry["scores"].items()
-                log_summary(trainer.loggers, {f"report/{place}/{name}": value for name, value in scores})
-            write_summary(self.folder, {"report": entries | {"seconds": time.monotonic() - started}})
+                log_summary(trainer.loggers, {f"report/{which}/{name}": value for name, value in scores})
+            write_summary(self.folder, {"report": entries | {"seconds": time.monotonic() - start}})
 
     def has_report(self, gan: GAN) -> bool:
-        """Whether a finished run, resumed, has its report already."""
+        """Return True if the run was finished before and has its report."""
         last = read_summary(self.folder).get("report", {}).get("last", {})
         return bool(last.get("turn") == gan.turn)
 
     def score_checkpoints(
         self, trainer: Trainer, gan: GAN, full: Evaluation, reference: Reference
     ) -> dict[str, dict[str, Any]]:
-        """The entries `last` and `best`; every process must call it."""
+        """Return the entries `last` and `best`; every rank must call it."""
         real = full.extract_real(reference, gan.device)
         source = make_sample_source(full, gan.G_ema, "last", gan.device, gan.turn, gan.kimg)
         last = score_samples(source, full, reference, real, gan.device)
@@ -86,11 +90,6 @@ class FinalReport(GanCallback):
 
 
 def find_evaluator(trainer: Trainer) -> Evaluator | None:
-    """The Evaluate callback of a run that makes scores; None for a run without."""
+    """Return the Evaluator of a run, or None if the run computes no scores."""
     evaluators = [one for one in get_callbacks(trainer) if isinstance(one, Evaluator) and one.evaluation.scores]
     return evaluators[0] if evaluators else None
-
-
-def format_scores(scores: dict[str, float]) -> str:
-    """`fd_digits 0.82, cs_digits 9.57`."""
-    return ", ".join(f"{name} {value:.4g}" for name, value in scores.items())

@@ -1,4 +1,4 @@
-"""What the generator makes of the same latents as training goes on."""
+"""Samples of the same latents, as images during training and as an animation at its end."""
 
 from collections.abc import Iterator
 from pathlib import Path
@@ -9,6 +9,7 @@ from PIL import Image
 from torch import Tensor
 
 from gantry.callbacks.gan_callback import GanCallback, TurnOutputs
+from gantry.callbacks.health import HealthCheck
 from gantry.figures.animation import add_caption, write_animation
 from gantry.figures.image_grid import write_png
 from gantry.figures.sample_sheet import NUM_POINTS, SampleSheet, make_fixed_sheet
@@ -19,21 +20,20 @@ from gantry.runs.layout import ANIMATION_FILE, SAMPLES_FOLDER, list_sample_image
 from gantry.training.gan import GAN
 from gantry.values import evenly_spaced
 
-FRAME_MILLISECONDS, LAST_FRAME_MILLISECONDS = (
-    250,
-    2500,
-)  # that a picture of the animation is shown, and the last one besides
-MAX_FRAMES = 100  # that an animation has at most
+FRAME_MILLISECONDS = 250
+LAST_FRAME_MILLISECONDS = 2500  # in addition
+MAX_FRAMES = 100
 
 
 class SampleWriter(GanCallback):
-    """A picture of G_ema's samples every `every` turns, of the untrained generator and at the end.
+    """Writes and logs samples of G_ema: of the untrained generator, every `every` turns and at the end.
 
-    They are written to `folder`/samples and shown by the loggers; at the end, an animation is made of all.
-    The latents are a function of `seed` alone: `rows` x `columns` of them, with classes a row for each.
+    The images lie in `folder`/samples, and an animation of all at the end. The latents are a function of `seed` alone:
+    `rows` x `columns` of them, with one row for each class.
     """
 
     rank_zero_only = True
+    after = (HealthCheck,)
 
     def __init__(self, folder: str, every: int, rows: int = 10, columns: int = 10, seed: int = 0) -> None:
         self.folder, self.every = Path(folder) / SAMPLES_FOLDER, every
@@ -60,7 +60,7 @@ class SampleWriter(GanCallback):
                 )
 
     def write_samples(self, trainer: Trainer, gan: GAN) -> None:
-        """Write and log the image of this turn."""
+        """Write and log the samples of this turn."""
         assert self.sheet is not None
         pixels = self.sheet.render(gan.G_ema, gan.device, self.real_points)
         with optional_write():
@@ -69,13 +69,13 @@ class SampleWriter(GanCallback):
 
 
 def sample_shape(gan: GAN) -> tuple[int, ...]:
-    """Of one sample."""
+    """Return the shape of one sample."""
     G: Generator = gan.G_ema
     return tuple(G.shape)
 
 
 def read_real_points(trainer: Trainer, gan: GAN) -> Tensor | None:
-    """As many real points of the plane [M, 2] as a picture shows; None when the data are images."""
+    """Return real points of the plane [M, 2], as many as a figure shows; None if the data are images."""
     data: Any = getattr(trainer, "datamodule", None)
     if data is None or len(sample_shape(gan)) > 1:
         return None
@@ -84,9 +84,9 @@ def read_real_points(trainer: Trainer, gan: GAN) -> Tensor | None:
 
 
 def read_frames(folder: Path) -> Iterator[Image.Image]:
-    """The pictures in a folder by turn, each with its turn below; evenly spaced ones of very many."""
-    pictures = list(list_sample_images(folder).items())
-    for i in evenly_spaced(len(pictures), MAX_FRAMES):
-        turn, path = pictures[i]
-        with Image.open(path) as picture:
-            yield add_caption(picture, f"turn {turn:,}", turn / max(pictures[-1][0], 1))
+    """Yield the images in a folder by turn, each with its turn below; at most MAX_FRAMES, evenly spaced."""
+    files = list(list_sample_images(folder).items())
+    for i in evenly_spaced(len(files), MAX_FRAMES):
+        turn, path = files[i]
+        with Image.open(path) as image:
+            yield add_caption(image, f"turn {turn:,}", turn / max(files[-1][0], 1))

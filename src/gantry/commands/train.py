@@ -19,6 +19,7 @@ from lightning.fabric.plugins.environments.torchelastic import TorchElasticEnvir
 from omegaconf import DictConfig, OmegaConf
 
 from gantry import rng
+from gantry.callbacks.gan_callback import check_order
 from gantry.commands.hardware import apply_hardware_options
 from gantry.commands.workers import worker_processes
 from gantry.config.checks import check_batch_size
@@ -64,11 +65,11 @@ def train(cfg: DictConfig) -> float | None:
             with user_errors():
                 trainer = build_trainer(cfg)
             fit_gan(trainer, gan, data, checkpoint, cfg)
-    if gan.interrupt_signal:
+    if gan.run_state.interrupt_signal:
         if place.rank == 0:
             write_job_end(folder)
         log.warning("interrupted at turn %d; go on with resume=%s", gan.turn, folder)
-        exit_by_signal(gan.interrupt_signal)
+        exit_by_signal(gan.run_state.interrupt_signal)
     return read_best_score(folder, OmegaConf.select(cfg, "metrics.monitor"))
 
 
@@ -82,7 +83,7 @@ def fit_gan(trainer: Trainer, gan: GAN, data: DataModule, checkpoint: Path | Non
     success = False
     try:
         trainer.fit(gan, datamodule=data, ckpt_path=checkpoint, weights_only=True)
-        success = not gan.interrupt_signal
+        success = not gan.run_state.interrupt_signal
         if trainer.is_global_zero:
             before = read_summary(Path(cfg.run.dir)).get("seconds", 0.0) if cfg.resume else 0.0
             seconds = before + time.monotonic() - started
@@ -144,9 +145,10 @@ def build_gan(cfg: DictConfig) -> GAN:
 def build_trainer(cfg: DictConfig) -> Trainer:
     """Lightning's trainer with the loggers and callbacks that are configured."""
     loggers = list(build_all(cfg.logger).values())
-    callbacks = list(build_all(cfg.callbacks).values())
+    callbacks = build_all(cfg.callbacks)
+    check_order(callbacks)
     own = {} if "plugins" in cfg.trainer else {"plugins": build_cluster_environment()}
-    trainer: Trainer = build(cfg.trainer, logger=loggers, callbacks=callbacks, **own)
+    trainer: Trainer = build(cfg.trainer, logger=loggers, callbacks=list(callbacks.values()), **own)
     return trainer
 
 

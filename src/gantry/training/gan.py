@@ -18,6 +18,7 @@ from gantry.training.ema import Ema, WeightAverage
 from gantry.training.executor import EagerExecutor, ScalarTensors, TurnExecutor, TurnValues
 from gantry.training.finite import all_finite
 from gantry.training.optim import Optim, iter_param_groups, set_learning_rates
+from gantry.training.run_state import RunState
 
 LossFunction = Callable[[Tensor, Tensor, Tensor], tuple[Tensor, ScalarTensors]]  # (x, c, z) -> loss [], scalars
 
@@ -26,10 +27,9 @@ class GAN(LightningModule):
     """G and D, their losses and their optimisers.
 
     `turns` is the budget, `batch_size` the number of real images of one update of D over all processes. `turn` counts
-    the finished turns; `scores` holds the latest metrics of G_ema, `scored_at` their turn and `improved_at` the turn of
-    the best. `interrupt_signal` is the number of the signal that stops the run, 0 without one. With `skip_nonfinite`,
-    updates whose losses or gradients are not finite are left out; `num_skipped` counts them. `executor` runs the
-    updates of a turn, `values` holds the numbers of the turn and `due` the terms of its losses.
+    the finished turns; `run_state` is shared by the callbacks. With `skip_nonfinite`, updates whose losses or gradients
+    are not finite are left out and counted in `run_state`. `executor` runs the updates of a turn, `values` holds the
+    numbers of the turn and `due` the terms of its losses.
     """
 
     values: TurnValues
@@ -55,9 +55,7 @@ class GAN(LightningModule):
         self.weight_average = WeightAverage(self.G_ema, self.G)
         self.loss, self.optim, self.ema, self.augment = loss, optim, ema, augment or nn.Identity()
         self.turns, self.batch_size, self.seed = turns, batch_size, seed
-        self.turn, self.interrupt_signal = 0, 0
-        self.scores, self.scored_at, self.improved_at = dict[str, float](), -1, -1
-        self.skip_nonfinite, self.num_skipped = False, 0
+        self.turn, self.run_state, self.skip_nonfinite = 0, RunState(), False
         self.executor: TurnExecutor = EagerExecutor()
         self.compile_nets(lambda net: net)
 
@@ -183,7 +181,7 @@ class GAN(LightningModule):
         All processes see the same numbers.
         """
         fine = not self.skip_nonfinite or bool(all_finite(numbers))
-        self.num_skipped += not fine
+        self.run_state.num_skipped += not fine
         return fine
 
     @torch.no_grad()
@@ -213,10 +211,8 @@ class GAN(LightningModule):
         return self.optim.create_optimizers(self.G, self.D)
 
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
-        state = {"turn": self.turn, "scores": self.scores, "scored_at": self.scored_at, "skipped": self.num_skipped}
-        checkpoint["gan"] = state
+        checkpoint["gan"] = {"turn": self.turn, **self.run_state.state_dict()}
 
     def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
-        state = checkpoint["gan"]
-        self.turn, self.scores, self.scored_at = state["turn"], state["scores"], state["scored_at"]
-        self.num_skipped = state.get("skipped", 0)  # of runs begun before updates could be skipped
+        self.turn = checkpoint["gan"]["turn"]
+        self.run_state.load_state_dict(checkpoint["gan"])

@@ -37,7 +37,7 @@ def play(callback: TrialPruner, scores: dict[int, float], rank: int = 0, gan: Ti
     while gan.turn < gan.turns and not on.should_stop:
         gan.turn += 1
         if gan.turn in scores:
-            gan.scores, gan.scored_at = {"fd": scores[gan.turn]}, gan.turn
+            gan.run_state.scores, gan.run_state.scored_at = {"fd": scores[gan.turn]}, gan.turn
         callback.on_turn_end(on, gan, {})  # type: ignore[arg-type]
     callback.on_run_end(on, gan)  # type: ignore[arg-type]
     return gan

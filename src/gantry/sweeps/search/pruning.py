@@ -7,6 +7,7 @@ import torch
 from lightning import Trainer
 from optuna.pruners import BasePruner
 
+from gantry.callbacks.evaluate import Evaluator
 from gantry.callbacks.gan_callback import GanCallback, TurnOutputs
 from gantry.distributed import collectives
 from gantry.runs.status import write_job_pruning
@@ -20,8 +21,10 @@ class TrialPruner(GanCallback):
     """Tells the study of a search each evaluation's monitored score, and ends the run when the pruner says so.
 
     The run's folder is that of the sweep, where the study is, and the number of its trial. Process 0 asks, all stop
-    together. Comes after the Evaluate callback; a run that is pruned makes no report.
+    together. A run that is pruned makes no report.
     """
+
+    after = (Evaluator,)
 
     def __init__(self, folder: str, monitor: str | None, pruner: BasePruner) -> None:
         if monitor is None:
@@ -34,9 +37,9 @@ class TrialPruner(GanCallback):
             self.study = open_study(self.folder.parent, self.pruner)
 
     def on_turn_end(self, trainer: Trainer, gan: GAN, outputs: TurnOutputs) -> None:  # noqa: ARG002
-        if gan.scored_at != gan.turn or gan.turn >= gan.turns:
+        if gan.run_state.scored_at != gan.turn or gan.turn >= gan.turns:
             return
-        says = trainer.is_global_zero and self.should_prune(gan.turn, gan.scores[self.monitor])
+        says = trainer.is_global_zero and self.should_prune(gan.turn, gan.run_state.scores[self.monitor])
         if collectives.all_reduce_sum_(torch.tensor(int(says), device=gan.device)):
             self.pruned_at = gan.turn
             trainer.should_stop = True
