@@ -1,4 +1,4 @@
-"""One training run, from a validated configuration to the numbers that it ends with."""
+"""The train command: one training run, from a validated configuration to its report."""
 
 import logging
 import os
@@ -44,21 +44,21 @@ log = logging.getLogger(__name__)
 
 
 def train(cfg: DictConfig) -> float | None:
-    """Train as configured; -> the best value of the monitored score, for sweeps that optimise it."""
-    folder, place = Path(cfg.run.dir), environment.read_ranks()  # Lightning forgets the place when training ends
+    """Train as configured: -> the best value of the monitored score, which searches optimise."""
+    folder, ranks = Path(cfg.run.dir), environment.read_ranks()  # read now: Lightning clears the variables at the end
     silence_lightning()
     with ExitStack() as stack:
         with user_errors():
             count = count_processes(cfg)
-            environment.check_world_size(count, cfg.trainer.num_nodes, place)
+            environment.check_world_size(count, cfg.trainer.num_nodes, ranks)
             check_batch_size(cfg, count)
-            if place.rank == 0:
+            if ranks.rank == 0:
                 stack.enter_context(lock_run_folder(folder))
             checkpoint = find_start_checkpoint(cfg, folder)
             gan = build_gan(cfg)
             data = build(cfg.data, batches_per_turn=gan.loss.batches_per_turn, seed=cfg.seed)
             data.setup("fit")
-        if place.rank == 0:
+        if ranks.rank == 0:
             write_config(cfg, folder)
             write_job_start(folder, read_config_choices())
         with worker_processes(count, cfg.resume):
@@ -66,29 +66,29 @@ def train(cfg: DictConfig) -> float | None:
                 trainer = build_trainer(cfg)
             fit_gan(trainer, gan, data, checkpoint, cfg)
     if gan.run_state.interrupt_signal:
-        if place.rank == 0:
+        if ranks.rank == 0:
             write_job_end(folder)
-        log.warning("interrupted at turn %d; go on with resume=%s", gan.turn, folder)
+        log.warning("interrupted at turn %d. Resume with resume=%s", gan.turn, folder)
         exit_by_signal(gan.run_state.interrupt_signal)
     return read_best_score(folder, OmegaConf.select(cfg, "metrics.monitor"))
 
 
 def fit_gan(trainer: Trainer, gan: GAN, data: DataModule, checkpoint: Path | None, cfg: DictConfig) -> None:
-    """Train, with what the loggers must be told before and after."""
+    """Train, and log the configuration before it and the summary after it."""
     sizes = {name: sum(p.numel() for p in net.parameters()) for name, net in (("G", gan.G), ("D", gan.D))}
     if trainer.is_global_zero:
-        plain: Any = OmegaConf.to_container(cfg, resolve=True)
-        log_config(trainer.loggers, plain | {"parameters": sizes}, read_config_choices())
-    started = time.monotonic()
+        values: Any = OmegaConf.to_container(cfg, resolve=True)
+        log_config(trainer.loggers, values | {"parameters": sizes}, read_config_choices())
+    start_time = time.monotonic()
     success = False
     try:
         trainer.fit(gan, datamodule=data, ckpt_path=checkpoint, weights_only=True)
         success = not gan.run_state.interrupt_signal
         if trainer.is_global_zero:
             before = read_summary(Path(cfg.run.dir)).get("seconds", 0.0) if cfg.resume else 0.0
-            seconds = before + time.monotonic() - started
-            ended = {"turns": gan.turn, "kimg": gan.kimg, "seconds": seconds, "parameters": sizes}
-            write_summary(Path(cfg.run.dir), ended)
+            seconds = before + time.monotonic() - start_time
+            summary = {"turns": gan.turn, "kimg": gan.kimg, "seconds": seconds, "parameters": sizes}
+            write_summary(Path(cfg.run.dir), summary)
             log_summary(trainer.loggers, {"seconds": seconds, **flatten({"parameters": sizes}, "/")})
             if success:
                 log_final_generator(trainer, Path(cfg.run.dir))
@@ -97,28 +97,28 @@ def fit_gan(trainer: Trainer, gan: GAN, data: DataModule, checkpoint: Path | Non
 
 
 def log_final_generator(trainer: Trainer, folder: Path) -> None:
-    """Give the loggers the best generator (without scores the last) with its scores and their protocol."""
-    if any((folder / GENERATORS_FOLDER).glob(f"*/{GENERATOR_JSON}")):  # callbacks.export may have been left out
+    """Log the best generator (the last in a run without scores) with its scores and their protocol."""
+    if any((folder / GENERATORS_FOLDER).glob(f"*/{GENERATOR_JSON}")):  # callbacks.export may be left out
         generator = find_generator(folder)
         summary = read_summary(folder)
-        about = summary.get("report", summary).get(generator.name, {})
-        log_generator(trainer.loggers, generator, {"checkpoint": generator.name, **about})
+        entry = summary.get("report", summary).get(generator.name, {})
+        log_generator(trainer.loggers, generator, {"checkpoint": generator.name, **entry})
 
 
 def read_config_choices() -> dict[str, str]:
-    """The name chosen in each group: {"model": "dcgan"}."""
-    chosen = HydraConfig.get().runtime.choices.items()
-    return {k: v for k, v in chosen if isinstance(v, str) and not k.startswith("hydra")}
+    """Return the name chosen in each configuration group: {"model": "dcgan"}."""
+    choices = HydraConfig.get().runtime.choices.items()
+    return {k: v for k, v in choices if isinstance(v, str) and not k.startswith("hydra")}
 
 
 def find_start_checkpoint(cfg: DictConfig, folder: Path) -> Path | None:
-    """The checkpoint of the run to resume; None for a new run, whose folder must be new too."""
+    """Return the checkpoint of the run to resume, None for a new run. Raises ValueError if its folder does not fit."""
     if cfg.resume:
         check_same_config(cfg, folder)
         if environment.read_ranks().rank == 0:
             remove_partial_files(folder)
             for change in list_config_changes(cfg, folder):
-                log.warning("from here on the run has %s", change)
+                log.warning("configuration changed on resuming: %s", change)
         return find_newest_checkpoint(folder)
     if environment.read_ranks().rank == 0 and not cfg.run.auto_resume:
         check_new_folder(folder)
@@ -126,7 +126,7 @@ def find_start_checkpoint(cfg: DictConfig, folder: Path) -> Path | None:
 
 
 def build_gan(cfg: DictConfig) -> GAN:
-    """G and D with the initial weights that the seed gives, and all that trains them."""
+    """Build G and D, with initial weights by the seed, and all that trains them."""
     torch.manual_seed(rng.derive_seed(cfg.seed))
     gan = GAN(
         G=build(cfg.model.G),
@@ -143,33 +143,35 @@ def build_gan(cfg: DictConfig) -> GAN:
 
 
 def build_trainer(cfg: DictConfig) -> Trainer:
-    """Lightning's trainer with the loggers and callbacks that are configured."""
+    """Build Lightning's trainer with the configured loggers and callbacks."""
     loggers = list(build_all(cfg.logger).values())
     callbacks = build_all(cfg.callbacks)
     check_order(callbacks)
-    own = {} if "plugins" in cfg.trainer else {"plugins": build_cluster_environment()}
-    trainer: Trainer = build(cfg.trainer, logger=loggers, callbacks=list(callbacks.values()), **own)
+    plugins = {} if "plugins" in cfg.trainer else {"plugins": build_cluster_environment()}
+    trainer: Trainer = build(cfg.trainer, logger=loggers, callbacks=list(callbacks.values()), **plugins)
     return trainer
 
 
 def build_cluster_environment() -> ClusterEnvironment:
-    """Where Lightning reads the ranks. Never what it finds itself under SLURM: that would requeue jobs on its own, with
-    a checkpoint beside ours that it would then prefer for ever."""
+    """Return where Lightning reads the ranks from.
+
+    Never the one that it chooses under SLURM: that requeues jobs itself, from a checkpoint of its own beside ours.
+    """
     return TorchElasticEnvironment() if environment.is_externally_launched() else LightningEnvironment()
 
 
 def count_processes(cfg: DictConfig) -> int:
-    """Processes that the trainer wants on this machine."""
+    """Return the number of processes of the trainer on this machine."""
     if cfg.trainer.strategy == "auto":
         return 1
-    every = 1 if cfg.trainer.accelerator == "cpu" else max(1, torch.cuda.device_count())
-    return count_devices(cfg.trainer.devices) or every
+    all_devices = 1 if cfg.trainer.accelerator == "cpu" else max(1, torch.cuda.device_count())
+    return count_devices(cfg.trainer.devices) or all_devices
 
 
 def silence_lightning() -> None:
-    """Lightning's remarks that tell the user nothing: what is said twice, advertised, or meant as it is.
+    """Silence messages of Lightning that are duplicates, advertisements or expected here.
 
-    And its way to ask for GPUs, which every step of an optimiser on the CPU would wait for, 0.1 to 0.4 ms.
+    Also drop its NVML-based check for GPUs, which costs every optimiser step on the CPU 0.1 to 0.4 ms.
     """
     os.environ.pop("PYTORCH_NVML_BASED_CUDA_CHECK", None)
     for name in ("lightning.pytorch", "lightning.fabric"):
@@ -185,9 +187,9 @@ def silence_lightning() -> None:
 
 
 def exit_by_signal(number: int) -> NoReturn:
-    """End as the signal of this number ends a process; whoever started it and waits for that signal is given it again.
+    """Exit with the status of a process that a signal ended.
 
-    submitit is one that waits: it queues the job once more, and ends the process itself.
+    Where the parent has installed a handler for the signal, raise it again first: submitit's requeues the job.
     """
     if number not in (signal.SIGINT, signal.SIGTERM) and callable(signal.getsignal(number)):
         signal.raise_signal(number)
