@@ -9,7 +9,7 @@ from omegaconf import OmegaConf
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
 from compose_config import compose_config
-from gantry.commands.evaluate import evaluate, format_protocol_value
+from gantry.commands.evaluate import evaluate
 from gantry.commands.evaluate_job import make_file_sample_source
 from gantry.config.instantiate import build
 from gantry.data.digits import Digits
@@ -189,7 +189,3 @@ def test_batchnorm_is_a_choice(run: Path) -> None:
     scores = [scores_of(f"run={run}", f"batchnorm={mode}")["fd_digits"] for mode in ("running", "standing", "batch")]
     said = [entry["protocol"]["batchnorm"] for entry in read_summary(run)["evaluations"]]
     assert len(set(said)) == len(set(scores)) == 3
-
-
-def test_digests_are_shortened_for_people() -> None:
-    assert format_protocol_value({"a": "0" * 64, "b": None, "c": {}, "d": [1, 2]}) == "a 000000000000, b -, c, d [1, 2]"

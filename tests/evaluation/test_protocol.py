@@ -3,7 +3,7 @@ import json
 import torch
 
 from gantry.evaluation.evaluation import Evaluation
-from gantry.evaluation.protocol import SampleFacts, find_protocol_differences
+from gantry.evaluation.protocol import SampleFacts, find_protocol_differences, format_protocol_value
 from gantry.evaluation.reference import Reference
 from gantry.metrics.mode_coverage import MixtureModeCoverage
 from gantry.metrics.score import make_metric_name
@@ -81,3 +81,7 @@ def test_what_json_changes_is_no_difference() -> None:
     protocol = made.build_protocol(points, SampleFacts((2,), "last")).to_dict()
     assert json.loads(json.dumps(protocol)) == protocol
     assert find_protocol_differences(protocol, json.loads(json.dumps(protocol))) == []
+
+
+def test_digests_are_shortened_for_people() -> None:
+    assert format_protocol_value({"a": "0" * 64, "b": None, "c": {}, "d": [1, 2]}) == "a 000000000000, b -, c, d [1, 2]"

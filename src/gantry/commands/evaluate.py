@@ -30,8 +30,9 @@ def evaluate(cfg: DictConfig) -> dict[str, float]:
 
         from gantry.commands import evaluate_job  # torch, seconds to import
 
-        record = evaluate_job.run_evaluation(cfg)
-    print(format_scores_and_protocol(record["scores"], record["protocol"]))
+        entry = evaluate_job.run_evaluation(cfg)
+    print(entry)
+    record = {"of": str(cfg.samples or cfg.run)} | entry.to_dict()
     for line in format_earlier_scores(record, Path(cfg.run)) if cfg.run is not None else ():
         print(line)
     path = Path(cfg.output) / SCORES_FILE
@@ -45,13 +46,16 @@ def evaluate(cfg: DictConfig) -> dict[str, float]:
     return dict(record["scores"])
 
 
-def complete_config(cfg: DictConfig) -> None:
-    """Fill in what the run says; raises ValueError for a request that cannot be met. Imports nothing slow."""
+def complete_config(cfg: DictConfig, in_memory: bool = False) -> None:
+    """Fill in what the run says; raises ValueError for a request that cannot be met. Imports nothing slow.
+
+    With `in_memory` the configuration names neither a run nor files: the samples are given beside it.
+    """
     check_reference("reference", cfg.reference)
     check_logger_name(cfg.log_to)
     with open_dict(cfg):
         cfg.run = cfg.run or find_run_folder(cfg.checkpoint)
-        if (cfg.run is None) == (cfg.samples is None):
+        if not in_memory and (cfg.run is None) == (cfg.samples is None):
             raise ValueError("run or samples must be given, and not both: run=FOLDER of a run, or samples=PATH")
         if cfg.run is not None:
             stored = read_config(Path(cfg.run))
@@ -88,13 +92,6 @@ def read_training_progress(cfg: DictConfig) -> tuple[int, float]:
     return int(extra.get("turn", 0)), float(extra.get("kimg", 0.0))
 
 
-def format_scores_and_protocol(scores: Mapping[str, float], protocol: Mapping[str, Any]) -> str:
-    """The numbers, and below them how they were measured."""
-    numbers = [f"{name:<24}{value:.6g}" for name, value in scores.items()]
-    facts = [f"  {name:<22}{format_protocol_value(value)}" for name, value in protocol.items()]
-    return "\n".join([*numbers, "measured with", *facts])
-
-
 def format_earlier_scores(record: Mapping[str, Any], run: Path) -> Iterator[str]:
     """The numbers that the run has already under the same names, and why they may not be compared with these."""
     summary = read_summary(run)
@@ -111,12 +108,3 @@ def format_earlier_scores(record: Mapping[str, Any], run: Path) -> Iterator[str]
 def format_score(value: float | None) -> str:
     """A score, which is null in JSON when it was not finite."""
     return "nan" if value is None else f"{value:.6g}"
-
-
-def format_protocol_value(value: Any) -> str:
-    """A fact of the protocol in a few words; a digest by its first digits."""
-    if isinstance(value, Mapping):
-        return ", ".join(f"{name} {format_protocol_value(inner)}".strip() for name, inner in value.items())
-    if isinstance(value, str) and len(value) == 64:
-        return value[:12]
-    return "-" if value is None else str(value)

@@ -14,7 +14,7 @@ from gantry.evaluation.evaluation import Evaluation
 from gantry.evaluation.generator_samples import SampleSource, make_sample_source
 from gantry.evaluation.protocol import SampleFacts
 from gantry.evaluation.reference import Reference, build_reference
-from gantry.evaluation.run import score_samples
+from gantry.evaluation.run import Entry, score_samples
 from gantry.evaluation.sample_files import SampleFiles, open_samples
 from gantry.figures.nearest_training_images import write_neighbours_figure
 from gantry.metrics.score import Requirement
@@ -30,29 +30,33 @@ CHECKPOINT_KEY_RULE = (
     "checkpoint",
     "best, last, a .ckpt file or a folder with a generator",
 )  # the key and what it takes
+IN_MEMORY = "in memory"  # stands in the protocol for the rule by which a checkpoint was chosen
 EMA_PREFIX = "G_ema."  # how the averaged generator's weights are called in a checkpoint
 
 
-def run_evaluation(cfg: DictConfig) -> dict[str, Any]:
-    """Scores and protocol of what the configuration names, as plain values."""
+def run_evaluation(cfg: DictConfig, files: SampleFiles | None = None, G: Generator | None = None) -> Entry:
+    """Score what the configuration names or, in its place, samples or a generator that are in memory already."""
     device = torch.device(pick_device(cfg.device))
     evaluation = build_evaluation(cfg)
     data = build(cfg.data, batches_per_turn=1, seed=0)
     reference = build_reference(data, evaluation.reference)
-    files = open_configured_samples(cfg, reference)
+    files = files or open_configured_samples(cfg, reference)
+    check_sample_shape(files or G, reference)
     evaluation = replace(evaluation, num_samples=choose_num_samples(cfg, files, evaluation))
     evaluation = replace(evaluation, monitor=evaluation.metric_names[0])  # nothing is selected here
     evaluation.check_requirements(reference, "num_samples")
     source = (
         make_file_sample_source(files, evaluation)
         if files
-        else make_sample_source(evaluation, *load_selected_generator(cfg), device)
+        else make_sample_source(
+            evaluation, *((G, IN_MEMORY) if G is not None else load_selected_generator(cfg)), device
+        )
     )
     real = evaluation.extract_real(reference, device)
     entry = score_samples(source, evaluation, reference, real, device)
-    if Requirement.HELD_OUT in evaluation.requirements:
+    if cfg.output is not None and Requirement.HELD_OUT in evaluation.requirements:
         write_neighbours_figure(Path(cfg.output) / NEIGHBOURS_FILE, source, entry.features, reference, real)
-    return {"of": str(cfg.samples or cfg.run)} | entry.to_dict()
+    return entry
 
 
 def build_evaluation(cfg: DictConfig) -> Evaluation:
@@ -78,10 +82,13 @@ def open_configured_samples(cfg: DictConfig, reference: Reference) -> SampleFile
     if cfg.samples is None:
         return None
     channels = reference.shape[0] if len(reference.shape) == 3 else 3
-    files = open_samples(Path(cfg.samples).expanduser(), channels)
-    if len(files.shape) != len(reference.shape):
-        raise ValueError(f"samples must be like {list(reference.shape)}, got {list(files.shape)}")
-    return files
+    return open_samples(Path(cfg.samples).expanduser(), channels)
+
+
+def check_sample_shape(samples: SampleFiles | Generator | None, reference: Reference) -> None:
+    """Raise ValueError for images where the real ones are points, or the other way round."""
+    if samples is not None and len(samples.shape) != len(reference.shape):
+        raise ValueError(f"samples must be like {list(reference.shape)}, got {list(samples.shape)}")
 
 
 def make_file_sample_source(files: SampleFiles, evaluation: Evaluation) -> SampleSource:

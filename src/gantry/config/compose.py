@@ -13,11 +13,16 @@ from gantry.errors import unknown_key_message
 
 
 def compose(config_name: str, words: Sequence[str]) -> DictConfig:
-    """What these overrides make of a configuration, with its node `hydra`, which resolvers are told of, too."""
-    with hydra.initialize_config_dir(str(CONFIG_DIR), version_base="1.3"):
-        cfg = hydra.compose(config_name, list(words), return_hydra_config=True)
+    """Return the configuration that these overrides make, with its node `hydra`, which resolvers can read, too."""
+    cfg = compose_as_library(config_name, words, return_hydra_config=True)
     HydraConfig.instance().set_config(cfg)
     return cfg
+
+
+def compose_as_library(config_name: str, words: Sequence[str], return_hydra_config: bool = False) -> DictConfig:
+    """Return the configuration that these overrides make, without a trace in a program that uses Hydra itself."""
+    with hydra.initialize_config_dir(str(CONFIG_DIR), version_base="1.3"):
+        return hydra.compose(config_name, list(words), return_hydra_config=return_hydra_config)
 
 
 def finalize_config(cfg: DictConfig) -> DictConfig:

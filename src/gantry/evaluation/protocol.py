@@ -76,3 +76,19 @@ def _flatten_score_settings(protocol: Mapping[str, Any]) -> dict[str, Any]:
 def get_library_versions() -> dict[str, str]:
     """Return the versions of the libraries that numbers depend on."""
     return {name: metadata.version(name) for name in PROTOCOL_LIBRARIES}
+
+
+def format_scores_and_protocol(scores: Mapping[str, float], protocol: Mapping[str, Any]) -> str:
+    """Return the scores, and below them the protocol, one to a line."""
+    numbers = [f"{name:<24}{value:.6g}" for name, value in scores.items()]
+    facts = [f"  {name:<22}{format_protocol_value(value)}" for name, value in protocol.items()]
+    return "\n".join([*numbers, "measured with", *facts])
+
+
+def format_protocol_value(value: Any) -> str:
+    """Return a fact of the protocol as text, a digest as its first digits."""
+    if isinstance(value, Mapping):
+        return ", ".join(f"{name} {format_protocol_value(inner)}".strip() for name, inner in value.items())
+    if isinstance(value, str) and len(value) == 64:
+        return value[:12]
+    return "-" if value is None else str(value)

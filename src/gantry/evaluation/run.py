@@ -7,7 +7,7 @@ import torch
 
 from gantry.evaluation.evaluation import Evaluation
 from gantry.evaluation.generator_samples import SampleSource
-from gantry.evaluation.protocol import EvaluationProtocol
+from gantry.evaluation.protocol import EvaluationProtocol, format_scores_and_protocol
 from gantry.evaluation.reference import Reference
 from gantry.metrics.statistics import FeatureSet
 
@@ -25,6 +25,9 @@ class Entry:
     features: FeatureSet = field(repr=False, compare=False)
     turn: int | None = None
     kimg: float | None = None
+
+    def __str__(self) -> str:
+        return format_scores_and_protocol(self.scores, self.protocol.to_dict())
 
     def with_checkpoint_rule(self, rule: str) -> Self:
         """Return the same scores as those of a checkpoint chosen by `rule`."""
