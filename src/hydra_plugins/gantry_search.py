@@ -1,4 +1,7 @@
-"""Where Hydra looks for sweepers: this one asks Optuna what to try next. The work is done in gantry.sweeps.search."""
+"""The Hydra plugin `search`: Gantry's own Optuna sweeper, because the published one needs optuna < 3 and cannot prune.
+
+Hydra finds sweepers in this package; the code is in gantry.sweeps.search.
+"""
 
 from importlib.util import find_spec
 from typing import Any
@@ -11,7 +14,7 @@ from omegaconf import DictConfig
 
 
 class Search(Sweeper):
-    """Its settings are the keys of configs/hydra/sweeper/search.yaml, which are looked at when the sweep begins."""
+    """Search with the settings of configs/hydra/sweeper/search.yaml, which are validated when the sweep starts."""
 
     config: DictConfig
     hydra_context: HydraContext
@@ -32,6 +35,6 @@ class Search(Sweeper):
 
             name = self.config.hydra.runtime.choices.get("hparams_search")
             raise UserError(f'hparams_search must be installed (pip install "gantry[search]"), got {name}')
-        from gantry.sweeps.search.sweeper import run_search  # Optuna, which other commands need not wait for
+        from gantry.sweeps.search.sweeper import run_search  # imports Optuna, which other commands do not need
 
         run_search(self.config, self.hydra_context.config_loader, self.launcher, arguments)

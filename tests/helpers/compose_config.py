@@ -1,11 +1,11 @@
-"""Configurations as the commands compose them, for tests that need no process of their own."""
+"""Compose configurations as the commands do, in the process of the test."""
 
 from omegaconf import DictConfig
 
 from gantry.config import resolvers
 from gantry.config.compose import CONFIG_DIR, compose, finalize_config
 
-SMALL_WIDTHS = {  # a model's widths for tests
+SMALL_WIDTHS = {  # overrides by model
     "dcgan": ["model.G.width=4", "model.D.width=4"],
     "dcgan_small": ["model.G.width=4", "model.D.width=4"],
     "mlp_conv": ["model.D.width=4"],
@@ -15,11 +15,11 @@ SMALL_WIDTHS = {  # a model's widths for tests
 
 
 def list_choices(group: str) -> list[str]:
-    """The choices of a group."""
+    """Return the choices of a configuration group."""
     return sorted(path.stem for path in (CONFIG_DIR / group).glob("*.yaml"))
 
 
 def compose_config(*overrides: str, config_name: str = "train") -> DictConfig:
-    """A validated configuration; `run.dir` is a folder that does not exist."""
+    """Return a validated configuration; `run.dir` is a folder that does not exist."""
     resolvers.register_resolvers()
     return finalize_config(compose(config_name, overrides))

@@ -1,4 +1,4 @@
-"""What a CUDA graph does, without a GPU: operations are recorded with the tensors that they read and write."""
+"""Fake CUDA graphs without a GPU: record operations with the tensors that they read and write, and replay them."""
 
 from collections.abc import Callable, Iterable
 from typing import Any
@@ -13,7 +13,7 @@ from gantry import rng
 
 
 class OperationTape(TorchDispatchMode):
-    """Every operation below autograd, in order. They are carried out, too: a tape cannot make tensors otherwise."""
+    """Records every operation below autograd, in order, and runs it: its outputs must exist to be recorded."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -22,21 +22,21 @@ class OperationTape(TorchDispatchMode):
     def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
         kwargs = kwargs or {}
         if func is torch.ops.aten._local_scalar_dense.default:
-            raise RuntimeError("a recorded turn must not fetch a number")
+            raise RuntimeError("a captured turn must not read a number")
         result = func(*args, **kwargs)
         self.operations.append(lambda: replay_operation(func, args, kwargs, result))
         return result
 
 
 def replay_operation(func: Any, args: Any, kwargs: Any, result: Any) -> None:
-    """The same operation on the same tensors, whatever they hold now, into the same results."""
-    for old, new in zip(tree_leaves(result), tree_leaves(func(*args, **kwargs))):
-        if isinstance(old, Tensor) and old.data_ptr() != new.data_ptr():
-            old.copy_(new)
+    """Run an operation again on the current values of its inputs and write into the recorded outputs."""
+    for output, value in zip(tree_leaves(result), tree_leaves(func(*args, **kwargs))):
+        if isinstance(output, Tensor) and output.data_ptr() != value.data_ptr():
+            output.copy_(value)
 
 
 class FakeGraphRecorder:
-    """A `Recorder`. What the recording itself has changed is put back."""
+    """A fake `GraphRecorder`; after recording it restores all tensors and generators that the recording has changed."""
 
     def __init__(self, *state: Tensor) -> None:
         self.state = state
@@ -51,21 +51,22 @@ class FakeGraphRecorder:
     def record(self, run: Callable[[], Any]) -> tuple[Callable[[], None], Any]:
         self.num_recorded += 1
         moments = [v for o in self.optimizers for state in o.state.values() for v in state.values()]
-        changed = [*self.state, *moments]
+        tensors = [*self.state, *moments]
         generators = [torch.default_generator, *rng.device_generators("cpu")]
-        before, drawn = [tensor.clone() for tensor in changed], [generator.get_state() for generator in generators]
+        values = [tensor.clone() for tensor in tensors]
+        generator_states = [generator.get_state() for generator in generators]
         try:
             with OperationTape() as tape:
                 result = run()
         finally:
-            for tensor, value in zip(changed, before):
+            for tensor, value in zip(tensors, values):
                 tensor.detach().copy_(value)
-            for generator, state in zip(generators, drawn):
+            for generator, state in zip(generators, generator_states):
                 generator.set_state(state)
         return lambda: replay_tape(tape), result
 
 
 @torch.no_grad()
 def replay_tape(tape: OperationTape) -> None:
-    for step in tape.operations:
-        step()
+    for operation in tape.operations:
+        operation()

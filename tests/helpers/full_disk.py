@@ -1,4 +1,4 @@
-"""A disk that takes no more, for as long as a test needs it."""
+"""Fake a full disk with a limit on file sizes."""
 
 import resource
 from collections.abc import Iterator
@@ -7,10 +7,10 @@ from contextlib import contextmanager
 
 @contextmanager
 def simulate_full_disk(size: int = 0) -> Iterator[None]:
-    """Inside, no file of this process can grow beyond `size` bytes."""
-    before = resource.getrlimit(resource.RLIMIT_FSIZE)
-    resource.setrlimit(resource.RLIMIT_FSIZE, (size, before[1]))
+    """Limit all files of this process to `size` bytes inside the block."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (size, hard))
     try:
         yield
     finally:
-        resource.setrlimit(resource.RLIMIT_FSIZE, before)
+        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))

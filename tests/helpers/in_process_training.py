@@ -1,4 +1,4 @@
-"""GANs that are trained within the process of the test."""
+"""Train a GAN in the process of the test, without the train command."""
 
 from lightning import Callback, Trainer
 from omegaconf import DictConfig
@@ -8,7 +8,7 @@ from gantry.training.gan import GAN
 
 
 def make_bare_trainer(cfg: DictConfig, *callbacks: Callback) -> Trainer:
-    """The trainer of a configuration, without loggers and with these callbacks alone."""
+    """Return the trainer of a configuration, without loggers and with only these callbacks."""
     trainer: Trainer = build(cfg.trainer, logger=False, callbacks=list(callbacks))
     return trainer
 

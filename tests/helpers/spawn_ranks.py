@@ -13,9 +13,9 @@ from torch import multiprocessing
 
 
 def run_on_ranks(size: int, function: Callable[..., Any], *args: Any) -> list[Any]:
-    """[function(*args) on rank 0, ... on rank size - 1]; the function must be defined at the top of a file.
+    """Return [function(*args) of rank 0, ..., of rank size - 1]; the function must be at the top level of a file.
 
-    Its file is loaded in each process: the names that pytest gives to test modules cannot be imported there.
+    Each process loads that file: the module names that pytest gives to tests cannot be imported there.
     """
     source = (inspect.getfile(function), function.__name__)
     with tempfile.TemporaryDirectory() as folder:
@@ -25,7 +25,7 @@ def run_on_ranks(size: int, function: Callable[..., Any], *args: Any) -> list[An
 
 def _run_rank(rank: int, size: int, folder: str, source: tuple[str, str], args: tuple[Any, ...]) -> None:
     torch.set_num_threads(1)
-    dist.init_process_group("gloo", init_method=f"file://{folder}/meet", rank=rank, world_size=size)
+    dist.init_process_group("gloo", init_method=f"file://{folder}/rendezvous", rank=rank, world_size=size)
     torch.save(_load_function(*source)(*args), Path(folder) / f"{rank}.pt")
     dist.destroy_process_group()
 

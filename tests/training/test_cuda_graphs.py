@@ -168,7 +168,7 @@ def test_a_turn_that_cannot_be_captured_runs_eagerly_with_a_warning(caplog: pyte
         eager = train_gan(gan, CudaGraphExecutor(lambda: FakeGraphRecorder(*gan.state_dict(keep_vars=True).values())))
     (message,) = [line for line in caplog.messages if line.startswith("CUDA graph capture failed")]
     assert (
-        message == "CUDA graph capture failed: a recorded turn must not fetch a number. Turns run eagerly from here on"
+        message == "CUDA graph capture failed: a captured turn must not read a number. Turns run eagerly from here on"
     )
     for name, value in eager.state_dict().items():
         torch.testing.assert_close(value, expected.state_dict()[name], rtol=1e-4, atol=1e-6)
@@ -191,7 +191,7 @@ def test_a_failed_capture_drops_all_recordings(caplog: pytest.LogCaptureFixture)
     assert gan.turn == TURNS
     assert not executor.recordings
     (message,) = [line for line in caplog.messages if line.startswith("CUDA graph capture failed")]
-    assert message.endswith("a recorded turn must not fetch a number. Turns run eagerly from here on")
+    assert message.endswith("a captured turn must not read a number. Turns run eagerly from here on")
 
 
 def compute_outputs(gan: GAN) -> dict[str, Tensor]:

@@ -37,13 +37,24 @@ def write_curves(metrics: Mapping[str, Column], path: Path) -> None:
     if not panels:
         return
     rows, columns = -(-len(panels) // 2), min(2, len(panels))
-    figure = Figure(figsize=(5.4 * columns, 3.0 * rows + 0.3), dpi=100, layout="constrained")
-    FigureCanvasAgg(figure)
+    figure = make_figure(5.4 * columns, 3.0 * rows + 0.3)
     for i, (title, curves) in enumerate(panels.items()):
         axes = figure.add_subplot(rows, columns, i + 1)
         draw_panel(axes, title, metrics["turn"], curves)
         if i < columns:
             add_kimg_axis(axes, metrics)
+    save_figure(figure, path)
+
+
+def make_figure(width: float, height: float) -> Figure:
+    """Return an empty figure of this size in inches that needs no display."""
+    figure = Figure(figsize=(width, height), dpi=100, layout="constrained")
+    FigureCanvasAgg(figure)
+    return figure
+
+
+def save_figure(figure: Figure, path: Path) -> None:
+    """Write a figure as a complete PNG or not at all."""
     with atomic_write(path) as part:
         figure.savefig(part, format="png")
 
@@ -75,19 +86,24 @@ def draw_panel(axes: Axes, title: str, turn: Column, curves: list[Curve]) -> Non
     """One panel: curves with their names or, of a single one, its last value."""
     for colour, curve in zip(CURVE_COLOURS * len(curves), curves):
         add_curve(axes, turn, curve, colour)
-    if (ratio := max_min_ratio(curves)) > LOG_SCALE_RATIO:
-        axes.set_yscale("log")
-        axes.yaxis.set_major_locator(LogLocator(subs=(1, 2, 5) if ratio < SPARSE_TICKS_RATIO else (1,)))
-        axes.yaxis.set_major_formatter(StrMethodFormatter("{x:g}"))
-        axes.yaxis.set_minor_formatter(NullFormatter())
+    format_axes(axes, turn.max(), curves)
     if len(curves) > 1:
         axes.legend(fontsize=8, frameon=False)
     else:
         title = f"{curves[0].label} (last: {last_value(curves[0]):.4g})"
     axes.set_title(title, fontsize=11)
+
+
+def format_axes(axes: Axes, last_turn: float, curves: list[Curve]) -> None:
+    """Set the axes of a panel: turns from 0 on, and a log scale for positive values of different orders."""
+    if (ratio := max_min_ratio(curves)) > LOG_SCALE_RATIO:
+        axes.set_yscale("log")
+        axes.yaxis.set_major_locator(LogLocator(subs=(1, 2, 5) if ratio < SPARSE_TICKS_RATIO else (1,)))
+        axes.yaxis.set_major_formatter(StrMethodFormatter("{x:g}"))
+        axes.yaxis.set_minor_formatter(NullFormatter())
     axes.set_xlabel("turn")
-    margin = 0.015 * max(turn.max(), 1)
-    axes.set_xlim(-margin, max(turn.max(), 1) + margin)
+    margin = 0.015 * max(last_turn, 1)
+    axes.set_xlim(-margin, max(last_turn, 1) + margin)
     axes.xaxis.set_major_locator(MaxNLocator(5, integer=True))
     axes.xaxis.set_major_formatter(StrMethodFormatter("{x:,.0f}"))
     axes.grid(alpha=0.25)

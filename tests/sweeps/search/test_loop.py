@@ -136,7 +136,7 @@ def test_an_interrupted_job_ends_the_search(folder: Path) -> None:
         (folder / "0" / "summary.json").unlink()
         (folder / "0" / "job.json").write_text('{"ended": true}')
 
-    with pytest.raises(RunError, match=r"trial 0 was interrupted; the same command with run\.name=S goes on"):
+    with pytest.raises(RunError, match=r"trial 0 was interrupted\. Resume with the same command and run\.name=S"):
         search_in_process("hparams_search=random", LR_SWEEP, trials(3), launch=launch)
 
 
@@ -149,7 +149,7 @@ def test_nothing_but_failures(folder: Path) -> None:
 
 
 def test_no_trial_begins_when_the_time_is_over(folder: Path) -> None:
-    with pytest.raises(RunError, match=r"no trial has begun within hydra\.sweeper\.timeout"):
+    with pytest.raises(RunError, match=r"no trial has started within hydra\.sweeper\.timeout"):
         search_in_process(
             "hparams_search=random", LR_SWEEP, "hydra.sweeper.timeout=0", launch=FakeLauncher(folder).launch
         )

@@ -1,4 +1,4 @@
-"""All points of a grid, one after the other."""
+"""Grid sampler of a search. It is Gantry's own because Optuna's only works inside Optuna's loop."""
 
 import itertools
 from collections.abc import Mapping
@@ -11,14 +11,15 @@ from optuna.trial import FrozenTrial
 
 
 class GridSampler(BaseSampler):
-    """Trial i is point i of the product of all values, the last key changing fastest: nothing has to be remembered.
+    """Give trial i point i of the product of all values, the last key changing fastest, so that no state is stored.
 
-    Raises ValueError for a key whose values cannot be listed. Optuna's own grid asks to be run by Optuna's loop.
+    Raises ValueError for a key whose values cannot be listed.
     """
 
     def __init__(self, space: Mapping[str, BaseDistribution]) -> None:
         self.keys = list(space)
-        self.points = list(itertools.product(*(list_grid_values(key, one) for key, one in space.items())))
+        values = [list_grid_values(key, distribution) for key, distribution in space.items()]
+        self.points = list(itertools.product(*values))
 
     def __len__(self) -> int:
         return len(self.points)
@@ -29,18 +30,19 @@ class GridSampler(BaseSampler):
     def sample_relative(self, study: Study, trial: FrozenTrial, space: dict[str, BaseDistribution]) -> dict[str, Any]:
         return {}
 
-    def sample_independent(self, study: Study, trial: FrozenTrial, key: str, one: BaseDistribution) -> Any:
+    def sample_independent(self, study: Study, trial: FrozenTrial, key: str, distribution: BaseDistribution) -> Any:
         return self.points[trial.number][self.keys.index(key)]
 
 
-def list_grid_values(key: str, one: BaseDistribution) -> list[Any]:
-    """The values that a key may have, in their order. Raises ValueError where there is no end to them."""
-    if isinstance(one, CategoricalDistribution):
-        return list(one.choices)
-    if isinstance(one, IntDistribution):
-        return list(range(one.low, one.high + 1, one.step))
-    assert isinstance(one, FloatDistribution)
-    if one.step is None:
-        raise ValueError(f"{key} must be a choice or a range in a grid, got interval({one.low:g},{one.high:g})")
-    count = round((one.high - one.low) / one.step) + 1
-    return [float(f"{one.low + i * one.step:.12g}") for i in range(count)]  # 0.3, not 0.30000000000000004
+def list_grid_values(key: str, distribution: BaseDistribution) -> list[Any]:
+    """Return the values of a key in order. Raises ValueError if there are infinitely many."""
+    if isinstance(distribution, CategoricalDistribution):
+        return list(distribution.choices)
+    if isinstance(distribution, IntDistribution):
+        return list(range(distribution.low, distribution.high + 1, distribution.step))
+    assert isinstance(distribution, FloatDistribution)
+    low, high, step = distribution.low, distribution.high, distribution.step
+    if step is None:
+        raise ValueError(f"{key} must be a choice or a range in a grid, got interval({low:g},{high:g})")
+    count = round((high - low) / step) + 1
+    return [float(f"{low + i * step:.12g}") for i in range(count)]  # 0.3, not 0.30000000000000004

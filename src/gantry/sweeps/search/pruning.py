@@ -1,4 +1,4 @@
-"""A run of a search ends early when the others say that it is hopeless."""
+"""Prune unpromising trials."""
 
 import logging
 from pathlib import Path
@@ -18,10 +18,10 @@ log = logging.getLogger(__name__)
 
 
 class TrialPruner(GanCallback):
-    """Tells the study of a search each evaluation's monitored score, and ends the run when the pruner says so.
+    """Report the monitored score of each evaluation to the study, and stop the run if the pruner decides so.
 
-    The run's folder is that of the sweep, where the study is, and the number of its trial. Process 0 asks, all stop
-    together. A run that is pruned makes no report.
+    `folder` is the run folder of the trial, named by its number in the folder of the search. Rank 0 asks the pruner,
+    and all ranks stop together. A pruned run makes no report.
     """
 
     after = (Evaluator,)
@@ -39,17 +39,17 @@ class TrialPruner(GanCallback):
     def on_turn_end(self, trainer: Trainer, gan: GAN, outputs: TurnOutputs) -> None:  # noqa: ARG002
         if gan.run_state.scored_at != gan.turn or gan.turn >= gan.turns:
             return
-        says = trainer.is_global_zero and self.should_prune(gan.turn, gan.run_state.scores[self.monitor])
-        if collectives.all_reduce_sum_(torch.tensor(int(says), device=gan.device)):
+        stop = trainer.is_global_zero and self.should_prune(gan.turn, gan.run_state.scores[self.monitor])
+        if collectives.all_reduce_sum_(torch.tensor(int(stop), device=gan.device)):
             self.pruned_at = gan.turn
             trainer.should_stop = True
-            log.info("turn %d: the search ends this run, others were better here", gan.turn)
+            log.info("pruned at turn %d: worse than earlier trials at this turn", gan.turn)
 
     def should_prune(self, turn: int, score: float) -> bool:
-        """Tell the study a score; -> whether the pruner gives up on the run."""
+        """Report a score to the study; return True if the pruner decides to stop the run."""
         trial = load_trial(self.study, int(self.folder.name))
-        told = self.study.trials[trial.number].intermediate_values
-        if turn not in told:  # a run that was killed since, and goes on, comes here again
+        reported = self.study.trials[trial.number].intermediate_values
+        if turn not in reported:  # a resumed run repeats turns that it reported before
             trial.report(score, turn)
         return trial.should_prune()
 

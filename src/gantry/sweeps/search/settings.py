@@ -1,4 +1,4 @@
-"""The settings of a search: how many trials, how many at a time, and who chooses them."""
+"""The settings of a search: number of trials, trials at a time, timeout and sampler."""
 
 import math
 from collections.abc import Sized
@@ -22,7 +22,7 @@ N_JOBS_RULE: Rule = ("an integer of at least 1, or -1 for all cores", lambda v: 
 
 @dataclass(frozen=True)
 class SearchSettings:
-    """`trials` in all, `at_once` of them in a batch, none begun after `seconds`; `node` describes the sampler."""
+    """`n_trials` in total, `n_jobs` of them in a batch, none started after `timeout` seconds."""
 
     n_trials: int
     timeout: float
@@ -31,13 +31,13 @@ class SearchSettings:
     space: SearchSpace
 
     def make_sampler(self, number: int) -> BaseSampler:
-        """Who chooses trial `number`: with a seed of its own, so that a search that goes on repeats no trial."""
+        """Return the sampler of one trial, with a seed of its own, so that a resumed search repeats no trial."""
         silence_optuna()
         return build(self.sampler_config, **make_sampler_arguments(self.sampler_config, self.space, number))
 
 
 def read_search_settings(config: DictConfig, space: SearchSpace) -> SearchSettings:
-    """What the configuration says of a search. Raises ValueError naming the key."""
+    """Read the settings from the configuration. Raises ValueError naming the key."""
     node = config.hydra.sweeper
     check_target_arguments(config, f"{SWEEPER_KEY}.sampler", node.sampler)
     if node.sampler.get("seed") is not None:
@@ -45,20 +45,20 @@ def read_search_settings(config: DictConfig, space: SearchSpace) -> SearchSettin
     check_rule(config, f"{SWEEPER_KEY}.n_jobs", node.n_jobs, N_JOBS_RULE)
     if node.timeout is not None:
         check_rule(config, f"{SWEEPER_KEY}.timeout", node.timeout, number_at_least(0))
-    made = SearchSettings(0, 0.0, 0, node.sampler, space).make_sampler(0)
-    most = len(made) if isinstance(made, Sized) else None
-    if node.n_trials is not None or most is None:
+    sampler = SearchSettings(0, 0.0, 0, node.sampler, space).make_sampler(0)
+    grid_size = len(sampler) if isinstance(sampler, Sized) else None
+    if node.n_trials is not None or grid_size is None:
         check_rule(config, f"{SWEEPER_KEY}.n_trials", node.n_trials, integer_at_least(1))
-    trials = min(count for count in (node.n_trials, most) if count is not None)
-    seconds = math.inf if node.timeout is None else float(node.timeout)
-    return SearchSettings(trials, seconds, count_cores() if node.n_jobs == -1 else node.n_jobs, node.sampler, space)
+    n_trials = min(count for count in (node.n_trials, grid_size) if count is not None)
+    timeout = math.inf if node.timeout is None else float(node.timeout)
+    return SearchSettings(n_trials, timeout, count_cores() if node.n_jobs == -1 else node.n_jobs, node.sampler, space)
 
 
 def make_sampler_arguments(node: DictConfig, space: SearchSpace, number: int) -> dict[str, object]:
-    """Arguments of a sampler that only the program knows: the space, if it takes one, and a seed for each trial."""
-    own: dict[str, object] = {}
+    """Return the arguments that are not in the configuration: the space, if the sampler takes one, and the seed."""
+    arguments: dict[str, object] = {}
     if "space" in (read_arguments(str(node["_target_"])) or {}):
-        own["space"] = space.distributions
+        arguments["space"] = space.distributions
     if node.get("seed") is not None:
-        own["seed"] = int(np.random.SeedSequence([node.seed, number]).generate_state(1)[0])
-    return own
+        arguments["seed"] = int(np.random.SeedSequence([node.seed, number]).generate_state(1)[0])
+    return arguments

@@ -1,7 +1,7 @@
-"""The study of a search: a file in the folder of its sweep, `study.journal`.
+"""The Optuna study of a search, kept in `study.journal` in the folder of its sweep.
 
-Optuna's journal needs no database, is appended to under a lock that also holds on shared file systems, and so may be
-written by the processes of many machines; SQLite's locks do not hold on those.
+Optuna's journal needs no database, and its lock holds on shared file systems, where the locks of SQLite do not:
+processes on many machines append to it.
 """
 
 import json
@@ -29,17 +29,16 @@ FACT_NAMES = {"metric": "score", "mode": "direction", "space": "search space", "
 
 
 def open_study(folder: Path, pruner: BasePruner | None = None) -> Study:
-    """The study of a search, as the processes of its trials see it."""
+    """Open the existing study of a search, as the process of a trial does."""
     silence_optuna()
-    return optuna.load_study(
-        study_name=STUDY_NAME, storage=open_journal(folder), sampler=RandomSampler(), pruner=pruner
-    )
+    storage, sampler = open_journal(folder), RandomSampler()
+    return optuna.load_study(study_name=STUDY_NAME, storage=storage, sampler=sampler, pruner=pruner)
 
 
-def create_or_load_study(folder: Path, about: Mapping[str, Any]) -> Study:
-    """The study to go on with, or a new one; `about` is what all of its trials have in common.
+def create_or_load_study(folder: Path, facts: Mapping[str, Any]) -> Study:
+    """Open the study in a folder, or create it; `facts` are what all of its trials have in common.
 
-    Raises ValueError when the study that is there is about something else, or the folder holds another sweep.
+    Raises ValueError if the existing study has other facts, or the folder holds another kind of sweep.
     """
     silence_optuna()
     check_search_folder(folder)
@@ -48,32 +47,32 @@ def create_or_load_study(folder: Path, about: Mapping[str, Any]) -> Study:
     study = optuna.create_study(
         study_name=STUDY_NAME,
         storage=open_journal(folder),
-        direction=DIRECTIONS[about["mode"]],
+        direction=DIRECTIONS[facts["mode"]],
         sampler=RandomSampler(),
         load_if_exists=True,
     )
     if FACTS_ATTR not in study.user_attrs:
-        study.set_user_attr(FACTS_ATTR, dict(about))
-    check_same_search(folder, study.user_attrs[FACTS_ATTR], about)
+        study.set_user_attr(FACTS_ATTR, dict(facts))
+    check_same_search(folder, study.user_attrs[FACTS_ATTR], facts)
     return study
 
 
-def check_same_search(folder: Path, before: Mapping[str, Any], now: Mapping[str, Any]) -> None:
-    """Raise ValueError unless two searches are about the same."""
+def check_same_search(folder: Path, stored: Mapping[str, Any], facts: Mapping[str, Any]) -> None:
+    """Raise ValueError unless two searches have the same facts."""
     for key, name in FACT_NAMES.items():
-        if before[key] != now[key]:
-            old, new = (json.dumps(one[key]) for one in (before, now))
+        if stored[key] != facts[key]:
+            old, new = json.dumps(stored[key]), json.dumps(facts[key])
             raise ValueError(f"run.name must be new for another {name}, got {folder}, where it is {old} and not {new}")
 
 
 def check_search_folder(folder: Path) -> None:
-    """Raise ValueError for jobs that belong to no study: they are another sweep's."""
+    """Raise ValueError if a folder has jobs but no study: they belong to another kind of sweep."""
     if any(path.name.isdigit() for path in folder.glob("*")) and not (folder / JOURNAL_FILE).exists():
         raise ValueError(f"run.name must be new for a search, got {folder}, which holds a sweep of another kind")
 
 
 def truncate_partial_line(path: Path) -> None:
-    """Cut off a line that a crash cut short: what is written behind it could not be read."""
+    """Remove an incomplete last line that a crash left behind: Optuna could not read what follows it."""
     if not path.exists():
         return
     lock = JournalFileSymlinkLock(str(path))
@@ -86,16 +85,16 @@ def truncate_partial_line(path: Path) -> None:
 
 
 def open_journal(folder: Path) -> JournalStorage:
-    """Where the study is kept."""
+    """Open the storage of the study."""
     return JournalStorage(JournalFileBackend(str(folder / JOURNAL_FILE)))
 
 
 def load_trial(study: Study, number: int) -> Trial:
-    """A trial that is there already, to be told of its scores or completed."""
+    """Return an existing trial as one that can be changed."""
     return Trial(study, study.trials[number]._trial_id)
 
 
 def silence_optuna() -> None:
-    """Optuna need not say that a part of it is new, or that a study was made or found."""
+    """Silence Optuna's warnings about experimental features and its messages about created studies."""
     warnings.filterwarnings("ignore", category=ExperimentalWarning)
     optuna.logging.set_verbosity(optuna.logging.WARNING)

@@ -1,4 +1,4 @@
-"""A search from Hydra's point of view: a sweep whose jobs are chosen one batch after the other."""
+"""Gantry's own Optuna sweeper for Hydra, because the published one needs optuna < 3 and cannot prune."""
 
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
@@ -26,64 +26,64 @@ INTEGER_HINT = "int(interval(a,b)) and range(a,b) are whole numbers"
 
 
 def run_search(config: DictConfig, loader: ConfigLoader, launcher: Launcher, arguments: list[str]) -> None:
-    """Search as configured, going on where an earlier start of the same search stopped.
+    """Run the search that `config` describes, or resume it where an earlier process stopped.
 
-    What the user got wrong is told before any file is written.
+    User errors are raised before any file is written.
     """
     folder = Path(config.hydra.sweep.dir)
     with user_errors():
-        words = [f"{key}={value}" for key, value in (config.hydra.sweeper.params or {}).items()]
-        space = parse_search_space(OverridesParser.create(config_loader=loader).parse_overrides([*words, *arguments]))
+        params = [f"{key}={value}" for key, value in (config.hydra.sweeper.params or {}).items()]
+        space = parse_search_space(OverridesParser.create(config_loader=loader).parse_overrides([*params, *arguments]))
         settings = read_search_settings(config, space)
-        about = make_study_facts(compose_first_valid(space, lambda told: loader.load_sweep_config(config, told)), space)
+        cfg = compose_first_valid(space, lambda overrides: loader.load_sweep_config(config, overrides))
+        facts = make_study_facts(cfg, space)
         check_search_folder(folder)
         check_job_subdir(config)
     with ExitStack() as stack:
         with user_errors():
             stack.enter_context(lock_search_folder(folder))
-            study = create_or_load_study(folder, about)
+            study = create_or_load_study(folder, facts)
         OmegaConf.save(config, folder / MULTIRUN_FILE)
         SearchLoop(study, space, settings, folder, launcher.launch).run()
 
 
 @contextmanager
 def lock_search_folder(folder: Path) -> Iterator[None]:
-    """Inside, no other process searches in this folder. Raises ValueError if one does."""
+    """Keep other processes from searching in this folder. Raises ValueError if one already does."""
     with ExitStack() as stack:
         try:
             stack.enter_context(lock_run_folder(folder))
         except ValueError:
-            raise ValueError(f"run.name must be that of a search that has ended, got {folder}, which goes on") from None
+            rule = "run.name must be the name of a search that is not running"
+            raise ValueError(f"{rule}, got {folder}, which another process uses") from None
         yield
 
 
 def compose_first_valid(space: SearchSpace, compose: Callable[[list[str]], DictConfig]) -> DictConfig:
-    """The configuration of the first example that is valid. Raises the error of the first, should none be.
+    """Return the first valid configuration among the examples of the space; raise the first error if there is none.
 
-    One value that is wrong makes its trials fail; a key that is wrong would make all fail.
+    An invalid value only makes its own trials fail, but an invalid key would make all trials fail.
     """
     errors = []
     for point in space.iter_examples():
         try:
-            cfg = finalize_config(compose(space.to_overrides(point)))
+            return finalize_config(compose(space.to_overrides(point)))
         except (HydraException, OmegaConfBaseException, ValueError) as error:
             errors.append(error)
-        else:
-            return cfg
-    said = format_error(errors[0])
-    whole = any(said.startswith(f"{key} must be an integer") for key in space.distributions)
-    raise ValueError(f"{said} ({INTEGER_HINT})" if whole else said)
+    message = format_error(errors[0])
+    expects_integer = any(message.startswith(f"{key} must be an integer") for key in space.distributions)
+    raise ValueError(f"{message} ({INTEGER_HINT})" if expects_integer else message)
 
 
 def check_job_subdir(config: DictConfig) -> None:
-    """Raise ValueError unless the folder of a job bears its number, by which a run finds its trial."""
-    plain: Any = OmegaConf.to_container(config.hydra.sweep, resolve=False)
-    if plain["subdir"] != "${hydra.job.num}":
-        raise ValueError(f"hydra.sweep.subdir must be the number of the job in a search, got {plain['subdir']}")
+    """Raise ValueError unless the folder of a job is its number, by which a run finds its trial."""
+    sweep: Any = OmegaConf.to_container(config.hydra.sweep, resolve=False)
+    if sweep["subdir"] != "${hydra.job.num}":
+        raise ValueError(f"hydra.sweep.subdir must be the number of the job in a search, got {sweep['subdir']}")
 
 
 def make_study_facts(cfg: DictConfig, space: SearchSpace) -> Mapping[str, Any]:
-    """What all trials have in common. Raises ValueError without a score to search for."""
+    """Return what all trials have in common. Raises ValueError if there is no score to optimise."""
     monitor = OmegaConf.select(cfg, "metrics.monitor")
     if monitor is None:
         raise ValueError("metrics.monitor must be the score to search for (metrics=none has no score), got null")
