@@ -123,7 +123,7 @@ def make_prepared_case(state: Callable[[CaseSize, Tensor, Tensor], object], work
 def compute_gantry_is(_: CaseSize, x: Tensor) -> object:
     sums = PredictionSums(x.shape[1])
     for start, part in zip(range(0, len(x), EXTRACTOR_BATCH), x.split(EXTRACTOR_BATCH)):
-        sums.update(start, part.softmax(1))
+        sums.update(part.softmax(1), start)
     return compute_inception_score_per_split(sums)
 
 

@@ -14,7 +14,7 @@ from gaussians import seeded_randn
 def sums_of(probabilities: Tensor, batch_size: int = 7) -> PredictionSums:
     sums = PredictionSums(probabilities.shape[1])
     for start in range(0, len(probabilities), batch_size):
-        sums.update(start, probabilities[start : start + batch_size])
+        sums.update(probabilities[start : start + batch_size], start)
     return sums
 
 

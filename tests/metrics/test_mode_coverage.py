@@ -64,7 +64,7 @@ def test_modes_of_a_data_set_are_scaled_as_its_points_are() -> None:
 
 def test_classes_are_counted_by_the_likeliest() -> None:
     predictions = PredictionSums(4)
-    predictions.update(0, torch.tensor([[0.4, 0.3, 0.3, 0.0], [0.6, 0.4, 0.0, 0.0], [0.0, 0.1, 0.9, 0.0]]))
+    predictions.update(torch.tensor([[0.4, 0.3, 0.3, 0.0], [0.6, 0.4, 0.0, 0.0], [0.0, 0.1, 0.9, 0.0]]))
     fake = FeatureSet(accumulate_features(torch.zeros(3, 1)), predictions)
     kl = 2 / 3 * math.log(2 / 3 * 4) + 1 / 3 * math.log(1 / 3 * 4)
     assert ClassModeCoverage()(fake, fake) == (pytest.approx(kl), 2.0)

@@ -3,9 +3,12 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from torch import Tensor
 
-from gantry.metrics.statistics import Statistics
+from gantry.distributed import collectives
+from gantry.metrics.statistics import PredictionSums, Statistics
 from gaussians import accumulate_features, seeded_randn
+from spawn_ranks import run_on_ranks
 
 
 def test_streaming_equals_numpy_for_uneven_batches() -> None:
@@ -18,7 +21,7 @@ def test_streaming_equals_numpy_for_uneven_batches() -> None:
     np.testing.assert_allclose(statistics.covariance, np.cov(x.numpy(), rowvar=False), rtol=1e-10, atol=1e-12)
 
 
-def test_the_scatter_is_whole_and_symmetric_after_every_update() -> None:
+def test_the_scatter_is_symmetric_after_every_update() -> None:
     x = seeded_randn(30, 5, seed=0) @ seeded_randn(5, 5, seed=1)
     statistics = Statistics(5)
     for n, part in zip((10, 30), x.split([10, 20])):
@@ -28,7 +31,7 @@ def test_the_scatter_is_whole_and_symmetric_after_every_update() -> None:
         assert torch.equal(statistics.scatter, statistics.scatter.T)
 
 
-def test_statistics_made_of_tensors_leave_them_alone() -> None:
+def test_updates_do_not_change_the_tensors_that_statistics_were_made_of() -> None:
     tensors = accumulate_features(seeded_randn(9, 3, seed=0)).to_tensors()
     before = tensors["scatter"].clone()
     Statistics.from_tensors(tensors).update(seeded_randn(5, 3, seed=1))
@@ -44,13 +47,44 @@ def test_features_far_from_zero_cost_no_precision() -> None:
     torch.testing.assert_close(far.covariance, expected, rtol=1e-7, atol=1e-8)
 
 
-def test_one_process_is_the_whole_world() -> None:
-    mine = accumulate_features(seeded_randn(5, 2, seed=0))
-    whole = mine.all_reduce()
-    assert whole is not mine
-    assert whole.n == 5
-    torch.testing.assert_close(whole.mean, mine.mean, rtol=0, atol=0)
-    torch.testing.assert_close(whole.scatter, mine.scatter, rtol=0, atol=0)
+def accumulate_part(x: Tensor, p: Tensor) -> tuple[dict[str, Tensor], dict[str, Tensor]]:
+    """Return the states after a sync of ranks that saw unequal parts, rank 1 none."""
+    parts = torch.tensor([0, 20, 20, 53])
+    rows = slice(*parts[collectives.rank() : collectives.rank() + 2].tolist())
+    statistics, sums = accumulate_features(x[rows]), PredictionSums(p.shape[1])
+    sums.update(p[rows], rows.start)
+    for metric in (statistics, sums):
+        metric.sync()
+    return statistics.to_tensors(), dict(sums.metric_state)
+
+
+def test_ranks_are_merged_as_batches_are_also_one_without_samples() -> None:
+    x, p = seeded_randn(53, 4, seed=0) + 1e6, seeded_randn(53, 5, seed=1).softmax(1)
+    expected, sums = accumulate_features(x), PredictionSums(5)
+    sums.update(p)
+    for moments, states in run_on_ranks(3, accumulate_part, x, p):
+        assert int(moments["n"]) == 53
+        torch.testing.assert_close(moments["mean"], expected.mean, rtol=1e-15, atol=0)
+        torch.testing.assert_close(moments["scatter"], expected.scatter, rtol=1e-8, atol=1e-8)
+        torch.testing.assert_close(states, dict(sums.metric_state), rtol=1e-12, atol=0)
+
+
+def test_one_process_needs_no_sync() -> None:
+    statistics = accumulate_features(seeded_randn(5, 2, seed=0))
+    before = statistics.to_tensors()
+    statistics.sync()
+    torch.testing.assert_close(statistics.to_tensors(), before, rtol=0, atol=0)
+
+
+def test_forward_returns_the_value_of_the_batch_and_merges_it() -> None:
+    x = seeded_randn(30, 3, seed=0) + 1e6
+    statistics = Statistics(3)
+    for part in x.split([10, 20]):
+        torch.testing.assert_close(statistics(part)["covariance"], accumulate_features(part).covariance)
+    torch.testing.assert_close(statistics.compute()["covariance"], accumulate_features(x).covariance, rtol=1e-8, atol=0)
+    statistics.reset()
+    assert statistics.n == 0
+    assert not statistics.mean.any()
 
 
 def test_saved_statistics_are_the_same(tmp_path: Path) -> None:

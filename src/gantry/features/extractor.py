@@ -1,9 +1,14 @@
-"""What an extractor makes of images: the features that statistics are taken of, and class probabilities."""
+"""Extractors: from images to the features that statistics are taken of, and to class probabilities."""
 
 from typing import Any, NamedTuple, Protocol
 
 import torch
 from torch import Tensor, nn
+
+from gantry.features.arithmetic import use_arithmetic
+from gantry.pixels import to_uint8
+
+MAX_ABS_SAMPLE_VALUE = 16.0  # a generator without tanh leaves [-1, 1] a little; beyond this the range is another one
 
 
 class ExtractorOutput(NamedTuple):
@@ -14,11 +19,11 @@ class ExtractorOutput(NamedTuple):
 
 
 class Extractor(Protocol):
-    """uint8 [N, 1 or 3, H, W] -> Features: a frozen nn.Module in evaluation mode with these attributes.
+    """uint8 [N, 1 or 3, H, W] -> ExtractorOutput: a frozen nn.Module in evaluation mode with these attributes.
 
-    `name` appears in the names of the metrics (`fd_digits`), `dim` is F, `num_classes` is K (0: no
-    classifier), `digest` is the sha256 of the weights. An attribute `resizer`, if there is one, tells the
-    protocol what is done to images of another size or number of channels.
+    `name` appears in the names of the metrics (`fd_digits`), `dim` is F, `num_classes` is K (0: no classifier) and
+    `digest` the sha256 of the weights. An optional attribute `resizer` describes, for the protocol, how images of
+    another size or number of channels are converted.
     """
 
     name: str
@@ -31,8 +36,31 @@ class Extractor(Protocol):
     def to(self, device: torch.device, /) -> Any: ...
 
 
+def extract_features(extractor: Extractor, x: Tensor, arithmetic: str = "float32") -> ExtractorOutput:
+    """Return the features of x: float [N, *shape] in [-1, 1], uint8 [N, C, H, W] or points float [N, 2].
+
+    The features of a sample that is not finite, or far out of range, are NaN.
+    """
+    valid = find_valid_samples(x)
+    with use_arithmetic(arithmetic):
+        features, probabilities = extractor(to_uint8(x) if x.is_floating_point() and x.dim() == 4 else x)
+    return ExtractorOutput(features.where(valid[:, None], torch.nan), probabilities)
+
+
+def find_valid_samples(x: Tensor) -> Tensor:
+    """Return which samples [N, ...] are bytes or finite and in range: -> bool [N]."""
+    if x.dtype == torch.uint8:
+        return torch.ones(len(x), dtype=torch.bool, device=x.device)
+    return (x.abs() <= MAX_ABS_SAMPLE_VALUE).flatten(1).all(1)  # False for NaN as well
+
+
+def count_invalid_rows(features: Tensor) -> Tensor:
+    """Return the number of rows of features [N, F] that are not finite: -> int64 []."""
+    return (~features.isfinite().all(1)).sum()
+
+
 class PointExtractor(nn.Module):
-    """Points of the plane are their own features: x float [N, 2] -> Features."""
+    """Points of the plane are their own features: x float [N, 2] -> ExtractorOutput."""
 
     name, dim, num_classes, digest, resizer = "points", 2, 0, "", "none"
 
@@ -42,7 +70,7 @@ class PointExtractor(nn.Module):
 
 
 def get_resizer(extractor: Extractor) -> str:
-    """What the extractor does to images of another size or number of channels, in words."""
+    """Return the description of how images of another size or number of channels are converted."""
     return str(getattr(extractor, "resizer", "none"))
 
 

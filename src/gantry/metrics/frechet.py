@@ -68,8 +68,7 @@ def factor_covariance(statistics: Statistics) -> CovarianceFactor:
     Where the samples do not span all directions, pivoting stops at what is rounding. A square root of the full
     matrix would take the root of that rounding, 1e-16 -> 1e-8, in every direction that they do not span.
     """
-    if statistics.n < 2:
-        raise ValueError(f"metrics.num_samples must be at least 2 for a covariance, got {statistics.n}")
+    statistics.check_covariance()
     scatter = statistics.lower_triangle.cpu().numpy()
     F, scale = len(scatter), 1 / math.sqrt(statistics.n - 1)
     trace, largest = float(scatter.trace()) * scale**2, scatter.diagonal().max()

@@ -1,9 +1,10 @@
-"""Count, mean and covariance of features, streamed in float64: features are never all held."""
+"""Count, mean and covariance of features, and sums of class probabilities, streamed in float64."""
 
+import math
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
-from typing import Self
+from typing import Any, Self
 
 import numpy as np
 import torch
@@ -12,93 +13,86 @@ from scipy.linalg import blas
 from threadpoolctl import ThreadpoolController
 from torch import Tensor
 
-from gantry.distributed import collectives
+from gantry.metrics.float64_metric import Float64Metric
 
-MULTITHREADED_BLAS_DIM = (
-    1024  # features from which on BLAS takes all threads: their spinning costs milliseconds, the product more
-)
+MULTITHREADED_BLAS_DIM = 1024  # from here on BLAS takes all threads: their spinning costs ms, the product more
 
 
-class Statistics:
+class Statistics(Float64Metric):
     """n, mean [F] and scatter [F, F], the sum of outer products of the deviations from the mean, in float64.
 
-    Batches are merged as Chan, Golub and LeVeque (1979) merge samples: no difference of large sums is ever
-    taken, so features far from zero cost no precision.
+    Batches and ranks are merged as Chan, Golub and LeVeque (1979) merge samples: no difference of large sums is ever
+    taken, so features far from zero cost no precision. That is why all three are one state, `moments`, with a merge
+    of its own: the scatters of ranks with different means cannot be summed.
     """
 
-    def __init__(self, dim: int, device: torch.device | str = "cpu") -> None:
-        device = select_float64_device(device)
-        self.n = 0
-        self.mean = torch.zeros(dim, dtype=torch.float64, device=device)
-        self._scatter = torch.zeros(dim, dim, dtype=torch.float64, device=device)
-        self._is_symmetric = True  # or only the lower triangle of it counts
+    moments: Tensor
+
+    def __init__(self, dim: int, device: torch.device | str = "cpu", **kwargs: Any) -> None:
+        super().__init__(**kwargs)
+        self.add_state("moments", make_empty_moments(dim), dist_reduce_fx=merge_moments)
+        self.to(device)
 
     def update(self, features: Tensor) -> None:
-        """Take in features [N, F]; N may be 0."""
-        if len(features) == 0:
-            return
-        total = self.n + len(features)
-        rows, mean = _center_features(features.to(self.mean.device))
-        shift = mean - self.mean
-        rows[-1] = shift * (self.n * len(features) / total) ** 0.5
-        _add_outer_products_(self._scatter, rows)
-        self._is_symmetric = False
-        self.mean += shift * (len(features) / total)
-        self.n = total
+        """Add features [N, F]; N may be 0."""
+        update_moments_(self.moments, features)
+
+    def compute(self) -> dict[str, Tensor]:
+        """Return the mean and the covariance over all ranks."""
+        return {"mean": self.mean, "covariance": self.covariance}
 
     @property
-    def scatter(self) -> Tensor:
-        """The whole symmetric matrix [F, F]."""
-        if not self._is_symmetric:
-            self._scatter.tril_().add_(self._scatter.tril(-1).T)
-            self._is_symmetric = True
-        return self._scatter
+    def n(self) -> int:
+        """The number of samples."""
+        return int(split_moments(self.moments)[0])
 
-    @scatter.setter
-    def scatter(self, matrix: Tensor) -> None:
-        self._scatter = matrix.clone(memory_format=torch.contiguous_format)
-        self._is_symmetric = True
+    @property
+    def mean(self) -> Tensor:
+        """The mean [F]."""
+        return split_moments(self.moments)[1]
 
     @property
     def lower_triangle(self) -> Tensor:
-        """The scatter [F, F] where only the lower triangle and the diagonal count: what is above may be anything."""
-        return self._scatter
+        """The scatter [F, F] of which only the diagonal and what is below it count; the rest may be anything."""
+        return split_moments(self.moments)[2]
 
-    def all_reduce(self) -> "Statistics":
-        """The statistics of all processes together; every process must call it, also one that saw nothing."""
-        whole = Statistics(len(self.mean), self.mean.device)
-        whole.n = int(collectives.all_reduce_sum_(torch.tensor(self.n, device=self.mean.device)))
-        whole.mean = collectives.all_reduce_sum_(self.mean * (self.n / max(whole.n, 1)))
-        shift = self.mean - whole.mean
-        whole.scatter = collectives.all_reduce_sum_(self.scatter + self.n * torch.outer(shift, shift))
-        return whole
-
-    def subtract(self, part: "Statistics") -> "Statistics":
-        """The statistics of the samples that are not in `part`, a small part of these."""
-        rest = Statistics(len(self.mean), self.mean.device)
-        rest.n = self.n - part.n
-        rest.mean = self.mean + (self.mean - part.mean) * (part.n / rest.n)
-        shift = part.mean - rest.mean
-        rest.scatter = self.scatter - part.scatter - torch.outer(shift, shift) * (part.n * rest.n / self.n)
-        return rest
+    @property
+    def scatter(self) -> Tensor:
+        """The symmetric scatter [F, F]."""
+        lower = self.lower_triangle
+        return lower.tril() + lower.tril(-1).T
 
     @property
     def covariance(self) -> Tensor:
         """The unbiased covariance [F, F] (divisor n - 1); raises ValueError for fewer than two samples."""
-        if self.n < 2:
-            raise ValueError(f"metrics.num_samples must be at least 2 for a covariance, got {self.n}")
+        self.check_covariance()
         return self.scatter / (self.n - 1)
 
+    def check_covariance(self) -> None:
+        """Raise ValueError unless there are samples enough for a covariance."""
+        if self.n < 2:
+            raise ValueError(f"metrics.num_samples must be at least 2 for a covariance, got {self.n}")
+
+    def subtract(self, part: "Statistics") -> "Statistics":
+        """Return the statistics of the samples that are not in `part`, a small part of these."""
+        n = self.n - part.n
+        mean = self.mean + (self.mean - part.mean) * (part.n / n)
+        shift = part.mean - mean
+        lower = self.lower_triangle - part.lower_triangle - torch.outer(shift, shift) * (part.n * n / self.n)
+        return Statistics.from_tensors({"n": torch.tensor(n), "mean": mean, "scatter": lower})
+
     def to_tensors(self) -> dict[str, Tensor]:
-        """What `from_tensors` makes equal statistics of."""
-        return {"n": torch.tensor(self.n), "mean": self.mean, "scatter": self.scatter}
+        """Return the tensors that `from_tensors` makes equal statistics of."""
+        return {"n": torch.tensor(self.n), "mean": self.mean.clone(), "scatter": self.scatter}
 
     @classmethod
     def from_tensors(cls, tensors: dict[str, Tensor]) -> Self:
-        """The inverse of `tensors`."""
-        statistics = cls(0)
-        statistics.n = int(tensors["n"])
-        statistics.mean, statistics.scatter = tensors["mean"], tensors["scatter"]
+        """Return statistics of copies of these tensors, on their device."""
+        statistics = cls(len(tensors["mean"]), tensors["mean"].device)
+        n, mean, lower = split_moments(statistics.moments)
+        n.copy_(tensors["n"])
+        mean.copy_(tensors["mean"])
+        lower.copy_(tensors["scatter"])
         return statistics
 
     def save(self, path: Path) -> None:
@@ -107,8 +101,48 @@ class Statistics:
 
     @classmethod
     def load(cls, path: Path) -> Self:
-        """Read what `save` wrote."""
+        """Read a file that `save` wrote."""
         return cls.from_tensors(load_file(path))
+
+
+def make_empty_moments(dim: int) -> Tensor:
+    """Return the moments of no samples: float64 [F^2 + F + 1], see `split_moments`."""
+    return torch.zeros(dim * dim + dim + 1, dtype=torch.float64)
+
+
+def split_moments(moments: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+    """Return views of moments [F^2 + F + 1]: n [], the mean [F], the scatter [F, F] whose lower triangle counts."""
+    F = math.isqrt(len(moments) - 1)
+    return moments[-1], moments[F * F : -1], moments[: F * F].view(F, F)
+
+
+def update_moments_(moments: Tensor, features: Tensor) -> None:
+    """Add features [N, F] to moments, in place; N may be 0."""
+    if len(features) == 0:
+        return
+    n, mean, lower = split_moments(moments)
+    total = n + len(features)
+    rows, batch_mean = _center_features(features.to(moments.device))
+    shift = batch_mean - mean
+    rows[-1] = shift * (n * len(features) / total).sqrt()
+    _add_outer_products_(lower, rows)
+    mean += shift * (len(features) / total)
+    n += len(features)
+
+
+def merge_moments(parts: Tensor) -> Tensor:
+    """Return the moments of the union of samples with moments [P, F^2 + F + 1]: -> [F^2 + F + 1]."""
+    merged = torch.zeros_like(parts[0])
+    total, mean, lower = split_moments(merged)
+    total += parts[:, -1].sum()
+    for part in parts:
+        mean += split_moments(part)[1] * (part[-1] / total.clamp_min(1))
+    for part in parts:
+        n, part_mean, part_lower = split_moments(part)
+        shift = part_mean - mean
+        lower += part_lower
+        lower.addr_(shift, n * shift)
+    return merged
 
 
 def _center_features(features: Tensor) -> tuple[Tensor, Tensor]:
@@ -129,9 +163,8 @@ def _center_features(features: Tensor) -> tuple[Tensor, Tensor]:
 def _add_outer_products_(lower: Tensor, rows: Tensor) -> None:
     """Add rows^T rows for rows [N, F] to a matrix [F, F] of which the lower triangle counts: half a product."""
     if lower.device.type == "cpu":  # BLAS counts columns first, so that this upper triangle is the lower one
-        with _get_blas_controller().limit(
-            limits=torch.get_num_threads() if len(lower) >= MULTITHREADED_BLAS_DIM else 1
-        ):
+        threads = torch.get_num_threads() if len(lower) >= MULTITHREADED_BLAS_DIM else 1
+        with _get_blas_controller().limit(limits=threads):
             blas.dsyrk(1.0, rows.numpy().T, beta=1.0, c=lower.numpy().T, lower=0, overwrite_c=1)
     else:
         lower.addmm_(rows.T, rows)
@@ -139,64 +172,60 @@ def _add_outer_products_(lower: Tensor, rows: Tensor) -> None:
 
 @cache
 def _get_blas_controller() -> ThreadpoolController:
-    """SciPy's and NumPy's BLAS, whose threads go on spinning after a call, against those of torch's next one."""
+    """Return SciPy's and NumPy's BLAS, whose threads spin on after a call, against those of torch's next one."""
     return ThreadpoolController().select(user_api="blas")
-
-
-def select_float64_device(device: torch.device | str) -> torch.device:
-    """The device itself, or the CPU in place of one without float64 (Apple's)."""
-    device = torch.device(device)
-    return torch.device("cpu") if device.type == "mps" else device
 
 
 NUM_SCORE_SPLITS = 10  # parts that the Inception Score is averaged over; sample i belongs to part i mod SPLITS
 
 
-class PredictionSums:
-    """Sums over the samples of each split, in float64: n [S], p [S, K] and p_log_p [S] (of the sum over the
-    classes of p log p); and winners int64 [K], the number of samples that each class is the likeliest of."""
+class PredictionSums(Float64Metric):
+    """Sums over the samples of each split, in float64: n [S], p [S, K] and p_log_p [S] (of the sum over the classes
+    of p log p); and argmax_counts int64 [K], the number of samples that each class is the likeliest of."""
 
-    def __init__(self, num_classes: int, device: torch.device | str = "cpu") -> None:
-        device = select_float64_device(device)
-        self.n = torch.zeros(NUM_SCORE_SPLITS, dtype=torch.float64, device=device)
-        self.p = torch.zeros(NUM_SCORE_SPLITS, num_classes, dtype=torch.float64, device=device)
-        self.p_log_p = torch.zeros(NUM_SCORE_SPLITS, dtype=torch.float64, device=device)
-        self.argmax_counts = torch.zeros(num_classes, dtype=torch.int64, device=device)
+    n: Tensor
+    p: Tensor
+    p_log_p: Tensor
+    argmax_counts: Tensor
 
-    def update(self, start: int, probabilities: Tensor) -> None:
-        """Take in the probabilities [N, K] of the samples start .. start + N - 1."""
+    def __init__(self, num_classes: int, device: torch.device | str = "cpu", **kwargs: Any) -> None:
+        super().__init__(**kwargs)
+        per_split = torch.zeros(NUM_SCORE_SPLITS, dtype=torch.float64)
+        self.add_state("n", per_split, dist_reduce_fx="sum")
+        self.add_state("p", per_split.new_zeros(NUM_SCORE_SPLITS, num_classes), dist_reduce_fx="sum")
+        self.add_state("p_log_p", per_split.clone(), dist_reduce_fx="sum")
+        self.add_state("argmax_counts", torch.zeros(num_classes, dtype=torch.int64), dist_reduce_fx="sum")
+        self.to(device)
+
+    def update(self, probabilities: Tensor, start: int | None = None) -> None:
+        """Add the probabilities [N, K] of the samples start .. start + N - 1, or of those after the ones so far."""
         probabilities = probabilities.to(self.p.device)
         p = probabilities.double()
-        split = torch.arange(start, start + len(p), device=p.device) % NUM_SCORE_SPLITS
+        first = self.n.sum().long() if start is None else start
+        split = (torch.arange(len(p), device=p.device) + first) % NUM_SCORE_SPLITS
         self.n.index_add_(0, split, torch.ones_like(p[:, 0]))
         self.p.index_add_(0, split, p)
         self.p_log_p.index_add_(0, split, p_log_p(probabilities).sum(1, dtype=p.dtype))
         self.argmax_counts += probabilities.argmax(1).bincount(minlength=p.shape[1])
 
-    def all_reduce(self) -> "PredictionSums":
-        """The sums of all processes; every process must call it, also one that saw nothing."""
-        whole = PredictionSums(self.p.shape[1], self.p.device)
-        whole.n, whole.p = collectives.all_reduce_sum_(self.n.clone()), collectives.all_reduce_sum_(self.p.clone())
-        whole.p_log_p, whole.argmax_counts = (
-            collectives.all_reduce_sum_(self.p_log_p.clone()),
-            collectives.all_reduce_sum_(self.argmax_counts.clone()),
-        )
-        return whole
+    def compute(self) -> Tensor:
+        """Return the mean probabilities [K] over all ranks."""
+        return self.p.sum(0) / self.n.sum()
 
 
 def p_log_p(p: Tensor) -> Tensor:
-    """p log p, which is 0 at 0; what torch.special.entr gives, in a third of its time on a CPU."""
+    """Return p log p, which is 0 at 0: as torch.special.entr does, in a third of its time on a CPU."""
     return p.clamp_min(torch.finfo(p.dtype).tiny).log_().mul_(p)
 
 
 @dataclass(frozen=True)
 class FeatureSet:
-    """Sums over a set: `predictions` if the extractor classifies, and if asked for the `features` themselves,
-    float32 [N, F] on the CPU.
+    """All that scores need to know of a set of images: `statistics` of its features, `predictions` if the extractor
+    classifies, and on request the `features` themselves, float32 [N, F] on the CPU.
 
-    `labels` int64 [N] are the classes that the images have or were drawn for, where they are known. `held_out`
-    has the features [M, F] of real images that were kept apart from the training, beside those that were not, and
-    `mirrored` [N, F] those of the training images seen in a mirror, if the training mirrors them.
+    `labels` int64 [N] are the classes of the images, or those that samples were generated for, where they are known.
+    `held_out_features` [M, F] are those of real images that are held out of the training, and `flipped_features` [N, F]
+    those of the mirrored training images, if the training flips images.
     """
 
     statistics: Statistics
