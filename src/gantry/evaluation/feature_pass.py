@@ -7,7 +7,7 @@ import torch
 from torch import Tensor
 
 from gantry.distributed import collectives
-from gantry.features.extractor import Extractor, count_invalid_rows, extract_features
+from gantry.features.extractor import Extractor, check_validity, count_invalid_rows, extract_features
 from gantry.metrics.statistics import FeatureSet, PredictionSums, Statistics
 
 ImageSource = Callable[[int, int], Tensor]  # (start, stop) -> those images, see `FeaturePass.extract`
@@ -68,9 +68,3 @@ class FeaturePass:
         parts = [torch.arange(*batch) for rank in range(size) for batch in self.iter_batch_ranges(count, rank, size)]
         order = torch.cat(parts).argsort()
         return collectives.all_gather_uneven(features.to(self.device)).cpu()[order]
-
-
-def check_validity(num_invalid: Tensor, count: int) -> None:
-    """Raise ValueError if some of `count` samples are invalid."""
-    if num_invalid > 0:
-        raise ValueError(f"samples must be finite and in [-1, 1], got {int(num_invalid)} of {count} that are not")

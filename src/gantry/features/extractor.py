@@ -59,6 +59,12 @@ def count_invalid_rows(features: Tensor) -> Tensor:
     return (~features.isfinite().all(1)).sum()
 
 
+def check_validity(num_invalid: Tensor, count: int) -> None:
+    """Raise ValueError if some of `count` samples are invalid."""
+    if num_invalid > 0:
+        raise ValueError(f"samples must be finite and in [-1, 1], got {int(num_invalid)} of {count} that are not")
+
+
 class PointExtractor(nn.Module):
     """Points of the plane are their own features: x float [N, 2] -> ExtractorOutput."""
 
