@@ -77,6 +77,12 @@ def format_error(error: BaseException) -> str:
     return _join_lines(str(cause if isinstance(cause, OmegaConfBaseException) else error))
 
 
+def format_on_one_line(thing: object, with_type: bool = False, limit: int | None = None) -> str:
+    """Return the text of an exception, or of another object, on one line of at most `limit` characters."""
+    text = f"{type(thing).__name__}: {thing}" if with_type else str(thing)
+    return " ".join(text.split())[:limit]
+
+
 def unknown_key_message(key: str, known: Iterable[str]) -> str:
     """Return the line for a key that does not exist, where the names `known` do."""
     known = sorted(known)

@@ -10,6 +10,7 @@ from torch import Tensor
 
 from gantry.commands.hardware import pick_device
 from gantry.config.instantiate import build
+from gantry.errors import format_on_one_line
 from gantry.evaluation.evaluation import Evaluation
 from gantry.evaluation.generator_samples import SampleSource, make_sample_source
 from gantry.evaluation.protocol import SampleFacts
@@ -125,6 +126,6 @@ def load_generator_from_checkpoint(path: Path, cfg: DictConfig) -> Generator:
     try:
         G.load_state_dict(weights)
     except RuntimeError as error:
-        reason = " ".join(str(error).split())[:200]
+        reason = format_on_one_line(error, limit=200)
         raise ValueError(f"checkpoint must be of the run {cfg.run}, got {path}: {reason}") from None
     return G.eval()

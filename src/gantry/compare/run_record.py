@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 from omegaconf import OmegaConf
 
+from gantry.errors import format_on_one_line
 from gantry.runs.folder import read_config
 from gantry.runs.layout import CONFIG_FILE, METRICS_FILE, SAMPLES_FOLDER, SUMMARY_FILE, WANDB_FOLDER, list_sample_images
 from gantry.runs.metrics_csv import Column, read_metrics
@@ -70,7 +71,7 @@ def read_run(folder: Path, name: str) -> RunRecord:
         if failed := read_failed_job(folder):
             return RunRecord(name, folder, StatusReport(RunStatus.FAILED, failed.reason), overrides=failed.overrides)
     except Exception as error:  # a file may be damaged in any way; the other runs are still compared
-        raise ValueError(" ".join(f"{type(error).__name__}: {error}".split())[:300]) from None
+        raise ValueError(format_on_one_line(error, with_type=True, limit=300)) from None
     if has_wandb_files(folder):
         files = f"{CONFIG_FILE}, {METRICS_FILE} and {SUMMARY_FILE}"
         raise ValueError(f"it has only W&B files, and runs are read from {files}")

@@ -10,6 +10,7 @@ from PIL import Image, ImageOps
 from tqdm import tqdm
 
 from gantry.distributed import collectives
+from gantry.errors import format_on_one_line
 
 
 def decode_image(path: Path, shape: Sequence[int]) -> np.ndarray:
@@ -39,18 +40,13 @@ def read_files_parallel(paths: Sequence[Path], read: Callable[[int, Path], None]
         try:
             read(i, paths[i])
         except Exception as error:  # Pillow's decoders raise anything from OSError to SyntaxError
-            errors[i] = format_error_with_type(error)
+            errors[i] = format_on_one_line(error, with_type=True)
 
     with ThreadPoolExecutor(os.cpu_count()) as pool:
         results = pool.map(try_read, range(len(paths)))
         for _ in tqdm(results, "Reading images", len(paths), delay=2, leave=False, disable=collectives.rank() > 0):
             pass
     return errors
-
-
-def format_error_with_type(error: Exception) -> str:
-    """Format an exception on one line, with its type."""
-    return " ".join(f"{type(error).__name__}: {error}".split())
 
 
 def _convert_to_8_bit(image: Image.Image) -> Image.Image:

@@ -14,7 +14,8 @@ from numpy.typing import NDArray
 from PIL import Image
 from torch import Tensor
 
-from gantry.data.decoding import composite_on_white, format_error_with_type
+from gantry.data.decoding import composite_on_white
+from gantry.errors import format_on_one_line
 from gantry.evaluation.feature_pass import ImageSource
 
 SAMPLE_SUFFIXES = {".png", ".jpg", ".jpeg", ".bmp", ".webp", ".tif", ".tiff"}
@@ -135,7 +136,7 @@ def decode_sample(read: Callable[[str], bytes], name: str, channels: int) -> NDA
         image = Image.open(io.BytesIO(read(name)))
         image.load()
     except Exception as error:  # of archives and of Pillow's decoders: anything from OSError to SyntaxError
-        raise ValueError(f"samples must be images, got {name}: {format_error_with_type(error)}") from None
+        raise ValueError(f"samples must be images, got {name}: {format_on_one_line(error, with_type=True)}") from None
     if image.mode not in EIGHT_BIT_MODES:
         raise ValueError(f"samples must have 8 bits a channel, got {name} of mode {image.mode}")
     pixels = np.asarray(composite_on_white(image).convert(PIL_MODES[channels]))

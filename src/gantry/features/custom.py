@@ -7,10 +7,11 @@ from pathlib import Path
 import torch
 from torch import Tensor, nn
 
+from gantry.errors import format_on_one_line
 from gantry.features.arithmetic import apply_arithmetic
 from gantry.features.extractor import INCEPTION, ExtractorOutput
 from gantry.features.preprocessing import resize_and_standardize
-from gantry.features.published_weights import hash_tensors, make_weights_error, read_weights, truncate_to_line
+from gantry.features.published_weights import hash_tensors, make_weights_error, read_weights
 from gantry.features.small_classifier import SMALL_NET_SPECS
 
 RESERVED_NAME_PREFIXES = (INCEPTION, "dinov2", "stacked", *SMALL_NET_SPECS)  # how the names of other extractors begin
@@ -65,7 +66,7 @@ def _check_custom_extractor(
     net: nn.Module, name: str, size: Sequence[int], mean: Sequence[float], std: Sequence[float]
 ) -> None:
     if not isinstance(net, nn.Module):
-        raise ValueError(f"metrics.extractor.net must be a torch.nn.Module, got {truncate_to_line(net)}")
+        raise ValueError(f"metrics.extractor.net must be a torch.nn.Module, got {format_on_one_line(net, limit=200)}")
     if name.startswith(RESERVED_NAME_PREFIXES) or not re.fullmatch(r"[A-Za-z]\w*", name):
         raise ValueError(f"metrics.extractor.name must be a word of your own, got {name}")
     if len(size) != 3 or size[0] not in (1, 3) or min(size) < 1:
@@ -95,7 +96,7 @@ def _infer_feature_dim(net: nn.Module, size: tuple[int, int, int]) -> int:
         with torch.no_grad(), apply_arithmetic(torch.device("cpu")):
             features = net(torch.zeros(2, *size))
     except Exception as error:  # a user's code can raise anything
-        raise ValueError(f"{key}, got {type(error).__name__}: {truncate_to_line(error)}") from None
+        raise ValueError(f"{key}, got {format_on_one_line(error, with_type=True, limit=200)}") from None
     if not isinstance(features, Tensor):
         raise ValueError(f"{key}, got a {type(features).__name__}")
     if features.dim() != 2 or len(features) != 2 or not features.is_floating_point():

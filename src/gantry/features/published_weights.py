@@ -11,6 +11,7 @@ from safetensors.torch import load_file
 from torch import Tensor
 
 from gantry.distributed import collectives
+from gantry.errors import format_on_one_line
 
 
 @dataclass(frozen=True)
@@ -59,7 +60,7 @@ class PublishedWeights:
             path.parent.mkdir(parents=True, exist_ok=True)
             torch.hub.download_url_to_file(self.url, str(path), hash_prefix=self.sha256_prefix, progress=False)
         except (URLError, OSError, RuntimeError) as error:
-            return truncate_to_line(error)
+            return format_on_one_line(error, limit=200)
         return ""
 
 
@@ -81,12 +82,7 @@ def read_weights(path: Path, whose: str) -> dict[str, Tensor]:
 
 def make_weights_error(path: Path, whose: str, error: Exception) -> ValueError:
     """One line that says what is wrong with a file of weights."""
-    return ValueError(f"metrics.weights must be those of {whose}, got {path}: {truncate_to_line(error)}")
-
-
-def truncate_to_line(thing: object) -> str:
-    """How it reads, at most 200 characters."""
-    return " ".join(str(thing).split())[:200]
+    return ValueError(f"metrics.weights must be those of {whose}, got {path}: {format_on_one_line(error, limit=200)}")
 
 
 TensorMapping = dict[str, Tensor]

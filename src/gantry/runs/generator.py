@@ -10,6 +10,7 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file, save
 from torch import nn
 
+from gantry.errors import format_on_one_line
 from gantry.files import atomic_write
 from gantry.nets.contract import Generator
 from gantry.runs.generator_json import GeneratorInfo, hash_file, read_generator_info
@@ -51,7 +52,7 @@ def load_generator(folder: Path | str, trust: bool = False) -> Generator:
     try:
         G.load_state_dict(load_file(path))
     except (RuntimeError, SafetensorError) as error:
-        reason = " ".join(str(error).split())[:200]
+        reason = format_on_one_line(error, limit=200)
         raise ValueError(f"generator must have the weights of {what.config['_target_']}, got {reason}") from None
     return G.eval()
 
