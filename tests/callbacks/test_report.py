@@ -38,7 +38,8 @@ def ended(folder: Path, made: Evaluation, interrupted: int = 0) -> FakePointsRun
 
 @pytest.fixture(autouse=True)
 def _the_best_generator_is_on_disk(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(module, "load_generator", lambda *_, **__: ConstantGenerator().eval())
+    weights = ConstantGenerator().state_dict()
+    monkeypatch.setattr(module, "load_generator_weights", lambda G, _: G.load_state_dict(weights))
 
 
 def test_best_and_last_are_scored_by_the_full_protocol(tmp_path: Path) -> None:

@@ -10,16 +10,15 @@ import torch
 from omegaconf import OmegaConf
 from PIL import Image
 
-from gantry.commands import sample_job
 from gantry.commands.sample import sample
 from gantry.pixels import to_uint8
-from gantry.runs.generator import load_generator, save_generator
+from gantry.runs.generator import save_generator
 from gantry.sampling.generate import iter_sample_batches
 from gantry.sampling.latents import balanced_labels, sample_latents, slerp, truncate_latents
 from stubs import TinyG
 
 DEFAULTS = {"which": None, "what": "grid", "n": 10, "seed": 0, "class": None, "truncation": None, "out": None}
-DEFAULTS |= {"log_to": None}
+DEFAULTS |= {"log_to": None, "trust": ["stubs"]}
 
 
 def run(folder: Path, shape: tuple[int, ...] = (1, 8, 8), num_classes: int = 0) -> Path:
@@ -28,11 +27,6 @@ def run(folder: Path, shape: tuple[int, ...] = (1, 8, 8), num_classes: int = 0) 
     names = {"classes": [f"class {k}" for k in range(num_classes)]}
     save_generator(TinyG(shape, num_classes=num_classes), config, folder / "generator" / "last", names)
     return folder
-
-
-@pytest.fixture(autouse=True)
-def _trust_the_tiny_generator(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(sample_job, "load_generator", lambda folder: load_generator(folder, trust=True))
 
 
 def ask(folder: Path, **said: Any) -> Path:

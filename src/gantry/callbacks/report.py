@@ -1,5 +1,6 @@
 """The scores that a run is judged by: its best and its last generator, scored by the full protocol at the end."""
 
+import copy
 import logging
 import time
 from pathlib import Path
@@ -20,7 +21,7 @@ from gantry.figures.nearest_training_images import write_neighbours_figure
 from gantry.files import optional_write
 from gantry.loggers.dispatch import log_config, log_summary
 from gantry.metrics.score import Requirement
-from gantry.runs.generator import load_generator
+from gantry.runs.generator import load_generator_weights
 from gantry.runs.generator_json import read_generator_info
 from gantry.runs.layout import GENERATOR_JSON, NEIGHBOURS_FILE, PLOTS_FOLDER, generator_folder
 from gantry.runs.summary import read_checkpoint_rule, read_summary, write_summary
@@ -82,7 +83,8 @@ class FinalReport(GanCallback):
             extra, rule = read_generator_info(folder).extra, read_checkpoint_rule(self.folder, "best")
             best = last.with_checkpoint_rule(rule)
             if extra["turn"] != gan.turn:
-                G = load_generator(folder, trust=True)
+                G = copy.deepcopy(gan.G_ema).eval()  # and not built as generator.json says: a run folder is data
+                load_generator_weights(G, folder)
                 source = make_sample_source(full, G, rule, gan.device, extra["turn"], extra["kimg"])
                 best = score_samples(source, full, reference, real, gan.device)
             entries["best"] = best.to_dict()

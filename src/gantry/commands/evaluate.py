@@ -2,7 +2,7 @@
 
 import json
 import logging
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +11,7 @@ from omegaconf import DictConfig, OmegaConf, open_dict
 from gantry.commands.log_results import check_logger_name, log_scores
 from gantry.config.checks import check_reference
 from gantry.config.compose import CONFIG_DIR, expand_shorthand
+from gantry.config.trust import check_targets, read_trusted_packages
 from gantry.errors import user_errors
 from gantry.evaluation.protocol import find_protocol_differences
 from gantry.files import write_text
@@ -57,14 +58,8 @@ def complete_config(cfg: DictConfig, in_memory: bool = False) -> None:
         cfg.run = cfg.run or find_run_folder(cfg.checkpoint)
         if not in_memory and (cfg.run is None) == (cfg.samples is None):
             raise ValueError("run or samples must be given, and not both: run=FOLDER of a run, or samples=PATH")
-        if cfg.run is not None:
-            stored = read_config(Path(cfg.run))
-            cfg.model = stored.model
-            if "_target_" not in cfg.data:
-                cfg.data = stored.data
-            if cfg.get("metrics") is None:
-                cfg.metrics = stored.metrics
-        elif cfg.get("metrics") is None:
+        stored_keys = fill_from_run(cfg) if cfg.run is not None else []
+        if cfg.get("metrics") is None:
             cfg.metrics = OmegaConf.load(CONFIG_DIR / "metrics" / "small.yaml")  # as in train.yaml
         if cfg.scores is not None and cfg.metrics is not None:
             cfg.metrics.scores = dict.fromkeys([cfg.scores] if isinstance(cfg.scores, str) else cfg.scores, True)
@@ -75,6 +70,32 @@ def complete_config(cfg: DictConfig, in_memory: bool = False) -> None:
         raise ValueError("data must be the data set to compare the samples with (data=cifar10, say), got none")
     if not OmegaConf.select(cfg, "metrics.scores"):
         raise ValueError("metrics must be a choice with scores (metrics=small, metrics=inception), got none")
+    if cfg.run is not None:
+        check_stored_parts(cfg, stored_keys)
+
+
+def fill_from_run(cfg: DictConfig) -> list[str]:
+    """Fill in the model of the run, and its data and metrics unless others are chosen; -> those of the two."""
+    stored = read_config(Path(cfg.run))
+    cfg.model = stored.model
+    missing = {"data": "_target_" not in cfg.data, "metrics": cfg.get("metrics") is None}
+    keys = [key for key, is_missing in missing.items() if is_missing]
+    for key in keys:
+        cfg[key] = stored[key]
+    return keys
+
+
+def check_stored_parts(cfg: DictConfig, keys: Sequence[str]) -> None:
+    """Raise ValueError if the files of the run name a part that they may not: in its generator, or below the keys."""
+    trusted = read_trusted_packages(cfg.get("trust"))
+    for key in keys:
+        check_targets(OmegaConf.to_container(cfg[key], resolve=True), key, trusted)
+    chosen = cfg.checkpoint
+    if chosen in (None, "best", "last") or Path(chosen).is_dir():
+        folder = find_generator(Path(cfg.run), chosen) if chosen in (None, "best", "last") else Path(chosen)
+        check_targets(read_generator_info(folder).config, "generator", trusted)
+    else:
+        check_targets(OmegaConf.to_container(cfg.model.G, resolve=True), "model.G", trusted)
 
 
 def find_run_folder(checkpoint: str | None) -> str | None:

@@ -10,6 +10,7 @@ from torch import Tensor
 
 from gantry.commands.hardware import pick_device
 from gantry.config.instantiate import build
+from gantry.config.trust import read_trusted_packages
 from gantry.errors import format_on_one_line
 from gantry.evaluation.evaluation import Evaluation
 from gantry.evaluation.generator_samples import SampleSource, make_sample_source
@@ -106,13 +107,13 @@ def make_file_sample_source(files: SampleFiles, evaluation: Evaluation) -> Sampl
 
 def load_selected_generator(cfg: DictConfig) -> tuple[Generator, str]:
     """The generator that `checkpoint` names, and the rule by which it was chosen."""
-    run, chosen = Path(cfg.run), cfg.checkpoint
+    run, chosen, trusted = Path(cfg.run), cfg.checkpoint, read_trusted_packages(cfg.get("trust"))
     if chosen not in (None, "best", "last"):
         path = Path(chosen)
-        G = load_generator(path) if path.is_dir() else load_generator_from_checkpoint(path, cfg)
+        G = load_generator(path, trusted) if path.is_dir() else load_generator_from_checkpoint(path, cfg)
         return G, path.name
     folder = find_generator(run, chosen)
-    return load_generator(folder), read_checkpoint_rule(run, folder.name)
+    return load_generator(folder, trusted), read_checkpoint_rule(run, folder.name)
 
 
 def load_generator_from_checkpoint(path: Path, cfg: DictConfig) -> Generator:
@@ -121,7 +122,7 @@ def load_generator_from_checkpoint(path: Path, cfg: DictConfig) -> Generator:
         "state_dict"
     ]
     config: Any = OmegaConf.to_container(cfg.model.G, resolve=True)
-    G = build_generator(config, trust=False)
+    G = build_generator(config, read_trusted_packages(cfg.get("trust")), "model.G")
     weights = {name.removeprefix(EMA_PREFIX): value for name, value in state.items() if name.startswith(EMA_PREFIX)}
     try:
         G.load_state_dict(weights)

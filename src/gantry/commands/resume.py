@@ -1,28 +1,31 @@
-"""Where a run lies, and whether it is new or goes on."""
+"""The folder of a run: whether it is new or resumes an earlier run, and with which overrides."""
 
+from collections.abc import Sequence
 from pathlib import Path
 
 from hydra.core.hydra_config import HydraConfig
+from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.types import RunMode
 from omegaconf import DictConfig, OmegaConf, open_dict
 
+from gantry.config.trust import check_targets, read_trusted_packages
 from gantry.distributed import environment
 from gantry.runs.checkpoint import has_checkpoint
 from gantry.runs.folder import check_new_folder, check_resumable, read_config
 from gantry.runs.lock import check_unlocked
 
-LAUNCH_KEYS = ("resume", "run.name", "run.dir", "run.auto_resume", "launcher")
+LAUNCH_KEYS = ("resume", "run.name", "run.dir", "run.auto_resume", "launcher", "trust")
 
-SEARCH_KEYS = ("hparams_search", "callbacks.pruning")  # of which a run that is resumed alone is no longer a part
+SEARCH_KEYS = ("hparams_search", "callbacks.pruning")  # a run that is resumed alone is no longer part of a search
 
 
 def set_run_folder(cfg: DictConfig) -> None:
-    """Write into the configuration where the run is, what it was told and, if it is to go on by itself, from where."""
+    """Write into the configuration the folder of the run, its overrides and, for an automatic resume, where from."""
     hydra_config = HydraConfig.get()
     again = should_auto_resume(cfg, sweep=hydra_config.mode == RunMode.MULTIRUN)
     with open_dict(cfg):
         cfg.run.dir = hydra_config.runtime.output_dir
-        cfg.run.overrides = [word for word in hydra_config.overrides.task if is_stored_override(word)]
+        cfg.run.overrides = [override for override in hydra_config.overrides.task if is_stored_override(override)]
         cfg.run.auto_resume = again
         if again and not cfg.resume and has_checkpoint(Path(cfg.run.dir)):
             cfg.resume = cfg.run.dir
@@ -30,9 +33,9 @@ def set_run_folder(cfg: DictConfig) -> None:
 
 
 def set_run_name(cfg: DictConfig) -> None:
-    """Write down what the loggers call the run: a job of a sweep is in a group of its name, unless told another.
+    """Write into the configuration the name and the group of the run for loggers: a sweep is the group of its jobs.
 
-    A job that is gone on with, by itself, is called as before.
+    A job that is resumed alone keeps both.
     """
     hydra_config = HydraConfig.get()
     if hydra_config.mode == RunMode.MULTIRUN:
@@ -45,9 +48,9 @@ def set_run_name(cfg: DictConfig) -> None:
 
 
 def should_auto_resume(cfg: DictConfig, sweep: bool = False) -> bool:
-    """Whether a run that is there already goes on without being told its folder; so does what torchrun restarts.
+    """Return True if a run that exists is resumed without `resume=`, as for a job that torchrun restarts.
 
-    With a name of one's own choice torchrun could as well have restarted what was refused for being there.
+    With a name of the user's choice, torchrun could as well have restarted what was refused for its existing folder.
     """
     unnamed = all(OmegaConf.is_interpolation(cfg.run, key) for key in ("name", "dir"))
     if cfg.run.auto_resume and unnamed and not sweep and environment.read_slurm_job_name() is None:
@@ -55,14 +58,14 @@ def should_auto_resume(cfg: DictConfig, sweep: bool = False) -> bool:
     return bool(cfg.run.auto_resume) or (unnamed and environment.is_restarted())
 
 
-def is_stored_override(word: str) -> bool:
-    """Whether an override belongs to the run, and not to where and how this process began."""
-    key = word.lstrip("+").partition("=")[0]
+def is_stored_override(override: str) -> bool:
+    """Return True if an override belongs to the run, and not to where and how this process starts."""
+    key = get_override_key(override)
     return not key.startswith(SEARCH_KEYS) and key not in LAUNCH_KEYS
 
 
 def check_run_folder(cfg: DictConfig) -> None:
-    """The folder of the run is new, or holds what is to go on; and no other process is at it."""
+    """Raise ValueError unless the folder is new or can be resumed, and no other process works in it."""
     folder = Path(cfg.resume or cfg.run.dir)
     if cfg.resume or (should_auto_resume(cfg) and has_checkpoint(folder)):
         check_resumable(cfg, folder)
@@ -72,12 +75,41 @@ def check_run_folder(cfg: DictConfig) -> None:
 
 
 def expand_resume(argv: list[str]) -> list[str]:
-    """`resume=FOLDER` stands for the overrides that the run was started with; what is said now is added."""
-    folder = next((word.partition("=")[2] for word in argv if word.startswith("resume=")), "")
+    """Return the words of a command with the stored overrides of the run that `resume=FOLDER` names; typed ones win.
+
+    Raises ValueError if the stored overrides name parts that a run folder may not.
+    """
+    folder = find_override(argv, "resume")
     if folder in ("", "null"):
         return argv
-    before = read_config(Path(folder)).run.overrides
-    said = {word.partition("=")[0].lstrip("+~") for word in argv}
-    kept = [word for word in before if word.partition("=")[0].lstrip("+~") not in said]
+    typed = {get_override_key(word) for word in argv}
+    stored = read_config(Path(folder)).run.overrides
+    kept = [override for override in stored if get_override_key(override) not in typed]
+    check_stored_overrides(kept, read_trusted_packages(parse_trust(argv)))
     name = Path(folder).resolve().name.replace("'", "\\'")  # in quotes: a job's is a number
     return [*kept, *argv, f"run.name='{name}'", f"hydra.run.dir={folder}"]
+
+
+def check_stored_overrides(overrides: Sequence[str], trusted: Sequence[str]) -> None:
+    """Raise ValueError for a stored override that sets up Hydra itself or names a part that a run folder may not."""
+    for override in OverridesParser.create().parse_overrides(list(overrides)):
+        key, value = override.key_or_group, override.value()
+        if key.startswith("hydra") or "oc.create" in str(value) or "oc.decode" in str(value):
+            raise ValueError(f"run.overrides must be settings of the experiment, got {override.input_line}")
+        check_targets(value, key, trusted)
+
+
+def parse_trust(argv: Sequence[str]) -> object:
+    """Return the value of the override `trust`; None without one."""
+    given = [word for word in argv if get_override_key(word) == "trust"]
+    return OverridesParser.create().parse_override(given[-1]).value() if given else None
+
+
+def find_override(argv: Sequence[str], key: str) -> str:
+    """Return the text of the first override of a key; "" without one."""
+    return next((word.partition("=")[2] for word in argv if word.startswith(f"{key}=")), "")
+
+
+def get_override_key(override: str) -> str:
+    """Return the key of an override: `+loss.d_terms.r1=5` -> `loss.d_terms.r1`."""
+    return override.partition("=")[0].lstrip("+~")

@@ -15,6 +15,7 @@ from gantry.commands.sample_request import (
     default_file_name,
     parse_label,
 )
+from gantry.config.trust import check_targets, read_trusted_packages
 from gantry.errors import user_errors
 from gantry.runs.generator_json import find_generator, read_generator_info
 from gantry.runs.layout import GENERATED_FOLDER
@@ -27,7 +28,8 @@ def sample(cfg: DictConfig) -> Path:
             raise ValueError("run must be the folder of a run, got null")
         run = Path(cfg.run)
         folder = find_generator(run, cfg.which)
-        what = read_generator_info(folder)
+        what, trusted = read_generator_info(folder), read_trusted_packages(cfg.get("trust"))
+        check_targets(what.config, "generator", trusted)
         request = SampleRequest(cfg.n, cfg.seed, parse_label(cfg["class"], what), cfg.truncation)
         check_sample_request(cfg.what, request, what)
         out = Path(cfg.out) if cfg.out else run / GENERATED_FOLDER / default_file_name(cfg.what, request)
@@ -38,7 +40,7 @@ def sample(cfg: DictConfig) -> Path:
 
     from gantry.commands import sample_job  # torch, seconds to import
 
-    sample_job.write_generated_samples(cfg.what, folder, request, out, cfg.device)
+    sample_job.write_generated_samples(cfg.what, folder, request, out, cfg.device, trusted)
     if cfg.log_to is not None:
         log_samples(cfg.log_to, run, out, {"which": folder.name, **asdict(request)}, what.extra.get("turn", 0))
     return out

@@ -2,7 +2,7 @@
 
 import math
 import zipfile
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import IO
 
@@ -36,11 +36,13 @@ WALK_FRAME_MILLISECONDS = 50  # that a frame is shown
 OutputWriter = Callable[[Generator, SampleRequest, Path, str], None]
 
 
-def write_generated_samples(kind: str, folder: Path, request: SampleRequest, out: Path, device: str) -> None:
-    """Make the output `kind` with the generator in a folder, on the device."""
+def write_generated_samples(
+    kind: str, folder: Path, request: SampleRequest, out: Path, device: str, trusted: Sequence[str] = ()
+) -> None:
+    """Make the output `kind` with the generator in a folder, on the device; `trusted` packages may define it."""
     with user_errors():
         there = pick_device(device)
-        G = load_generator(folder).to(there)
+        G = load_generator(folder, trusted).to(there)
     out.parent.mkdir(parents=True, exist_ok=True)
     OUTPUT_WRITERS[kind](G, request, out, there)
 

@@ -11,6 +11,7 @@ NON_SETTING_GROUPS = {
     "task",
     "seed",
     "tags",
+    "trust",
     "callbacks",
     "logger",
     "launcher",

@@ -1,5 +1,6 @@
-"""The folder that a run leaves, and what a later one reads back."""
+"""The configuration in a run folder: write it, read it back, compare it with that of a run that resumes there."""
 
+from collections.abc import Mapping
 from functools import lru_cache
 from pathlib import Path
 from typing import Any
@@ -10,63 +11,84 @@ from omegaconf import DictConfig, OmegaConf
 from gantry.files import write_text
 from gantry.runs.checkpoint import find_newest_intact_checkpoint, has_checkpoint
 from gantry.runs.layout import CONFIG_FILE
+from gantry.runs.migrate import CONFIG_VERSION, VERSION_KEY, migrate_config
 from gantry.values import flatten
 
-CHANGEABLE_KEYS = ("turns", "resume", "run", "trainer", "logger", "callbacks", "hydra", "tags", "metrics")
+CHANGEABLE_KEYS = (
+    "turns",
+    "resume",
+    "run",
+    "trainer",
+    "hardware",
+    "paths",
+    "logger",
+    "callbacks",
+    "hydra",
+    "tags",
+    "metrics",
+    "trust",
+)
 
-REPORTED_KEYS = ("turns", "trainer.precision")  # those of them that the numbers of the run may depend on
+REPORTED_KEYS = ("turns", "trainer.precision")  # changeable ones on which the numbers of the run may depend
 
 
 def write_config(cfg: DictConfig, folder: Path) -> None:
-    """Write the resolved configuration."""
-    write_text(folder / CONFIG_FILE, OmegaConf.to_yaml(cfg, resolve=True))
+    """Write the resolved configuration, marked with the version of its keys."""
+    write_text(folder / CONFIG_FILE, f"{VERSION_KEY}: {CONFIG_VERSION}\n{OmegaConf.to_yaml(cfg, resolve=True)}")
 
 
 def read_config(folder: Path) -> DictConfig:
-    """The resolved configuration of a run."""
+    """Read the resolved configuration of a run, in the keys of this version. Raises ValueError if there is none."""
     if not folder.is_dir():
         raise ValueError(f"run must be the folder of a run, got {folder}, which does not exist")
     path = folder / CONFIG_FILE
     if not path.is_file():
         raise ValueError(f"run must be the folder of a run, got {folder}, which has no {CONFIG_FILE}")
-    cfg = OmegaConf.create(load_yaml(path, path.stat().st_mtime_ns))
+    cfg = OmegaConf.create(load_config(path, path.stat().st_mtime_ns))
     assert isinstance(cfg, DictConfig)
     return cfg
 
 
 @lru_cache(maxsize=1024)
-def load_yaml(path: Path, written: int) -> Any:  # noqa: ARG001
-    """A YAML file as it was `written`; parsing takes longer than all else that is read of a run."""
-    return yaml.safe_load(path.read_text(encoding="utf-8"))
+def load_config(path: Path, written: int) -> dict[str, Any]:  # noqa: ARG001
+    """Load a configuration as it was `written`; cached, since parsing takes longer than all else that is read of a run.
+
+    Raises ValueError if it cannot be read.
+    """
+    try:
+        stored = yaml.safe_load(path.read_text(encoding="utf-8"))
+    except (yaml.YAMLError, UnicodeDecodeError) as error:
+        raise ValueError(f"{CONFIG_FILE} must be YAML, got {path}: {' '.join(str(error).split())}") from None
+    if not isinstance(stored, Mapping):
+        raise ValueError(f"{CONFIG_FILE} must hold a configuration, got {path}")
+    return migrate_config(stored)
 
 
 def check_new_folder(folder: Path) -> None:
-    """A new run does not write into the folder of an earlier one."""
+    """Raise ValueError if the folder is that of an earlier run, which a new run must not overwrite."""
     if (folder / CONFIG_FILE).exists():
         raise ValueError(
-            f"run.name must be new (or use resume={folder} to go on), got the folder {folder} of an earlier run"
+            f"run.name must be new (or use resume={folder} to resume it), got the folder {folder} of an earlier run"
         )
 
 
 def check_resumable(cfg: DictConfig, folder: Path) -> None:
-    """The folder holds a run of this configuration, and a state of it that is whole."""
+    """Raise ValueError unless the folder holds a run of this configuration with an intact checkpoint."""
     check_same_config(cfg, folder)
     if not has_checkpoint(folder):
         raise ValueError(f"resume must be the folder of a run with a checkpoint, got {folder}, which has none yet")
-    find_newest_intact_checkpoint(
-        folder
-    )  # looked for again when training begins: to read it twice is quicker than to import torch
+    find_newest_intact_checkpoint(folder)  # read again when training starts, which is quicker than importing torch here
 
 
 def list_config_changes(cfg: DictConfig, folder: Path) -> list[str]:
-    """What a resumed run does otherwise from now on, where numbers may depend on it: `turns 100 -> 200`."""
+    """Return what a resumed run changes that its numbers may depend on: `turns 100 -> 200`."""
     before = read_config(folder)
     pairs = {key: (OmegaConf.select(before, key), OmegaConf.select(cfg, key)) for key in REPORTED_KEYS}
     return [f"{key} {old} -> {new}" for key, (old, new) in pairs.items() if old != new]
 
 
 def check_same_config(cfg: DictConfig, folder: Path) -> None:
-    """A run goes on as what it was: only the keys in FREE may differ from its stored configuration."""
+    """Raise ValueError if a key that must not change differs from the stored configuration."""
     before, now = (flatten(OmegaConf.to_container(c, resolve=True)) for c in (read_config(folder), cfg))
     for key in sorted(before.keys() | now.keys()):
         if key.split(".")[0] not in CHANGEABLE_KEYS and before.get(key) != now.get(key):

@@ -1,7 +1,6 @@
 """A generator on disk: weights as safetensors, all else as JSON. Nothing is unpickled."""
 
-import importlib
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, cast
 
@@ -10,14 +9,13 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file, save
 from torch import nn
 
+from gantry.config.trust import build_stored
 from gantry.errors import format_on_one_line
 from gantry.files import atomic_write
-from gantry.nets.contract import Generator
+from gantry.nets.contract import Generator, check_generator
 from gantry.runs.generator_json import GeneratorInfo, hash_file, read_generator_info
 from gantry.runs.layout import GENERATOR_WEIGHTS
 from gantry.values import to_json_values
-
-TRUSTED_PREFIX = "gantry.nets."
 
 
 def save_generator(
@@ -25,51 +23,51 @@ def save_generator(
 ) -> None:
     """Write `folder`/model.safetensors and `folder`/generator.json, replacing those that are there.
 
-    Raises RunError when the disk takes no more; the earlier ones are then as they were.
-    `config` holds the `_target_` and the plain arguments of G, `extra` what else JSON can say of it.
+    `config` holds the `_target_` and the plain arguments of G, `extra` other facts as JSON has them. Raises RunError
+    if the disk is full; the earlier files are untouched then.
     """
     weights = {name: tensor.detach().cpu().contiguous().clone() for name, tensor in G.state_dict().items()}
     with atomic_write(Path(folder) / GENERATOR_WEIGHTS) as part:
         part.write_bytes(save(weights))
         sha256 = hash_file(part)
-        what = GeneratorInfo(
+        info = GeneratorInfo(
             to_json_values(config), list(G.shape), G.z_dim, G.num_classes, sha256, to_json_values(extra or {})
         )
-    what.write(Path(folder))  # the two files change within an instant of one another
+    info.write(Path(folder))  # the two files change within an instant of one another
 
 
-def load_generator(folder: Path | str, trust: bool = False) -> Generator:
-    """The generator that `save_generator` wrote, in evaluation mode, on the CPU.
+def load_generator(folder: Path | str, trusted: Sequence[str] = ()) -> Generator:
+    """Load the generator that `save_generator` wrote, in evaluation mode, on the CPU.
 
-    Only the nets of Gantry are built; with `trust`, any importable class. Raises ValueError when the files
-    are damaged or do not belong together.
+    Builds the parts that gantry.config.trust allows, and those of the packages `trusted`. Raises ValueError for others,
+    and for files that are damaged or do not belong together.
     """
-    what = read_generator_info(Path(folder))
-    path = Path(folder) / GENERATOR_WEIGHTS
-    if not path.is_file() or hash_file(path) != what.sha256:
+    G = build_generator(read_generator_info(Path(folder)).config, trusted)
+    load_generator_weights(G, Path(folder))
+    return G.eval()
+
+
+def load_generator_weights(G: Generator, folder: Path) -> None:
+    """Load the weights in a folder into G. Raises ValueError if they are damaged or those of another generator."""
+    info = read_generator_info(folder)
+    path = folder / GENERATOR_WEIGHTS
+    if not path.is_file() or hash_file(path) != info.sha256:
         raise ValueError(f"generator must have the whole {GENERATOR_WEIGHTS} that its JSON describes, got {folder}")
-    G = build_generator(what.config, trust)
     try:
         G.load_state_dict(load_file(path))
     except (RuntimeError, SafetensorError) as error:
         reason = format_on_one_line(error, limit=200)
-        raise ValueError(f"generator must have the weights of {what.config['_target_']}, got {reason}") from None
-    return G.eval()
+        raise ValueError(f"generator must have the weights of {info.config['_target_']}, got {reason}") from None
 
 
-def build_generator(config: Mapping[str, Any], trust: bool) -> Generator:
-    """The module that a config describes. The global random state is left as it was."""
-    target = str(config.get("_target_"))
-    if not trust and not target.startswith(TRUSTED_PREFIX):
-        raise ValueError(f"generator._target_ must be under {TRUSTED_PREFIX} unless it is trusted, got {target}")
-    module, _, name = target.rpartition(".")
-    arguments = {key: value for key, value in config.items() if key != "_target_"}
-    try:
-        kind = getattr(importlib.import_module(module), name)
-        if not (isinstance(kind, type) and issubclass(kind, nn.Module)):
-            raise TypeError("it is not a module")
-        with torch.random.fork_rng(devices=[]):
-            G: Any = kind(**arguments)
-    except (ImportError, AttributeError, TypeError) as error:
-        raise ValueError(f"generator must describe a net that can be built, got {target}: {error}") from None
+def build_generator(config: Mapping[str, Any], trusted: Sequence[str] = (), key: str = "generator") -> Generator:
+    """Build the generator that a stored config describes; `key` is where it is stored. Raises ValueError if it cannot.
+
+    The global random state is left as it was.
+    """
+    with torch.random.fork_rng(devices=[]):
+        G: Any = build_stored(config, key, trusted)
+    if not isinstance(G, nn.Module):
+        raise ValueError(f"{key} must be a torch.nn.Module, got a {type(G).__name__} of {config['_target_']}")
+    check_generator(G)
     return cast(Generator, G)

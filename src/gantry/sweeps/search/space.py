@@ -15,6 +15,7 @@ NON_EXPERIMENT_GROUPS = (
     "launcher",
     "logger",
     "tags",
+    "trust",
     "trainer",
     "callbacks",
     "resume",
