@@ -56,7 +56,7 @@ def test_other_names_in_known_packages_are_refused(target: Any) -> None:
 
 def test_a_package_of_the_user_is_refused_until_it_is_trusted() -> None:
     values = {"source": {"_target_": "fake_points_run.ConstantGenerator"}}
-    with pytest.raises(ValueError) as caught:
+    with pytest.raises(ValueError, match="must be") as caught:
         check_targets(values, "data", [])
     assert str(caught.value) == (
         "data.source._target_ must be under gantry, torch or lightning, or in a trusted package "
