@@ -28,9 +28,9 @@ def evaluate(cfg: DictConfig) -> dict[str, float]:
     with user_errors():
         complete_config(cfg)
 
-        from gantry.commands import evaluate_job  # torch, seconds to import
+    from gantry.commands import evaluate_job  # torch, seconds to import
 
-        record = evaluate_job.run_evaluation(cfg)
+    record = evaluate_job.run_evaluation(cfg)
     print(format_scores_and_protocol(record["scores"], record["protocol"]))
     for line in format_earlier_scores(record, Path(cfg.run)) if cfg.run is not None else ():
         print(line)

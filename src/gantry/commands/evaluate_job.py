@@ -10,6 +10,7 @@ from torch import Tensor
 
 from gantry.commands.hardware import pick_device
 from gantry.config.instantiate import build
+from gantry.errors import UserError, user_errors
 from gantry.evaluation.evaluation import Evaluation
 from gantry.evaluation.generator_samples import SampleSource, make_sample_source
 from gantry.evaluation.protocol import SampleFacts
@@ -35,8 +36,9 @@ EMA_PREFIX = "G_ema."  # how the averaged generator's weights are called in a ch
 
 def run_evaluation(cfg: DictConfig) -> dict[str, Any]:
     """Scores and protocol of what the configuration names, as plain values."""
-    device = torch.device(pick_device(cfg.device))
-    evaluation = build_evaluation(cfg)
+    with user_errors():
+        device = torch.device(pick_device(cfg.device))
+        evaluation = build_evaluation(cfg)
     data = build(cfg.data, batches_per_turn=1, seed=0)
     reference = build_reference(data, evaluation.reference)
     files = open_configured_samples(cfg, reference)
@@ -65,11 +67,11 @@ def build_evaluation(cfg: DictConfig) -> Evaluation:
 
 
 def choose_num_samples(cfg: DictConfig, files: SampleFiles | None, evaluation: Evaluation) -> int:
-    """How many samples to take. Raises ValueError for more than there are."""
+    """How many samples to take. Raises UserError for more than there are."""
     if files is None:
         return cfg.num_samples or evaluation.num_samples
     if cfg.num_samples is not None and cfg.num_samples > files.count:
-        raise ValueError(f"num_samples must be at most {files.count}, all that there are, got {cfg.num_samples}")
+        raise UserError(f"num_samples must be at most {files.count}, all that there are, got {cfg.num_samples}")
     return cfg.num_samples or files.count
 
 
@@ -80,7 +82,7 @@ def open_configured_samples(cfg: DictConfig, reference: Reference) -> SampleFile
     channels = reference.shape[0] if len(reference.shape) == 3 else 3
     files = open_samples(Path(cfg.samples).expanduser(), channels)
     if len(files.shape) != len(reference.shape):
-        raise ValueError(f"samples must be like {list(reference.shape)}, got {list(files.shape)}")
+        raise UserError(f"samples must be like {list(reference.shape)}, got {list(files.shape)}")
     return files
 
 
@@ -119,5 +121,5 @@ def load_generator_from_checkpoint(path: Path, cfg: DictConfig) -> Generator:
         G.load_state_dict(weights)
     except RuntimeError as error:
         reason = " ".join(str(error).split())[:200]
-        raise ValueError(f"checkpoint must be of the run {cfg.run}, got {path}: {reason}") from None
+        raise UserError(f"checkpoint must be of the run {cfg.run}, got {path}: {reason}") from None
     return G.eval()

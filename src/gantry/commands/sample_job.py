@@ -40,7 +40,7 @@ def write_generated_samples(kind: str, folder: Path, request: SampleRequest, out
     """Make the output `kind` with the generator in a folder, on the device."""
     with user_errors():
         there = pick_device(device)
-        G = load_generator(folder).to(there)
+    G = load_generator(folder).to(there)
     out.parent.mkdir(parents=True, exist_ok=True)
     OUTPUT_WRITERS[kind](G, request, out, there)
 

@@ -7,6 +7,7 @@ import torch
 from torch import Tensor
 
 from gantry.distributed import collectives
+from gantry.errors import UserError
 from gantry.features.arithmetic import use_arithmetic
 from gantry.features.extractor import Extractor
 from gantry.metrics.statistics import FeatureSet, PredictionSums, Statistics
@@ -33,7 +34,7 @@ class FeaturePass:
         """Read images 0 .. count - 1; every process must call it, and all get the same.
 
         images(start, stop) gives float [n, *shape] in [-1, 1], uint8 [n, C, H, W] or points float [n, 2].
-        Raises ValueError, on all processes, when samples are not finite or far out of range.
+        Raises UserError, on all processes, when samples are not finite or far out of range.
         """
         num_classes = self.extractor.num_classes
         statistics = Statistics(self.extractor.dim, self.device)
@@ -56,7 +57,7 @@ class FeaturePass:
                 kept.append(features.cpu())
         statistics.update(torch.cat([*recent, kept[0].to(self.device)]))
         if collectives.all_reduce_sum_(bad) > 0:
-            raise ValueError(f"samples must be finite and in [-1, 1], got {int(bad)} of {count} that are not")
+            raise UserError(f"samples must be finite and in [-1, 1], got {int(bad)} of {count} that are not")
         return FeatureSet(
             statistics.all_reduce(),
             predictions.all_reduce() if predictions is not None else None,

@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.linalg import eigvalsh_tridiagonal, lapack
 
+from gantry.errors import UserError
 from gantry.metrics.score import MinimumSamples, Requirement, make_metric_name
 from gantry.metrics.statistics import FeatureSet, Statistics
 
@@ -69,7 +70,7 @@ def factor_covariance(statistics: Statistics) -> CovarianceFactor:
     matrix would take the root of that rounding, 1e-16 -> 1e-8, in every direction that they do not span.
     """
     if statistics.n < 2:
-        raise ValueError(f"metrics.num_samples must be at least 2 for a covariance, got {statistics.n}")
+        raise UserError(f"metrics.num_samples must be at least 2 for a covariance, got {statistics.n}")
     scatter = statistics.lower_triangle.cpu().numpy()
     F, scale = len(scatter), 1 / math.sqrt(statistics.n - 1)
     trace, largest = float(scatter.trace()) * scale**2, scatter.diagonal().max()

@@ -13,6 +13,7 @@ from threadpoolctl import ThreadpoolController
 from torch import Tensor
 
 from gantry.distributed import collectives
+from gantry.errors import UserError
 
 MULTITHREADED_BLAS_DIM = (
     1024  # features from which on BLAS takes all threads: their spinning costs milliseconds, the product more
@@ -86,7 +87,7 @@ class Statistics:
     def covariance(self) -> Tensor:
         """The unbiased covariance [F, F] (divisor n - 1); raises ValueError for fewer than two samples."""
         if self.n < 2:
-            raise ValueError(f"metrics.num_samples must be at least 2 for a covariance, got {self.n}")
+            raise UserError(f"metrics.num_samples must be at least 2 for a covariance, got {self.n}")
         return self.scatter / (self.n - 1)
 
     def to_tensors(self) -> dict[str, Tensor]:

@@ -10,6 +10,7 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file, save
 from torch import nn
 
+from gantry.errors import UserError, user_errors
 from gantry.files import atomic_write
 from gantry.nets.contract import Generator
 from gantry.runs.generator_json import GeneratorInfo, hash_file, read_generator_info
@@ -40,19 +41,19 @@ def save_generator(
 def load_generator(folder: Path | str, trust: bool = False) -> Generator:
     """The generator that `save_generator` wrote, in evaluation mode, on the CPU.
 
-    Only the nets of Gantry are built; with `trust`, any importable class. Raises ValueError when the files
+    Only the nets of Gantry are built; with `trust`, any importable class. Raises UserError when the files
     are damaged or do not belong together.
     """
     what = read_generator_info(Path(folder))
     path = Path(folder) / GENERATOR_WEIGHTS
     if not path.is_file() or hash_file(path) != what.sha256:
-        raise ValueError(f"generator must have the whole {GENERATOR_WEIGHTS} that its JSON describes, got {folder}")
+        raise UserError(f"generator must have the whole {GENERATOR_WEIGHTS} that its JSON describes, got {folder}")
     G = build_generator(what.config, trust)
     try:
         G.load_state_dict(load_file(path))
     except (RuntimeError, SafetensorError) as error:
         reason = " ".join(str(error).split())[:200]
-        raise ValueError(f"generator must have the weights of {what.config['_target_']}, got {reason}") from None
+        raise UserError(f"generator must have the weights of {what.config['_target_']}, got {reason}") from None
     return G.eval()
 
 
@@ -60,15 +61,15 @@ def build_generator(config: Mapping[str, Any], trust: bool) -> Generator:
     """The module that a config describes. The global random state is left as it was."""
     target = str(config.get("_target_"))
     if not trust and not target.startswith(TRUSTED_PREFIX):
-        raise ValueError(f"generator._target_ must be under {TRUSTED_PREFIX} unless it is trusted, got {target}")
+        raise UserError(f"generator._target_ must be under {TRUSTED_PREFIX} unless it is trusted, got {target}")
     module, _, name = target.rpartition(".")
     arguments = {key: value for key, value in config.items() if key != "_target_"}
     try:
         kind = getattr(importlib.import_module(module), name)
         if not (isinstance(kind, type) and issubclass(kind, nn.Module)):
             raise TypeError("it is not a module")
-        with torch.random.fork_rng(devices=[]):
+        with user_errors(), torch.random.fork_rng(devices=[]):
             G: Any = kind(**arguments)
     except (ImportError, AttributeError, TypeError) as error:
-        raise ValueError(f"generator must describe a net that can be built, got {target}: {error}") from None
+        raise UserError(f"generator must describe a net that can be built, got {target}: {error}") from None
     return cast(Generator, G)
