@@ -51,18 +51,23 @@ def read_metrics(run: Path | str) -> "dict[str, metrics_csv.Column]":
     return metrics_csv.read_metrics(folder)
 
 
-def load_generator(run: Path | str, which: Literal["best", "last"] | None = None) -> "Generator":
+def load_generator(
+    run: Path | str, which: Literal["best", "last"] | None = None, trust: Sequence[str] = ()
+) -> "Generator":
     """Return the averaged generator of a run: G(z [N, z_dim], c int64 [N]) -> x float [N, *G.shape] in [-1, 1].
 
     It is in evaluation mode, on the CPU. `which` is None for the best where scores chose one, else the last. `run` may
-    also be a folder with a generator alone, generator.json and its weights. Raises ValueError for a folder without a
-    generator, and for a damaged one.
+    also be a folder with a generator alone, generator.json and its weights. `trust` names packages of your own that may
+    define it, beside those of GANTRY_TRUST. Raises ValueError for a folder without a generator, for a damaged one, and
+    for one that is defined elsewhere.
     """
+    from gantry.config.trust import read_trusted_packages
     from gantry.runs import generator
 
     folder = Path(run).expanduser()
     is_generator = which is None and (folder / GENERATOR_JSON).is_file()
-    return generator.load_generator(folder if is_generator else find_generator(folder, which))
+    folder = folder if is_generator else find_generator(folder, which)
+    return generator.load_generator(folder, read_trusted_packages(list(trust)))
 
 
 def sample(

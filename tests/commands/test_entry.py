@@ -1,5 +1,6 @@
-"""What a run is called by the loggers."""
+"""The name of a run, and how each kind of error ends a command."""
 
+import sys
 from pathlib import Path
 
 import pytest
@@ -10,6 +11,7 @@ from gantry.commands.resume import set_run_name
 from gantry.config import resolvers
 from gantry.config.compose import compose
 from gantry.runs.folder import write_config
+from subprocess_runs import TRAIN_PY, run_training, start_command, wait_for_exit
 
 
 def named(folder: Path, *words: str) -> DictConfig:
@@ -42,3 +44,44 @@ def test_a_job_of_a_sweep_is_in_a_group_also_when_it_goes_on(tmp_path: Path, sai
 def test_the_logger_is_told_what_it_is(tmp_path: Path) -> None:
     wandb = compose_config("tags=[a,b]", "run.name=first").logger.wandb
     assert (wandb.job_type, list(wandb.tags), wandb.project) == ("train", ["a", "b"], "gantry")
+
+
+BUGS = {
+    "bug in forward": ["model.G._target_=parts_with_bugs.Generator"],
+    "bug in the score": [
+        "metrics=small",
+        "metrics.monitor=mine",
+        "+metrics.scores.mine._target_=parts_with_bugs.Score",
+    ],
+    "bug in the callback": ["+callbacks.mine._target_=parts_with_bugs.FailingCallback"],
+}
+
+
+@pytest.mark.parametrize("bug", BUGS)
+def test_a_bug_shows_its_traceback_on_the_console_and_in_the_log(bug: str, tmp_path: Path) -> None:
+    output = run_training(*BUGS[bug], "run.name=first", folder=tmp_path, status=1)
+    for text in (output, (tmp_path / "train" / "first" / "train.log").read_text()):
+        assert text.count("Traceback (most recent call last)") == 1
+        assert "stopped by an unexpected error" in text
+        assert "parts_with_bugs.py" in text
+        assert text.rstrip().endswith(f"ValueError: {bug}")
+
+
+def test_a_value_that_a_constructor_refuses_is_a_mistake_in_one_line(tmp_path: Path) -> None:
+    own = ["model.G._target_=parts_with_bugs.GeneratorOfEvenSeeds", "+model.G.seed=3"]
+    assert run_training(*own, folder=tmp_path, status=2) == "error: model.G.seed must be even, got 3\n"
+
+
+def test_a_mistake_shows_its_traceback_for_debugging(tmp_path: Path) -> None:
+    process = start_command([sys.executable, TRAIN_PY, "data.shape=[1,16,16]"], tmp_path, {"GANTRY_DEBUG": "1"})
+    output = wait_for_exit(process, status=2)
+    assert output.startswith("Traceback (most recent call last)")
+    assert "datamodule.py" in output
+    assert output.splitlines()[-1].startswith("error: data.shape must be [1, 8, 8]")
+
+
+def test_a_refused_configuration_shows_its_traceback_for_debugging(tmp_path: Path) -> None:
+    process = start_command([sys.executable, TRAIN_PY, "seed=-1"], tmp_path, {"GANTRY_DEBUG": "1"})
+    output = wait_for_exit(process, status=2)
+    assert "validate.py" in output
+    assert output.splitlines()[-1] == "error: seed must be an integer of at least 0, got -1"

@@ -81,6 +81,15 @@ def test_wrong_arguments_name_their_key_in_one_line(changes: dict[str, Any], mes
     assert str(error.value) == message
 
 
+def test_an_error_in_a_loss_is_no_refusal_of_the_configuration() -> None:
+    def broken(real_logits: Tensor, fake_logits: Tensor) -> Tensor:
+        raise ValueError("not enough values to unpack")
+
+    with pytest.raises(RuntimeError, match=r"^loss\.d failed on three logits") as error:
+        make_objective(d=broken)
+    assert isinstance(error.value.__cause__, ValueError)
+
+
 def test_losses_may_have_settings_and_terms() -> None:
     smoothed = make_objective(
         d=partial(adversarial.smoothed_d, real_label=0.9),

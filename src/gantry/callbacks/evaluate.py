@@ -9,7 +9,7 @@ from lightning import Trainer
 
 from gantry.callbacks.gan_callback import GanCallback, TurnOutputs, get_datamodule
 from gantry.callbacks.health import HealthCheck
-from gantry.errors import user_errors
+from gantry.errors import UserError
 from gantry.evaluation.evaluation import Evaluation
 from gantry.evaluation.generator_samples import describe_samples, make_sample_source
 from gantry.evaluation.protocol import EvaluationProtocol, find_protocol_differences
@@ -44,12 +44,11 @@ class Evaluator(GanCallback):
 
     def on_setup(self, trainer: Trainer, gan: GAN) -> None:
         if self.evaluation.scores:
-            with user_errors():
-                self.reference = build_reference(get_datamodule(trainer), self.evaluation.reference)
-                self.evaluation.check_requirements(self.reference)
-                if self.evaluation.report is not None:  # now, and not at the end of a long run
-                    self.evaluation.report_evaluation.check_requirements(self.reference, "metrics.report.num_samples")
-                check_conditional(self.evaluation.report_evaluation, gan.G_ema)
+            self.reference = build_reference(get_datamodule(trainer), self.evaluation.reference)
+            self.evaluation.check_requirements(self.reference)
+            if self.evaluation.report is not None:  # now, and not at the end of a long run
+                self.evaluation.report_evaluation.check_requirements(self.reference, "metrics.report.num_samples")
+            check_conditional(self.evaluation.report_evaluation, gan.G_ema)
 
     def on_training_start(self, trainer: Trainer, gan: GAN) -> None:
         if not self.evaluation.scores:
@@ -80,11 +79,10 @@ class Evaluator(GanCallback):
         """Score G_ema as it is now; every rank must call it."""
         if not self.evaluation.scores:
             return
-        with user_errors():
-            self.real_features = self.real_features or self.evaluation.extract_real(self.reference, gan.device)
-            which = "last" if gan.turn else "start"
-            source = make_sample_source(self.evaluation, gan.G_ema, which, gan.device, gan.turn, gan.kimg)
-            entry = score_samples(source, self.evaluation, self.reference, self.real_features, gan.device)
+        self.real_features = self.real_features or self.evaluation.extract_real(self.reference, gan.device)
+        which = "last" if gan.turn else "start"
+        source = make_sample_source(self.evaluation, gan.G_ema, which, gan.device, gan.turn, gan.kimg)
+        entry = score_samples(source, self.evaluation, self.reference, self.real_features, gan.device)
         self.record_entry(trainer, gan, which, entry)
 
     def record_entry(self, trainer: Trainer, gan: GAN, which: str, entry: Entry) -> None:
@@ -129,9 +127,9 @@ class Evaluator(GanCallback):
 
 
 def check_conditional(evaluation: Evaluation, G: Generator) -> None:
-    """Raise ValueError if a score per class is asked of an unconditional generator."""
+    """Raise UserError if a score per class is asked of an unconditional generator."""
     if Requirement.LABELS in evaluation.requirements and not G.num_classes:
-        raise ValueError("model.conditional must be true for scores per class, got false")
+        raise UserError("model.conditional must be true for scores per class, got false")
 
 
 def format_scores(scores: dict[str, float]) -> str:

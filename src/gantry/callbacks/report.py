@@ -12,7 +12,6 @@ from gantry.callbacks.checkpoints import CheckpointWriter
 from gantry.callbacks.evaluate import Evaluator, format_scores
 from gantry.callbacks.export import GeneratorExporter
 from gantry.callbacks.gan_callback import GanCallback, get_callbacks
-from gantry.errors import user_errors
 from gantry.evaluation.evaluation import Evaluation
 from gantry.evaluation.generator_samples import make_sample_source
 from gantry.evaluation.reference import Reference
@@ -51,8 +50,7 @@ class FinalReport(GanCallback):
         if evaluator is None or evaluator.evaluation.report is None or not finished or self.has_report(gan):
             return
         start = time.monotonic()
-        with user_errors():
-            entries = self.score_checkpoints(trainer, gan, evaluator.evaluation.report_evaluation, evaluator.reference)
+        entries = self.score_checkpoints(trainer, gan, evaluator.evaluation.report_evaluation, evaluator.reference)
         if trainer.is_global_zero:
             log_config(trainer.loggers, {"report": {"protocol": entries["last"]["protocol"]}}, {})
             for which, entry in entries.items():

@@ -9,7 +9,7 @@ from gantry.compare.comparison import Comparison, compare_runs, format_verdict, 
 from gantry.compare.find_runs import read_runs
 from gantry.compare.markdown import format_comparison
 from gantry.compare.page.page import render_page
-from gantry.errors import RunError, user_errors
+from gantry.errors import RunError, UserError, user_errors
 from gantry.files import write_text
 
 
@@ -17,12 +17,11 @@ def compare(cfg: DictConfig) -> Path:
     """Write the page and the table of the runs in `runs`, and say what they say; -> the page."""
     with user_errors():
         folders, pictures, out = parse_compare_config(cfg)
-        found = read_runs(folders)
+    found = read_runs(folders)
     comparison = compare_runs(found.runs, found.unreadable)
     made = f"{time.strftime('%Y-%m-%d %H:%M')}, from {', '.join(folders)}"
-    with user_errors():
-        write_output_file(out, render_page(comparison, format_title(comparison), made, pictures))
-        write_output_file(out.with_suffix(".md"), format_comparison(comparison))
+    write_output_file(out, render_page(comparison, format_title(comparison), made, pictures))
+    write_output_file(out.with_suffix(".md"), format_comparison(comparison))
     print("\n".join([format_verdict(comparison), *(f"- {line}" for line in list_remarks(comparison))]))
     print(f"{out} and {out.with_suffix('.md').name}")
     return out
@@ -42,11 +41,11 @@ def parse_compare_config(cfg: DictConfig) -> tuple[list[str], int, Path]:
 
 
 def write_output_file(path: Path, text: str) -> None:
-    """Write a file. Raises ValueError where that cannot be."""
+    """Write a file. Raises UserError where that cannot be."""
     try:
         write_text(path, text)
     except RunError as error:
-        raise ValueError(f"out must be where a file can be written, got {error}") from None
+        raise UserError(f"out must be where a file can be written, got {error}") from None
 
 
 def format_title(comparison: Comparison) -> str:

@@ -29,9 +29,9 @@ def evaluate(cfg: DictConfig) -> dict[str, float]:
     with user_errors():
         complete_config(cfg)
 
-        from gantry.commands import evaluate_job  # torch, seconds to import
+    from gantry.commands import evaluate_job  # torch, seconds to import
 
-        entry = evaluate_job.run_evaluation(cfg)
+    entry = evaluate_job.run_evaluation(cfg)
     print(entry)
     record = {"of": str(cfg.samples or cfg.run)} | entry.to_dict()
     for line in format_earlier_scores(record, Path(cfg.run)) if cfg.run is not None else ():

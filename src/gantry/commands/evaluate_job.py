@@ -11,7 +11,7 @@ from torch import Tensor
 from gantry.commands.hardware import pick_device
 from gantry.config.instantiate import build
 from gantry.config.trust import read_trusted_packages
-from gantry.errors import format_on_one_line
+from gantry.errors import UserError, format_on_one_line, user_errors
 from gantry.evaluation.evaluation import Evaluation
 from gantry.evaluation.generator_samples import SampleSource, make_sample_source
 from gantry.evaluation.protocol import SampleFacts
@@ -38,8 +38,9 @@ EMA_PREFIX = "G_ema."  # how the averaged generator's weights are called in a ch
 
 def run_evaluation(cfg: DictConfig, files: SampleFiles | None = None, G: Generator | None = None) -> Entry:
     """Score what the configuration names or, in its place, samples or a generator that are in memory already."""
-    device = torch.device(pick_device(cfg.device))
-    evaluation = build_evaluation(cfg)
+    with user_errors():
+        device = torch.device(pick_device(cfg.device))
+        evaluation = build_evaluation(cfg)
     data = build(cfg.data, batches_per_turn=1, seed=0)
     reference = build_reference(data, evaluation.reference)
     files = files or open_configured_samples(cfg, reference)
@@ -71,11 +72,11 @@ def build_evaluation(cfg: DictConfig) -> Evaluation:
 
 
 def choose_num_samples(cfg: DictConfig, files: SampleFiles | None, evaluation: Evaluation) -> int:
-    """How many samples to take. Raises ValueError for more than there are."""
+    """How many samples to take. Raises UserError for more than there are."""
     if files is None:
         return cfg.num_samples or evaluation.num_samples
     if cfg.num_samples is not None and cfg.num_samples > files.count:
-        raise ValueError(f"num_samples must be at most {files.count}, all that there are, got {cfg.num_samples}")
+        raise UserError(f"num_samples must be at most {files.count}, all that there are, got {cfg.num_samples}")
     return cfg.num_samples or files.count
 
 
@@ -90,7 +91,7 @@ def open_configured_samples(cfg: DictConfig, reference: Reference) -> SampleFile
 def check_sample_shape(samples: SampleFiles | Generator | None, reference: Reference) -> None:
     """Raise ValueError for images where the real ones are points, or the other way round."""
     if samples is not None and len(samples.shape) != len(reference.shape):
-        raise ValueError(f"samples must be like {list(reference.shape)}, got {list(samples.shape)}")
+        raise UserError(f"samples must be like {list(reference.shape)}, got {list(samples.shape)}")
 
 
 def make_file_sample_source(files: SampleFiles, evaluation: Evaluation) -> SampleSource:
@@ -128,5 +129,5 @@ def load_generator_from_checkpoint(path: Path, cfg: DictConfig) -> Generator:
         G.load_state_dict(weights)
     except RuntimeError as error:
         reason = format_on_one_line(error, limit=200)
-        raise ValueError(f"checkpoint must be of the run {cfg.run}, got {path}: {reason}") from None
+        raise UserError(f"checkpoint must be of the run {cfg.run}, got {path}: {reason}") from None
     return G.eval()

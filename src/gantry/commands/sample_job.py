@@ -42,7 +42,7 @@ def write_generated_samples(
     """Make the output `kind` with the generator in a folder, on the device; `trusted` packages may define it."""
     with user_errors():
         there = pick_device(device)
-        G = load_generator(folder, trusted).to(there)
+    G = load_generator(folder, trusted).to(there)
     out.parent.mkdir(parents=True, exist_ok=True)
     OUTPUT_WRITERS[kind](G, request, out, there)
 

@@ -55,15 +55,14 @@ def train(cfg: DictConfig) -> float | None:
             if ranks.rank == 0:
                 stack.enter_context(lock_run_folder(folder))
             checkpoint = find_start_checkpoint(cfg, folder)
-            gan = build_gan(cfg)
-            data = build(cfg.data, batches_per_turn=gan.loss.batches_per_turn, seed=cfg.seed)
-            data.setup("fit")
+        gan = build_gan(cfg)
+        data = build(cfg.data, batches_per_turn=gan.loss.batches_per_turn, seed=cfg.seed)
+        data.setup("fit")
         if ranks.rank == 0:
             write_config(cfg, folder)
             write_job_start(folder, read_config_choices())
         with worker_processes(count, cfg.resume):
-            with user_errors():
-                trainer = build_trainer(cfg)
+            trainer = build_trainer(cfg)
             fit_gan(trainer, gan, data, checkpoint, cfg)
     if gan.run_state.interrupt_signal:
         if ranks.rank == 0:
@@ -128,17 +127,10 @@ def find_start_checkpoint(cfg: DictConfig, folder: Path) -> Path | None:
 def build_gan(cfg: DictConfig) -> GAN:
     """Build G and D, with initial weights by the seed, and all that trains them."""
     torch.manual_seed(rng.derive_seed(cfg.seed))
-    gan = GAN(
-        G=build(cfg.model.G),
-        D=build(cfg.model.D),
-        loss=build(cfg.loss),
-        optim=build(cfg.optim),
-        ema=build(cfg.ema),
-        augment=build(cfg.augment),
-        turns=cfg.turns,
-        batch_size=cfg.data.batch_size,
-        seed=cfg.seed,
-    )
+    G, D = build(cfg.model.G), build(cfg.model.D)
+    parts = {name: build(cfg[name]) for name in ("loss", "optim", "ema", "augment")}
+    with user_errors():
+        gan = GAN(G, D, **parts, turns=cfg.turns, batch_size=cfg.data.batch_size, seed=cfg.seed)
     return apply_hardware_options(gan, cfg)
 
 

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from gantry.compare.run_record import RunRecord, has_wandb_files, read_run
+from gantry.errors import UserError
 from gantry.runs.layout import RUN_FILES
 
 RUN_CACHE: dict[Path, tuple[tuple[object, ...], RunRecord | None]] = {}  # folder -> (state of its files, run)
@@ -20,10 +21,10 @@ class FoundRuns:
 
 
 def read_runs(folders: Sequence[str]) -> FoundRuns:
-    """Read the runs in all folders, each once. Raises ValueError if a folder is missing or no run can be read."""
+    """Read the runs in all folders, each once. Raises UserError if a folder is missing or no run can be read."""
     paths = list(dict.fromkeys(path for folder in folders for path in iter_run_folders(resolve_folder(folder))))
     if not paths:
-        raise ValueError(f"runs must be folders of runs, got {', '.join(folders) or 'none'}, with no run in them")
+        raise UserError(f"runs must be folders of runs, got {', '.join(folders) or 'none'}, with no run in them")
     runs, unreadable = [], []
     for path, name in zip(paths, make_relative_names(paths)):
         try:
@@ -31,7 +32,7 @@ def read_runs(folders: Sequence[str]) -> FoundRuns:
         except ValueError as error:
             unreadable.append(f"{name} is left out: {error}")
     if not runs:
-        raise ValueError(f"runs must be folders of runs, got none that can be read: {'; '.join(unreadable)}")
+        raise UserError(f"runs must be folders of runs, got none that can be read: {'; '.join(unreadable)}")
     return FoundRuns(tuple(runs), tuple(unreadable))
 
 
@@ -50,10 +51,10 @@ def read_run_cached(path: Path, name: str) -> RunRecord:
 
 
 def resolve_folder(folder: str) -> Path:
-    """Return the absolute path of a folder. Raises ValueError if it does not exist."""
+    """Return the absolute path of a folder. Raises UserError if it does not exist."""
     path = Path(folder).expanduser().resolve()
     if not path.is_dir():
-        raise ValueError(f"runs must be folders of runs, got {folder}, which does not exist")
+        raise UserError(f"runs must be folders of runs, got {folder}, which does not exist")
     return path
 
 

@@ -17,6 +17,7 @@ from typing import Any
 from omegaconf import OmegaConf
 
 from gantry.config.instantiate import build, import_target
+from gantry.errors import UserError
 
 TRUST_VARIABLE = "GANTRY_TRUST"
 
@@ -84,12 +85,12 @@ def check_target(key: str, target: Any, trusted: Sequence[str]) -> None:
     package = str(target).partition(".")[0]
     if not (isinstance(target, str) and PACKAGE_NAME.fullmatch(target)) or package in ("gantry", "torch", "lightning"):
         rule = "a part of gantry, torch.nn, torch.optim or Lightning, or of a trusted package"
-        raise ValueError(f"{key} must be {rule}, got {target}")
+        raise UserError(f"{key} must be {rule}, got {target}")
     if not is_inside(target, trusted):
         rule = f"in a trusted package (trust=[{package}] or {TRUST_VARIABLE}={package})"
-        raise ValueError(f"{key} must be under gantry, torch or lightning, or {rule}, got {target}")
+        raise UserError(f"{key} must be under gantry, torch or lightning, or {rule}, got {target}")
     if not is_defined_inside(import_target(key, target), trusted):
-        raise ValueError(f"{key} must be defined in a trusted package, got {target}, which is only imported there")
+        raise UserError(f"{key} must be defined in a trusted package, got {target}, which is only imported there")
 
 
 def is_known_part(target: str) -> bool:

@@ -9,7 +9,7 @@ from lightning.pytorch import LightningDataModule
 
 from gantry.data.images import DataSource, RealData, Split, TurnBatches
 from gantry.data.sampler import InfiniteSampler
-from gantry.errors import user_errors
+from gantry.errors import UserError
 
 
 @dataclass(frozen=True)
@@ -34,7 +34,8 @@ class DataModule(LightningDataModule):
     of one update of D, over all processes; `batches_per_turn` is the number of such batches in a turn. `flip`
     mirrors each image with probability one half.
 
-    Raises ValueError, naming the key, for a value that is invalid or that the source contradicts.
+    Raises ValueError, naming the key, for an invalid value, and when the images are read UserError for one that they
+    contradict.
     """
 
     name: str
@@ -71,9 +72,8 @@ class DataModule(LightningDataModule):
             raise ValueError("data.flip must be false for points, got true")
 
     def setup(self, stage: str = "fit") -> None:
-        """Read the images; a ValueError becomes a UserError, which ends the run in one line."""
-        with user_errors():
-            _ = self.data, stage
+        """Read the images, whatever the stage."""
+        _ = self.data, stage
 
     @cached_property
     def data(self) -> RealData:
@@ -81,10 +81,10 @@ class DataModule(LightningDataModule):
         data = replace(self.source.load(), name=self.name)
         if data.shape != self.shape:
             rule = f"{list(data.shape)}, the shape of the images of {self.name}"
-            raise ValueError(f"data.shape must be {rule}, got {list(self.shape)}")
+            raise UserError(f"data.shape must be {rule}, got {list(self.shape)}")
         if self.num_classes not in (0, data.num_classes):
             choices = f"{data.num_classes}, the classes of {self.name}, or 0" if data.classes else "0"
-            raise ValueError(f"data.num_classes must be {choices}, got {self.num_classes}")
+            raise UserError(f"data.num_classes must be {choices}, got {self.num_classes}")
         return data if self.num_classes else data.drop_labels()
 
     @property

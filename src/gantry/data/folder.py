@@ -20,6 +20,7 @@ from gantry.data.folder_index import (
 from gantry.data.image_files import ImageFiles
 from gantry.data.images import DataSource, InMemoryImages, RealData, Split
 from gantry.distributed import collectives
+from gantry.errors import UserError
 
 log = logging.getLogger(__name__)
 _MAX_LISTED_FILES = 5  # broken files listed by name; the others are only counted
@@ -31,7 +32,7 @@ class ImageFolder(DataSource):
 
     The fraction `test_share` of them is held out, chosen by a hash of the name, so that adding images moves no other
     image to another split. Up to `memory_limit` megabytes of decoded images are kept in memory; larger sets are
-    decoded by `workers` processes during training. Broken files are skipped and reported; raises ValueError if fewer
+    decoded by `workers` processes during training. Broken files are skipped and reported; raises UserError if fewer
     than `min_images` remain.
     """
 
@@ -91,13 +92,13 @@ class ImageFolder(DataSource):
         return {names[i]: error for i, error in sorted(errors.items())}
 
     def _report_broken_files(self, errors: dict[str, str], total: int) -> None:
-        """Log which files are broken; raises ValueError if too few images are left."""
+        """Log which files are broken; raises UserError if too few images are left."""
         listing = ", ".join(f"{name} ({error})" for name, error in list(errors.items())[:_MAX_LISTED_FILES])
         more = f" and {len(errors) - _MAX_LISTED_FILES} more" if len(errors) > _MAX_LISTED_FILES else ""
         summary = f"{len(errors)} of {total} files cannot be read: {listing}{more}" if errors else "none is broken"
         if total - len(errors) < self.min_images:
             rule = f"a folder with at least {self.min_images} readable images (data.source.min_images)"
             count = total - len(errors)
-            raise ValueError(f"data.source.root must be {rule}, got '{self._root_path}' with {count}; {summary}")
+            raise UserError(f"data.source.root must be {rule}, got '{self._root_path}' with {count}; {summary}")
         if errors and collectives.rank() == 0:
             log.warning("%s: %s. Training continues without them", self._root_path, summary)

@@ -18,7 +18,7 @@ from torch.utils.data import DataLoader, Dataset
 from gantry.data.decoding import decode_image
 from gantry.data.images import InMemoryImages, TurnBatches, flip_and_scale
 from gantry.data.sampler import InfiniteSampler
-from gantry.errors import format_on_one_line
+from gantry.errors import UserError, format_on_one_line
 
 log = logging.getLogger(__name__)
 _CPU = torch.device("cpu")
@@ -57,7 +57,7 @@ class ImageFiles(Dataset):
                 return torch.from_numpy(np.ascontiguousarray(decode_image(path, self.shape))), self.c[i % len(self)]
             except Exception as error:  # Pillow's decoders raise anything from OSError to SyntaxError
                 _warn_unreadable_file(path, format_on_one_line(error, with_type=True))
-        raise ValueError(f"data.source.root must be a folder with images, got '{self.root}' without a readable one")
+        raise UserError(f"data.source.root must be a folder with images, got '{self.root}' without a readable one")
 
     def load_range(self, start: int, stop: int) -> InMemoryImages:
         indices = range(len(self))[start:stop]

@@ -11,6 +11,7 @@ import torch
 from torch import Tensor
 
 from gantry.data.sampler import InfiniteSampler
+from gantry.errors import UserError
 from gantry.pixels import from_uint8
 
 TurnBatches = tuple[Tensor, Tensor]
@@ -103,7 +104,7 @@ class RealData:
 
     def __post_init__(self) -> None:
         if not len(self.train):
-            raise ValueError(f"data must leave at least one image to train on, got none in {self.name}")
+            raise UserError(f"data must leave at least one image to train on, got none in {self.name}")
 
     @property
     def shape(self) -> tuple[int, ...]:
@@ -114,11 +115,11 @@ class RealData:
         return len(self.classes)
 
     def get_split(self, name: str) -> Split:
-        """Return the split "train" or "test"; raises ValueError for any other name and for an empty split."""
+        """Return the split "train" or "test"; raises UserError for any other name and for an empty split."""
         splits = {"train": self.train, "test": self.test}
         if not len(splits.get(name, ())):
             choices = " or ".join(name for name, split in splits.items() if len(split))
-            raise ValueError(f"split must be {choices}, where {self.name} has images, got {name!r}")
+            raise UserError(f"split must be {choices}, where {self.name} has images, got {name!r}")
         return splits[name]
 
     def get_digest(self, split: str) -> str:

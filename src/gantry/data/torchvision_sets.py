@@ -14,6 +14,7 @@ from filelock import FileLock
 from torchvision import datasets
 
 from gantry.data.images import DataSource, InMemoryImages, RealData
+from gantry.errors import UserError
 
 _SOCKET_TIMEOUT_SECONDS = 30.0  # torchvision itself sets none and would wait for ever
 
@@ -43,7 +44,7 @@ def _socket_timeout() -> Iterator[None]:
 class TorchvisionDataset(DataSource):
     """One of torchvision's data sets below the folder `root`, with torchvision's own train and test split.
 
-    Raises ValueError, with the folder and how to fill it, if the data set is incomplete and cannot be downloaded.
+    Raises UserError, with the folder and how to fill it, if the data set is incomplete and cannot be downloaded.
     """
 
     dataset: Literal["MNIST", "FashionMNIST", "CIFAR10", "CIFAR100"]
@@ -75,10 +76,10 @@ class TorchvisionDataset(DataSource):
     def _open_dataset(self, train: bool, download: bool = False) -> Any:
         return getattr(datasets, self.dataset)(self.folder, train=train, download=download)
 
-    def _make_incomplete_error(self, error: Exception) -> ValueError:
+    def _make_incomplete_error(self, error: Exception) -> UserError:
         reason = f"{type(error).__name__}: {error}".strip().split("\n")[-1]
         files, subfolder = _MANUAL_DOWNLOADS[self.dataset]
-        return ValueError(
+        return UserError(
             f"data.source.root must hold a complete {self.dataset} or be a folder where it can be downloaded to, "
             f"got '{self.folder}' ({reason}). Run once with a network, or put {files} into "
             f"{self.folder / subfolder}; delete a damaged copy first"

@@ -12,6 +12,7 @@ import torch
 from torch import Tensor
 
 from gantry.distributed import collectives
+from gantry.errors import UserError, user_errors
 from gantry.evaluation.feature_pass import FeaturePass, ImageSource
 from gantry.evaluation.protocol import EvaluationProtocol, SampleFacts, get_library_versions
 from gantry.evaluation.reference import Reference, check_score_requirements, extract_reference
@@ -91,7 +92,8 @@ class Evaluation:
         """The extractor, built at first use."""
         if self.extractor is None:
             return PointExtractor()
-        return self.extractor(weights=self.weights) if self.weights is not None else self.extractor()
+        with user_errors():
+            return self.extractor(weights=self.weights) if self.weights is not None else self.extractor()
 
     @property
     def metric_names(self) -> list[str]:
@@ -104,23 +106,23 @@ class Evaluation:
         return reduce(or_, (score.requirements for score in self.scores.values()), Requirement.STATISTICS)
 
     def check_requirements(self, reference: Reference, key: str = "metrics.num_samples") -> None:
-        """Raise ValueError unless all scores can be computed with these real images, the monitored one among them.
+        """Raise UserError unless all scores can be computed with these real images, the monitored one among them.
 
         `key` is the configuration key of the number of samples.
         """
         points = len(reference.shape) == 1
         if points != (self.extractor is None):
             rule = "modes for points" if points else "an extractor's for images (small, inception, dinov2)"
-            raise ValueError(f"metrics must be {rule}, got one that cannot score {reference.name}")
+            raise UserError(f"metrics must be {rule}, got one that cannot score {reference.name}")
         if self.monitor not in self.metric_names:
-            raise ValueError(f"metrics.monitor must be one of {', '.join(self.metric_names)}, got {self.monitor}")
+            raise UserError(f"metrics.monitor must be one of {', '.join(self.metric_names)}, got {self.monitor}")
         for name, score in self.scores.items():
             fewest = score.minimum_samples(self.feature_extractor.dim)
             if self.num_samples < fewest.samples:
                 rule = f"at least {fewest.samples} for the score {name} of {self.feature_extractor.dim} features"
-                raise ValueError(f"{key} must be {rule}, got {self.num_samples}")
+                raise UserError(f"{key} must be {rule}, got {self.num_samples}")
             if Requirement.CLASSIFIER in score.requirements and not self.feature_extractor.num_classes:
-                raise ValueError(
+                raise UserError(
                     f"metrics.scores.{name} must be left out: {self.feature_extractor.name} classifies nothing"
                 )
             check_score_requirements(reference, name, score.requirements, fewest)
@@ -136,7 +138,7 @@ class Evaluation:
         The processes share the batches; all must call it, and all get the same.
         """
         if Requirement.LABELS in self.requirements and labels is None:
-            raise ValueError(
+            raise UserError(
                 "metrics must be without scores per class for samples without classes (model.conditional=true has "
                 "them, as have folders by class and arr_1 of an .npz), got one"
             )

@@ -11,6 +11,7 @@ from torch import Tensor
 from gantry.data.datamodule import DataModule
 from gantry.data.images import Split
 from gantry.distributed import collectives
+from gantry.errors import UserError
 from gantry.evaluation.cache import load_or_compute
 from gantry.evaluation.feature_pass import FeaturePass, ImageSource
 from gantry.evaluation.sample_files import SampleFiles, open_samples
@@ -48,14 +49,14 @@ class Reference:
 
 
 def check_score_requirements(reference: Reference, name: str, needs: Requirement, fewest: MinimumSamples) -> None:
-    """Raise ValueError unless a score, called `name` in metrics.scores, can be made of these real images."""
+    """Raise UserError unless a score, called `name` in metrics.scores, can be made of these real images."""
     _check_image_count(reference, name, fewest.real)
     if Requirement.LABELS in needs:
         _check_images_per_class(reference, name, fewest.real_per_class)
     if Requirement.HELD_OUT not in needs:
         return
     if reference.held_out is None:
-        raise ValueError(
+        raise UserError(
             f"metrics.reference must be train, beside which images are held out, for the score {name}, "
             f"got {reference.split} of {reference.name}"
         )
@@ -64,16 +65,16 @@ def check_score_requirements(reference: Reference, name: str, needs: Requirement
 
 def _check_images_per_class(reference: Reference, name: str, fewest: int) -> None:
     if reference.labels is None:
-        raise ValueError(f"metrics.scores.{name} must be left out for images without classes, got {reference.name}")
+        raise UserError(f"metrics.scores.{name} must be left out for images without classes, got {reference.name}")
     count, k = reference.labels.bincount().min(0)
     if count < fewest:
         rule = f"metrics.scores.{name} must be left out where a class has fewer than {fewest} images"
-        raise ValueError(f"{rule}, got {int(count)} of class {int(k)} of {reference.name}")
+        raise UserError(f"{rule}, got {int(count)} of class {int(k)} of {reference.name}")
 
 
 def _check_image_count(reference: Reference, name: str, fewest: int) -> None:
     if reference.count < fewest:
-        raise ValueError(
+        raise UserError(
             f"metrics.scores.{name} must be left out or set for {reference.count} images of {reference.name} "
             f"({reference.split}), got one that needs {fewest}"
         )
@@ -141,7 +142,7 @@ def _split_reference(data: DataModule, split: str, held_out: Reference | None = 
 def _path_reference(path: Path, shape: tuple[int, ...]) -> Reference:
     files = open_samples(path, shape[0] if len(shape) == 3 else 3)
     if len(files.shape) != len(shape):
-        raise ValueError(
+        raise UserError(
             f"metrics.reference must hold real images like {list(shape)}, got {list(files.shape)} in {path}"
         )
     return Reference(path.name, "folder", _hash_pixels(files), files.count, files.shape, files.images, files.labels)

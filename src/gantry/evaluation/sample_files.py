@@ -15,7 +15,7 @@ from PIL import Image
 from torch import Tensor
 
 from gantry.data.decoding import composite_on_white
-from gantry.errors import format_on_one_line
+from gantry.errors import UserError, format_on_one_line
 from gantry.evaluation.feature_pass import ImageSource
 
 SAMPLE_SUFFIXES = {".png", ".jpg", ".jpeg", ".bmp", ".webp", ".tif", ".tiff"}
@@ -40,10 +40,10 @@ class SampleFiles:
 def open_samples(path: Path, channels: int) -> SampleFiles:
     """The samples of a file or folder, with 1 or 3 channels, in the order of their names.
 
-    Raises ValueError, naming the file, for what is no image and for images of different sizes.
+    Raises UserError, naming the file, for what is no image and for images of different sizes.
     """
     if not path.exists():
-        raise ValueError(f"samples must be a folder, an .npz or a .zip, got {path}, which does not exist")
+        raise UserError(f"samples must be a folder, an .npz or a .zip, got {path}, which does not exist")
     if path.suffix == ".npz":
         return open_npz(path)
     if path.suffix == ".zip":
@@ -57,7 +57,7 @@ def open_zip(path: Path, channels: int) -> SampleFiles:
     try:
         archive = zipfile.ZipFile(path)
     except (zipfile.BadZipFile, OSError) as error:
-        raise ValueError(f"samples must be a whole .zip, got {path}: {error}") from None
+        raise UserError(f"samples must be a whole .zip, got {path}: {error}") from None
     return open_image_files(path, filter_image_names(archive.namelist()), archive.read, channels)
 
 
@@ -81,13 +81,13 @@ def open_npz(path: Path) -> SampleFiles:
             x = arrays["arr_0"]
             c = arrays.get("arr_1")
     except (KeyError, ValueError, OSError, EOFError, RuntimeError, zlib.error, zipfile.BadZipFile) as error:
-        raise ValueError(f"samples must be an .npz with arr_0, got {path}: {error}") from None
+        raise UserError(f"samples must be an .npz with arr_0, got {path}: {error}") from None
     if x.ndim == 2 and x.shape[1] == 2 and x.dtype.kind == "f":
         return SampleFiles(
             len(x), (2,), lambda start, stop: torch.from_numpy(x[start:stop]).float(), parse_class_ids(c, x)
         )
     if x.dtype != np.uint8 or x.ndim != 4 or x.shape[3] not in PIL_MODES:
-        raise ValueError(f"samples must hold arr_0 uint8 [N, H, W, 1 or 3], got {x.dtype} {list(x.shape)}")
+        raise UserError(f"samples must hold arr_0 uint8 [N, H, W, 1 or 3], got {x.dtype} {list(x.shape)}")
     chw = (x.shape[3], x.shape[1], x.shape[2])
     return SampleFiles(len(x), chw, lambda start, stop: to_nchw(x[start:stop]), parse_class_ids(c, x))
 
@@ -114,7 +114,7 @@ def class_ids_from_folders(names: list[str]) -> Tensor | None:
 def open_image_files(path: Path, names: list[str], read: Callable[[str], bytes], channels: int) -> SampleFiles:
     """Image files, decoded when they are asked for."""
     if not names:
-        raise ValueError(f"samples must hold images ({', '.join(sorted(SAMPLE_SUFFIXES))}), got none in {path}")
+        raise UserError(f"samples must hold images ({', '.join(sorted(SAMPLE_SUFFIXES))}), got none in {path}")
     height, width = decode_sample(read, names[0], channels).shape[:2]
 
     def images(start: int, stop: int) -> Tensor:
@@ -124,7 +124,7 @@ def open_image_files(path: Path, names: list[str], read: Callable[[str], bytes],
         pixels = decode_sample(read, name, channels)
         if pixels.shape[:2] != (height, width):
             size = f"{pixels.shape[0]}x{pixels.shape[1]}"
-            raise ValueError(f"samples must all be {height}x{width} as {names[0]} is, got {name} with {size}")
+            raise UserError(f"samples must all be {height}x{width} as {names[0]} is, got {name} with {size}")
         return pixels
 
     return SampleFiles(len(names), (channels, height, width), images, class_ids_from_folders(names))
@@ -136,9 +136,9 @@ def decode_sample(read: Callable[[str], bytes], name: str, channels: int) -> NDA
         image = Image.open(io.BytesIO(read(name)))
         image.load()
     except Exception as error:  # of archives and of Pillow's decoders: anything from OSError to SyntaxError
-        raise ValueError(f"samples must be images, got {name}: {format_on_one_line(error, with_type=True)}") from None
+        raise UserError(f"samples must be images, got {name}: {format_on_one_line(error, with_type=True)}") from None
     if image.mode not in EIGHT_BIT_MODES:
-        raise ValueError(f"samples must have 8 bits a channel, got {name} of mode {image.mode}")
+        raise UserError(f"samples must have 8 bits a channel, got {name} of mode {image.mode}")
     pixels = np.asarray(composite_on_white(image).convert(PIL_MODES[channels]))
     return pixels[:, :, None] if pixels.ndim == 2 else pixels
 

@@ -7,7 +7,7 @@ from pathlib import Path
 import torch
 from torch import Tensor, nn
 
-from gantry.errors import format_on_one_line
+from gantry.errors import UserError, format_on_one_line
 from gantry.features.arithmetic import apply_arithmetic
 from gantry.features.extractor import INCEPTION, ExtractorOutput
 from gantry.features.preprocessing import resize_and_standardize
@@ -81,7 +81,7 @@ def _check_custom_extractor(
 def _load_custom_weights(net: nn.Module, path: Path) -> None:
     whose = type(net).__name__
     if not path.is_file():
-        raise ValueError(f"metrics.weights must be null or a file, got {path}, which does not exist")
+        raise UserError(f"metrics.weights must be null or a file, got {path}, which does not exist")
     tensors = read_weights(path, whose)
     try:
         net.load_state_dict(tensors)

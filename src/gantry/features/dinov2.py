@@ -11,6 +11,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from gantry.errors import UserError
 from gantry.features.arithmetic import apply_arithmetic
 from gantry.features.extractor import ExtractorOutput
 from gantry.features.preprocessing import convert_channels, to_float_pixels
@@ -110,7 +111,7 @@ def _create_vit(spec: Dinov2Variant) -> nn.Module:
     try:
         import timm
     except ModuleNotFoundError:
-        raise ValueError('metrics=dinov2 needs the package timm: pip install "gantry[dinov2]"') from None
+        raise UserError('metrics=dinov2 needs the package timm: pip install "gantry[dinov2]"') from None
     with torch.device("meta"):  # 300 million random numbers would be drawn, and thrown away
         net: nn.Module = timm.create_model(spec.timm_name, pretrained=False, num_classes=0, img_size=DINOV2_INPUT_SIDE)
     return net

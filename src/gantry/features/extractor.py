@@ -5,6 +5,7 @@ from typing import Any, NamedTuple, Protocol
 import torch
 from torch import Tensor, nn
 
+from gantry.errors import UserError
 from gantry.features.arithmetic import use_arithmetic
 from gantry.pixels import to_uint8
 
@@ -62,7 +63,7 @@ def count_invalid_rows(features: Tensor) -> Tensor:
 def check_validity(num_invalid: Tensor, count: int) -> None:
     """Raise ValueError if some of `count` samples are invalid."""
     if num_invalid > 0:
-        raise ValueError(f"samples must be finite and in [-1, 1], got {int(num_invalid)} of {count} that are not")
+        raise UserError(f"samples must be finite and in [-1, 1], got {int(num_invalid)} of {count} that are not")
 
 
 class PointExtractor(nn.Module):

@@ -11,7 +11,7 @@ from safetensors.torch import load_file
 from torch import Tensor
 
 from gantry.distributed import collectives
-from gantry.errors import format_on_one_line
+from gantry.errors import UserError, format_on_one_line
 
 
 @dataclass(frozen=True)
@@ -30,11 +30,11 @@ class PublishedWeights:
         """
         path = self._find_or_download() if weights is None else Path(weights).expanduser()
         if not path.is_file():
-            raise ValueError(f"metrics.weights must be null or a file, got {path}, which does not exist")
+            raise UserError(f"metrics.weights must be null or a file, got {path}, which does not exist")
         with path.open("rb") as file:
             digest = hashlib.file_digest(file, "sha256").hexdigest()
         if weights is None and not digest.startswith(self.sha256_prefix):
-            raise ValueError(f"metrics={self.metrics_choice} needs whole weights: delete {path}, which is damaged")
+            raise UserError(f"metrics={self.metrics_choice} needs whole weights: delete {path}, which is damaged")
         return path, digest
 
     def make_extractor_name(self, known: str, digest: str) -> str:
@@ -48,7 +48,7 @@ class PublishedWeights:
             problem = self._download(path)
         collectives.barrier()
         if not path.is_file():
-            raise ValueError(
+            raise UserError(
                 f"metrics={self.metrics_choice} needs {path}: download {self.url} to that place, or name the file by "
                 f"metrics.weights=PATH{problem and f' (downloading it failed: {problem})'}"
             )
@@ -80,9 +80,9 @@ def read_weights(path: Path, whose: str) -> dict[str, Tensor]:
     return tensors
 
 
-def make_weights_error(path: Path, whose: str, error: Exception) -> ValueError:
+def make_weights_error(path: Path, whose: str, error: Exception) -> UserError:
     """One line that says what is wrong with a file of weights."""
-    return ValueError(f"metrics.weights must be those of {whose}, got {path}: {format_on_one_line(error, limit=200)}")
+    return UserError(f"metrics.weights must be those of {whose}, got {path}: {format_on_one_line(error, limit=200)}")
 
 
 TensorMapping = dict[str, Tensor]

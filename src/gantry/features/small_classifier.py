@@ -18,6 +18,7 @@ import torch.nn.functional as F
 from safetensors.torch import load
 from torch import Tensor, nn
 
+from gantry.errors import UserError
 from gantry.features.arithmetic import apply_arithmetic
 from gantry.features.extractor import ExtractorOutput
 from gantry.features.preprocessing import resize_and_standardize
@@ -131,7 +132,7 @@ class StackedClassifier(nn.Module):
     def forward(self, x: Tensor) -> ExtractorOutput:
         """x uint8 [N, 3, H, W] -> features [N, 3 F], probabilities [N, K^3]."""
         if x.dim() != 4 or x.shape[1] != 3:
-            raise ValueError(f"metrics=stacked is for images of three channels, got {list(x.shape)}")
+            raise UserError(f"metrics=stacked is for images of three channels, got {list(x.shape)}")
         features, probabilities = self.net(x.flatten(0, 1)[:, None])  # [3 N, 1, H, W]
         per_channel = probabilities.unflatten(0, (-1, 3)).unbind(1)
         return ExtractorOutput(features.unflatten(0, (-1, 3)).flatten(1), reduce(_joint_probabilities, per_channel))

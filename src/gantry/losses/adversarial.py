@@ -10,6 +10,8 @@ log(1 - s(D)) = -softplus(D), whose gradients are exact at any logit.
 import torch.nn.functional as F
 from torch import Tensor
 
+from gantry.errors import UserError
+
 
 def minimax_d(real_logits: Tensor, fake_logits: Tensor) -> Tensor:
     """-log s(D(x)) - log(1 - s(D(G(z)))) (Goodfellow et al. 2014, eq. 1)."""
@@ -91,5 +93,5 @@ def relativistic_average_g(fake_logits: Tensor, real_logits: Tensor | None) -> T
 
 def _require_real_logits(real_logits: Tensor | None) -> Tensor:
     if real_logits is None:
-        raise ValueError("loss.relativistic must be true for a relativistic loss of G, got false")
+        raise UserError("loss.relativistic must be true for a relativistic loss of G, got false")
     return real_logits

@@ -2,10 +2,13 @@
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from functools import partial
 from typing import NamedTuple
 
 import torch
 from torch import Tensor
+
+from gantry.errors import UserError
 
 DLoss = Callable[[Tensor, Tensor], Tensor]
 GLoss = Callable[[Tensor, Tensor | None], Tensor]
@@ -90,7 +93,13 @@ def _check_term(key: str, term: Term) -> None:
 def _check_losses(d: DLoss, g: GLoss, relativistic: bool) -> None:
     """Call both losses on three logits, so that a wrong configuration fails here and not in the first turn."""
     logits = torch.zeros(3)
-    results = {"loss.d": d(logits, logits), "loss.g": g(logits, logits if relativistic else None)}
-    for key, result in results.items():
+    calls = {"loss.d": partial(d, logits, logits), "loss.g": partial(g, logits, logits if relativistic else None)}
+    for key, call in calls.items():
+        try:
+            result = call()
+        except UserError:
+            raise
+        except ValueError as error:  # a bug of the loss, not a refusal of the configuration
+            raise RuntimeError(f"{key} failed on three logits that are 0") from error
         if result.shape != logits.shape:
             raise ValueError(f"{key} must return one number for each logit, got {list(result.shape)} for [3]")

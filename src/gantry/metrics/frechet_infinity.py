@@ -13,6 +13,7 @@ import torch
 from scipy.stats import t as student
 from torch import Tensor
 
+from gantry.errors import UserError
 from gantry.metrics.frechet import make_frechet_distance
 from gantry.metrics.score import MinimumSamples, Requirement, make_metric_name
 from gantry.metrics.statistics import FeatureSet, Statistics
@@ -56,7 +57,7 @@ class FrechetInfinity:
         N, F = fake.features.shape
         if self.minimum_samples(F).samples > N:
             rule = f"at least {self.minimum_samples(F).samples} to extrapolate the distance between {F} features"
-            raise ValueError(f"metrics.num_samples must be {rule}, got {N}")
+            raise UserError(f"metrics.num_samples must be {rule}, got {N}")
         distance = make_frechet_distance(real.statistics)
         D = distance(fake.statistics)
         order = torch.randperm(N, generator=torch.Generator().manual_seed(self.seed))

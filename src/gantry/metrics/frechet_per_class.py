@@ -6,6 +6,7 @@ from typing import ClassVar
 import torch
 from torch import Tensor
 
+from gantry.errors import UserError
 from gantry.metrics.frechet import frechet_distance
 from gantry.metrics.score import MinimumSamples, Requirement, make_metric_name
 from gantry.metrics.statistics import FeatureSet, Statistics
@@ -55,7 +56,7 @@ def compute_class_statistics(images: FeatureSet, k: int, what: str) -> Statistic
     assert images.labels is not None
     members = (images.labels == k).nonzero().flatten()
     if len(members) < 2:
-        raise ValueError(f"metrics.num_samples must leave at least 2 {what} of each class, got {len(members)} of {k}")
+        raise UserError(f"metrics.num_samples must leave at least 2 {what} of each class, got {len(members)} of {k}")
     return compute_statistics(images.features, members)
 
 

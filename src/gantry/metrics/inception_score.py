@@ -6,6 +6,7 @@ from typing import ClassVar
 import torch
 from torch import Tensor
 
+from gantry.errors import UserError
 from gantry.metrics.score import MinimumSamples, Requirement, make_metric_name
 from gantry.metrics.statistics import NUM_SCORE_SPLITS, FeatureSet, PredictionSums
 
@@ -26,7 +27,7 @@ class InceptionScore:
 
     def __call__(self, real: FeatureSet, fake: FeatureSet) -> tuple[float, ...]:  # noqa: ARG002
         if fake.predictions is None:
-            raise ValueError("metrics.extractor must classify for a classifier score, got one that does not")
+            raise UserError("metrics.extractor must classify for a classifier score, got one that does not")
         scores = compute_inception_score_per_split(fake.predictions)
         return float(scores.mean()), float(scores.std(correction=0))
 
@@ -38,6 +39,6 @@ def compute_inception_score_per_split(sums: PredictionSums) -> Tensor:
     """
     if (sums.n == 0).any():
         few = int(sums.n.sum())
-        raise ValueError(f"metrics.num_samples must be at least {NUM_SCORE_SPLITS}, one a split, got {few}")
+        raise UserError(f"metrics.num_samples must be at least {NUM_SCORE_SPLITS}, one a split, got {few}")
     q = sums.p / sums.n[:, None]
     return (sums.p_log_p / sums.n - torch.xlogy(q, q).sum(1)).exp()

@@ -6,6 +6,7 @@ from typing import ClassVar
 import numpy as np
 from numpy.typing import NDArray
 
+from gantry.errors import UserError
 from gantry.metrics.score import MinimumSamples, Requirement, make_metric_name
 from gantry.metrics.statistics import FeatureSet
 
@@ -57,7 +58,7 @@ class KernelDistance:
         """Pairs of subsets of so many images, without repetition inside; raises ValueError when a set is too small."""
         fewest = min(real, fake)
         if self.subset_size > fewest:
-            raise ValueError(
+            raise UserError(
                 f"subset_size of the kernel distance must be at most {fewest}, the number of images, "
                 f"got {self.subset_size}"
             )

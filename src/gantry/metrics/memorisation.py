@@ -8,6 +8,7 @@ from typing import ClassVar
 import torch
 from torch import Tensor
 
+from gantry.errors import UserError
 from gantry.metrics.nearest_neighbours import find_nearest_neighbours
 from gantry.metrics.score import MinimumSamples, Requirement, make_metric_name
 from gantry.metrics.statistics import FeatureSet
@@ -48,7 +49,7 @@ class Memorisation:
 
     def _check_quantile(self, held_out: int) -> None:
         if not 1 <= self.quantile * (held_out + 1) < held_out + 1:
-            raise ValueError(
+            raise UserError(
                 f"quantile of memorisation must be at least 1 / {held_out + 1}, with {held_out} held-out images, "
                 f"and less than 1, got {self.quantile}"
             )

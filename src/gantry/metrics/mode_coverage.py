@@ -7,6 +7,7 @@ from typing import ClassVar, Protocol
 import torch
 from torch import Tensor
 
+from gantry.errors import UserError
 from gantry.metrics.score import MinimumSamples, Requirement
 from gantry.metrics.statistics import FeatureSet
 
@@ -84,7 +85,7 @@ class ClassModeCoverage:
 
     def __call__(self, real: FeatureSet, fake: FeatureSet) -> tuple[float, ...]:  # noqa: ARG002
         if fake.predictions is None:
-            raise ValueError("metrics.extractor must classify to count modes, got one that does not")
+            raise UserError("metrics.extractor must classify to count modes, got one that does not")
         winners = fake.predictions.argmax_counts
         return kl_from_uniform(winners), float(count_covered_modes(winners))
 

@@ -11,6 +11,7 @@ from typing import ClassVar
 import torch
 from torch import Tensor
 
+from gantry.errors import UserError
 from gantry.metrics.nearest_neighbours import (
     RowPairs,
     exact_squared_distances,
@@ -60,7 +61,7 @@ class PrecisionRecall:
             ("density_k of density", self.density_k, real),
         ):
             if k >= n:
-                raise ValueError(f"{key} must be less than {n}, the number of images, got {k}")
+                raise UserError(f"{key} must be less than {n}, the number of images, got {k}")
 
 
 def compute_prdc(real: Tensor, fake: Tensor, k: int, density_k: int) -> tuple[float, float, float, float]:

@@ -13,6 +13,7 @@ from scipy.linalg import blas
 from threadpoolctl import ThreadpoolController
 from torch import Tensor
 
+from gantry.errors import UserError
 from gantry.metrics.float64_metric import Float64Metric
 
 MULTITHREADED_BLAS_DIM = 1024  # from here on BLAS takes all threads: their spinning costs ms, the product more
@@ -71,7 +72,7 @@ class Statistics(Float64Metric):
     def check_covariance(self) -> None:
         """Raise ValueError unless there are samples enough for a covariance."""
         if self.n < 2:
-            raise ValueError(f"metrics.num_samples must be at least 2 for a covariance, got {self.n}")
+            raise UserError(f"metrics.num_samples must be at least 2 for a covariance, got {self.n}")
 
     def subtract(self, part: "Statistics") -> "Statistics":
         """Return the statistics of the samples that are not in `part`, a small part of these."""

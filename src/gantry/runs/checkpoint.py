@@ -12,6 +12,7 @@ import zlib
 from collections.abc import Iterator
 from pathlib import Path
 
+from gantry.errors import UserError
 from gantry.runs.layout import LAST_CHECKPOINT, PREVIOUS_CHECKPOINT, checkpoint_path
 
 log = logging.getLogger(__name__)
@@ -64,17 +65,17 @@ def has_checkpoint(folder: Path) -> bool:
 def verify_checkpoint(path: Path, key: str = "resume", wanted: str = "the folder of a run with a checkpoint") -> Path:
     """The path, once every byte of the checkpoint has been checked against its checksums.
 
-    `key` is what the user named it by, and `wanted` what that must be. Raises ValueError.
+    `key` is what the user named it by, and `wanted` what that must be. Raises UserError.
     """
     if not path.is_file():
-        raise ValueError(f"{key} must be {wanted}, got {path}, which does not exist")
+        raise UserError(f"{key} must be {wanted}, got {path}, which does not exist")
     if why := find_damage(path):
-        raise ValueError(f"checkpoint must be whole, got {path}: {why}")
+        raise UserError(f"checkpoint must be whole, got {path}: {why}")
     return path
 
 
 def find_newest_checkpoint(folder: Path) -> Path:
-    """The last checkpoint of a run or, with a warning, the one before, should that be damaged. Raises ValueError."""
+    """The last checkpoint of a run or, with a warning, the one before, should that be damaged. Raises UserError."""
     path, why = find_newest_intact_checkpoint(folder)
     if why:
         log.warning("%s; going on from the one before, %s", why, path)
@@ -82,7 +83,7 @@ def find_newest_checkpoint(folder: Path) -> Path:
 
 
 def find_newest_intact_checkpoint(folder: Path) -> tuple[Path, str]:
-    """The last checkpoint of a run that is whole, and what is wrong with the one after it. Raises ValueError."""
+    """The last checkpoint of a run that is whole, and what is wrong with the one after it. Raises UserError."""
     last, before = (checkpoint_path(folder, name) for name in (LAST_CHECKPOINT, PREVIOUS_CHECKPOINT))
     try:
         return verify_checkpoint(last), ""
@@ -90,5 +91,5 @@ def find_newest_intact_checkpoint(folder: Path) -> tuple[Path, str]:
         if not before.is_file():
             raise
         if why := find_damage(before):
-            raise ValueError(f"{error}, and the one before, {before}: {why}") from None
+            raise UserError(f"{error}, and the one before, {before}: {why}") from None
         return before, str(error)

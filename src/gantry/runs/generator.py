@@ -10,7 +10,7 @@ from safetensors.torch import load_file, save
 from torch import nn
 
 from gantry.config.trust import build_stored
-from gantry.errors import format_on_one_line
+from gantry.errors import UserError, format_on_one_line
 from gantry.files import atomic_write
 from gantry.nets.contract import Generator, check_generator
 from gantry.runs.generator_json import GeneratorInfo, hash_file, read_generator_info
@@ -52,12 +52,12 @@ def load_generator_weights(G: Generator, folder: Path) -> None:
     info = read_generator_info(folder)
     path = folder / GENERATOR_WEIGHTS
     if not path.is_file() or hash_file(path) != info.sha256:
-        raise ValueError(f"generator must have the whole {GENERATOR_WEIGHTS} that its JSON describes, got {folder}")
+        raise UserError(f"generator must have the whole {GENERATOR_WEIGHTS} that its JSON describes, got {folder}")
     try:
         G.load_state_dict(load_file(path))
     except (RuntimeError, SafetensorError) as error:
         reason = format_on_one_line(error, limit=200)
-        raise ValueError(f"generator must have the weights of {info.config['_target_']}, got {reason}") from None
+        raise UserError(f"generator must have the weights of {info.config['_target_']}, got {reason}") from None
 
 
 def build_generator(config: Mapping[str, Any], trusted: Sequence[str] = (), key: str = "generator") -> Generator:
@@ -65,9 +65,9 @@ def build_generator(config: Mapping[str, Any], trusted: Sequence[str] = (), key:
 
     The global random state is left as it was.
     """
-    with torch.random.fork_rng(devices=[]):
+    with user_errors(), torch.random.fork_rng(devices=[]):
         G: Any = build_stored(config, key, trusted)
     if not isinstance(G, nn.Module):
-        raise ValueError(f"{key} must be a torch.nn.Module, got a {type(G).__name__} of {config['_target_']}")
+        raise UserError(f"{key} must be a torch.nn.Module, got a {type(G).__name__} of {config['_target_']}")
     check_generator(G)
     return cast(Generator, G)

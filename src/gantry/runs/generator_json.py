@@ -6,6 +6,7 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
+from gantry.errors import UserError
 from gantry.files import write_text
 from gantry.runs.layout import GENERATOR_JSON, generator_folder
 
@@ -30,28 +31,28 @@ class GeneratorInfo:
 
 
 def read_generator_info(folder: Path) -> GeneratorInfo:
-    """Read `folder`/generator.json. Raises ValueError when it is missing or is not one."""
+    """Read `folder`/generator.json. Raises UserError when it is missing or is not one."""
     path = folder / GENERATOR_JSON
     try:
         return GeneratorInfo(**json.loads(path.read_text(encoding="utf-8")))
     except OSError:
-        raise ValueError(f"generator must be a folder with {GENERATOR_JSON}, got {folder}") from None
+        raise UserError(f"generator must be a folder with {GENERATOR_JSON}, got {folder}") from None
     except (ValueError, TypeError) as error:
-        raise ValueError(f"generator must have a whole {GENERATOR_JSON}, got {path}: {error}") from None
+        raise UserError(f"generator must have a whole {GENERATOR_JSON}, got {path}: {error}") from None
 
 
 def find_generator(run: Path, which: str | None = None) -> Path:
     """The folder of the best (or, without scores, the last) generator of a run, or of the one that is named.
 
-    Raises ValueError when there is none.
+    Raises UserError when there is none.
     """
     if not run.is_dir():
-        raise ValueError(f"run must be the folder of a run, got {run}, which does not exist")
+        raise UserError(f"run must be the folder of a run, got {run}, which does not exist")
     names = ("best", "last") if which is None else (which,)
     for folder in (generator_folder(run, name) for name in names):
         if (folder / GENERATOR_JSON).is_file():
             return folder
-    raise ValueError(f"run must be a folder with generator/{' or generator/'.join(names)}, got {run}")
+    raise UserError(f"run must be a folder with generator/{' or generator/'.join(names)}, got {run}")
 
 
 def hash_file(path: Path) -> str:

@@ -5,6 +5,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from gantry.errors import UserError
 from gantry.files import write_text
 from gantry.runs.layout import SUMMARY_FILE
 from gantry.values import non_finite_to_none
@@ -20,14 +21,14 @@ def write_summary(folder: Path, entries: Mapping[str, Any]) -> None:
 
 
 def read_summary(folder: Path) -> dict[str, Any]:
-    """What the summary holds so far; {} before it is written. Raises ValueError if it cannot be read."""
+    """What the summary holds so far; {} before it is written. Raises UserError if it cannot be read."""
     path = folder / SUMMARY_FILE
     if not path.is_file():
         return {}
     try:
         return dict(json.loads(path.read_text(encoding="utf-8")))
     except ValueError as error:
-        raise ValueError(f"{SUMMARY_FILE} must be JSON, got {path}: {error}") from None
+        raise UserError(f"{SUMMARY_FILE} must be JSON, got {path}: {error}") from None
 
 
 def read_checkpoint_rule(folder: Path, name: str) -> str:
