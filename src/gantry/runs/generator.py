@@ -10,7 +10,7 @@ from safetensors.torch import load_file, save
 from torch import nn
 
 from gantry.config.trust import build_stored
-from gantry.errors import UserError, format_on_one_line
+from gantry.errors import UserError, format_on_one_line, user_errors
 from gantry.files import atomic_write
 from gantry.nets.contract import Generator, check_generator
 from gantry.runs.generator_json import GeneratorInfo, hash_file, read_generator_info
