@@ -17,6 +17,8 @@ NON_EXPERIMENT_GROUPS = (
     "tags",
     "trust",
     "trainer",
+    "hardware",
+    "paths",
     "callbacks",
     "resume",
     "hparams_search",
