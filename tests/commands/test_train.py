@@ -33,6 +33,7 @@ def environment(folder: Path) -> dict[str, str]:
     own = {
         "OMP_NUM_THREADS": "1",
         "PYTHONPATH": str(ROOT / "tests" / "helpers"),
+        "GANTRY_TRUST": "pausing_callback",
         "GANTRY_CACHE_DIR": str(folder.parent / "cache"),
     }
     return os.environ | own

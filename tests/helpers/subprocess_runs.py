@@ -20,6 +20,7 @@ def make_environment(folder: Path) -> dict[str, str]:
         "GANTRY_LOGS": str(folder),
         "GANTRY_CACHE_DIR": str(folder / "cache"),
         "PYTHONPATH": str(ROOT / "tests" / "helpers"),
+        "GANTRY_TRUST": "pausing_callback,recording_callbacks,search_callbacks,agreement_callback",
     }
     return os.environ | variables | {"OMP_NUM_THREADS": "1", MARK_VARIABLE: str(folder)}
 
