@@ -1,17 +1,16 @@
-"""Two ways to make one gradient of two processes: one message after each backward pass, or DistributedDataParallel.
+"""Compare two ways to average gradients over two processes: one message per backward pass, DistributedDataParallel.
 
     python benchmarks/ddp.py
 
-Both train the same nets on the same batches with `trainer=ddp_cpu`, in turns; the table has the medians of milliseconds
-a turn. DistributedDataParallel needs `find_unused_parameters=True`, and nets that are switched on and off, since the
-gradients of D must not wait for those of G.
+Both train the same nets on the same batches with `trainer=ddp_cpu`, alternately; the table has the median milliseconds
+of a turn. DistributedDataParallel needs `find_unused_parameters=True` and `requires_grad` switched for each net, since
+the gradients of D must not wait for those of G.
 """
 
 import os
 import subprocess
 import sys
 import tempfile
-from collections.abc import Iterable
 from pathlib import Path
 from statistics import median
 from typing import Any
@@ -28,46 +27,48 @@ OVERRIDES_TO_COMPARE = (
 
 
 def make_hooked_gan_class() -> type:
-    """A GAN whose gradients are reduced by the hooks of DistributedDataParallel, while they are computed."""
-    from gantry.training.executor import ScalarTensors
-    from gantry.training.gan import GAN
+    """Return a GAN class whose gradients are averaged by the hooks of DistributedDataParallel in the backward pass."""
+    from torch import Tensor
+    from torch.optim import Optimizer
 
-    class Hooked(GAN):
-        def descend(self, optimizer: Any, losses: Iterable[Any]) -> ScalarTensors:
-            mine = {id(p) for group in optimizer.param_groups for p in group["params"]}
+    from gantry.training.executor import ScalarTensors
+    from gantry.training.gan import GAN, LossFunction
+
+    class HookedGan(GAN):
+        def minimize(self, optimizer: Optimizer, compute_loss: LossFunction, x: Tensor, c: Tensor) -> ScalarTensors:
+            ids = {id(p) for group in optimizer.param_groups for p in group["params"]}
             for net in (self.G, self.D):
                 for p in net.parameters():
-                    p.requires_grad_(id(p) in mine)
+                    p.requires_grad_(id(p) in ids)
             optimizer.zero_grad()
-            ((loss, scalars),) = losses
+            loss, scalars = compute_loss(x, c, self.sample_z(x))
             self.manual_backward(loss)
             optimizer.step()
             for net in (self.G, self.D):
                 net.requires_grad_(True)
             return scalars
 
-    return Hooked
+    return HookedGan
 
 
 def run_train_process() -> None:
-    """One process of a run, told by the command line what src/train.py would be."""
+    """Run one process of a training, with the command line of src/train.py."""
     from gantry.commands.entry import command
 
     @command("train")
     def main(cfg: Any) -> None:
-        import gantry.commands.train as runs
-        from gantry.commands import workers
+        from gantry.commands import train, workers
 
-        workers.TRAIN_SCRIPT = Path(__file__)  # further ranks train as this one does
+        workers.TRAIN_SCRIPT = Path(__file__)  # the other ranks must run this file, too
         if os.environ.get(HOOKS_VARIABLE):
-            runs.GAN = make_hooked_gan_class()  # type: ignore[misc,assignment]
-        runs.train(cfg)
+            train.GAN = make_hooked_gan_class()  # type: ignore[misc,assignment]
+        train.train(cfg)
 
     main()
 
 
 def measure_turn_ms(overrides: list[str], hooks: bool, trainer: str = "ddp_cpu", threads: int = 1) -> float:
-    """The median time of a turn, the first third left out; `threads` are those of each process."""
+    """Return the median time of a turn without the first third of the turns; `threads` is the number per process."""
     quiet = [
         "logger=csv",
         "callbacks.samples=null",
@@ -75,20 +76,20 @@ def measure_turn_ms(overrides: list[str], hooks: bool, trainer: str = "ddp_cpu",
         "callbacks.scalars.every=1",
         "callbacks.export=null",
     ]
-    lightnings = [
+    lightning_ddp = [
         "trainer.strategy._target_=lightning.pytorch.strategies.DDPStrategy",
         "+trainer.strategy.find_unused_parameters=true",
     ]
     with tempfile.TemporaryDirectory() as folder:
-        words = [f"trainer={trainer}", f"turns={TURNS}", *overrides, *quiet, f"run.dir={folder}/run"]
-        words += lightnings if hooks else []
+        arguments = [f"trainer={trainer}", f"turns={TURNS}", *overrides, *quiet, f"run.dir={folder}/run"]
+        arguments += lightning_ddp if hooks else []
         environment = os.environ | {"OMP_NUM_THREADS": str(threads), HOOKS_VARIABLE: "1" if hooks else ""}
-        subprocess.run([sys.executable, __file__, *words], check=True, stderr=subprocess.DEVNULL, env=environment)
+        subprocess.run([sys.executable, __file__, *arguments], check=True, stderr=subprocess.DEVNULL, env=environment)
         return read_turn_ms(Path(folder) / "run")
 
 
 def read_turn_ms(run: Path) -> float:
-    """From the speeds in metrics.csv, in milliseconds."""
+    """Compute the median milliseconds of a turn from the speeds in metrics.csv."""
     from gantry.runs.metrics_csv import read_metrics
 
     metrics = read_metrics(run)

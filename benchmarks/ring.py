@@ -1,4 +1,4 @@
-"""Does every adversarial loss find all eight modes of the ring? One run each, a Markdown table at the end.
+"""Train every adversarial loss on the ring of eight Gaussians and print a Markdown table of the modes it covers.
 
 python benchmarks/ring.py              # all losses
 python benchmarks/ring.py hinge r1     # some
@@ -31,7 +31,7 @@ LOSS_OVERRIDES: dict[str, list[str]] = {
 
 
 def train_ring(loss: str) -> dict[str, float]:
-    """Train with a loss; the scores at the end and the seconds of training."""
+    """Train with a loss; return the final scores and the seconds of training."""
     with tempfile.TemporaryDirectory() as folder:
         command = [sys.executable, str(ROOT / "src" / "train.py"), *make_ring_overrides(loss), f"run.dir={folder}/run"]
         quiet = ["logger=csv", "callbacks.samples=null", "callbacks.evaluate.every=100000"]
@@ -41,7 +41,7 @@ def train_ring(loss: str) -> dict[str, float]:
 
 
 def make_ring_overrides(loss: str) -> list[str]:
-    """The overrides of a loss."""
+    """Return the overrides of a loss."""
     return ["experiment=ring", f"loss={loss}", *LOSS_OVERRIDES[loss]]
 
 
