@@ -22,15 +22,8 @@ from pathlib import Path
 ROOT = Path(__file__).parents[1]
 PATHS = [str(ROOT / "src"), str(ROOT / "benchmarks")]
 sys.path[:0] = PATHS
-<<<<<<< HEAD
-os.environ |= {
-    "OMP_NUM_THREADS": "1",
-    "GANTRY_TRUST": "faults",
-    "PYTHONPATH": os.pathsep.join(PATHS),
-}  # of further ranks, too
-=======
 os.environ |= {"OMP_NUM_THREADS": "1", "PYTHONPATH": os.pathsep.join(PATHS)}  # for other ranks
->>>>>>> gnd
+os.environ["GANTRY_TRUST"] = "faults"  # resumed runs name its parts
 
 from run_differences import find_run_differences  # noqa: E402
 

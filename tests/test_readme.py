@@ -42,7 +42,12 @@ def test_the_readme_was_read() -> None:
     assert {"make train", "make test"} <= set(LINES)
 
 
-@pytest.mark.parametrize("line", PYTHON)
+def test_the_turn_of_the_readme_is_the_code() -> None:
+    (block,) = re.findall(r"```python\n(.*?)```", (ROOT / "README.md").read_text(), re.DOTALL)
+    assert block in (ROOT / "src/gantry/training/gan.py").read_text()
+
+
+@pytest.mark.parametrize("line", [line for line in PYTHON if "my_models" not in line])
 def test_every_command_composes(line: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("gantry.config.checks.count_cuda_devices", lambda: 1)
     name, words = parts(line)
@@ -91,7 +96,15 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
-ELSEWHERE = ("inception", "mnist", "cifar10", "trainer=ddp ", "trainer=gpu", "workspace")  # download, GPU, server
+ELSEWHERE = (
+    "my_models",
+    "inception",
+    "mnist",
+    "cifar10",
+    "trainer=ddp ",
+    "trainer=gpu",
+    "workspace",
+)  # download, GPU, server
 RUNNABLE = [line for line in PYTHON if not any(word in line for word in ELSEWHERE)]
 QUICK = [line for line in RUNNABLE if parts(line)[0] != "train"]
 
