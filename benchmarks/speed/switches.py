@@ -10,10 +10,10 @@ from speed.timing import compute_ratios, format_milliseconds, format_ratio
 
 HEADER = ("net", "switch", "Gantry, ms a turn", "Gantry / plain", "times the turn as it is")
 SWITCHES_TO_MEASURE = {
-    "cpu": ("trainer.channels_last=false", "trainer.compile=true", "trainer.precision=bf16-mixed"),
+    "cpu": ("hardware.channels_last=false", "hardware.compile=true", "trainer.precision=bf16-mixed"),
     "cuda": (
-        "trainer.channels_last=true", "trainer.compile=true", "trainer.precision=bf16-mixed",
-        "trainer.precision=bf16-mixed trainer.channels_last=true", "trainer.tf32=false",
+        "hardware.channels_last=true", "hardware.compile=true", "trainer.precision=bf16-mixed",
+        "trainer.precision=bf16-mixed hardware.channels_last=true", "hardware.tf32=false",
     ),
 }  # fmt: skip
 NETS = {"cpu": ("mlp, 28x28", "dcgan_small, 8x8"), "cuda": ("dcgan, 32x32", "sngan, 32x32")}

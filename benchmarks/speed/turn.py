@@ -16,7 +16,7 @@ def list_capture_overrides(options: BenchmarkOptions) -> list[list[str]]:
     """Overrides of the runs: on a GPU with one graph for the turn and without, if Gantry has that switch."""
     if options.device.type != "cuda" or "capture" not in compose_train_config([get_trainer_override(options)]).trainer:
         return [[]]
-    return [["trainer.capture=true"], ["trainer.capture=false"]]
+    return [["hardware.capture=true"], ["hardware.capture=false"]]
 
 
 @cache

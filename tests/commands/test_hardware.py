@@ -1,4 +1,4 @@
-"""What the trainer's switches make of a GAN."""
+"""The switches of `hardware`, applied to a GAN."""
 
 import logging
 
@@ -20,39 +20,40 @@ def _four_gpus(monkeypatch: pytest.MonkeyPatch) -> None:
 @pytest.mark.parametrize(
     ("words", "why"),
     [
-        ("trainer=gpu callbacks.health.skip=true", "callbacks.health.skip looks at each update"),
-        ("trainer=ddp trainer.capture=true", "the processes of trainer.strategy talk to one another"),
+        ("trainer=gpu callbacks.health.skip=true", "callbacks.health.skip inspects each update"),
+        ("trainer=ddp hardware.capture=true", "trainer.strategy starts several processes"),
     ],
 )
-def test_what_keeps_turns_from_being_recorded_is_said(words: str, why: str, caplog: pytest.LogCaptureFixture) -> None:
+def test_the_log_names_what_rules_cuda_graphs_out(words: str, why: str, caplog: pytest.LogCaptureFixture) -> None:
     with caplog.at_level(logging.INFO):
         assert isinstance(hardware.choose_executor(compose_config(*words.split())), EagerExecutor)
-    (said,) = caplog.messages
-    assert said.startswith("trainer.capture: turns are not recorded, since ")
-    assert why in said
+    (message,) = caplog.messages
+    assert message.startswith("CUDA graphs disabled: ")
+    assert message.endswith("(hardware.capture)")
+    assert why in message
 
 
-def test_turns_are_recorded_on_one_gpu_and_nowhere_else() -> None:
+def test_turns_are_captured_on_one_gpu_and_nowhere_else() -> None:
     assert hardware.find_capture_obstacle(compose_config("trainer=gpu")) is None
-    recorded = {
-        name: compose_config(f"trainer={name}").trainer.capture for name in ("cpu", "gpu", "mps", "ddp", "ddp_cpu")
+    captured = {
+        name: compose_config(f"trainer={name}").hardware.capture for name in ("cpu", "gpu", "mps", "ddp", "ddp_cpu")
     }
-    assert recorded == {"cpu": False, "gpu": True, "mps": False, "ddp": False, "ddp_cpu": False}
-    with pytest.raises(ValueError, match=r"^trainer\.capture must be false without a CUDA device .*, got true$"):
-        compose_config("trainer.capture=true")
+    assert captured == {"cpu": False, "gpu": True, "mps": False, "ddp": False, "ddp_cpu": False}
+    with pytest.raises(ValueError, match=r"^hardware\.capture must be false without a CUDA device .*, got true$"):
+        compose_config("hardware.capture=true")
 
 
 @pytest.mark.parametrize("name", ["capture", "compile", "channels_last", "tf32"])
 def test_switches_are_true_or_false(name: str) -> None:
-    with pytest.raises(ValueError, match=rf"^trainer\.{name} must be true or false, got 2$"):
-        compose_config(f"trainer.{name}=2")
+    with pytest.raises(ValueError, match=rf"^hardware\.{name} must be true or false, got 2$"):
+        compose_config(f"hardware.{name}=2")
 
 
 def test_tf32_is_for_the_products_of_the_run(tmp_path: object) -> None:
     matmul, cudnn = torch.backends.cuda.matmul, torch.backends.cudnn
     try:
         for switch, precision, asked in (("true", "tf32", "high"), ("false", "ieee", "highest")):
-            build_gan(compose_config("model=mlp", f"trainer.tf32={switch}", f"run.dir={tmp_path}"))
+            build_gan(compose_config("model=mlp", f"hardware.tf32={switch}", f"run.dir={tmp_path}"))
             assert matmul.fp32_precision == precision
             assert (cudnn.conv.fp32_precision == "tf32") is (switch == "true")
             assert torch.get_float32_matmul_precision() == asked  # Lightning asks as it sets up a GPU
@@ -67,6 +68,6 @@ def test_tf32_is_for_the_products_of_the_run(tmp_path: object) -> None:
 def test_compiled_nets_have_the_names_of_plain_ones(monkeypatch: pytest.MonkeyPatch, tmp_path: object) -> None:
     made: list[torch.nn.Module] = []
     monkeypatch.setattr(torch, "compile", lambda net: made.append(net) or net)
-    gan = build_gan(compose_config("model=mlp", "trainer.compile=true", f"run.dir={tmp_path}"))
+    gan = build_gan(compose_config("model=mlp", "hardware.compile=true", f"run.dir={tmp_path}"))
     assert made == [gan.G, gan.D]
     assert {name.split(".")[0] for name in gan.state_dict()} == {"G", "D", "G_ema"}

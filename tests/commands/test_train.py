@@ -96,16 +96,16 @@ def test_an_interrupted_run_resumes_bit_for_bit(tmp_path: Path) -> None:
 def test_channels_last_is_a_layout_alone(tmp_path: Path) -> None:
     config = ["model=dcgan_small", f"run.dir={tmp_path}"]
     last = build_gan(compose_config(*config))
-    first = build_gan(compose_config(*config, "trainer.channels_last=false"))
-    assert compose_config("trainer=cpu").trainer.channels_last
+    first = build_gan(compose_config(*config, "hardware.channels_last=false"))
+    assert compose_config("trainer=cpu").hardware.channels_last
     for net, other in ((last.G, first.G), (last.D, first.D), (last.G_ema, first.G_ema)):
         for (name, weight), plain in zip(net.named_parameters(), other.parameters(), strict=True):
             assert torch.equal(weight, plain)
             if weight.ndim == 4:
                 assert weight.is_contiguous(memory_format=torch.channels_last), name
                 assert plain.is_contiguous(), name
-    with pytest.raises(ValueError, match=r"^trainer\.channels_last must be true or false, got 2$"):
-        compose_config("trainer.channels_last=2")
+    with pytest.raises(ValueError, match=r"^hardware\.channels_last must be true or false, got 2$"):
+        compose_config("hardware.channels_last=2")
 
 
 COUPLED = [  # what a loss may want of a batch: a mean over it, pairs in it, penalties, now and then
@@ -162,7 +162,7 @@ def test_a_run_on_a_gpu(tmp_path: Path, precision: str) -> None:
     """Whole, with its evaluations, pictures and report; recorded turns give what plain ones give."""
     words = ["trainer=gpu", f"trainer.precision={precision}", "model=dcgan_small", "loss=wgan_gp", "turns=20"]
     said = train(*words, folder=tmp_path / "recorded")
-    assert "trainer.capture" not in said
-    train(*words, "trainer.capture=false", folder=tmp_path / "plain")
+    assert "CUDA graph" not in said
+    train(*words, "hardware.capture=false", folder=tmp_path / "plain")
     for recorded, plain in zip(report(tmp_path / "recorded"), report(tmp_path / "plain")):
         assert recorded == pytest.approx(plain, rel=0.05)

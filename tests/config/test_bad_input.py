@@ -135,8 +135,9 @@ def test_callbacks_and_loggers_can_be_left_out(value: str) -> None:
     assert "csv" not in build_all({name: node for name, node in cfg.logger.items() if name == "csv"})  # type: ignore[arg-type]
 
 
-def test_all_choices_are_listed() -> None:
-    assert refusal("model=none") == f"model must be one of {', '.join(list_choices('model'))}, got none"
+@pytest.mark.parametrize("group", ["model", "loss", "hardware"])
+def test_all_choices_are_listed(group: str) -> None:
+    assert refusal(f"{group}=nosuch") == f"{group} must be one of {', '.join(list_choices(group))}, got nosuch"
 
 
 @pytest.mark.skipif(Path("/dev/nvidia0").exists(), reason="this machine has a GPU")

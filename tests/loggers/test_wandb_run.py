@@ -53,7 +53,7 @@ def test_the_jobs_are_runs_of_a_group_that_can_be_filtered(sweep: Path) -> None:
     for run, seed in zip(runs, (1, 2)):
         chosen = {"model": "mlp_small", "loss": "nonsaturating", "optim": "adam", "data": "digits", "seed": seed}
         assert run.config | chosen == run.config
-        assert run.config["optim/G/lr"] == 2e-4
+        assert run.config["optim/G/lr"] == 4e-4
         assert run.config["protocol/num_samples"] == 20
         assert run.config["report/protocol/seed"] == 1
         assert run.exit_code == 0

@@ -57,7 +57,7 @@ def train_on_fake_device(
 @pytest.mark.parametrize(("model", "loss"), PAIRS)
 def test_a_turn_does_not_synchronise(model: str, loss: str, monkeypatch: pytest.MonkeyPatch) -> None:
     words = [f"model={model}", *SMALL_WIDTHS.get(model, []), f"loss={loss}", "augment=diffaugment", "optim.clip=1"]
-    cfg = compose_config(*words, "turns=1", "data.batch_size=4", "trainer.channels_last=false")
+    cfg = compose_config(*words, "turns=1", "data.batch_size=4", "hardware.channels_last=false")
     gan, synchronising = train_on_fake_device(cfg, make_bare_trainer, monkeypatch)
     assert gan.turn == 1
     assert synchronising == []
@@ -78,7 +78,7 @@ def test_scores_equal_those_of_the_cpu(tmp_path: Path, monkeypatch: pytest.Monke
         *SMALL_WIDTHS["dcgan_small"],
         "turns=2",
         "data.batch_size=4",
-        "trainer.channels_last=false",
+        "hardware.channels_last=false",
     ]
     metrics = ["metrics.num_samples=50", "metrics.report.num_samples=60", "callbacks.evaluate.every=2", "logger=csv"]
     cfg = compose_config(*words, *metrics, f"run.dir={tmp_path}/here")

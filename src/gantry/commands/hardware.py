@@ -1,4 +1,4 @@
-"""What the trainer's configuration says of speed, beside what Lightning knows."""
+"""Apply the switches of `hardware`, which say how a turn is computed, and pick a device."""
 
 import logging
 import re
@@ -15,44 +15,44 @@ log = logging.getLogger(__name__)
 
 
 def apply_hardware_options(gan: GAN, cfg: DictConfig) -> GAN:
-    """A GAN with the layout, the compiled nets and the recorded turns that `trainer` asks for."""
-    set_tf32(cfg.trainer.tf32)
-    if cfg.trainer.channels_last:
+    """Return the GAN with the memory layout, the compiled nets and the executor that `hardware` asks for."""
+    set_tf32(cfg.hardware.tf32)
+    if cfg.hardware.channels_last:
         gan = gan.to(memory_format=torch.channels_last)
-    if cfg.trainer.sync_batchnorm and cfg.trainer.strategy != "auto":
+    if cfg.hardware.sync_batchnorm and cfg.trainer.strategy != "auto":
         for net in (gan.get_submodule("G"), gan.get_submodule("D")):
             convert_sync_batchnorm_(net)
-    if cfg.trainer.compile:
+    if cfg.hardware.compile:
         gan.compile_nets(torch.compile)
     gan.executor = choose_executor(cfg)
     return gan
 
 
 def set_tf32(switch: bool) -> None:
-    """Whether products and convolutions of float32 are in TF32 on a GPU.
+    """Compute float32 products and convolutions in TF32 on a GPU, or do not.
 
-    By torch's older switches: Lightning asks what they say, and torch refuses to tell once `fp32_precision` says else.
+    Uses torch's older switches: Lightning reads them, and torch raises if they are read once `fp32_precision` is set.
     """
     torch.set_float32_matmul_precision("high" if switch else "highest")
     torch.backends.cudnn.allow_tf32 = switch
 
 
 def choose_executor(cfg: DictConfig) -> TurnExecutor:
-    """How turns are made: recorded if the trainer wants it and nothing speaks against it."""
-    if not cfg.trainer.capture:
+    """Return the executor of turns: CUDA graphs if `hardware.capture` is set and the configuration permits them."""
+    if not cfg.hardware.capture:
         return EagerExecutor()
     if why := find_capture_obstacle(cfg):
-        log.info("trainer.capture: turns are not recorded, since %s", why)
+        log.info("CUDA graphs disabled: %s (hardware.capture)", why)
         return EagerExecutor()
     return CudaGraphExecutor()
 
 
 def find_capture_obstacle(cfg: DictConfig) -> str | None:
-    """What in the configuration keeps turns from being recorded, in words; None if nothing does."""
+    """Say what in the configuration rules CUDA graphs out; None if nothing does."""
     if cfg.trainer.strategy != "auto":
-        return "the processes of trainer.strategy talk to one another"
+        return "trainer.strategy starts several processes, which exchange messages"
     if OmegaConf.select(cfg, "callbacks.health.skip"):
-        return "callbacks.health.skip looks at each update before it is made"
+        return "callbacks.health.skip inspects each update before it is applied"
     return None
 
 

@@ -10,7 +10,9 @@ from gantry.config.compose import CONFIG_DIR
 from gantry.runs.folder import read_config
 from gantry.runs.status import read_choices
 
-LOGGER_CONFIGS = {path.stem: path for path in sorted((CONFIG_DIR / "logger").glob("*.yaml")) if path.stem != "csv"}
+LOGGER_CONFIGS = {
+    path.stem: path for path in sorted((CONFIG_DIR / "logger").glob("*.yaml")) if path.stem not in ("csv", "none")
+}
 
 
 def check_logger_name(name: str | None) -> None:
@@ -54,9 +56,10 @@ def build_result_loggers(name: str, run: Path | None, folder: Path, task: str) -
     own = {"dir": str(folder), "name": folder.name, "group": None}
     stored: Any = {"tags": [], "run": own} if run is None else read_config(run)
     about = {"tags": stored["tags"], "run": {**own, **stored["run"], "dir": str(folder)}, "task": task}
-    cfg = OmegaConf.create({**about, "logger": OmegaConf.load(LOGGER_CONFIGS[name])})
+    paths = OmegaConf.load(CONFIG_DIR / "paths" / "default.yaml")
+    cfg = OmegaConf.create({**about, "paths": paths, "logger": OmegaConf.load(LOGGER_CONFIGS[name])})
     assert isinstance(cfg, DictConfig)
-    del cfg.logger["csv"]  # whose file a run has already
+    del cfg.logger["defaults"]  # csv, whose file a run has already
     return list(build_all(cfg.logger).values()), read_choices(run) if run else {}
 
 

@@ -35,8 +35,8 @@ def check_processes(cfg: DictConfig) -> None:
 def check_devices(cfg: DictConfig) -> None:
     """Raise ValueError for GPUs that are not there; the driver is asked, since importing torch takes seconds."""
     if OmegaConf.select(cfg, "trainer.accelerator") != "cuda":
-        if OmegaConf.select(cfg, "trainer.capture"):
-            raise ValueError("trainer.capture must be false without a CUDA device (trainer=gpu), got true")
+        if OmegaConf.select(cfg, "hardware.capture"):
+            raise ValueError("hardware.capture must be false without a CUDA device (trainer=gpu), got true")
         return
     there, devices = count_cuda_devices(), OmegaConf.select(cfg, "trainer.devices")
     if there == 0:

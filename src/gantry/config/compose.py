@@ -1,4 +1,4 @@
-"""Configurations as the commands compose them, outside Hydra's main."""
+"""Compose configurations outside Hydra's main, and spell their shorthand out."""
 
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -11,22 +11,27 @@ from omegaconf import DictConfig, OmegaConf, open_dict
 from gantry.config.validate import validate
 from gantry.errors import unknown_key_message
 
+CONFIG_DIR = Path(__file__).parents[3] / "configs"
 
-def compose(config_name: str, words: Sequence[str]) -> DictConfig:
-    """Return the configuration that these overrides make, with its node `hydra`, which resolvers can read, too."""
-    cfg = compose_as_library(config_name, words, return_hydra_config=True)
+Expansion = Callable[[Any], dict[str, Any] | None]
+"""Turns a short value into the settings that it stands for; -> None for a value that is no shorthand."""
+
+
+def compose(config_name: str, overrides: Sequence[str]) -> DictConfig:
+    """Return the configuration of these overrides, with its node `hydra`, and let resolvers read that node."""
+    cfg = compose_as_library(config_name, overrides, return_hydra_config=True)
     HydraConfig.instance().set_config(cfg)
     return cfg
 
 
-def compose_as_library(config_name: str, words: Sequence[str], return_hydra_config: bool = False) -> DictConfig:
-    """Return the configuration that these overrides make, without a trace in a program that uses Hydra itself."""
+def compose_as_library(config_name: str, overrides: Sequence[str], return_hydra_config: bool = False) -> DictConfig:
+    """Return the configuration of these overrides, without a trace in a program that uses Hydra itself."""
     with hydra.initialize_config_dir(str(CONFIG_DIR), version_base="1.3"):
-        return hydra.compose(config_name, list(words), return_hydra_config=return_hydra_config)
+        return hydra.compose(config_name, list(overrides), return_hydra_config=return_hydra_config)
 
 
 def finalize_config(cfg: DictConfig) -> DictConfig:
-    """The same configuration without Hydra's own node, spelled out. Raises ValueError unless it is valid."""
+    """Remove Hydra's node, spell the shorthand out and validate; -> the same configuration. Raises ValueError."""
     with open_dict(cfg):
         cfg.pop("hydra", None)
     expand_shorthand(cfg)
@@ -34,21 +39,19 @@ def finalize_config(cfg: DictConfig) -> DictConfig:
     return cfg
 
 
-CONFIG_DIR = Path(__file__).parents[3] / "configs"
-
-Expansion = Callable[[Any], dict[str, Any] | None]  # the settings that a short value stands for; None: for none
-
-
 def expand_shorthand(cfg: DictConfig) -> None:
-    """Put the file of its name behind every term and score that has no `_target_`.
+    """Spell out terms, scores, callbacks and loggers that are written in short.
 
-    `+loss.d_terms.r1=5` is configs/loss/term/r1.yaml with the weight 5, `+loss.d_terms.r1.every=16` is the same file
-    with that setting. `+metrics.scores.manifold=true` is configs/metrics/score/manifold.yaml, and false is none.
+    `+loss.d_terms.r1=5` is configs/loss/term/r1.yaml with weight 5, `+loss.d_terms.r1.every=16` is the same file with
+    that setting. `+metrics.scores.manifold=true` is configs/metrics/score/manifold.yaml, and false removes a score.
+    `callbacks.samples=false` and `logger.wandb=false` mean null.
     """
     for key in ("loss.d_terms", "loss.g_terms"):
         _expand_node(cfg, key, CONFIG_DIR / "loss" / "term", _expand_weight)
     for key in ("metrics.scores", "metrics.report.scores"):
         _expand_node(cfg, key, CONFIG_DIR / "metrics" / "score", _expand_switch)
+    for key in ("callbacks", "logger"):
+        _replace_false(cfg, key)
 
 
 def _expand_weight(value: Any) -> dict[str, Any] | None:
@@ -73,3 +76,10 @@ def _expand_node(cfg: DictConfig, key: str, folder: Path, short: Expansion) -> N
                 if name not in known:
                     raise ValueError(unknown_key_message(f"{key}.{name}", known))
                 node[name] = OmegaConf.merge(OmegaConf.load(known[name]), settings)
+
+
+def _replace_false(cfg: DictConfig, key: str) -> None:
+    node = OmegaConf.select(cfg, key)
+    if isinstance(node, DictConfig):
+        for name in [name for name, value in node.items() if value is False]:
+            node[name] = None

@@ -15,11 +15,6 @@ def share(turns: int, parts: int) -> int:
     return max(1, turns // parts)
 
 
-def times(a: float, b: float) -> float:
-    """The product."""
-    return a * b
-
-
 def when(condition: bool, value: Any, otherwise: Any) -> Any:
     """One value or the other."""
     return value if condition else otherwise
@@ -76,6 +71,6 @@ def source() -> str:
 
 def register_resolvers() -> None:
     """Make the resolvers known to OmegaConf; harmless when repeated."""
-    for resolver in (share, times, when, critic_norm, started, jobs_at_once, trials_at_once, gpus, cpus, source):
+    for resolver in (share, when, critic_norm, started, jobs_at_once, trials_at_once, gpus, cpus, source):
         OmegaConf.register_new_resolver(resolver.__name__, resolver, replace=True)
     OmegaConf.register_new_resolver(run_name.__name__, run_name, replace=True, use_cache=True)  # the same in all jobs

@@ -33,9 +33,6 @@ def is_left_out(value: Any) -> bool:
 
 
 HARDWARE_SWITCHES = ("sync_batchnorm", "channels_last", "tf32", "compile", "capture")
-OWN_TRAINER_KEYS = {
-    f"trainer.{name}" for name in HARDWARE_SWITCHES
-}  # keys that Gantry obeys itself, beside the arguments of a `_target_`
 
 PRECISIONS = ("32-true", "bf16-mixed", "bf16-true", "64-true")  # those that need no scaled loss
 PRECISION_SPELLINGS = (*PRECISIONS, "32", "bf16", "64", 32, 64, None)  # None: Lightning's default
@@ -70,7 +67,6 @@ KEY_RULES: dict[str, Rule] = {  # by full key; * is any one name
     "data.shape": ("[channels, height, width] or [2]", _is_shape),
     "data.num_classes": integer_at_least(0),
     "data.batch_size": integer_at_least(1),
-    "model.lr_scale": number_at_least(0),
     "model.z_dim": integer_at_least(1),
     "model.*.z_dim": integer_at_least(1),
     "model.*.num_classes": integer_at_least(0),
@@ -101,7 +97,7 @@ KEY_RULES: dict[str, Rule] = {  # by full key; * is any one name
     "trainer.precision": (f"one of {', '.join(PRECISIONS)}", lambda v: v in PRECISION_SPELLINGS),
     "trainer.devices": DEVICES_RULE,
     "trainer.num_nodes": integer_at_least(1),
-    **dict.fromkeys(OWN_TRAINER_KEYS, BOOL_RULE),
+    **dict.fromkeys((f"hardware.{name}" for name in HARDWARE_SWITCHES), BOOL_RULE),
 }
 
 
@@ -142,7 +138,7 @@ OUR_PACKAGES = ("gantry", "torch", "lightning", "optuna")  # whose parts the rul
 
 def is_argument(key: str) -> bool:
     """Return True if a key of a node with `_target_` is an argument of the target."""
-    return key not in OWN_TRAINER_KEYS and key.rpartition(".")[2] not in INSTANTIATION_RULES
+    return key.rpartition(".")[2] not in INSTANTIATION_RULES
 
 
 def format_value(value: Any) -> str:

@@ -84,8 +84,8 @@ def iterate_target_nodes(node: Any, key: str = "") -> Iterator[tuple[str, DictCo
         if "_target_" in node:
             yield key, node
         for name in node:
-            if not OmegaConf.is_missing(node, name):
-                yield from iterate_target_nodes(node[name], join_key(key, name))
+            if not (OmegaConf.is_missing(node, name) or OmegaConf.is_interpolation(node, str(name))):
+                yield from iterate_target_nodes(node[name], join_key(key, name))  # a link is visited where it leads
     elif isinstance(node, ListConfig) and not (node._is_none() or node._is_missing()):
         for i, item in enumerate(node):
             yield from iterate_target_nodes(item, f"{key}[{i}]")

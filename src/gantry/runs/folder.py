@@ -12,7 +12,19 @@ from gantry.runs.checkpoint import find_newest_intact_checkpoint, has_checkpoint
 from gantry.runs.layout import CONFIG_FILE
 from gantry.values import flatten
 
-CHANGEABLE_KEYS = ("turns", "resume", "run", "trainer", "logger", "callbacks", "hydra", "tags", "metrics")
+CHANGEABLE_KEYS = (
+    "turns",
+    "resume",
+    "run",
+    "trainer",
+    "hardware",
+    "paths",
+    "logger",
+    "callbacks",
+    "hydra",
+    "tags",
+    "metrics",
+)
 
 REPORTED_KEYS = ("turns", "trainer.precision")  # those of them that the numbers of the run may depend on
 

@@ -16,6 +16,8 @@ NON_EXPERIMENT_GROUPS = (
     "logger",
     "tags",
     "trainer",
+    "hardware",
+    "paths",
     "callbacks",
     "resume",
     "hparams_search",
