@@ -24,10 +24,10 @@ def compose(config_name: str, overrides: Sequence[str]) -> DictConfig:
     return cfg
 
 
-def compose_as_library(config_name: str, words: Sequence[str], return_hydra_config: bool = False) -> DictConfig:
-    """Return the configuration that these overrides make, without a trace in a program that uses Hydra itself."""
+def compose_as_library(config_name: str, overrides: Sequence[str], return_hydra_config: bool = False) -> DictConfig:
+    """Return the configuration of these overrides, without a trace in a program that uses Hydra itself."""
     with hydra.initialize_config_dir(str(CONFIG_DIR), version_base="1.3"):
-        return hydra.compose(config_name, list(words), return_hydra_config=return_hydra_config)
+        return hydra.compose(config_name, list(overrides), return_hydra_config=return_hydra_config)
 
 
 def finalize_config(cfg: DictConfig) -> DictConfig:
