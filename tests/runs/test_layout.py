@@ -33,7 +33,7 @@ def test_no_other_module_spells_the_name_of_a_file() -> None:
 
 
 def test_the_configuration_names_the_same_files() -> None:
-    callbacks = yaml.safe_load((REPOSITORY / "configs/callbacks/default.yaml").read_text())
+    callbacks = yaml.safe_load((REPOSITORY / "configs/callbacks/checkpoints.yaml").read_text())
     assert callbacks["checkpoints"]["folder"] == f"${{run.dir}}/{layout.CHECKPOINTS_FOLDER}"
     train = yaml.safe_load((REPOSITORY / "configs/train.yaml").read_text())
     assert train["hydra"]["job"]["name"] == "${task}"
