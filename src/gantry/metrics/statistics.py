@@ -141,8 +141,7 @@ def merge_moments(parts: Tensor) -> Tensor:
     for part in parts:
         n, part_mean, part_lower = split_moments(part)
         shift = part_mean - mean
-        lower += part_lower
-        lower.addr_(shift, n * shift)
+        lower += part_lower + n * torch.outer(shift, shift)
     return merged
 
 
