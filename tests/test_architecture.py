@@ -93,6 +93,7 @@ WITHOUT_TORCH = [
     "sweeps/search/trials",
     "commands/compare",
     "commands/entry",
+    "commands/help",
     "commands/evaluate",
     "commands/log_results",
     "commands/resume",

@@ -16,6 +16,7 @@ from hydra.types import RunMode
 from omegaconf import DictConfig
 from omegaconf.errors import OmegaConfBaseException
 
+from gantry.commands.help import format_help
 from gantry.commands.resume import check_run_folder, expand_resume, set_run_folder
 from gantry.config import resolvers
 from gantry.config.compose import CONFIG_DIR, compose, finalize_config
@@ -36,6 +37,9 @@ def command(config_name: str) -> Callable[[CommandFunction], Callable[[], None]]
             try:
                 with user_errors():
                     environment.export_srun_variables()
+                    if {"--help", "-h"} & set(sys.argv[1:]):
+                        print(format_help(config_name, [word for word in sys.argv[1:] if not word.startswith("-")]))
+                        sys.exit(0)
                     sys.argv[1:] = expand_resume(sys.argv[1:])
                     validate_early(config_name, sys.argv[1:])
                 with disk_errors():
