@@ -1,0 +1,91 @@
+"""A run folder of version 1: it evaluates, samples, resumes and compares as that version did.
+
+`tests/runs/old_run` is a run of 20 turns with all callbacks, written by the last commit before version 2, with the
+overrides in its config.yaml; `tests/runs/old_run_expected` is what that commit made of it: four samples, and the
+numbers of the same run resumed with `turns=30 callbacks.evaluate.every=2`.
+"""
+
+import csv
+import json
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from compose_config import compose_config
+from gantry.commands.evaluate import evaluate
+from gantry.commands.sample import sample
+from gantry.compare.comparison import compare_runs
+from gantry.compare.find_runs import read_runs
+from gantry.runs.folder import read_config, write_config
+from gantry.runs.metrics_csv import read_metrics
+from gantry.runs.status import RunStatus
+from gantry.runs.summary import read_summary
+from subprocess_runs import TRAIN_PY, make_environment
+
+STORED = Path(__file__).parents[1] / "runs" / "old_run"
+EXPECTED = STORED.with_name("old_run_expected")
+TOLERANCE = 1e-3  # of other processors and libraries; on one machine the numbers are equal
+
+
+@pytest.fixture
+def old_run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.setenv("GANTRY_LOGS", str(tmp_path / "logs"))
+    return Path(shutil.copytree(STORED, tmp_path / "old"))
+
+
+@pytest.mark.parametrize("which", ["best", "last"])
+def test_the_scores_are_those_of_its_report(old_run: Path, which: str, capsys: pytest.CaptureFixture[str]) -> None:
+    stored = read_summary(old_run)["report"][which]["scores"]
+    overrides = [f"run={old_run}", f"checkpoint={which}", "device=cpu"]
+    scores = evaluate(compose_config(*overrides, config_name="evaluate"))
+    assert scores.keys() == stored.keys()
+    assert scores == pytest.approx(stored, rel=TOLERANCE)
+    assert f"report/{which} of the run: " in (output := capsys.readouterr().out)
+    assert "(measured alike)" in next(line for line in output.splitlines() if line.startswith(f"report/{which}"))
+
+
+def test_its_checkpoint_is_the_last_generator(old_run: Path) -> None:
+    path = old_run / "checkpoints" / "last.ckpt"
+    scores = evaluate(compose_config(f"checkpoint={path}", "device=cpu", config_name="evaluate"))
+    assert scores == pytest.approx(read_summary(old_run)["report"]["last"]["scores"], rel=TOLERANCE)
+
+
+def test_its_samples_are_the_same(old_run: Path) -> None:
+    path = sample(compose_config(f"run={old_run}", "what=npz", "n=4", "device=cpu", config_name="sample"))
+    with np.load(path) as samples, np.load(EXPECTED / "samples.npz") as expected:
+        assert np.abs(samples["arr_0"].astype(int) - expected["arr_0"]).max() <= 1
+        np.testing.assert_array_equal(samples["arr_1"], expected["arr_1"])
+
+
+def test_it_resumes_with_its_learning_rate_and_the_states_of_its_callbacks(old_run: Path) -> None:
+    command = [sys.executable, TRAIN_PY, f"resume={old_run}", "turns=30", "callbacks.evaluate.every=2"]
+    environment = make_environment(old_run.parent)
+    subprocess.run(command, env=environment, cwd=old_run.parent, check=True, capture_output=True)
+    assert (read_config(old_run).optim.G.lr, read_config(old_run).hardware.tf32) == (4e-4, True)
+    metrics = read_metrics(old_run)
+    with (EXPECTED / "metrics.csv").open() as file:
+        for row in csv.DictReader(file):
+            turn = int(row["turn"])
+            numbers = {name: float(value) for name, value in row.items() if value}
+            assert {name: metrics[name][turn] for name in numbers} == pytest.approx(numbers, rel=TOLERANCE)
+    report, expected = read_summary(old_run)["report"], json.loads((EXPECTED / "summary.json").read_text())["report"]
+    assert (report["best"]["turn"], report["last"]["turn"]) == (4, 30)  # the best is of the Evaluator's stored state
+    for which in ("best", "last"):
+        assert report[which]["scores"] == pytest.approx(expected[which]["scores"], rel=TOLERANCE, abs=1e-9)
+
+
+def test_it_compares_with_a_run_of_this_version(old_run: Path) -> None:
+    new_run = Path(shutil.copytree(old_run, old_run.with_name("new")))
+    cfg = read_config(new_run)
+    cfg.recipe.lr = cfg.optim.G.lr = cfg.optim.D.lr = 1e-3
+    write_config(cfg, new_run)
+    found = read_runs([str(old_run.parent)])
+    assert found.unreadable == ()
+    assert [run.status.state for run in found.runs] == [RunStatus.FINISHED, RunStatus.FINISHED]
+    comparison = compare_runs(found.runs, found.unreadable)
+    assert {*comparison.columns, *comparison.dependent_columns} == {"recipe.lr", "optim.G.lr", "optim.D.lr"}
+    assert len(set(comparison.protocol_labels)) == 1
