@@ -1,11 +1,12 @@
-"""Who is told what went wrong: a user's mistake ends in one line, a bug shows its traceback.
+"""The kinds of errors: a user's mistake ends in one line, a bug shows its traceback.
 
-- A `UserError` is a mistake of the user: one line, exit status 2. `user_errors()` makes one of each ValueError, and
-  stands around composition, validation, other checks and `gantry.config.instantiate.build`, and around nothing else.
-  So a part raises ValueError in its constructor and in its `check_*` functions; where files of the user are read, or
-  a score turns out to be impossible for these data, a `UserError` is raised at the source.
-- A `RunError` ends a run whose configuration and program are right, such as a full disk: one line, exit status 1.
-- Every other error is a bug, in Gantry or in a part of the user's own: its traceback is shown and logged, status 1.
+- `UserError`, a mistake of the user: one line, exit status 2. A part raises ValueError in its constructor, and a check
+  of the configuration does the same; `user_errors()` around them makes a UserError of it. It stands around composition,
+  validation, checks and constructors, never around training or an evaluation. All that reads files of the user or looks
+  at data raises UserError itself.
+- `RunError`, where neither the configuration nor the program is wrong, such as a full disk: one line, exit status 1.
+- Every other error is a bug, in Gantry or in a part that the user wrote: its traceback is on the console and in the log
+  file, exit status 1.
 
 With `GANTRY_DEBUG=1` in the environment the first two show their traceback as well. Nothing here is slow to import.
 """

@@ -7,6 +7,7 @@ from typing import Any, ClassVar, TypedDict, cast
 from lightning import Callback, LightningModule, Trainer
 
 from gantry.data.datamodule import DataModule
+from gantry.errors import UserError
 from gantry.training.executor import ScalarTensors
 from gantry.training.gan import GAN
 
@@ -85,7 +86,7 @@ class GanCallback(Callback):
 
 
 def check_order(callbacks: Mapping[str, Callback]) -> None:
-    """Raise ValueError if callbacks, by key and in the order in which they act, break an `after` or a `before`."""
+    """Raise UserError if callbacks, by key and in the order in which they act, break an `after` or a `before`."""
     for (key, one), (later_key, later) in combinations(callbacks.items(), 2):
         names = type(one).__name__, type(later).__name__
         if isinstance(one, GanCallback) and isinstance(later, one.after):
@@ -94,7 +95,7 @@ def check_order(callbacks: Mapping[str, Callback]) -> None:
             rule, got = f"callbacks.{later_key} must come before callbacks.{key}", "{1} after {0}"
         else:
             continue
-        raise ValueError(f"{rule}, got {got.format(*names)}")
+        raise UserError(f"{rule}, got {got.format(*names)}")
 
 
 def get_callbacks(trainer: Trainer) -> Sequence[Callback]:

@@ -8,6 +8,7 @@ from typing import Any
 import yaml
 from omegaconf import DictConfig, OmegaConf
 
+from gantry.errors import UserError
 from gantry.files import write_text
 from gantry.runs.checkpoint import find_newest_intact_checkpoint, has_checkpoint
 from gantry.runs.layout import CONFIG_FILE
@@ -38,12 +39,12 @@ def write_config(cfg: DictConfig, folder: Path) -> None:
 
 
 def read_config(folder: Path) -> DictConfig:
-    """Read the resolved configuration of a run, in the keys of this version. Raises ValueError if there is none."""
+    """Read the resolved configuration of a run, in the keys of this version. Raises UserError if there is none."""
     if not folder.is_dir():
-        raise ValueError(f"run must be the folder of a run, got {folder}, which does not exist")
+        raise UserError(f"run must be the folder of a run, got {folder}, which does not exist")
     path = folder / CONFIG_FILE
     if not path.is_file():
-        raise ValueError(f"run must be the folder of a run, got {folder}, which has no {CONFIG_FILE}")
+        raise UserError(f"run must be the folder of a run, got {folder}, which has no {CONFIG_FILE}")
     cfg = OmegaConf.create(load_config(path, path.stat().st_mtime_ns))
     assert isinstance(cfg, DictConfig)
     return cfg
@@ -53,30 +54,30 @@ def read_config(folder: Path) -> DictConfig:
 def load_config(path: Path, written: int) -> dict[str, Any]:  # noqa: ARG001
     """Load a configuration as it was `written`; cached, since parsing takes longer than all else that is read of a run.
 
-    Raises ValueError if it cannot be read.
+    Raises UserError if it cannot be read.
     """
     try:
         stored = yaml.safe_load(path.read_text(encoding="utf-8"))
     except (yaml.YAMLError, UnicodeDecodeError) as error:
-        raise ValueError(f"{CONFIG_FILE} must be YAML, got {path}: {' '.join(str(error).split())}") from None
+        raise UserError(f"{CONFIG_FILE} must be YAML, got {path}: {' '.join(str(error).split())}") from None
     if not isinstance(stored, Mapping):
-        raise ValueError(f"{CONFIG_FILE} must hold a configuration, got {path}")
+        raise UserError(f"{CONFIG_FILE} must hold a configuration, got {path}")
     return migrate_config(stored)
 
 
 def check_new_folder(folder: Path) -> None:
-    """Raise ValueError if the folder is that of an earlier run, which a new run must not overwrite."""
+    """Raise UserError if the folder is that of an earlier run, which a new run must not overwrite."""
     if (folder / CONFIG_FILE).exists():
-        raise ValueError(
+        raise UserError(
             f"run.name must be new (or use resume={folder} to resume it), got the folder {folder} of an earlier run"
         )
 
 
 def check_resumable(cfg: DictConfig, folder: Path) -> None:
-    """Raise ValueError unless the folder holds a run of this configuration with an intact checkpoint."""
+    """Raise UserError unless the folder holds a run of this configuration with an intact checkpoint."""
     check_same_config(cfg, folder)
     if not has_checkpoint(folder):
-        raise ValueError(f"resume must be the folder of a run with a checkpoint, got {folder}, which has none yet")
+        raise UserError(f"resume must be the folder of a run with a checkpoint, got {folder}, which has none yet")
     find_newest_intact_checkpoint(folder)  # read again when training starts, which is quicker than importing torch here
 
 
@@ -88,8 +89,8 @@ def list_config_changes(cfg: DictConfig, folder: Path) -> list[str]:
 
 
 def check_same_config(cfg: DictConfig, folder: Path) -> None:
-    """Raise ValueError if a key that must not change differs from the stored configuration."""
+    """Raise UserError if a key that must not change differs from the stored configuration."""
     before, now = (flatten(OmegaConf.to_container(c, resolve=True)) for c in (read_config(folder), cfg))
     for key in sorted(before.keys() | now.keys()):
         if key.split(".")[0] not in CHANGEABLE_KEYS and before.get(key) != now.get(key):
-            raise ValueError(f"{key} must be {before.get(key)} as in the run to resume, got {now.get(key)}")
+            raise UserError(f"{key} must be {before.get(key)} as in the run to resume, got {now.get(key)}")

@@ -8,6 +8,7 @@ from pathlib import Path
 
 from filelock import FileLock, Timeout
 
+from gantry.errors import UserError
 from gantry.runs.layout import LOCK_FILE
 
 LOCK_TIMEOUT = (
@@ -21,7 +22,7 @@ log = logging.getLogger(__name__)
 def lock_run_folder(folder: Path, wait: float = LOCK_TIMEOUT) -> Iterator[None]:
     """Inside, no other process trains in this folder; on one machine or, where the file system can, on any.
 
-    The operating system holds the lock and releases it when the process dies, however it dies. Raises ValueError if
+    The operating system holds the lock and releases it when the process dies, however it dies. Raises UserError if
     another process has it.
     """
     folder.mkdir(parents=True, exist_ok=True)
@@ -29,7 +30,7 @@ def lock_run_folder(folder: Path, wait: float = LOCK_TIMEOUT) -> Iterator[None]:
     try:
         lock.acquire()
     except Timeout:
-        raise ValueError(f"run.dir must be a folder in which no other process trains, got {folder}") from None
+        raise UserError(f"run.dir must be a folder in which no other process trains, got {folder}") from None
     except OSError as error:
         if error.errno not in NO_LOCK_ERRNOS:
             raise
@@ -41,7 +42,7 @@ def lock_run_folder(folder: Path, wait: float = LOCK_TIMEOUT) -> Iterator[None]:
 
 
 def check_unlocked(folder: Path) -> None:
-    """Raise ValueError if a process trains in this folder now."""
+    """Raise UserError if a process trains in this folder now."""
     if (folder / LOCK_FILE).exists():
         with lock_run_folder(folder):
             pass

@@ -9,6 +9,8 @@ import re
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from gantry.errors import UserError
+
 CONFIG_VERSION, VERSION_KEY = 2, "config_version"
 
 HARDWARE_SWITCHES = ("sync_batchnorm", "channels_last", "tf32", "compile", "capture")  # once keys of the trainer
@@ -56,10 +58,10 @@ RENAMED_TARGETS = {
 
 
 def migrate_config(stored: Mapping[str, Any]) -> dict[str, Any]:
-    """Return a stored configuration as this version writes it, without its mark. Raises ValueError for a newer one."""
+    """Return a stored configuration as this version writes it, without its mark. Raises UserError for a newer one."""
     version = stored.get(VERSION_KEY, 1)
     if type(version) is not int or not 1 <= version <= CONFIG_VERSION:
-        raise ValueError(f"{VERSION_KEY} must be at most {CONFIG_VERSION}, what this version reads, got {version}")
+        raise UserError(f"{VERSION_KEY} must be at most {CONFIG_VERSION}, what this version reads, got {version}")
     config = {key: value for key, value in stored.items() if key != VERSION_KEY}
     return _migrate_from_1(config) if version == 1 else config
 
