@@ -3,7 +3,11 @@
 from typing import Any
 
 import pytest
+import torch
+from lightning import Trainer
+from lightning.pytorch.trainer.call import _call_callbacks_load_state_dict, _call_callbacks_state_dict
 
+from fake_points_run import make_points_evaluation
 from gantry.callbacks.evaluate import Evaluator
 from gantry.callbacks.gan_callback import GanCallback
 from gantry.callbacks.health import HealthCheck
@@ -59,6 +63,16 @@ def test_a_callback_without_an_interval_has_none() -> None:
     assert ScalarMonitor(5).every == 5
 
 
-def test_checkpoints_keep_the_state_of_callbacks_under_the_names_that_they_always_had() -> None:
-    keys = {Evaluator: "Evaluate", ScalarMonitor: "Scalars", HealthCheck: "Health"}
-    assert {kind: kind.__new__(kind).state_key for kind in keys} == keys
+def test_checkpoints_of_earlier_versions_restore_callbacks_whose_classes_had_other_names() -> None:
+    scalars, health, evaluator = ScalarMonitor(1), HealthCheck("run"), Evaluator(make_points_evaluation(), 1, "run")
+    trainer = Trainer(accelerator="cpu", logger=False, callbacks=[scalars, health, evaluator])
+    states = {
+        "Scalars": {"sums": {"loss/D": torch.tensor(3.0)}, "counts": {"loss/D": 2}, "seconds": 5.0},
+        "Health": {"in_a_row": 1, "skipped": 4, "told": 3},
+        "Evaluate": {"best": {"turn": 7}},
+    }
+    _call_callbacks_load_state_dict(trainer, {"callbacks": states})
+    assert (scalars.counts, scalars.previous_seconds) == ({"loss/D": 2}, 5.0)
+    assert health.state_dict() == states["Health"]
+    assert evaluator.state_dict() == states["Evaluate"]
+    assert _call_callbacks_state_dict(trainer).keys() == states.keys()

@@ -25,6 +25,7 @@ class GanCallback(Callback):
     With `rank_zero_only` the hooks are called on rank 0 alone. `every` is the number of turns between two actions, 0
     for a callback without an interval; the health of the run is checked before each action. At each moment callbacks
     act in the order of the configuration: `after` and `before` name the classes that this one must follow or precede.
+    Numbers are logged with `log_metrics(trainer.loggers, ...)` of gantry.loggers.dispatch, or with Lightning's `log`.
     """
 
     rank_zero_only: ClassVar[bool] = False

@@ -20,6 +20,7 @@ from omegaconf import DictConfig, OmegaConf
 
 from gantry import rng
 from gantry.callbacks.gan_callback import check_order
+from gantry.callbacks.lightning_log import redirect_log
 from gantry.commands.hardware import apply_hardware_options
 from gantry.commands.workers import worker_processes
 from gantry.config.checks import check_batch_size
@@ -78,6 +79,7 @@ def fit_gan(trainer: Trainer, gan: GAN, data: DataModule, checkpoint: Path | Non
     if trainer.is_global_zero:
         values: Any = OmegaConf.to_container(cfg, resolve=True)
         log_config(trainer.loggers, values | {"parameters": sizes}, read_config_choices())
+    redirect_log(trainer, gan)
     start_time = time.monotonic()
     success = False
     try:
