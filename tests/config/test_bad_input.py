@@ -51,7 +51,6 @@ MISTAKES = {
     "trainer=ddp_cpu trainer.strategy=ddp": "trainer.strategy must be auto or a dict with _target_, as in trainer=ddp",
     "trainer=ddp_multinode": "trainer must be ddp or ddp_cpu unless torchrun or srun starts it, got ddp_multinode",
     "launcher=joblib": "launcher must be basic for a single run (-m makes a sweep, of one job too), got joblib",
-    "hparams_search=tpe": "hparams_search must be null for a single run (-m makes a search), got tpe",
     "hparams_search=optuna": "hparams_search must be one of grid, random, tpe, got optuna",
     "run.auto_resume=true": "run.name must be given with run.auto_resume=true",
     "trainer.devices=2": "trainer.devices must be 1 for this trainer (trainer=ddp or ddp_cpu for more), got 2",

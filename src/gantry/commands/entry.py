@@ -13,7 +13,7 @@ import hydra
 from hydra.core.hydra_config import HydraConfig
 from hydra.errors import HydraException
 from hydra.types import RunMode
-from omegaconf import DictConfig
+from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
 from gantry.commands.help import format_help
@@ -40,7 +40,7 @@ def command(config_name: str) -> Callable[[CommandFunction], Callable[[], None]]
                     if {"--help", "-h"} & set(sys.argv[1:]):
                         print(format_help(config_name, [word for word in sys.argv[1:] if not word.startswith("-")]))
                         sys.exit(0)
-                    sys.argv[1:] = expand_resume(sys.argv[1:])
+                    sys.argv[1:] = add_multirun(expand_resume(sys.argv[1:]))
                     validate_early(config_name, sys.argv[1:])
                 with disk_errors():
                     hydra.main(version_base="1.3", config_path=str(CONFIG_DIR), config_name=config_name)(
@@ -105,6 +105,13 @@ def wrap_command(task: CommandFunction) -> CommandFunction:
     return run
 
 
+def add_multirun(argv: list[str]) -> list[str]:
+    """Return the command line with Hydra's switch for sweeps if it asks for a search, which makes many runs."""
+    chosen = [word.partition("=")[2] for word in argv if word.startswith("hparams_search=")]
+    is_search = bool(chosen) and chosen[-1] not in ("", "null") and environment.PARENT_VARIABLE not in os.environ
+    return [*argv, "--multirun"] if is_search and not {"-m", "--multirun"} & set(argv) else argv
+
+
 def validate_early(config_name: str, argv: list[str]) -> None:
     """Compose and validate before Hydra makes a folder; the jobs of a sweep and further ranks do so when they start."""
     sweep = bool({"-m", "--multirun"} & set(argv))
@@ -124,10 +131,12 @@ def validate_early(config_name: str, argv: list[str]) -> None:
     launcher = cfg.hydra.runtime.choices.get("launcher", "basic")
     if launcher != "basic":
         raise ValueError(f"launcher must be basic for a single run (-m makes a sweep, of one job too), got {launcher}")
-    if searched := cfg.hydra.runtime.choices.get("hparams_search"):
-        raise ValueError(f"hparams_search must be null for a single run (-m makes a search), got {searched}")
-    if isinstance(finalize_config(cfg).get("run"), DictConfig):
-        check_run_folder(cfg)
+    if not isinstance(finalize_config(cfg).get("run"), DictConfig):
+        return
+    if cfg.show:
+        print(OmegaConf.to_yaml(cfg, resolve=True), end="")
+        sys.exit(0)
+    check_run_folder(cfg)
 
 
 def export_python_path() -> None:

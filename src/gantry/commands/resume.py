@@ -14,7 +14,7 @@ from gantry.runs.checkpoint import has_checkpoint
 from gantry.runs.folder import check_new_folder, check_resumable, read_config
 from gantry.runs.lock import check_unlocked
 
-LAUNCH_KEYS = ("resume", "run.name", "run.dir", "run.auto_resume", "launcher", "trust")
+LAUNCH_KEYS = ("resume", "run.name", "run.dir", "run.auto_resume", "launcher", "trust", "show")
 
 SEARCH_KEYS = ("hparams_search", "callbacks.pruning")  # a run that is resumed alone is no longer part of a search
 

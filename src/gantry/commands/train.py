@@ -12,6 +12,7 @@ from typing import Any, NoReturn
 
 import torch
 from hydra.core.hydra_config import HydraConfig
+from hydra.types import RunMode
 from lightning import Trainer
 from lightning.fabric.plugins.environments.cluster_environment import ClusterEnvironment
 from lightning.fabric.plugins.environments.lightning import LightningEnvironment
@@ -62,6 +63,7 @@ def train(cfg: DictConfig) -> float | None:
         if ranks.rank == 0:
             write_config(cfg, folder)
             write_job_start(folder, read_config_choices())
+            print_choices(cfg, gan)
         with worker_processes(count, cfg.resume):
             trainer = build_trainer(cfg)
             fit_gan(trainer, gan, data, checkpoint, cfg)
@@ -75,7 +77,7 @@ def train(cfg: DictConfig) -> float | None:
 
 def fit_gan(trainer: Trainer, gan: GAN, data: DataModule, checkpoint: Path | None, cfg: DictConfig) -> None:
     """Train, and log the configuration before it and the summary after it."""
-    sizes = {name: sum(p.numel() for p in net.parameters()) for name, net in (("G", gan.G), ("D", gan.D))}
+    sizes = count_parameters(gan)
     if trainer.is_global_zero:
         values: Any = OmegaConf.to_container(cfg, resolve=True)
         log_config(trainer.loggers, values | {"parameters": sizes}, read_config_choices())
@@ -104,6 +106,30 @@ def log_final_generator(trainer: Trainer, folder: Path) -> None:
         summary = read_summary(folder)
         entry = summary.get("report", summary).get(generator.name, {})
         log_generator(trainer.loggers, generator, {"checkpoint": generator.name, **entry})
+
+
+def count_parameters(gan: GAN) -> dict[str, int]:
+    """Return the numbers of parameters of G and D."""
+    return {name: sum(p.numel() for p in net.parameters()) for name, net in (("G", gan.G), ("D", gan.D))}
+
+
+def print_choices(cfg: DictConfig, gan: GAN) -> None:
+    """Print what is about to run as a short tree, on a terminal alone."""
+    if not sys.stderr.isatty() or HydraConfig.get().mode == RunMode.MULTIRUN:
+        return
+    choices = read_config_choices()
+    sizes = count_parameters(gan)
+    rows = {
+        "model": f"{choices.get('model')}, G {sizes['G']:,} and D {sizes['D']:,} parameters",
+        "loss": f"{choices.get('loss')}, n_critic {gan.loss.n_critic}, terms {', '.join(gan.loss.d_terms) or 'none'}",
+        "optim": f"{choices.get('optim')}, lr {cfg.optim.G.get('lr')} and {cfg.optim.D.get('lr')}",
+        "data": f"{cfg.data.name} {'x'.join(map(str, cfg.data.shape))}, batch size {cfg.data.batch_size}",
+        "trainer": f"{choices.get('trainer')}, {cfg.trainer.precision}",
+        "budget": f"{cfg.turns:,} turns, {cfg.turns * gan.kimg_per_turn:,.1f} kimg, seed {cfg.seed}",
+        "folder": str(cfg.run.dir),
+    }
+    lines = [f"├─ {name:<8}{text}" for name, text in rows.items()]
+    print("\n".join([cfg.run.name, *lines[:-1], lines[-1].replace("├", "└")]), file=sys.stderr)
 
 
 def read_config_choices() -> dict[str, str]:

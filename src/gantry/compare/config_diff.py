@@ -12,6 +12,7 @@ NON_SETTING_GROUPS = {
     "seed",
     "tags",
     "trust",
+    "show",
     "paths",
     "callbacks",
     "logger",

@@ -32,7 +32,7 @@ class DataModule(LightningDataModule):
     any image is read; they are checked against the images of the source. `num_classes=0` ignores the labels.
     `small_net` names the shipped network that scores such images. `batch_size` is the number of real images
     of one update of D, over all processes; `batches_per_turn` is the number of such batches in a turn. `flip`
-    mirrors each image with probability one half.
+    mirrors each image with probability one half. `limit` keeps only the first so many training images.
 
     Raises ValueError, naming the key, for an invalid value, and when the images are read UserError for one that they
     contradict.
@@ -52,12 +52,13 @@ class DataModule(LightningDataModule):
         *,
         batches_per_turn: int,
         seed: int,
+        limit: int | None = None,
     ) -> None:
         super().__init__()
         self.source, self.name, self.shape = source, name, tuple(shape)
         self.num_classes, self.small_net = num_classes, small_net
         self.batch_size, self.flip = batch_size, flip
-        self.batches_per_turn, self.seed = batches_per_turn, seed
+        self.batches_per_turn, self.seed, self.limit = batches_per_turn, seed, limit
         self._check_arguments()
 
     def _check_arguments(self) -> None:
@@ -68,6 +69,8 @@ class DataModule(LightningDataModule):
             raise ValueError(f"data.num_classes must be 0 or more, got {self.num_classes}")
         if self.batch_size < 1:
             raise ValueError(f"data.batch_size must be 1 or more, got {self.batch_size}")
+        if self.limit is not None and self.limit < 1:
+            raise ValueError(f"data.limit must be 1 or more or null, got {self.limit}")
         if self.flip and points:
             raise ValueError("data.flip must be false for points, got true")
 
@@ -85,6 +88,8 @@ class DataModule(LightningDataModule):
         if self.num_classes not in (0, data.num_classes):
             choices = f"{data.num_classes}, the classes of {self.name}, or 0" if data.classes else "0"
             raise UserError(f"data.num_classes must be {choices}, got {self.num_classes}")
+        if self.limit is not None:
+            data = replace(data, train=data.train.load_range(0, min(self.limit, len(data.train))))
         return data if self.num_classes else data.drop_labels()
 
     @property

@@ -28,6 +28,7 @@ CHANGEABLE_KEYS = (
     "tags",
     "metrics",
     "trust",
+    "show",
 )
 
 REPORTED_KEYS = ("turns", "trainer.precision")  # changeable ones on which the numbers of the run may depend
