@@ -16,6 +16,19 @@ from gantry.runs.lock import check_unlocked
 
 LAUNCH_KEYS = ("resume", "run.name", "run.dir", "run.auto_resume", "launcher", "trust", "show")
 
+OPTIONS_WITH_VALUE = (
+    "--config-dir",
+    "-cd",
+    "--config-name",
+    "-cn",
+    "--config-path",
+    "-cp",
+    "--cfg",
+    "-c",
+    "--package",
+    "-p",
+)
+
 SEARCH_KEYS = ("hparams_search", "callbacks.pruning")  # a run that is resumed alone is no longer part of a search
 
 
@@ -87,7 +100,18 @@ def expand_resume(argv: list[str]) -> list[str]:
     kept = [override for override in stored if get_override_key(override) not in typed]
     check_stored_overrides(kept, read_trusted_packages(parse_trust(argv)))
     name = Path(folder).resolve().name.replace("'", "\\'")  # in quotes: a job's is a number
-    return [*kept, *argv, f"run.name='{name}'", f"hydra.run.dir={folder}"]
+    options, overrides = split_options(argv)
+    return [*options, *kept, *overrides, f"run.name='{name}'", f"hydra.run.dir={folder}"]
+
+
+def split_options(argv: Sequence[str]) -> tuple[list[str], list[str]]:
+    """Return Hydra's options with their values, and the overrides, which must not stand on both sides of an option."""
+    options: list[str] = []
+    overrides: list[str] = []
+    for word in argv:
+        is_value = bool(options) and options[-1] in OPTIONS_WITH_VALUE and "=" not in word
+        (options if word.startswith("-") or is_value else overrides).append(word)
+    return options, overrides
 
 
 def check_stored_overrides(overrides: Sequence[str], trusted: Sequence[str]) -> None:
