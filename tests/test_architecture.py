@@ -99,6 +99,7 @@ WITHOUT_TORCH = [
     "commands/resume",
     "commands/sample",
     "commands/sample_request",
+    "commands/show",
     "commands/workspace",
 ]
 HEAVY = {"torch", "lightning", "torchvision", "torchmetrics", "torch_fidelity", "wandb", "matplotlib", "sklearn"}

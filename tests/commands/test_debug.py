@@ -1,16 +1,13 @@
-"""The group debug, and what a run prints of itself."""
+"""The group debug."""
 
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
 import torch
-import yaml
 
 from compose_config import compose_config, list_choices
 from gantry.config.instantiate import build
-from subprocess_runs import SMALL_RUN, TRAIN_PY, make_environment, run_training
+from subprocess_runs import SMALL_RUN, run_training
 
 TINY = [word for word in SMALL_RUN if not word.startswith(("logger=", "turns="))]
 
@@ -45,20 +42,6 @@ def test_overfitting_trains_on_the_first_images_alone() -> None:
 def test_a_wrong_limit_is_refused(limit: str) -> None:
     with pytest.raises(ValueError, match=r"data\.limit must be"):
         build(compose_config(f"+data.limit={limit}").data, batches_per_turn=1, seed=0)
-
-
-def test_show_prints_the_whole_configuration_and_makes_nothing(tmp_path: Path) -> None:
-    words = ["show=true", "+loss.d_terms.r1=0.5", "turns=7"]
-    done = subprocess.run(
-        [sys.executable, TRAIN_PY, *words], env=make_environment(tmp_path), capture_output=True, text=True, check=True
-    )
-    shown = yaml.safe_load(done.stdout)
-    assert shown["turns"] == 7
-    assert shown["loss"]["d_terms"]["r1"]["weight"] == 0.5
-    assert shown["loss"]["d_terms"]["r1"]["penalty"]["_target_"] == "gantry.losses.penalties.r1"
-    assert shown["model"]["D"]["norm"] == "none"  # resolved: the critic is penalised
-    assert "hydra" not in shown
-    assert list(tmp_path.iterdir()) == []
 
 
 def test_a_search_needs_no_switch_for_sweeps(tmp_path: Path) -> None:

@@ -13,7 +13,7 @@ import hydra
 from hydra.core.hydra_config import HydraConfig
 from hydra.errors import HydraException
 from hydra.types import RunMode
-from omegaconf import DictConfig, OmegaConf
+from omegaconf import DictConfig
 from omegaconf.errors import OmegaConfBaseException
 
 from gantry.commands.help import format_help
@@ -133,10 +133,8 @@ def validate_early(config_name: str, argv: list[str]) -> None:
         raise ValueError(f"launcher must be basic for a single run (-m makes a sweep, of one job too), got {launcher}")
     if not isinstance(finalize_config(cfg).get("run"), DictConfig):
         return
-    if cfg.show:
-        print(OmegaConf.to_yaml(cfg, resolve=True), end="")
-        sys.exit(0)
-    check_run_folder(cfg)
+    if not cfg.get("show"):
+        check_run_folder(cfg)
 
 
 def export_python_path() -> None:

@@ -62,6 +62,7 @@ PERIODIC_CALLBACKS = ("scalars", "evaluate", "critic_gap", "samples", "checkpoin
 KEY_RULES: dict[str, Rule] = {  # by full key; * is any one name
     "turns": integer_at_least(1),
     "seed": integer_at_least(0),
+    "show": BOOL_RULE,
     "recipe.lr": number_at_least(0),
     "recipe.betas": BETAS_RULE,
     "data.shape": ("[channels, height, width] or [2]", _is_shape),
