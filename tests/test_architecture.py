@@ -68,6 +68,7 @@ WITHOUT_TORCH = [
     "config/instantiate",
     "config/resolvers",
     "config/rules",
+    "config/search_path",
     "config/signatures",
     "config/trust",
     "config/validate",

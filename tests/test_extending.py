@@ -2,78 +2,116 @@
 
 import os
 import re
+import shlex
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
 
-from gantry.commands.resume import split_options
+from compose_config import compose_config
+from gantry.commands.compare import compare
+from gantry.commands.evaluate import evaluate
+from gantry.commands.resume import expand_resume, split_options
+from gantry.commands.sample import sample
+from gantry.compare.find_runs import read_runs
+from gantry.runs.status import RunStatus
 
 ROOT = Path(__file__).parents[1]
 TEXT = (ROOT / "docs" / "extending.md").read_text(encoding="utf-8")
-TRAIN = ["train", "--config-dir=my_configs", "experiment=mine", "logger=csv"]
-TRUST = "trust=[my_gan]"
+TRAIN, EVALUATE, SAMPLE, RESUME = (
+    shlex.split(line) for line in TEXT.splitlines() if line.startswith("    python src/")
+)
+(WORDS,) = (shlex.split(block.replace("\\\n", "")) for block in re.findall(r"```bash\n(.*?)```", TEXT, re.DOTALL))
+REFUSED = r"must be under gantry, torch or lightning, or in a trusted package \(trust=\[my_gan\]"
 
 
-def run(folder: Path, command: str, *words: str, status: int = 0) -> str:
-    """Run a command in a folder in which `my_gan` can be imported: -> its output."""
-    own = {"GANTRY_LOGS": str(folder / "logs"), "GANTRY_CACHE_DIR": str(folder / "cache"), "OMP_NUM_THREADS": "1"}
-    done = subprocess.run(
-        [sys.executable, str(ROOT / "src" / f"{command}.py"), *words],
+def start(folder: Path, command: list[str]) -> subprocess.Popen[str]:
+    """Start a command of the page in a folder in which `my_gan` can be imported."""
+    own = {"GANTRY_LOGS": str(folder / "logs"), "GANTRY_CACHE_DIR": str(folder / "cache"), "WANDB_MODE": "offline"}
+    _, script, *words = command
+    return subprocess.Popen(
+        [sys.executable, str(ROOT / script), *words],
         cwd=folder,
-        env=os.environ | own | {"PYTHONPATH": str(folder)},
+        env=os.environ | own | {"PYTHONPATH": str(folder), "OMP_NUM_THREADS": "1"},
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
         text=True,
-        check=False,
     )
-    assert done.returncode == status, done.stdout
-    return done.stdout
+
+
+def finish(process: subprocess.Popen[str]) -> None:
+    """Wait for a command, which must succeed."""
+    output, _ = process.communicate(timeout=300)
+    assert process.returncode == 0, output
 
 
 @pytest.fixture(scope="module")
-def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A folder with the user's module and YAMLs, and a run of them."""
+def project(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with the user's module and YAMLs, a run of the YAMLs that was resumed, and one of words alone."""
     folder = tmp_path_factory.mktemp("extending")
     (folder / "my_gan.py").write_text("\n\n".join(re.findall(r"```python\n(.*?)```", TEXT, re.DOTALL)))
-    for name, body in re.findall(r"`(my_configs/[\w/]+\.yaml)`:\n\n```yaml\n(.*?)```", TEXT, re.DOTALL):
+    for name, body in re.findall(r"```yaml\n# (my_configs/\S+)\n(.*?)```", TEXT, re.DOTALL):
         (folder / name).parent.mkdir(parents=True, exist_ok=True)
         (folder / name).write_text(body)
-    run(folder, *TRAIN, "run.name=mine")
+    words = start(folder, WORDS)
+    finish(start(folder, [*TRAIN, "logger=csv"]))
+    finish(words)
+    finish(start(folder, [*RESUME, "trainer=ddp_cpu"]))
     return folder
 
 
-def test_all_parts_train_together(folder: Path) -> None:
-    metrics = (folder / "logs/train/mine/metrics.csv").read_text()
-    header = metrics.partition("\n")[0].split(",")
-    assert {"weights/G", "score/fd_own", "score/mean_distance", "loss/D/logit"} <= set(header)
-    assert metrics.splitlines()[-1].startswith("4,")
+@pytest.fixture
+def folder(project: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """The folder, as the place of this process."""
+    monkeypatch.chdir(project)
+    monkeypatch.syspath_prepend(project)
+    monkeypatch.setenv("GANTRY_LOGS", "logs")
+    monkeypatch.setenv("GANTRY_CACHE_DIR", "cache")
+    monkeypatch.delenv("GANTRY_TRUST", raising=False)
+    return project
 
 
-def test_two_processes_find_the_users_folder(folder: Path) -> None:
-    run(folder, *TRAIN, "run.name=two", "trainer=ddp_cpu")
+def test_all_parts_train_together_and_are_resumed_by_two_processes(folder: Path) -> None:
+    header, *rows = (folder / "logs/train/mine/metrics.csv").read_text().splitlines()
+    assert {"weights/G", "lr/G", "score/fd_own", "score/mean_distance", "loss/D/logit"} <= set(header.split(","))
+    assert rows[-1].startswith("6,")
+
+
+def test_words_alone_name_the_same_parts(folder: Path) -> None:
+    header, *rows = (folder / "logs/train/words/metrics.csv").read_text().splitlines()
+    assert {"weights/G", "score/mean_distance", "loss/D/logit"} <= set(header.split(","))
+    assert rows[-1].startswith("2,")
+    assert list((folder / "logs/train/words/wandb").glob("offline-run-*/*.wandb"))
 
 
 def test_what_a_run_names_is_refused_without_trust(folder: Path) -> None:
-    output = run(folder, "evaluate", "run=logs/train/mine", status=2)
-    assert "must be under gantry, torch or lightning, or in a trusted package (trust=[my_gan]" in output
-    output = run(folder, "sample", "run=logs/train/mine", status=2)
-    assert "generator._target_ must be under gantry, torch or lightning" in output
+    for task, (_, _, run, _) in ((evaluate, EVALUATE), (sample, SAMPLE)):
+        with pytest.raises(ValueError, match=rf"^[\w.]+ {REFUSED}[^\n]*$"):
+            task(compose_config(run, config_name=task.__name__))
+    with pytest.raises(ValueError, match=rf"^loss\.d\._target_ {REFUSED}[^\n]*$"):
+        expand_resume(["resume=logs/train/words"])
 
 
-def test_with_trust_it_is_evaluated_sampled_and_compared(folder: Path) -> None:
-    assert "mean_distance" in run(folder, "evaluate", "run=logs/train/mine", TRUST)
-    run(folder, "sample", "run=logs/train/mine", TRUST)
-    assert "with fd_own" in run(folder, "compare", "runs=[logs/train]")
+def test_with_trust_it_is_evaluated_and_sampled(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    scores = evaluate(compose_config(*EVALUATE[2:], "device=cpu", config_name="evaluate"))
+    assert scores.keys() == {"fd_own", "mean_distance"}
+    assert sample(compose_config(*SAMPLE[2:], "device=cpu", config_name="sample")).is_file()
+    assert "loss.d._target_=my_gan.loss_d" in expand_resume(["resume=logs/train/words", "trust=[my_gan]"])
+    monkeypatch.setenv("GANTRY_TRUST", "my_gan")
+    assert "loss.d._target_=my_gan.loss_d" in expand_resume(["resume=logs/train/words"])
 
 
-def test_with_trust_it_is_resumed(folder: Path) -> None:
-    run(folder, "train", "--config-dir=my_configs", "resume=logs/train/mine", "turns=6", TRUST)
-    run(folder, "train", "resume=logs/train/mine", "turns=7", TRUST, "--config-dir", "my_configs")
-    assert (folder / "logs/train/mine/metrics.csv").read_text().splitlines()[-1].startswith("7,")
+def test_comparing_needs_no_trust(folder: Path) -> None:
+    found = read_runs(["logs/train"])
+    assert [(run.name, run.status.state) for run in found.runs] == [
+        ("mine", RunStatus.FINISHED),
+        ("words", RunStatus.FINISHED),
+    ]
+    page = compare(compose_config("runs=[logs/train]", config_name="compare")).read_text()
+    assert "mean_distance" in page
 
 
 def test_options_are_split_from_overrides() -> None:
-    words = ["a=1", "--config-dir", "D", "b=2", "-m", "--cfg=job"]
-    assert split_options(words) == (["--config-dir", "D", "-m", "--cfg=job"], ["a=1", "b=2"])
+    words = ["a=1", "--cfg", "job", "b=2", "-m", "--package=data"]
+    assert split_options(words) == (["--cfg", "job", "-m", "--package=data"], ["a=1", "b=2"])

@@ -20,6 +20,7 @@ from gantry.commands.help import format_help
 from gantry.commands.resume import check_run_folder, expand_resume, set_run_folder
 from gantry.config import resolvers
 from gantry.config.compose import CONFIG_DIR, compose, finalize_config
+from gantry.config.search_path import replace_config_dir
 from gantry.distributed import environment
 from gantry.errors import RunError, UserError, disk_errors, format_error, user_errors
 
@@ -37,6 +38,7 @@ def command(config_name: str) -> Callable[[CommandFunction], Callable[[], None]]
             try:
                 with user_errors():
                     environment.export_srun_variables()
+                    sys.argv[1:] = replace_config_dir(sys.argv[1:])
                     if {"--help", "-h"} & set(sys.argv[1:]):
                         print(format_help(config_name, [word for word in sys.argv[1:] if not word.startswith("-")]))
                         sys.exit(0)

@@ -7,7 +7,8 @@ from collections.abc import Sequence
 
 from omegaconf import OmegaConf, open_dict
 
-from gantry.config.compose import CONFIG_DIR, compose
+from gantry.config.compose import CONFIG_DIR, compose, find_config_files
+from gantry.config.search_path import list_user_folders
 
 FOOTER = """\
 Any key is set by KEY=VALUE, a new one by +KEY=VALUE. --cfg job prints the configuration, -m makes a sweep, --hydra-help
@@ -32,10 +33,10 @@ def format_usage(config_name: str) -> str:
 
 def format_groups(groups: Sequence[str]) -> str:
     """Return a line with the choices of each of these groups and of the groups inside them."""
-    folders = {path.parent for path in CONFIG_DIR.rglob("*.yaml")} - {CONFIG_DIR}
-    names = sorted(folder.relative_to(CONFIG_DIR).as_posix() for folder in folders)
+    roots = (CONFIG_DIR, *list_user_folders())
+    folders = {path.parent.relative_to(root).as_posix() for root in roots for path in root.rglob("*.yaml")} - {"."}
     return "\n".join(
-        f"{name}: {', '.join(sorted(path.stem for path in (CONFIG_DIR / name).glob('*.yaml')))}"
-        for name in names
+        f"{name}: {', '.join(sorted(find_config_files(name)))}"
+        for name in sorted(folders)
         if any(f"{name}/".startswith(f"{group}/") for group in groups)
     )

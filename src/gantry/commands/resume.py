@@ -16,18 +16,7 @@ from gantry.runs.lock import check_unlocked
 
 LAUNCH_KEYS = ("resume", "run.name", "run.dir", "run.auto_resume", "launcher", "trust", "show")
 
-OPTIONS_WITH_VALUE = (
-    "--config-dir",
-    "-cd",
-    "--config-name",
-    "-cn",
-    "--config-path",
-    "-cp",
-    "--cfg",
-    "-c",
-    "--package",
-    "-p",
-)
+OPTIONS_WITH_VALUE = ("--config-name", "-cn", "--config-path", "-cp", "--cfg", "-c", "--package", "-p")
 
 SEARCH_KEYS = ("hparams_search", "callbacks.pruning")  # a run that is resumed alone is no longer part of a search
 

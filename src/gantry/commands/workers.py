@@ -18,6 +18,7 @@ from hydra.core.hydra_config import HydraConfig
 from torch import distributed as dist
 
 from gantry.config.compose import CONFIG_DIR
+from gantry.config.search_path import format_search_path, list_user_sources
 from gantry.distributed.environment import (
     PARENT_VARIABLE,
     find_free_port,
@@ -112,16 +113,10 @@ def start_worker(rank: int, resume: str | None) -> subprocess.Popen[bytes]:
     overrides = [override for override in config.overrides.task if not override.startswith(RANK_0_OVERRIDES)]
     folder = f'hydra.run.dir="{config.runtime.output_dir}"'
     resumption = [f'++resume="{resume}"' if resume else "++resume=null", "++run.auto_resume=false"]
-    command = [sys.executable, str(TRAIN_SCRIPT), *overrides, *resumption, folder, find_search_path(), "hydra.mode=RUN"]
+    hydra_overrides = [folder, format_search_path(list_user_sources()), "hydra.mode=RUN"]
+    command = [sys.executable, str(TRAIN_SCRIPT), *overrides, *resumption, *hydra_overrides]
     variables = {"LOCAL_RANK": str(rank), PARENT_VARIABLE: str(os.getpid())}
     return subprocess.Popen(command, env=os.environ | variables, stdin=subprocess.DEVNULL)
-
-
-def find_search_path() -> str:
-    """Return the override by which another process finds the configuration folders of the user: `--config-dir`."""
-    sources = HydraConfig.get().runtime.config_sources
-    folders = [f'"file://{source.path}"' for source in sources if source.provider.endswith("command-line")]
-    return f"hydra.searchpath=[{','.join(folders)}]"
 
 
 def wait_for_workers(children: list[subprocess.Popen[bytes]]) -> None:

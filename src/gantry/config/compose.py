@@ -8,6 +8,7 @@ import hydra
 from hydra.core.hydra_config import HydraConfig
 from omegaconf import DictConfig, OmegaConf, open_dict
 
+from gantry.config.search_path import list_user_folders
 from gantry.config.validate import validate
 from gantry.errors import unknown_key_message
 
@@ -30,6 +31,12 @@ def compose_as_library(config_name: str, overrides: Sequence[str], return_hydra_
         return hydra.compose(config_name, list(overrides), return_hydra_config=return_hydra_config)
 
 
+def find_config_files(group: str) -> dict[str, Path]:
+    """Return the files of a configuration group by name; of two with one name that of configs/, as Hydra takes it."""
+    folders = [CONFIG_DIR, *list_user_folders()]
+    return {path.stem: path for folder in reversed(folders) for path in sorted((folder / group).glob("*.yaml"))}
+
+
 def finalize_config(cfg: DictConfig) -> DictConfig:
     """Remove Hydra's node, spell the shorthand out and validate; -> the same configuration. Raises ValueError."""
     with open_dict(cfg):
@@ -44,12 +51,13 @@ def expand_shorthand(cfg: DictConfig) -> None:
 
     `+loss.d_terms.r1=5` is configs/loss/term/r1.yaml with weight 5, `+loss.d_terms.r1.every=16` is the same file with
     that setting. `+metrics.scores.manifold=true` is configs/metrics/score/manifold.yaml, and false removes a score.
+    Files of the same groups in a folder of the user (`--config-dir`) have short forms, too.
     `callbacks.samples=false` and `logger.wandb=false` mean null.
     """
     for key in ("loss.d_terms", "loss.g_terms"):
-        _expand_node(cfg, key, CONFIG_DIR / "loss" / "term", _expand_weight)
+        _expand_node(cfg, key, "loss/term", _expand_weight)
     for key in ("metrics.scores", "metrics.report.scores"):
-        _expand_node(cfg, key, CONFIG_DIR / "metrics" / "score", _expand_switch)
+        _expand_node(cfg, key, "metrics/score", _expand_switch)
     for key in ("callbacks", "logger"):
         _replace_false(cfg, key)
 
@@ -62,11 +70,11 @@ def _expand_switch(value: Any) -> dict[str, Any] | None:
     return {} if value is True else None
 
 
-def _expand_node(cfg: DictConfig, key: str, folder: Path, short: Expansion) -> None:
+def _expand_node(cfg: DictConfig, key: str, group: str, short: Expansion) -> None:
     node = OmegaConf.select(cfg, key)
     if not isinstance(node, DictConfig):
         return
-    known = {path.stem: path for path in folder.glob("*.yaml")}
+    known = find_config_files(group)
     with open_dict(cfg):
         for name, value in [(str(name), value) for name, value in node.items()]:
             settings = value if isinstance(value, DictConfig) else short(value)
