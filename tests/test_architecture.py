@@ -260,3 +260,20 @@ def test_tests_mirror_the_source() -> None:
     folders = {path.parent.relative_to(tests) for path in tests.rglob("test_*.py")}
     rooms = {path.parent.relative_to(PACKAGE) for path in FILES}
     assert folders <= rooms, folders - rooms
+
+
+BANNED_NAMES = {"said", "told", "drawn", "made", "found", "asked", "begun", "settled", "named", "shown"}
+BANNED_NAMES |= {"described", "merged", "kept", "given", "done", "gone", "beside", "whole"}
+
+
+def test_docstrings_begin_with_what_they_return_or_do() -> None:
+    nodes = [(path, node) for path in FILES for node in ast.walk(ast.parse(path.read_text()))]
+    parts = [(path, node) for path, node in nodes if isinstance(node, ast.FunctionDef | ast.ClassDef | ast.Module)]
+    docs = [(name_of(path), ast.get_docstring(node) or "") for path, node in parts]
+    assert [(name, doc) for name, doc in docs if doc.startswith(("What ", "Whether ", "How ", "Of ", "Which "))] == []
+
+
+def test_functions_and_classes_are_not_named_by_participles() -> None:
+    nodes = [(path, node) for path in FILES for node in ast.walk(ast.parse(path.read_text()))]
+    names = [(name_of(path), node.name) for path, node in nodes if isinstance(node, ast.FunctionDef | ast.ClassDef)]
+    assert [(path, name) for path, name in names if name.strip("_") in BANNED_NAMES] == []

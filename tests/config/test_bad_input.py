@@ -234,7 +234,7 @@ def test_a_damaged_checkpoint_is_noticed_and_the_one_before_is_used(
     assert not caplog.records
     assert find_newest_checkpoint(tmp_path) == before
     (warning,) = caplog.messages
-    assert f"got {last}: data is damaged; going on from the one before, {before}" in warning
+    assert f"got {last}: data is damaged. Resuming from the previous checkpoint {before}" in warning
     before.write_bytes(b"")
     with pytest.raises(ValueError, match=rf"got {last}: data is damaged, and the one before, {before}: .*not a zip"):
         find_newest_checkpoint(tmp_path)

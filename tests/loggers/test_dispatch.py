@@ -64,7 +64,7 @@ def test_a_logger_that_fails_is_told_no_more(caplog: pytest.LogCaptureFixture) -
     assert [turn for turn, _ in kept.rows] == [turn for _, turn, _ in kept.images] == [1, 2, 3]
     assert [turn for turn, _ in lost.rows] == [1, 2]
     assert [turn for _, turn, _ in lost.images] == [1]
-    assert caplog.messages == ["Lost fails and is told no more: ConnectionError: no route to host"]
+    assert caplog.messages == ["Lost failed: ConnectionError: no route to host. It is disabled for the rest of the run"]
 
 
 def test_a_run_whose_numbers_cannot_be_written_fails(tmp_path: Path) -> None:

@@ -68,6 +68,6 @@ def turns_per_second(then: tuple[float, int], now: tuple[float, int]) -> float:
 
 def format_progress(kimg: float, losses: Mapping[str, Tensor], images_per_second: float) -> str:
     """Return `12.8 kimg | D 1.386 G 0.693 | 4,321 img/s | `, with the losses of D and G but without their terms."""
-    shown = {name.removeprefix("loss/"): float(losses[name]) for name in ("loss/D", "loss/G") if name in losses}
-    values = " ".join(f"{name} {value:.3g}" for name, value in shown.items())
+    losses_by_net = {name.removeprefix("loss/"): float(losses[name]) for name in ("loss/D", "loss/G") if name in losses}
+    values = " ".join(f"{name} {value:.3g}" for name, value in losses_by_net.items())
     return f"{kimg:,.1f} kimg | {values} | {images_per_second:,.0f} img/s | "

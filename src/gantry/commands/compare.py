@@ -19,8 +19,8 @@ def compare(cfg: DictConfig) -> Path:
         folders, pictures, out = parse_compare_config(cfg)
     found = read_runs(folders)
     comparison = compare_runs(found.runs, found.unreadable)
-    made = f"{time.strftime('%Y-%m-%d %H:%M')}, from {', '.join(folders)}"
-    write_output_file(out, render_page(comparison, format_title(comparison), made, pictures))
+    origin = f"{time.strftime('%Y-%m-%d %H:%M')}, from {', '.join(folders)}"
+    write_output_file(out, render_page(comparison, format_title(comparison), origin, pictures))
     write_output_file(out.with_suffix(".md"), format_comparison(comparison))
     print("\n".join([format_verdict(comparison), *(f"- {line}" for line in list_remarks(comparison))]))
     print(f"{out} and {out.with_suffix('.md').name}")

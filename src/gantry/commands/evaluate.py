@@ -99,7 +99,7 @@ def check_stored_parts(cfg: DictConfig, keys: Sequence[str]) -> None:
 
 
 def find_run_folder(checkpoint: str | None) -> str | None:
-    """The run that a checkpoint or a generator lies in: RUN/checkpoints/last.ckpt, RUN/generator/best."""
+    """Return the run that a checkpoint or a generator lies in: RUN/checkpoints/last.ckpt, RUN/generator/best."""
     if checkpoint is None or not Path(checkpoint).exists():
         return None
     return str(Path(checkpoint).resolve().parents[1])
@@ -114,7 +114,7 @@ def read_training_progress(cfg: DictConfig) -> tuple[int, float]:
 
 
 def format_earlier_scores(record: Mapping[str, Any], run: Path) -> Iterator[str]:
-    """The numbers that the run has already under the same names, and why they may not be compared with these."""
+    """Yield the numbers that the run has already under the same names, and why they may not be compared with these."""
     summary = read_summary(run)
     report = summary.get("report", {})
     earlier = {"best": summary.get("best"), "report/best": report.get("best"), "report/last": report.get("last")}
@@ -127,5 +127,5 @@ def format_earlier_scores(record: Mapping[str, Any], run: Path) -> Iterator[str]
 
 
 def format_score(value: float | None) -> str:
-    """A score, which is null in JSON when it was not finite."""
+    """Return a score, which is null in JSON when it was not finite."""
     return "nan" if value is None else f"{value:.6g}"

@@ -63,7 +63,7 @@ def run_evaluation(cfg: DictConfig, files: SampleFiles | None = None, G: Generat
 
 
 def build_evaluation(cfg: DictConfig) -> Evaluation:
-    """The evaluation that a run is judged by, with what the command line says otherwise."""
+    """Return the evaluation that a run is judged by, with the changes of the command line."""
     evaluation: Evaluation = build(cfg.metrics)
     full = evaluation.report_evaluation
     seed = full.seed if cfg.seed is None else cfg.seed
@@ -72,7 +72,7 @@ def build_evaluation(cfg: DictConfig) -> Evaluation:
 
 
 def choose_num_samples(cfg: DictConfig, files: SampleFiles | None, evaluation: Evaluation) -> int:
-    """How many samples to take. Raises UserError for more than there are."""
+    """Return the number of samples to score. Raises UserError for more than there are."""
     if files is None:
         return cfg.num_samples or evaluation.num_samples
     if cfg.num_samples is not None and cfg.num_samples > files.count:
@@ -81,7 +81,7 @@ def choose_num_samples(cfg: DictConfig, files: SampleFiles | None, evaluation: E
 
 
 def open_configured_samples(cfg: DictConfig, reference: Reference) -> SampleFiles | None:
-    """Samples that lie in a file or folder, with as many channels as the real images have; None if not asked for."""
+    """Return the samples in a file or folder, with as many channels as the real images have; None if not asked for."""
     if cfg.samples is None:
         return None
     channels = reference.shape[0] if len(reference.shape) == 3 else 3
@@ -107,7 +107,7 @@ def make_file_sample_source(files: SampleFiles, evaluation: Evaluation) -> Sampl
 
 
 def load_selected_generator(cfg: DictConfig) -> tuple[Generator, str]:
-    """The generator that `checkpoint` names, and the rule by which it was chosen."""
+    """Return the generator that `checkpoint` names, and the rule by which it was chosen."""
     run, chosen, trusted = Path(cfg.run), cfg.checkpoint, read_trusted_packages(cfg.get("trust"))
     if chosen not in (None, "best", "last"):
         path = Path(chosen)
@@ -118,7 +118,7 @@ def load_selected_generator(cfg: DictConfig) -> tuple[Generator, str]:
 
 
 def load_generator_from_checkpoint(path: Path, cfg: DictConfig) -> Generator:
-    """The averaged generator of a training state, in evaluation mode."""
+    """Return the averaged generator of a training state, in evaluation mode."""
     state = torch.load(verify_checkpoint(path, *CHECKPOINT_KEY_RULE), map_location="cpu", weights_only=True)[
         "state_dict"
     ]

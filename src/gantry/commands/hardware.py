@@ -57,7 +57,7 @@ def find_capture_obstacle(cfg: DictConfig) -> str | None:
 
 
 def pick_device(device: str) -> str:
-    """The device of that name, for "auto" the best there is. Raises ValueError for one that is not there."""
+    """Return the device of that name, for "auto" the best there is. Raises ValueError for one that is not there."""
     accelerator = torch.accelerator.current_accelerator(check_available=True)
     devices = [accelerator.type, "cpu"] if accelerator else ["cpu"]
     if not re.fullmatch(rf"auto|({'|'.join(devices)})(:\d+)?", device):

@@ -1,4 +1,4 @@
-"""What is told to W&B and its like after training: scores and samples of a run, as runs of their own in its group."""
+"""Log scores and samples of a finished run to W&B, TensorBoard or MLflow, as runs of their own in its group."""
 
 from collections.abc import Mapping
 from pathlib import Path
@@ -47,7 +47,7 @@ def log_samples(name: str, run: Path, out: Path, about: Mapping[str, Any], turn:
 
 
 def build_result_loggers(name: str, run: Path | None, folder: Path, task: str) -> tuple[list[Any], dict[str, str]]:
-    """The logger of this name, writing to `folder`, and the choices by which the run is found: model, loss and so on.
+    """Return the logger of this name, writing to `folder`, and the choices of the run: model, loss and so on.
 
     What it logs is called as the run is, in the same group, with the same tags and the job type `task`.
     """

@@ -114,8 +114,8 @@ def check_stored_overrides(overrides: Sequence[str], trusted: Sequence[str]) -> 
 
 def parse_trust(argv: Sequence[str]) -> object:
     """Return the value of the override `trust`; None without one."""
-    given = [word for word in argv if get_override_key(word) == "trust"]
-    return OverridesParser.create().parse_override(given[-1]).value() if given else None
+    trust_overrides = [word for word in argv if get_override_key(word) == "trust"]
+    return OverridesParser.create().parse_override(trust_overrides[-1]).value() if trust_overrides else None
 
 
 def find_override(argv: Sequence[str], key: str) -> str:

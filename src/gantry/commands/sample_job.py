@@ -48,7 +48,7 @@ def write_generated_samples(
 
 
 def make_inputs(G: Generator, request: SampleRequest, start: int, stop: int) -> tuple[Tensor, Tensor]:
-    """Latents [n, z_dim] and classes [n] of the samples start..stop-1."""
+    """Return latents [n, z_dim] and classes [n] of the samples start..stop-1."""
     z = sample_latents(request.seed, start, stop, G.z_dim)
     if request.truncation is not None:
         z = truncate_latents(z, request.truncation)
@@ -58,7 +58,7 @@ def make_inputs(G: Generator, request: SampleRequest, start: int, stop: int) -> 
 
 
 def generate_batches(G: Generator, request: SampleRequest, device: str) -> Iterator[tuple[Tensor, Tensor]]:
-    """All samples x float [n, *shape] on the CPU with their classes c [n], batch by batch."""
+    """Yield all samples x float [n, *shape] on the CPU with their classes c [n], batch by batch."""
     for start in tqdm(range(0, request.n, GENERATE_BATCH_SIZE), unit="batch", disable=None, leave=False):
         z, c = make_inputs(G, request, start, min(start + GENERATE_BATCH_SIZE, request.n))
         yield generate_on_cpu(G, z, c, device), c
@@ -115,7 +115,7 @@ def write_interpolation(G: Generator, request: SampleRequest, out: Path, device:
 
 
 def render_frame(G: Generator, z: Tensor, c: Tensor, position: float, device: str) -> NDArray[np.uint8]:
-    """The picture at a position on the walk through z [stops, walks, z_dim], counted in stops."""
+    """Return the picture at a position on the walk through z [stops, walks, z_dim], counted in stops."""
     stop = int(position)
     between = slerp(z[stop], z[(stop + 1) % len(z)], position - stop)
     return SampleSheet(between, c, columns=4).render(G, device)

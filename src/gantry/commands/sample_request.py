@@ -1,4 +1,4 @@
-"""What may be asked of the sample command. Free of torch, so that a wrong request is refused at once."""
+"""The arguments of the sample command, checked without torch, so that a mistake is refused at once."""
 
 import math
 from dataclasses import dataclass
@@ -32,7 +32,7 @@ OUTPUT_FORMATS = {
 
 @dataclass(frozen=True)
 class SampleRequest:
-    """Which samples: sample i depends on (seed, i) alone. `label` is a class, None all classes in turn.
+    """The samples to write; sample i depends on (seed, i) alone. `label` is a class, None all classes in turn.
 
     `truncation` bounds every entry of z, None leaves them be.
     """
@@ -73,12 +73,12 @@ def check_output_path(kind: OutputFormat, request: SampleRequest, out: Path) -> 
 
 
 def sample_file_names(n: int) -> list[str]:
-    """The files of a folder of n samples."""
+    """Return the files of a folder of n samples."""
     return [f"{i:05d}.png" for i in range(n)]
 
 
 def parse_label(chosen: Any, what: GeneratorInfo) -> int | None:
-    """The class that a number or a name stands for. Raises ValueError when there is no such class."""
+    """Return the class that a number or a name stands for. Raises ValueError when there is no such class."""
     if chosen is None:
         return None
     if what.num_classes == 0:
@@ -92,7 +92,7 @@ def parse_label(chosen: Any, what: GeneratorInfo) -> int | None:
 
 
 def default_file_name(kind: str, request: SampleRequest) -> str:
-    """A name that says what is in it: `grid-64-seed0-class3.png`."""
+    """Return a name that says what is in it: `grid-64-seed0-class3.png`."""
     label = "" if request.label is None else f"-class{request.label}"
     bound = "" if request.truncation is None else f"-truncation{request.truncation:g}"
     return f"{kind}-{request.n}-seed{request.seed}{label}{bound}{OUTPUT_FORMATS[kind].suffix}"

@@ -61,7 +61,7 @@ def parse_workspace_config(cfg: DictConfig) -> WorkspaceRequest:
 
 
 def build_workspace(request: WorkspaceRequest) -> Any:
-    """The workspace, not yet saved: nothing here talks to a server."""
+    """Return the workspace, not yet saved: nothing here talks to a server."""
     import wandb_workspaces.workspaces as ws
     from wandb_workspaces.expr import And
 
@@ -83,7 +83,7 @@ def build_workspace(request: WorkspaceRequest) -> Any:
 
 
 def make_comparison_panels(request: WorkspaceRequest) -> list[Any]:
-    """What differs between the runs, and what comes of it."""
+    """Return the panels that compare settings with scores."""
     import wandb_workspaces.reports.v2 as wr
 
     keys = [wr.ParallelCoordinatesPlotColumn(wr.Config(key)) for key in request.compare]
@@ -98,7 +98,7 @@ def make_comparison_panels(request: WorkspaceRequest) -> list[Any]:
 
 
 def make_sample_panels() -> list[Any]:
-    """What all generators make of the same latents, with a slider over the turns."""
+    """Return the panel of samples of the same latents, with a slider over the turns."""
     import wandb_workspaces.reports.v2 as wr
 
     return [wr.MediaBrowser(title="the same latents", media_keys=["samples"], num_columns=4)]

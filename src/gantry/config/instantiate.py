@@ -1,4 +1,4 @@
-"""From configuration to objects. `_target_` names what is called, its other keys are the arguments.
+"""Build objects from the configuration. `_target_` names what is called, its other keys are the arguments.
 
 `_args_`, `_partial_` and `_recursive_` mean what they mean to Hydra's `instantiate`, with `_convert_: all`: parts get
 plain lists and dicts. Hydra's own is not called because its partial functions ask at every single call whether they may

@@ -21,7 +21,7 @@ def when(condition: bool, value: Any, otherwise: Any) -> Any:
 
 
 def critic_norm(norm: str, *, _root_: DictConfig) -> str:
-    """The norm of a critic that wants `norm`: `none` instead of `batch` where logits must not depend on the batch.
+    """Return the norm of a critic: `none` in place of `batch` where logits must not depend on the batch.
 
     A penalty differentiates the logit of one image by that image. With BatchNorm the logit depends on all images of
     the batch, and the penalty is of something else (Gulrajani et al. 2017, section 4, "No critic batch normalization").
@@ -65,7 +65,7 @@ def cpus(accelerator: str, devices: Any) -> int:
 
 
 def source() -> str:
-    """The folder that `import gantry` needs, for processes on other machines."""
+    """Return the folder that `import gantry` needs, for processes on other machines."""
     return os.environ.get("PYTHONPATH", "")
 
 

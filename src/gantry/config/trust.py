@@ -1,4 +1,4 @@
-"""Which parts a run folder may name: they are imported and called when it is read back, so not every name will do.
+"""The parts that a run folder may name. They are imported and called when it is read back, so not every name will do.
 
 Allowed are the parts of Gantry, torch.nn and torch.optim, the trainer, callbacks and loggers of Lightning, and the
 packages that the user trusts: `trust=[my_models]` on the command line, or GANTRY_TRUST=my_models in the environment,

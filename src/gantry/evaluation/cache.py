@@ -23,17 +23,17 @@ CACHE_FORMAT = 1  # raise it when what the files mean changes: old files are the
 def load_or_compute(
     folder: Path | None, facts: Mapping[str, Any], make: Callable[[], TensorMapping], device: torch.device
 ) -> TensorMapping:
-    """What make() gives: read from the folder if it is there and whole, else made and written there.
+    """Return make(), read from the folder if a whole file is there, else computed and written there.
 
     `facts` is everything that determines the tensors. Every process must call it; if one of them cannot read
     the file, all of them make the tensors together. Without a folder nothing is kept. `device` is where the
     processes vote.
     """
     path = None if folder is None else folder.expanduser() / f"{make_cache_key(facts)}.safetensors"
-    found = read_cached_tensors(path) if path is not None else None
-    votes = int(collectives.all_reduce_sum_(torch.tensor(int(found is not None), device=device)))
-    if found is not None and votes == collectives.world_size():
-        return found
+    cached = read_cached_tensors(path) if path is not None else None
+    votes = int(collectives.all_reduce_sum_(torch.tensor(int(cached is not None), device=device)))
+    if cached is not None and votes == collectives.world_size():
+        return cached
     made = make()
     if path is not None and collectives.rank() == 0:
         write_cached_tensors(path, made, facts)
@@ -48,18 +48,18 @@ def make_cache_key(facts: Mapping[str, Any]) -> str:
 
 
 def read_cached_tensors(path: Path) -> TensorMapping | None:
-    """The tensors of a file; None if it is not there or, with a warning, if it is damaged."""
+    """Return the tensors of a file; None if it is not there or, with a warning, if it is damaged."""
     if not path.is_file():
         return None
     try:
         with safe_open(path, framework="pt") as file:
             tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
-            whole = (file.metadata() or {}).get("sha256") == hash_tensors(tensors)
+            is_intact = (file.metadata() or {}).get("sha256") == hash_tensors(tensors)
     except (SafetensorError, OSError):
-        whole = False
-    if not whole:
+        is_intact = False
+    if not is_intact:
         log.warning("%s is damaged: the statistics of the real images are made again", path)
-    return tensors if whole else None
+    return tensors if is_intact else None
 
 
 def write_cached_tensors(path: Path, tensors: TensorMapping, facts: Mapping[str, Any]) -> None:

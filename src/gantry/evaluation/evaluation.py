@@ -72,7 +72,7 @@ class Evaluation:
 
     @property
     def batchnorm_mode(self) -> BatchNormMode:
-        """How G normalises."""
+        """The mode in which BatchNorm normalises."""
         return BatchNormMode(self.batchnorm)
 
     @property

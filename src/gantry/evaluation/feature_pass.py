@@ -34,7 +34,7 @@ class FeaturePass:
         num_classes = self.extractor.num_classes
         statistics = Statistics(self.extractor.dim, self.device)
         predictions = PredictionSums(num_classes, self.device) if num_classes else None
-        kept = [torch.empty(0, self.extractor.dim)]
+        feature_parts = [torch.empty(0, self.extractor.dim)]
         recent: list[Tensor] = []
         num_invalid = torch.zeros((), dtype=torch.int64, device=self.device)
         for start, stop in self.iter_batch_ranges(count, collectives.rank(), collectives.world_size()):
@@ -48,13 +48,13 @@ class FeaturePass:
             if predictions is not None and probabilities is not None:
                 predictions.update(probabilities, start)
             if self.keep_features:
-                kept.append(features.cpu())
-        statistics.update(torch.cat([*recent, kept[0].to(self.device)]))
+                feature_parts.append(features.cpu())
+        statistics.update(torch.cat([*recent, feature_parts[0].to(self.device)]))
         check_validity(collectives.all_reduce_sum_(num_invalid), count)
         statistics.sync()
         if predictions is not None:
             predictions.sync()
-        features_in_order = self.gather_in_order(torch.cat(kept), count) if self.keep_features else None
+        features_in_order = self.gather_in_order(torch.cat(feature_parts), count) if self.keep_features else None
         return FeatureSet(statistics, predictions, features_in_order)
 
     def iter_batch_ranges(self, count: int, rank: int, size: int) -> Iterator[tuple[int, int]]:

@@ -49,7 +49,7 @@ def describe_samples(
 
 
 def make_image_source(G: Generator, seed: int, device: torch.device, block: int = 1) -> ImageSource:
-    """Samples of G, sample i of the latent (seed, i): (start, stop) -> x float [n, *shape] in [-1, 1].
+    """Return samples of G, sample i of the latent (seed, i): (start, stop) -> x float [n, *shape] in [-1, 1].
 
     A `block` above 1 fixes which samples are generated in one batch: those of every block, whatever range is asked
     for.

@@ -1,4 +1,4 @@
-"""How a number was measured. A score is never stored without its protocol."""
+"""The protocol of a score: how it was measured. No score is stored without one."""
 
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, fields

@@ -81,7 +81,7 @@ def _check_image_count(reference: Reference, name: str, fewest: int) -> None:
 
 
 def extract_reference(reference: Reference, needs: Requirement, reader: FeaturePass, cache: Path | None) -> FeatureSet:
-    """What scores with these needs must know of real images that passed the check; every process must call it."""
+    """Return the features of real images that scores with these requirements use; every process must call it."""
     real = replace(_extract_image_set(reference, reader, cache), labels=reference.labels)
     if Requirement.HELD_OUT not in needs:
         return real
@@ -149,7 +149,7 @@ def _path_reference(path: Path, shape: tuple[int, ...]) -> Reference:
 
 
 def _hash_pixels(files: SampleFiles) -> str:
-    """A hash of every pixel."""
+    """Return a hash of every pixel."""
     sha = hashlib.sha256(str((files.count, files.shape)).encode())
     for start in range(0, files.count, HASH_BATCH_SIZE):
         sha.update(files.images(start, min(start + HASH_BATCH_SIZE, files.count)).contiguous().numpy().data)

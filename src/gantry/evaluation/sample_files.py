@@ -38,7 +38,7 @@ class SampleFiles:
 
 
 def open_samples(path: Path, channels: int) -> SampleFiles:
-    """The samples of a file or folder, with 1 or 3 channels, in the order of their names.
+    """Return the samples of a file or folder, with 1 or 3 channels, in the order of their names.
 
     Raises UserError, naming the file, for what is no image and for images of different sizes.
     """
@@ -53,7 +53,7 @@ def open_samples(path: Path, channels: int) -> SampleFiles:
 
 
 def open_zip(path: Path, channels: int) -> SampleFiles:
-    """The image files in an archive."""
+    """Return the image files in an archive."""
     try:
         archive = zipfile.ZipFile(path)
     except (zipfile.BadZipFile, OSError) as error:
@@ -62,12 +62,12 @@ def open_zip(path: Path, channels: int) -> SampleFiles:
 
 
 def filter_image_names(names: Iterable[str]) -> list[str]:
-    """Names of image files, sorted; hidden ones and what macOS puts beside them are passed over."""
+    """Return the names of image files, sorted; without hidden files and resource forks of macOS."""
     return sorted(name for name in names if Path(name).suffix.lower() in SAMPLE_SUFFIXES and not is_hidden(name))
 
 
 def is_hidden(name: str) -> bool:
-    """Whether any part of a path is meant to be passed over."""
+    """Return True if any part of a path is hidden or a resource fork of macOS."""
     return any(part.startswith(".") or part == "__MACOSX" for part in Path(name).parts)
 
 
@@ -93,13 +93,13 @@ def open_npz(path: Path) -> SampleFiles:
 
 
 def parse_class_ids(c: NDArray[np.generic] | None, x: NDArray[np.generic]) -> Tensor | None:
-    """Class ids int64 [N] of the samples x [N, ...]; None for what are none."""
-    whole = c is not None and c.dtype.kind in "iu" and c.shape == x.shape[:1]
-    return torch.from_numpy(c.astype(np.int64)) if c is not None and whole else None
+    """Return the class ids int64 [N] of samples x [N, ...]; None for an array that is none."""
+    decode_checked = c is not None and c.dtype.kind in "iu" and c.shape == x.shape[:1]
+    return torch.from_numpy(c.astype(np.int64)) if c is not None and decode_checked else None
 
 
 def class_ids_from_folders(names: list[str]) -> Tensor | None:
-    """Classes of files by the folders that they lie in: int64 [N]; None unless all lie one folder deep in several.
+    """Return the classes of files by their folders: int64 [N]; None unless all lie one folder deep in several.
 
     Folders whose names are all whole numbers are called by their classes; other names are counted from 0, sorted as
     text.
@@ -118,9 +118,9 @@ def open_image_files(path: Path, names: list[str], read: Callable[[str], bytes],
     height, width = decode_sample(read, names[0], channels).shape[:2]
 
     def images(start: int, stop: int) -> Tensor:
-        return to_nchw(np.stack([whole(name) for name in names[start:stop]]))
+        return to_nchw(np.stack([decode_checked(name) for name in names[start:stop]]))
 
-    def whole(name: str) -> NDArray[np.uint8]:
+    def decode_checked(name: str) -> NDArray[np.uint8]:
         pixels = decode_sample(read, name, channels)
         if pixels.shape[:2] != (height, width):
             size = f"{pixels.shape[0]}x{pixels.shape[1]}"
@@ -131,7 +131,7 @@ def open_image_files(path: Path, names: list[str], read: Callable[[str], bytes],
 
 
 def decode_sample(read: Callable[[str], bytes], name: str, channels: int) -> NDArray[np.uint8]:
-    """An image uint8 [H, W, C], on white where it is transparent."""
+    """Return an image uint8 [H, W, C], on white where it is transparent."""
     try:
         image = Image.open(io.BytesIO(read(name)))
         image.load()

@@ -90,7 +90,7 @@ def _load_custom_weights(net: nn.Module, path: Path) -> None:
 
 
 def _infer_feature_dim(net: nn.Module, size: tuple[int, int, int]) -> int:
-    """The number of features, found by trying two grey images."""
+    """Return the number of features, found by trying two grey images."""
     key = f"metrics.extractor.net must take float [N, {', '.join(map(str, size))}] and give features float [N, F]"
     try:
         with torch.no_grad(), apply_arithmetic(torch.device("cpu")):

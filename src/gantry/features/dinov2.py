@@ -125,9 +125,9 @@ def _load_dinov2_weights(net: nn.Module, path: Path, spec: Dinov2Variant) -> Non
         positions = tensors["pos_embed"]
         if positions.shape[-1] != spec.dim:
             raise ValueError(f"it is {positions.shape[-1]} numbers wide, not {spec.dim}")
-        kept = {key: value.float() for key, value in tensors.items() if key != "mask_token"}
+        weights_by_name = {key: value.float() for key, value in tensors.items() if key != "mask_token"}
         net.load_state_dict(
-            kept
+            weights_by_name
             | {"pos_embed": resample_position_embeddings(positions.float(), DINOV2_INPUT_SIDE // DINOV2_PATCH_SIDE)},
             assign=True,
         )

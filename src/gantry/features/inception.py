@@ -45,7 +45,7 @@ class Inception(nn.Module):
 
 
 def _load_inception_net(path: Path) -> FeatureExtractorInceptionV3:
-    """The net with the weights of a file.
+    """Return the net with the weights of a file.
 
     torch-fidelity unpickles what it is given; it is given our own copy of the tensors, in memory.
     """

@@ -1,4 +1,4 @@
-"""From the bytes of images to what a network looks at: its channels, its sides, its numbers."""
+"""Convert the bytes of images to the input of a network: channels, resolution, normalisation."""
 
 import torch
 import torch.nn.functional as F

@@ -23,7 +23,7 @@ class PublishedWeights:
     sha256_prefix: str
 
     def find_file(self, weights: str | None) -> tuple[Path, str]:
-        """The file `weights`, or the published one for None, and its sha256; every process must call it.
+        """Return the file `weights`, or the published one for None, and its sha256; every process must call it.
 
         The published file comes from the cache of torch.hub; if it is not there, one process downloads it. Raises
         ValueError when there is no such file, or the published one is damaged.
@@ -38,7 +38,7 @@ class PublishedWeights:
         return path, digest
 
     def make_extractor_name(self, known: str, digest: str) -> str:
-        """What an extractor with weights of this digest is called: `known` with the published ones alone."""
+        """Return the name of an extractor with weights of this digest: `known` for the published ones alone."""
         return known if digest.startswith(self.sha256_prefix) else f"{known}-{digest[:8]}"
 
     def _find_or_download(self) -> Path:
@@ -65,7 +65,7 @@ class PublishedWeights:
 
 
 def read_weights(path: Path, whose: str) -> dict[str, Tensor]:
-    """The tensors of a file that may come from anywhere, without running code that it may hold.
+    """Return the tensors of a file that may come from anywhere, without running code that it may hold.
 
     Raises ValueError, naming what the weights should be those of.
     """
@@ -89,7 +89,7 @@ TensorMapping = dict[str, Tensor]
 
 
 def hash_tensors(tensors: TensorMapping) -> str:
-    """A hash of names, types, shapes and every byte."""
+    """Return a hash of names, types, shapes and every byte."""
     digest = hashlib.sha256()
     for name, tensor in sorted(tensors.items()):
         digest.update(f"{name} {tensor.dtype} {tuple(tensor.shape)}".encode())

@@ -102,7 +102,7 @@ class SmallNet(nn.Module):
 
 
 def load_small_net(name: str, folder: Traversable = SMALL_NET_WEIGHTS) -> SmallNet:
-    """The network `name`, frozen and in eval mode, on the CPU. The file holds float16, the network float32.
+    """Return the network `name`, frozen and in eval mode, on the CPU. The file holds float16, the network float32.
 
     Raises ValueError for an unknown name.
     """

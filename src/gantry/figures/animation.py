@@ -13,7 +13,7 @@ TEXT_COLOUR, BACKGROUND_COLOUR, BAR_COLOUR = "#202428", "#ffffff", "#1f5fd0"
 
 
 def add_caption(picture: Image.Image, text: str, done: float) -> Image.Image:
-    """The picture with a line of text below it and a bar that is `done` (0 to 1) of its width."""
+    """Return the picture with a line of text below it and a bar that is `done` (0 to 1) of its width."""
     frame = Image.new(
         "RGB", (max(picture.width, MIN_CAPTION_WIDTH), picture.height + CAPTION_HEIGHT), BACKGROUND_COLOUR
     )

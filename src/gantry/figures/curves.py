@@ -122,13 +122,13 @@ def add_curve(axes: Axes, turn: Column, curve: Curve, colour: str) -> None:
 
 
 def max_min_ratio(curves: list[Curve]) -> float:
-    """The largest value as a multiple of the smallest, 0 unless all are positive."""
+    """Return the largest value as a multiple of the smallest, 0 unless all are positive."""
     values = np.concatenate([curve.values[np.isfinite(curve.values)] for curve in curves])
     return float(values.max() / values.min()) if values.size and values.min() > 0 else 0.0
 
 
 def last_value(curve: Curve) -> float:
-    """The last value; NaN where there is none."""
+    """Return the last value; NaN where there is none."""
     values = curve.values[np.isfinite(curve.values)]
     return float(values[-1]) if values.size else np.nan
 

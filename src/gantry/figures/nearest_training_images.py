@@ -36,7 +36,7 @@ def write_neighbours_figure(
 
 
 def get_training_image(reference: Reference, i: int) -> Tensor:
-    """The i-th of the training images and, behind them, the mirrored ones: uint8 [1, C, H, W]."""
+    """Return the i-th of the training images and, behind them, the mirrored ones: uint8 [1, C, H, W]."""
     shown = reference if i < reference.count else reference.flipped_reference
     return _to_uint8_cpu(shown.images(i % reference.count, i % reference.count + 1))
 

@@ -26,7 +26,7 @@ class SampleSheet:
     columns: int | None = None
 
     def render(self, G: Generator, device: torch.device | str = "cpu", real: Tensor | None = None) -> Pixels:
-        """What G makes of them: uint8 [H, W, 1 or 3]; points of the plane are drawn over real ones [M, 2]."""
+        """Return the picture of G's samples: uint8 [H, W, 1 or 3]; points are drawn over real ones [M, 2]."""
         x = generate_on_cpu(G, self.z, self.c, device)
         if x.ndim > 2:
             return make_image_grid(to_uint8(x), self.columns, self.rows)
@@ -36,7 +36,7 @@ class SampleSheet:
 
 
 def make_fixed_sheet(G: Generator, seed: int, rows: int, columns: int) -> SampleSheet:
-    """The sheet that shows G's progress: a row for each class, or for some should there be too many."""
+    """Return the sheet that shows G's progress: a row for each class, or for some of very many."""
     if len(G.shape) == 1:
         return SampleSheet(sample_latents(seed, 0, NUM_POINTS, G.z_dim), balanced_labels(0, NUM_POINTS, G.num_classes))
     rows, columns = min(rows, max_images_per_side(G.shape[1])), min(columns, max_images_per_side(G.shape[2]))
@@ -49,5 +49,5 @@ def make_fixed_sheet(G: Generator, seed: int, rows: int, columns: int) -> Sample
 
 
 def max_images_per_side(side: int) -> int:
-    """How many images of this side a sheet has room for, one at least."""
+    """Return the number of images of this side that fit on a sheet, at least one."""
     return max(1, MAX_SHEET_SIDE // max(side, MIN_CELL_SIZE))

@@ -1,4 +1,4 @@
-"""What Gantry asks of a logger beyond numbers. One that cannot do it is passed over."""
+"""Log to all loggers of a run: numbers, images, histograms, generators. A logger that cannot is skipped."""
 
 import logging
 from collections.abc import Callable, Mapping
@@ -112,4 +112,4 @@ def call_loggers(loggers: list[Logger], kind: type, tell: Callable[[Any], None])
         except Exception as error:  # of any library, and of whatever it talks to
             loggers.remove(logger)
             why = f"{type(error).__name__}: {format_error(error)}"
-            log.warning("%s fails and is told no more: %s", type(logger).__name__, why)
+            log.warning("%s failed: %s. It is disabled for the rest of the run", type(logger).__name__, why)

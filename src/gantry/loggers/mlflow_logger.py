@@ -38,20 +38,20 @@ class MlflowLogger(loggers.MLFlowLogger):
         for variable, value in HTTP_LIMITS.items():
             os.environ.setdefault(variable, value)
         self._id_file = Path(folder) / MLFLOW_FOLDER / LOGGER_ID_FILE
-        named = {"tags": ",".join(tags), "group": group, "job_type": job_type}
+        tag_values = {"tags": ",".join(tags), "group": group, "job_type": job_type}
         local = artifacts is not None and not tracking_uri.startswith("http")
         super().__init__(
             experiment,
             name,
             tracking_uri,
-            tags={k: v for k, v in named.items() if v},
+            tags={k: v for k, v in tag_values.items() if v},
             artifact_location=str(Path(artifacts or "").resolve()) if local else None,
             run_id=self._id_file.read_text(encoding="utf-8") if self._id_file.exists() else None,
         )
 
     @rank_zero_only
     def log_hyperparams(self, params: Any, *_: Any) -> None:
-        """What is new: MLflow refuses to change a parameter, and those of a resumed run stand already."""
+        """Log the parameters that are new: MLflow refuses to change those that a resumed run has logged."""
         known = self.experiment.get_run(self.run_id).data.params
         super().log_hyperparams({k: v for k, v in dict(params).items() if k not in known})
         self._id_file.parent.mkdir(parents=True, exist_ok=True)

@@ -106,7 +106,7 @@ class WandbLogger(loggers.WandbLogger):
 
 
 def init_online_or_offline(arguments: Mapping[str, Any]) -> wandb.Run:
-    """A W&B run: online where that works, else offline."""
+    """Return a W&B run: online where that works, else offline."""
     chosen = choose_wandb_mode(wandb.setup().settings.mode, os.environ)
     if chosen != "online":
         return init_wandb_run(arguments, chosen)
@@ -131,7 +131,7 @@ def init_wandb_run(arguments: Mapping[str, Any], chosen: WandbMode) -> wandb.Run
 
 
 def get_wandb_run_id(folder: Path) -> str:
-    """The id of the run in this folder; where there is none the one that W&B's agent gave, or a new one."""
+    """Return the id of the run in this folder; where there is none the one that W&B's agent gave, or a new one."""
     path = folder / WANDB_FOLDER / LOGGER_ID_FILE
     if not path.exists():
         path.parent.mkdir(parents=True, exist_ok=True)

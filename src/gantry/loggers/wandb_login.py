@@ -1,4 +1,4 @@
-"""Whether somebody is logged in to W&B, known without asking anybody."""
+"""Find out whether the user is logged in to W&B, without a prompt and without importing wandb."""
 
 import netrc
 from collections.abc import Mapping
@@ -11,14 +11,14 @@ WANDB_HOST = "https://api.wandb.ai"
 
 
 def choose_wandb_mode(said: str, environment: Mapping[str, str]) -> WandbMode:
-    """What W&B's settings say, but online only when logged in: else W&B would ask at a prompt, for ever."""
+    """Return the mode in W&B's settings, online only if logged in: else W&B would wait at a prompt for ever."""
     if said == "disabled":
         return "disabled"
     return "online" if said not in ("offline", "dryrun") and is_logged_in(environment) else "offline"
 
 
 def is_logged_in(environment: Mapping[str, str]) -> bool:
-    """Whether a key for the W&B server is in the environment or in the netrc file."""
+    """Return True if a key for the W&B server is in the environment or in the netrc file."""
     if environment.get("WANDB_API_KEY") or environment.get("WANDB_IDENTITY_TOKEN_FILE"):
         return True
     path = environment.get("NETRC") or next((p for p in list_netrc_files() if p.exists()), None)
@@ -30,5 +30,5 @@ def is_logged_in(environment: Mapping[str, str]) -> bool:
 
 
 def list_netrc_files() -> list[Path]:
-    """Where `wandb login` leaves the key."""
+    """Return the files in which `wandb login` may store the key."""
     return [Path.home() / ".netrc", Path.home() / "_netrc"]

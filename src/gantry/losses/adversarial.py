@@ -87,7 +87,7 @@ def relativistic_average_d(real_logits: Tensor, fake_logits: Tensor) -> Tensor:
 
 
 def relativistic_average_g(fake_logits: Tensor, real_logits: Tensor | None) -> Tensor:
-    """The loss of D with real and fake exchanged (Jolicoeur-Martineau 2018, section 4.3)."""
+    """Return the loss of D with real and fake exchanged (Jolicoeur-Martineau 2018, section 4.3)."""
     return relativistic_average_d(fake_logits, _require_real_logits(real_logits))
 
 

@@ -50,12 +50,12 @@ def dragan(critic: Critic, x_real: Tensor, x_fake: Tensor) -> Tensor:  # noqa: A
 
 
 def r1(critic: Critic, x_real: Tensor, x_fake: Tensor) -> Tensor:  # noqa: ARG001
-    """Squared gradient norm at real images (Mescheder et al. 2018, eq. 9): -> [N]."""
+    """Return the squared gradient norm at real images (Mescheder et al. 2018, eq. 9): -> [N]."""
     return input_gradient(critic, x_real).square().sum(1)
 
 
 def r2(critic: Critic, x_real: Tensor, x_fake: Tensor) -> Tensor:  # noqa: ARG001
-    """Squared gradient norm at fake images (Mescheder et al. 2018, eq. 10): -> [N]."""
+    """Return the squared gradient norm at fake images (Mescheder et al. 2018, eq. 10): -> [N]."""
     return input_gradient(critic, x_fake).square().sum(1)
 
 

@@ -63,7 +63,7 @@ class CovarianceFactor(NamedTuple):
 
 
 def factor_covariance(statistics: Statistics) -> CovarianceFactor:
-    """The Cholesky factor of the covariance; its rank is at most n - 1.
+    """Return the Cholesky factor of the covariance; its rank is at most n - 1.
 
     Where the samples do not span all directions, pivoting stops at what is rounding. A square root of the full
     matrix would take the root of that rounding, 1e-16 -> 1e-8, in every direction that they do not span.
@@ -92,13 +92,13 @@ def _transform_scatter(statistics: Statistics, L: CovarianceFactor) -> Matrix:
 
 
 def _compute_gram_matrix(L: CovarianceFactor, M: CovarianceFactor) -> Matrix:
-    """The smaller Gram matrix of L^T M, whose squared singular values are the eigenvalues of S S' that are not 0."""
+    """Return the smaller Gram matrix of L^T M, whose squared singular values are the nonzero eigenvalues of S S'."""
     A = L.matrix.T @ M.matrix if L.matrix.shape[1] <= M.matrix.shape[1] else M.matrix.T @ L.matrix
     return A @ A.T
 
 
 def _sum_sqrt_eigenvalues(gram: Matrix) -> float:
-    """The sum of the square roots of the eigenvalues of a positive semidefinite matrix, given by its lower triangle."""
+    """Return the sum of the square roots of the eigenvalues of a semidefinite matrix, given by its lower triangle."""
     if len(gram) == 0:  # a set without any spread
         return 0.0
     workspace, _ = lapack.dsytrd_lwork(len(gram), lower=0)

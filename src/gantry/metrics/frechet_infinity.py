@@ -49,7 +49,7 @@ class FrechetInfinity:
         return MinimumSamples(max(MIN_SAMPLES_PER_FEATURE * dim, self.blocks), 2)
 
     def metric_names(self, extractor: str) -> tuple[str, ...]:
-        """The value at infinity and the ends of its interval."""
+        """Return the value at infinity and the ends of its interval."""
         return tuple(make_metric_name(f"fd_infinity{end}", extractor) for end in ("", "_low", "_high"))
 
     def __call__(self, real: FeatureSet, fake: FeatureSet) -> tuple[float, ...]:
@@ -79,7 +79,7 @@ class FrechetInfinity:
 
 
 def leave_out_rows(fake: FeatureSet, rows: Tensor) -> Statistics:
-    """The statistics of the samples that are not in these rows."""
+    """Return the statistics of the samples that are not in these rows."""
     assert fake.features is not None
     part = Statistics(fake.features.shape[1], fake.statistics.mean.device)
     part.update(fake.features[rows])
@@ -87,5 +87,5 @@ def leave_out_rows(fake: FeatureSet, rows: Tensor) -> Statistics:
 
 
 def extrapolate_to_infinity(N: int, D: float, M: int, E: float) -> float:
-    """Where the line in 1 / N through the distance D of N samples and E of M samples meets 1 / N = 0."""
+    """Return where the line in 1 / N through the distance D of N samples and E of M samples meets 1 / N = 0."""
     return (N * D - M * E) / (N - M)

@@ -36,7 +36,7 @@ class FrechetPerClass:
         return MinimumSamples(2 * self.num_classes, 2 * self.num_classes, real_per_class=2)
 
     def metric_names(self, extractor: str) -> tuple[str, ...]:
-        """The mean over the classes, the largest, then that of each."""
+        """Return the mean over the classes, the largest, then that of each."""
         kinds = ("mean", "worst", *range(self.num_classes))
         return tuple(make_metric_name(f"fd_class_{kind}", extractor) for kind in kinds)
 
@@ -51,7 +51,7 @@ class FrechetPerClass:
 
 
 def compute_class_statistics(images: FeatureSet, k: int, what: str) -> Statistics:
-    """Statistics of the images of one class; raises ValueError where a class has fewer than two."""
+    """Return statistics of the images of one class; raises ValueError where a class has fewer than two."""
     assert images.features is not None
     assert images.labels is not None
     members = (images.labels == k).nonzero().flatten()
@@ -61,7 +61,7 @@ def compute_class_statistics(images: FeatureSet, k: int, what: str) -> Statistic
 
 
 def compute_statistics(features: Tensor, index: Tensor) -> Statistics:
-    """Statistics of some of the features [N, F], those in `index`."""
+    """Return statistics of some of the features [N, F], those in `index`."""
     statistics = Statistics(features.shape[1])
     for block in torch.split(index, CLASS_STATISTICS_BLOCK_ROWS):
         statistics.update(features[block])

@@ -22,7 +22,7 @@ class InceptionScore:
         return MinimumSamples(NUM_SCORE_SPLITS)
 
     def metric_names(self, extractor: str) -> tuple[str, ...]:
-        """The mean over the splits and the standard deviation."""
+        """Return the mean over the splits and the standard deviation."""
         return make_metric_name("cs", extractor), make_metric_name("cs_std", extractor)
 
     def __call__(self, real: FeatureSet, fake: FeatureSet) -> tuple[float, ...]:  # noqa: ARG002

@@ -36,7 +36,7 @@ class KernelDistance:
         return MinimumSamples(self.subset_size, self.subset_size)
 
     def metric_names(self, extractor: str) -> tuple[str, ...]:
-        """The mean over the subsets and the standard deviation."""
+        """Return the mean over the subsets and the standard deviation."""
         return make_metric_name("kd", extractor), make_metric_name("kd_std", extractor)
 
     def __call__(self, real: FeatureSet, fake: FeatureSet) -> tuple[float, ...]:
@@ -108,7 +108,7 @@ def _unbiased_squared_mmd(x: CenteredFeatures, y: CenteredFeatures) -> float:
 
 
 def _sum_kernel_within(x: CenteredFeatures) -> float:
-    """The sum of k(x_i, x_j) over i != j; pairs of two blocks are looked at once and counted twice."""
+    """Return the sum of k(x_i, x_j) over i != j; pairs of two blocks are looked at once and counted twice."""
     total = 0.0
     for start in range(0, len(x.rows), KERNEL_BLOCK_ROWS):
         here, after = slice(start, start + KERNEL_BLOCK_ROWS), slice(start + KERNEL_BLOCK_ROWS, None)
@@ -117,13 +117,13 @@ def _sum_kernel_within(x: CenteredFeatures) -> float:
 
 
 def _sum_kernel_between(x: CenteredFeatures, y: CenteredFeatures) -> float:
-    """The sum of k(x_i, y_j) over all pairs, block by block."""
+    """Return the sum of k(x_i, y_j) over all pairs, block by block."""
     blocks = (slice(start, start + KERNEL_BLOCK_ROWS) for start in range(0, len(x.rows), KERNEL_BLOCK_ROWS))
     return sum(_sum_kernel_block(x, block, y, slice(None)) for block in blocks)
 
 
 def _sum_kernel_block(x: CenteredFeatures, some: slice, y: CenteredFeatures, others: slice) -> float:
-    """The sum of k(x_i, y_j) over some i and some j."""
+    """Return the sum of k(x_i, y_j) over some i and some j."""
     F = x.rows.shape[1]
     g = (x.rows[some] @ y.rows[others].T).astype(np.float64)
     g += x.cross_terms[some, None] + F

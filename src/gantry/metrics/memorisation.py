@@ -62,7 +62,7 @@ def get_training_features(real: FeatureSet) -> Tensor:
 
 
 def fraction_nearer(samples: Tensor, held_out: Tensor) -> float:
-    """The probability that a sample's distance [N] to the training images is less than a held-out image's [M],
+    """Return the probability that a sample's distance [N] to the training images is less than a held-out image's [M],
     equal ones counting one half: the statistic U of Mann and Whitney over N M."""
     held_out = held_out.sort().values
     less, at_most = (torch.searchsorted(held_out, samples, right=right) for right in (False, True))
@@ -70,7 +70,7 @@ def fraction_nearer(samples: Tensor, held_out: Tensor) -> float:
 
 
 def fraction_of_copies(samples: Tensor, held_out: Tensor, quantile: float) -> float:
-    """The share of the samples whose distance [N] is less than those of all but a `quantile` of the held-out
+    """Return the share of the samples whose distance [N] is less than those of all but a `quantile` of the held-out
     images [M]: with the sample itself among them, it ranks in that part. So chance gives `quantile` at most."""
     rank = 1 + torch.searchsorted(held_out.sort().values, samples, right=True)
     return float((rank <= quantile * (len(held_out) + 1)).double().mean())

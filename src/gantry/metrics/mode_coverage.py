@@ -42,7 +42,7 @@ class MixtureModeCoverage:
         return MinimumSamples(1)
 
     def metric_names(self, extractor: str) -> tuple[str, ...]:  # noqa: ARG002
-        """The first is the one to select by: it alone sees both what is missing and what is off."""
+        """Return four names; select by the first: it alone shows both missing modes and samples off the modes."""
         return "overlap", "modes", "high_quality", "kl"
 
     def __call__(self, real: FeatureSet, fake: FeatureSet) -> tuple[float, ...]:  # noqa: ARG002
@@ -58,7 +58,7 @@ class MixtureModeCoverage:
 
 
 def make_mixture_mode_coverage(mixture: Mixture) -> MixtureModeCoverage:
-    """The score for the data set that the mixture describes."""
+    """Return the score for the data set that the mixture describes."""
     if not hasattr(mixture, "centres"):
         raise ValueError("metrics must be modes only where the modes are known (data=ring, data=grid), got modes")
     centres = ((x, y) for x, y in (mixture.centres.double() / mixture.scale).tolist())
@@ -80,7 +80,7 @@ class ClassModeCoverage:
         return MinimumSamples(1)
 
     def metric_names(self, extractor: str) -> tuple[str, ...]:  # noqa: ARG002
-        """The first is the one to select by."""
+        """Return two names; select by the first."""
         return "kl", "modes"
 
     def __call__(self, real: FeatureSet, fake: FeatureSet) -> tuple[float, ...]:  # noqa: ARG002
@@ -91,7 +91,7 @@ class ClassModeCoverage:
 
 
 def count_samples_per_mode(x: Tensor, centres: Tensor, sigma: float) -> tuple[Tensor, Tensor]:
-    """Samples x [N, 2] counted by nearest centre [K, 2]: all, and those of high quality: int64 [K] each."""
+    """Count samples x [N, 2] by nearest centre [K, 2]: all, and those of high quality: int64 [K] each."""
     distance, mode = torch.cdist(x.double(), centres.double()).min(1)
     K = len(centres)
     return mode.bincount(minlength=K), mode[distance <= HIGH_QUALITY_SIGMAS * sigma].bincount(minlength=K)
@@ -103,7 +103,7 @@ def count_covered_modes(counts: Tensor) -> int:
 
 
 def overlap_with_uniform(counts: Tensor, total: int) -> float:
-    """Sum over the modes of min(counts / total, 1 / K): one minus the total variation from an even spread."""
+    """Return the sum over the modes of min(counts / total, 1 / K): 1 - the total variation from uniform."""
     return float((counts.double() / total).clamp(max=1 / len(counts)).sum())
 
 

@@ -27,7 +27,7 @@ class RowBlock:
 
     @property
     def row_slice(self) -> slice:
-        """Where the rows stand among all features."""
+        """The position of the rows among all features."""
         return slice(self.start, self.start + len(self.rows))
 
 
@@ -74,7 +74,7 @@ class NearestCandidates:
         self.indices[x.row_slice] = indices.gather(1, order)
 
     def select_nearest(self, x: Tensor, y: Tensor, k: int) -> tuple[Tensor, Tensor]:
-        """The k nearest of them by their exact distances: squared, float64 [N, k], rising; int64 [N, k]."""
+        """Return the k nearest of them by their exact distances: squared, float64 [N, k], rising; int64 [N, k]."""
         i = torch.arange(len(x), device=x.device).repeat_interleave(self.indices.shape[1])
         squared = exact_squared_distances(x, y, i, self.indices.flatten()).view(self.indices.shape)
         squared, order = squared.sort(1)
@@ -82,7 +82,7 @@ class NearestCandidates:
 
 
 def find_k_nearest(x: Tensor, y: Tensor, k: int) -> tuple[Tensor, Tensor]:
-    """The k <= M rows of y [M, F] that are nearest to each row of x [N, F], the nearest first:
+    """Return the k <= M rows of y [M, F] that are nearest to each row of x [N, F], the nearest first:
     their squared distances, float64 [N, k], and which they are, int64 [N, k]."""
     origin = y.mean(0)
     found = NearestCandidates.empty(x, min(k + EXTRA_CANDIDATES, len(y)))
@@ -93,7 +93,7 @@ def find_k_nearest(x: Tensor, y: Tensor, k: int) -> tuple[Tensor, Tensor]:
 
 
 def find_k_nearest_others(x: Tensor, k: int) -> tuple[Tensor, Tensor]:
-    """The k < N other rows of x [N, F] that are nearest to each row, like `nearest`; half its work,
+    """Return the k < N other rows of x [N, F] that are nearest to each row, like `find_k_nearest`; half its work,
     for every distance serves both ends."""
     origin = x.mean(0)
     found = NearestCandidates.empty(x, min(k + EXTRA_CANDIDATES, len(x) - 1))
@@ -109,7 +109,7 @@ def find_k_nearest_others(x: Tensor, k: int) -> tuple[Tensor, Tensor]:
 
 
 def find_nearest_neighbours(samples: Tensor, training: Tensor) -> tuple[Tensor, Tensor]:
-    """The nearest row of training [M, F] to each of samples [N, F]: its distance, float64 [N], and index,
+    """Return the nearest row of training [M, F] to each of samples [N, F]: its distance, float64 [N], and index,
     int64 [N]; of equally near ones any. Beside the features it needs about 100 MB, whatever N and M."""
     squared, index = find_k_nearest(samples, training, 1)
     return squared[:, 0].sqrt(), index[:, 0]
@@ -126,7 +126,7 @@ class RowPairs:
 
 
 def iter_pairs_within(x: Tensor, y: Tensor, reach_x: Tensor, reach_y: Tensor) -> Iterator[RowPairs]:
-    """All pairs of rows of x [N, F] and y [M, F] with |x_i - y_j|^2 at most reach_x[i] or at most reach_y[j],
+    """Yield all pairs of rows of x [N, F] and y [M, F] with |x_i - y_j|^2 at most reach_x[i] or at most reach_y[j],
     and some that are just farther: float32 distances as float64."""
     origin = y.mean(0)
     for a in iter_row_blocks(x, origin):

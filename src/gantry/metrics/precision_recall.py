@@ -65,7 +65,7 @@ class PrecisionRecall:
 
 
 def compute_prdc(real: Tensor, fake: Tensor, k: int, density_k: int) -> tuple[float, float, float, float]:
-    """Precision, recall, density, coverage of fake [N, F] against real [M, F]; both larger than the k they need.
+    """Return precision, recall, density, coverage of fake [N, F] against real [M, F]; both larger than the k they need.
 
     Precision: the share of the samples in at least one ball of the real images, with k. Recall: the share of
     real images in at least one ball of the samples (eq. 1 and 2 of Kynkaanniemi et al.). Density: the number
@@ -91,7 +91,7 @@ def compute_prdc(real: Tensor, fake: Tensor, k: int, density_k: int) -> tuple[fl
 
 
 def compare_with_limits(pairs: RowPairs, limits: Tensor, x: Tensor, y: Tensor) -> Tensor:
-    """Whether the pairs' squared distances are at most the limits [L, P]: bool [L, P]; where rounding could
+    """Return whether the pairs' squared distances are at most the limits [L, P]: bool [L, P]; where rounding could
     decide, the exact distances do, from the features x and y of the pairs."""
     doubt = ((pairs.squared_distances - limits).abs() <= pairs.error_bounds).any(0)
     squared = pairs.squared_distances.clone()

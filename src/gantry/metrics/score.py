@@ -1,4 +1,4 @@
-"""What a score is, and what it is called: "FID", "IS" and "KID" belong to the features of Inception-v3."""
+"""The contract of scores, and their names: "FID", "IS" and "KID" are for the features of Inception-v3 alone."""
 
 from enum import Flag, auto
 from typing import ClassVar, NamedTuple, Protocol
@@ -10,7 +10,7 @@ INCEPTION_METRIC_NAMES = {"fd": "fid", "cs": "is", "kd": "kid"}
 
 
 class Requirement(Flag):
-    """What a score looks at beside sums: a classifier's probabilities, the features of every image, the classes
+    """The data that a score uses beside sums: a classifier's probabilities, the features of every image, the classes
     that they have or were drawn for, held-out real images."""
 
     STATISTICS = 0
@@ -35,11 +35,11 @@ class Score(Protocol):
     requirements: ClassVar[Requirement]
 
     def minimum_samples(self, dim: int) -> MinimumSamples:
-        """The smallest sets that it can be made of, with features [N, dim]."""
+        """Return the smallest sets that it can be made of, with features [N, dim]."""
         ...
 
     def metric_names(self, extractor: str) -> tuple[str, ...]:
-        """What the numbers are called with this extractor."""
+        """Return the names of the numbers with this extractor."""
         ...
 
     def __call__(self, real: FeatureSet, fake: FeatureSet, /) -> tuple[float, ...]: ...

@@ -7,7 +7,7 @@ from torch import Tensor, nn
 
 
 class Net(Protocol):
-    """What training and evaluation use of a torch.nn.Module."""
+    """The part of a torch.nn.Module that training and evaluation use."""
 
     training: bool
 

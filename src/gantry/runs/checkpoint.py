@@ -32,13 +32,13 @@ ZIP_ERRORS = (zipfile.BadZipFile, OSError, ValueError, RuntimeError, EOFError, z
 
 
 def seal_archive(archive: memoryview) -> Iterator[bytes | memoryview]:
-    """The parts of the sealed file of a zip archive without a comment, whose last two bytes say so."""
+    """Yield the parts of the sealed file of a zip archive without a comment, whose last two bytes say so."""
     yield archive[:-2]
     yield COMMENT_LENGTH + DIGEST_PREFIX + hashlib.sha256(archive[:-2]).digest()
 
 
 def find_damage(path: Path) -> str:
-    """What is wrong with a checkpoint; empty if it is whole. One without a seal is judged as a zip archive."""
+    """Return the damage of a checkpoint, "" if it is intact. One without a seal is judged as a zip archive."""
     try:
         with path.open("rb") as file:
             body = file.seek(0, 2) - TAIL_BYTES
@@ -58,12 +58,12 @@ def find_damage(path: Path) -> str:
 
 
 def has_checkpoint(folder: Path) -> bool:
-    """Whether there is a state to go on from."""
+    """Return True if there is a state to resume from."""
     return any(checkpoint_path(folder, name).is_file() for name in (LAST_CHECKPOINT, PREVIOUS_CHECKPOINT))
 
 
 def verify_checkpoint(path: Path, key: str = "resume", wanted: str = "the folder of a run with a checkpoint") -> Path:
-    """The path, once every byte of the checkpoint has been checked against its checksums.
+    """Return the path, once every byte of the checkpoint has been checked against its checksums.
 
     `key` is what the user named it by, and `wanted` what that must be. Raises UserError.
     """
@@ -75,15 +75,15 @@ def verify_checkpoint(path: Path, key: str = "resume", wanted: str = "the folder
 
 
 def find_newest_checkpoint(folder: Path) -> Path:
-    """The last checkpoint of a run or, with a warning, the one before, should that be damaged. Raises UserError."""
+    """Return the last checkpoint or, with a warning, its predecessor if it is damaged. Raises UserError."""
     path, why = find_newest_intact_checkpoint(folder)
     if why:
-        log.warning("%s; going on from the one before, %s", why, path)
+        log.warning("%s. Resuming from the previous checkpoint %s", why, path)
     return path
 
 
 def find_newest_intact_checkpoint(folder: Path) -> tuple[Path, str]:
-    """The last checkpoint of a run that is whole, and what is wrong with the one after it. Raises UserError."""
+    """Return the last checkpoint of a run that is whole, and what is wrong with the one after it. Raises UserError."""
     last, before = (checkpoint_path(folder, name) for name in (LAST_CHECKPOINT, PREVIOUS_CHECKPOINT))
     try:
         return verify_checkpoint(last), ""

@@ -42,7 +42,7 @@ def read_generator_info(folder: Path) -> GeneratorInfo:
 
 
 def find_generator(run: Path, which: str | None = None) -> Path:
-    """The folder of the best (or, without scores, the last) generator of a run, or of the one that is named.
+    """Return the folder of the best (or, without scores, the last) generator of a run, or of the one that is named.
 
     Raises UserError when there is none.
     """

@@ -21,7 +21,7 @@ def write_summary(folder: Path, entries: Mapping[str, Any]) -> None:
 
 
 def read_summary(folder: Path) -> dict[str, Any]:
-    """What the summary holds so far; {} before it is written. Raises UserError if it cannot be read."""
+    """Return the summary so far, {} before it is written. Raises UserError if it cannot be read."""
     path = folder / SUMMARY_FILE
     if not path.is_file():
         return {}
@@ -32,13 +32,13 @@ def read_summary(folder: Path) -> dict[str, Any]:
 
 
 def read_checkpoint_rule(folder: Path, name: str) -> str:
-    """How the generator `name` (best, last) of a run was chosen, in words."""
+    """Return in words how the generator `name` (best, last) of a run was chosen."""
     protocol = read_summary(folder).get(name, {}).get("protocol", {})
     return str(protocol.get("checkpoint", name))
 
 
 def read_best_score(folder: Path, monitor: str | None) -> float | None:
-    """The best value of the monitored score while the run trained, which selected best.ckpt; None without one.
+    """Return the best value of the monitored score while the run trained, which selected best.ckpt; None without one.
 
     It is what a search optimises. The report has the number to be believed: made once, of other latents.
     """

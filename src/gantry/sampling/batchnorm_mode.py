@@ -1,4 +1,4 @@
-"""How the BatchNorm of a generator normalises in an evaluation. Free of torch: comparisons read the descriptions."""
+"""The modes of a generator's BatchNorm in an evaluation. Free of torch: comparisons read their descriptions."""
 
 from enum import StrEnum
 

@@ -12,7 +12,7 @@ from gantry.sampling.latents import balanced_labels, sample_latents
 def iter_sample_batches(
     G: Generator, seed: int, start: int, stop: int, batch_size: int, device: torch.device | str
 ) -> Iterator[Tensor]:
-    """Images start..stop-1 of the generator, batch by batch: x float [n, *shape] in [-1, 1] on the device."""
+    """Yield images start..stop-1 of the generator, batch by batch: x float [n, *shape] in [-1, 1] on the device."""
     for first in range(start, stop, batch_size):
         last = min(first + batch_size, stop)
         z = sample_latents(seed, first, last, G.z_dim)

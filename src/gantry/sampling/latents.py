@@ -9,7 +9,7 @@ LATENT_BLOCK_SIZE = 256  # latents drawn from one seed; any range of samples is 
 
 
 def sample_latents(seed: int, start: int, stop: int, z_dim: int) -> Tensor:
-    """Standard normal z of the samples start..stop-1: -> [stop - start, z_dim], on CPU."""
+    """Return the standard normal z of the samples start..stop-1: -> [stop - start, z_dim], on CPU."""
     blocks = range(start // LATENT_BLOCK_SIZE, (stop + LATENT_BLOCK_SIZE - 1) // LATENT_BLOCK_SIZE)
     draws = [
         torch.randn(LATENT_BLOCK_SIZE, z_dim, generator=torch.Generator().manual_seed(derive_seed(seed, b)))
@@ -20,7 +20,7 @@ def sample_latents(seed: int, start: int, stop: int, z_dim: int) -> Tensor:
 
 
 def balanced_labels(start: int, stop: int, num_classes: int) -> Tensor:
-    """Classes of the samples start..stop-1, every class equally often: -> int64 [stop - start].
+    """Return the classes of the samples start..stop-1, every class equally often: -> int64 [stop - start].
 
     All classes in turn, each round beginning one class later: every tenth sample, which is a split of the Inception
     Score, must not be of one class when there are ten.
@@ -30,7 +30,7 @@ def balanced_labels(start: int, stop: int, num_classes: int) -> Tensor:
 
 
 def truncate_latents(z: Tensor, bound: float) -> Tensor:
-    """Standard normal z -> draws of the normal distribution cut off at +-bound (Brock et al. 2019, 3.1).
+    """Map standard normal z to draws of the normal distribution truncated at +-bound (Brock et al. 2019, 3.1).
 
     BigGAN draws entries beyond the bound again. Mapping each z through both distribution functions gives the
     same distribution, and keeps a sample a function of its own z.
@@ -41,7 +41,7 @@ def truncate_latents(z: Tensor, bound: float) -> Tensor:
 
 
 def slerp(start: Tensor, stop: Tensor, t: float) -> Tensor:
-    """From start to stop [N, z_dim] along the arc between them, where normal z are at home (White 2016)."""
+    """Interpolate from start to stop [N, z_dim] along the arc between them, near which normal z lie (White 2016)."""
     cosine = torch.nn.functional.cosine_similarity(start, stop, dim=1).clamp(-1, 1)
     angle = cosine.acos()[:, None]
     arc = (((1 - t) * angle).sin() * start + (t * angle).sin() * stop) / angle.sin()

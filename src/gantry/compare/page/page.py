@@ -21,7 +21,7 @@ MAX_EFFECT_BARS = 8  # values of a setting
 
 
 def render_page(comparison: Comparison, title: str, subtitle: str, pictures: int) -> str:
-    """The whole page; `pictures` turns of samples at most."""
+    """Return the whole page; `pictures` turns of samples at most."""
     parts = {
         "title": escape(title),
         "subtitle": escape(subtitle),
@@ -46,7 +46,7 @@ def fill_placeholder(piece: str, parts: Mapping[str, str]) -> str:
 
 
 def read_asset(name: str) -> str:
-    """A file of the page."""
+    """Return the text of an asset."""
     return (ASSETS / name).read_text(encoding="utf-8")
 
 
@@ -82,7 +82,7 @@ def render_effect_bar(value: str, mean: float, share: float, first: bool) -> str
 
 
 def render_remarks(lines: list[str]) -> str:
-    """What must be known beside the numbers; nothing where there is nothing. Many lines are folded away."""
+    """Return the remarks on the numbers as HTML, "" without any; many lines are folded."""
     if not lines:
         return ""
     count = f"{len(lines)} remark{'s' * (len(lines) != 1)}"
@@ -92,12 +92,12 @@ def render_remarks(lines: list[str]) -> str:
 
 
 def render_list(lines: Iterable[str], kind: str = "") -> str:
-    """A list."""
+    """Return lines as an HTML list."""
     return f'<ul class="{kind}">{"".join(f"<li>{escape(line)}</li>" for line in lines)}</ul>'
 
 
 def render_dependent_columns(comparison: Comparison) -> str:
-    """The keys that differ because of others: a row for each, a column for each setting."""
+    """Return the keys that differ because of others: a row for each, a column for each setting."""
     if not comparison.dependent_columns:
         return ""
     firsts = [comparison.runs.index(one.runs[0]) for one in comparison.groups]

@@ -24,7 +24,7 @@ CURVE_PREFIXES = ("score/", "loss/", "logits/", "critic/", "grad", "norm", "spee
 
 
 def make_page_data(comparison: Comparison, pictures: int) -> dict[str, Any]:
-    """All that the page shows; `pictures` turns of samples at most."""
+    """Return all that the page shows; `pictures` turns of samples at most."""
     ranks = {id(one): i + 1 for i, one in enumerate(comparison.ranking)}
     turns = select_image_turns((run.image_paths for run in comparison.runs), pictures)
     of = {id(run): i for i, one in enumerate(comparison.groups) for run in one.runs}
@@ -44,7 +44,7 @@ def make_page_data(comparison: Comparison, pictures: int) -> dict[str, Any]:
 
 
 def make_group_row(one: RunGroup, rank: int | None) -> dict[str, Any]:
-    """A row of the table of settings."""
+    """Return a row of the table of settings."""
     seconds = [run.seconds for run in one.runs if run.seconds is not None and run.is_finished]
     return {
         "label": one.label,
@@ -59,7 +59,7 @@ def make_group_row(one: RunGroup, rank: int | None) -> dict[str, Any]:
 
 
 def make_run_row(one: RunRecord, group: int, protocol: str) -> dict[str, Any]:
-    """A row of the table of runs."""
+    """Return a row of the table of runs."""
     places = {place: entry["scores"] for place, entry in one.entries.items()}
     numbers = {f"{place}/{name}": one.get_score(place, name) for place, scores in places.items() for name in scores}
     return {
@@ -74,7 +74,7 @@ def make_run_row(one: RunRecord, group: int, protocol: str) -> dict[str, Any]:
 
 
 def make_page_curves(metrics: Mapping[str, Column]) -> dict[str, Any]:
-    """Columns of metrics.csv as lists of points, without the rows that have none; times by name in `axes`."""
+    """Return columns of metrics.csv as lists of points, without the rows that have none; times by name in `axes`."""
     if not metrics:
         return {}
     times = {axis: metrics[name] for axis, name in TIME_AXES.items() if name in metrics}
@@ -91,7 +91,7 @@ def make_page_curves(metrics: Mapping[str, Column]) -> dict[str, Any]:
 
 
 def interpolate_times(times: Column, turn: Column) -> Column:
-    """A time at every row: those without one lie between their neighbours, and turn 0 is at 0."""
+    """Return a time at every row: those without one lie between their neighbours, and turn 0 is at 0."""
     known = np.isfinite(times) & (turn > 0)
     return np.interp(turn, [0.0, *turn[known]], [0.0, *times[known]])
 
@@ -102,11 +102,11 @@ def round_column(column: Column) -> list[float]:
 
 
 def make_page_samples(one: RunRecord, turns: list[int]) -> dict[str, Any]:
-    """The pictures of a run: the index in `data` for each turn of the slider (`shown`), and the `turns` of these."""
-    shown = find_latest_turns(turns, one.image_paths)
-    own = sorted({turn for turn in shown if turn is not None})
+    """Return the pictures of a run: for each turn of the slider the index in `data` (`shown`), and their `turns`."""
+    shown_columns = find_latest_turns(turns, one.image_paths)
+    own = sorted({turn for turn in shown_columns if turn is not None})
     return {
-        "shown": [None if turn is None else own.index(turn) for turn in shown],
+        "shown": [None if turn is None else own.index(turn) for turn in shown_columns],
         "turns": own,
         "data": [encode_data_url(one.image_paths[turn]) for turn in own],
     }
@@ -118,7 +118,7 @@ WEBP_QUALITY = 80
 
 
 def select_image_turns(runs: Iterable[Iterable[int]], count: int) -> list[int]:
-    """At most `count` of the turns at which some run has a picture, evenly spread, the first and the last with them."""
+    """Return at most `count` turns at which some run has a picture, evenly spaced, with the first and the last."""
     turns = sorted({turn for run in runs for turn in run})
     return [turns[i] for i in evenly_spaced(len(turns), count)]
 
@@ -130,7 +130,7 @@ def find_latest_turns(turns: Sequence[int], own: Iterable[int]) -> list[int | No
 
 
 def encode_data_url(path: Path) -> str:
-    """A picture as an URL that holds all of it; "" if it cannot be read."""
+    """Return a picture as an URL that holds all of it; "" if it cannot be read."""
     try:
         with Image.open(path) as picture:
             small = picture.convert("RGB")
@@ -144,7 +144,7 @@ def encode_data_url(path: Path) -> str:
 
 
 def encode_webp(picture: Image.Image, lossless: bool) -> bytes:
-    """The bytes of a WebP file."""
+    """Return the bytes of a WebP file."""
     data = io.BytesIO()
     picture.save(data, "WEBP", quality=WEBP_QUALITY, method=4, lossless=lossless)
     return data.getvalue()

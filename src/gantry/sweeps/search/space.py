@@ -1,4 +1,4 @@
-"""What a search may choose: from Hydra's syntax for sweeps to Optuna's distributions, and back to overrides."""
+"""The space of a search: from Hydra's syntax for sweeps to Optuna's distributions, and back to overrides."""
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -39,11 +39,11 @@ class SearchSpace:
         return sorted(word for word in self.fixed_overrides if get_top_level_key(word) not in NON_EXPERIMENT_GROUPS)
 
     def to_overrides(self, point: ParamValues) -> list[str]:
-        """A point as overrides, after those that all share."""
+        """Return a point as overrides, after those that all share."""
         return [*self.fixed_overrides, *self.swept_overrides(point)]
 
     def swept_overrides(self, point: ParamValues) -> list[str]:
-        """A point as overrides: `optim.D.lr=0.001`."""
+        """Return a point as overrides: `optim.D.lr=0.001`."""
         return [f"{key}={point[key]}" for key in self.distributions]
 
     def iter_examples(self) -> Iterator[ParamValues]:
@@ -54,12 +54,12 @@ class SearchSpace:
 
 
 def get_top_level_key(word: str) -> str:
-    """The part of the configuration that an override is about: `run` of `run.name=X`."""
+    """Return the part of the configuration that an override is about: `run` of `run.name=X`."""
     return word.lstrip("+~").partition("=")[0].partition(".")[0].partition("/")[0]
 
 
 def parse_search_space(overrides: Sequence[Override]) -> SearchSpace:
-    """The search space that overrides describe; of two of one key the later counts. Raises ValueError without any."""
+    """Return the search space of overrides; the last one of a key counts. Raises ValueError without any."""
     by_key = {override.get_key_element(): override for override in overrides}
     swept = {key: one for key, one in by_key.items() if one.is_sweep_override()}
     if not swept:
@@ -73,7 +73,7 @@ def parse_search_space(overrides: Sequence[Override]) -> SearchSpace:
 
 
 def make_distribution(key: str, override: Override) -> BaseDistribution:
-    """What Optuna may choose from; choices are texts, as they stand in an override. Raises ValueError."""
+    """Return the distribution that Optuna draws from; choices are texts as in an override. Raises ValueError."""
     value = override.value()
     assert isinstance(value, Sweep)
     log = "log" in value.tags
@@ -97,7 +97,7 @@ def make_number_distribution(low: Any, high: Any, step: Any, log: bool) -> BaseD
 
 
 def get_example_value(one: BaseDistribution, i: int) -> Any:
-    """A value that a key may have: of choices the i-th."""
+    """Return a value that a key may have: of choices the i-th."""
     if isinstance(one, CategoricalDistribution):
         return one.choices[i % len(one.choices)]
     assert isinstance(one, FloatDistribution | IntDistribution)
@@ -105,7 +105,7 @@ def get_example_value(one: BaseDistribution, i: int) -> Any:
 
 
 def suggest_value(trial: Trial, key: str, one: BaseDistribution) -> Any:
-    """The value of a key in a trial: the one it has or, for a trial that has none yet, the sampler's."""
+    """Return the value of a key in a trial: the one it has or, for a trial that has none yet, the sampler's."""
     if isinstance(one, CategoricalDistribution):
         return trial.suggest_categorical(key, one.choices)
     if isinstance(one, IntDistribution):

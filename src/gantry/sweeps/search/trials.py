@@ -29,7 +29,7 @@ OPTIMISED_NOTE = "the best score of each run while it trained (best in its summa
 
 @dataclass(frozen=True)
 class TrialOutcome:
-    """How a trial ended: `value`, the best score during training, if it is complete, else the `reason`."""
+    """The end of a trial: `value`, the best score during training, if it is complete, else the `reason`."""
 
     state: TrialState
     value: float | None = None
