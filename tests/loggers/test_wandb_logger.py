@@ -148,6 +148,7 @@ def test_what_a_sweep_of_wandb_starts_bears_the_id_that_it_gave(
 ) -> None:
     monkeypatch.setenv("WANDB_RUN_ID", "abcd1234")
     train(tmp_path, "first", range(2))
+    records(tmp_path)  # W&B has written all
     assert read_wandb_run(find_wandb_logs(tmp_path)).id == "abcd1234"
 
 
