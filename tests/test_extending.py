@@ -52,7 +52,7 @@ def project(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A folder with the user's module and YAMLs, a run of the YAMLs that was resumed, and one of words alone."""
     folder = tmp_path_factory.mktemp("extending")
     (folder / "my_gan.py").write_text("\n\n".join(re.findall(r"```python\n(.*?)```", TEXT, re.DOTALL)))
-    for body, name in re.findall(r"```yaml\n(# (my_configs/\S+)\n.*?)```", TEXT, re.DOTALL):
+    for body, name in re.findall(r"```yaml\n((?:# @.*\n)?# (my_configs/\S+)\n[\s\S]*?)```", TEXT):
         (folder / name).parent.mkdir(parents=True, exist_ok=True)
         (folder / name).write_text(body)
     words = start(folder, [*WORDS, *FEWER_CALLBACKS])
