@@ -42,9 +42,3 @@ def test_overfitting_trains_on_the_first_images_alone() -> None:
 def test_a_wrong_limit_is_refused(limit: str) -> None:
     with pytest.raises(ValueError, match=r"data\.limit must be"):
         build(compose_config(f"+data.limit={limit}").data, batches_per_turn=1, seed=0)
-
-
-def test_a_search_needs_no_switch_for_sweeps(tmp_path: Path) -> None:
-    """Without keys to search it is refused as a search, which is more than a single run."""
-    output = run_training("hparams_search=random", folder=tmp_path, status=2)
-    assert "hparams_search must have keys to search" in output

@@ -122,6 +122,19 @@ def test_keys_of_own_parts_have_no_rules_by_their_names(words: str) -> None:
     validate_early("train", words.split())
 
 
+SWEEP_WORDS = ["optim.D.lr=interval(1e-4,1e-2)", "model.z_dim=2,3", "model.z_dim=range(2,5)"]
+
+
+@pytest.mark.parametrize("swept", SWEEP_WORDS)
+def test_swept_values_belong_to_a_search_or_a_sweep(
+    swept: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    assert "--multirun" in refusal("model=mlp", swept)
+    validate_early("train", ["hparams_search=tpe", "model=mlp", swept])
+    assert "epochs must be one of the known keys" in refusal("hparams_search=tpe", "epochs=3", swept)
+
+
 def test_the_signature_of_an_own_part_has_rules() -> None:
     own = "+callbacks.mine={_target_:recording_callbacks.SignalSender,number:auto}"
     assert refusal(own) == "callbacks.mine.number must be an integer, got auto"

@@ -5,11 +5,12 @@ from pathlib import Path
 
 import hydra
 import pytest
+from hydra.types import RunMode
 from omegaconf import OmegaConf
 
 from compose_config import compose_config, list_choices
 from gantry.config import resolvers
-from gantry.config.compose import CONFIG_DIR
+from gantry.config.compose import CONFIG_DIR, compose
 from gantry.distributed.environment import count_cores
 
 GROUPS = (
@@ -24,6 +25,7 @@ GROUPS = (
     "hardware",
     "paths",
     "experiment",
+    "debug",
     "hparams_search",
 )
 NEEDS = {
@@ -93,10 +95,18 @@ def test_a_search_of_ones_own(tmp_path: Path) -> None:
     words = [f"hydra.searchpath=[file://{tmp_path}]", "hparams_search=mine", "hparams_search/pruner=hyperband"]
     with hydra.initialize_config_dir(str(CONFIG_DIR), version_base="1.3"):
         cfg = hydra.compose("train", words, return_hydra_config=True)
+    assert cfg.hydra.mode == RunMode.MULTIRUN
     assert cfg.hydra.sweeper.params == {"optim.D.lr": "tag(log,interval(1e-5,1e-2))"}
     assert (cfg.hydra.sweeper.n_trials, cfg.hydra.sweeper.n_jobs) == (50, 1)
     assert cfg.hydra.sweeper.sampler["_target_"] == "optuna.samplers.TPESampler"
     assert cfg.callbacks.pruning.pruner["_target_"] == "optuna.pruners.HyperbandPruner"
+
+
+@pytest.mark.parametrize("search", list_choices("hparams_search"))
+def test_every_search_is_a_sweep_by_itself(search: str) -> None:
+    resolvers.register_resolvers()
+    assert compose("train", [f"hparams_search={search}"]).hydra.mode == RunMode.MULTIRUN
+    assert compose("train", []).hydra.mode is None
 
 
 def test_a_grid_is_not_pruned_unless_asked() -> None:

@@ -11,6 +11,7 @@ from typing import Any, NoReturn
 
 import hydra
 from hydra.core.hydra_config import HydraConfig
+from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.errors import HydraException
 from hydra.types import RunMode
 from omegaconf import DictConfig
@@ -42,7 +43,7 @@ def command(config_name: str) -> Callable[[CommandFunction], Callable[[], None]]
                     if {"--help", "-h"} & set(sys.argv[1:]):
                         print(format_help(config_name, [word for word in sys.argv[1:] if not word.startswith("-")]))
                         sys.exit(0)
-                    sys.argv[1:] = add_multirun(expand_resume(sys.argv[1:]))
+                    sys.argv[1:] = expand_resume(sys.argv[1:])
                     validate_early(config_name, sys.argv[1:])
                 with disk_errors():
                     hydra.main(version_base="1.3", config_path=str(CONFIG_DIR), config_name=config_name)(
@@ -107,13 +108,6 @@ def wrap_command(task: CommandFunction) -> CommandFunction:
     return run
 
 
-def add_multirun(argv: list[str]) -> list[str]:
-    """Return the command line with Hydra's switch for sweeps if it asks for a search, which makes many runs."""
-    chosen = [word.partition("=")[2] for word in argv if word.startswith("hparams_search=")]
-    is_search = bool(chosen) and chosen[-1] not in ("", "null") and environment.PARENT_VARIABLE not in os.environ
-    return [*argv, "--multirun"] if is_search and not {"-m", "--multirun"} & set(argv) else argv
-
-
 def validate_early(config_name: str, argv: list[str]) -> None:
     """Compose and validate before Hydra makes a folder; the jobs of a sweep and further ranks do so when they start."""
     sweep = bool({"-m", "--multirun"} & set(argv))
@@ -129,7 +123,10 @@ def validate_early(config_name: str, argv: list[str]) -> None:
         or any(word.startswith("-") for word in argv)
     ):
         return
-    cfg = compose(config_name, argv)
+    cfg = compose_early(config_name, argv)
+    if cfg.hydra.mode == RunMode.MULTIRUN:  # a search, whose sweeper validates it before it writes a file
+        export_python_path()
+        return
     launcher = cfg.hydra.runtime.choices.get("launcher", "basic")
     if launcher != "basic":
         raise ValueError(f"launcher must be basic for a single run (-m makes a sweep, of one job too), got {launcher}")
@@ -137,6 +134,14 @@ def validate_early(config_name: str, argv: list[str]) -> None:
         return
     if not cfg.get("show"):
         check_run_folder(cfg)
+
+
+def compose_early(config_name: str, argv: list[str]) -> DictConfig:
+    """Compose without the swept values of a search; those of a single run are refused, as Hydra refuses them."""
+    overrides = OverridesParser.create().parse_overrides(argv)
+    swept = [override.is_sweep_override() for override in overrides]
+    cfg = compose(config_name, [word for word, is_swept in zip(argv, swept) if not is_swept])
+    return compose(config_name, argv) if any(swept) and cfg.hydra.mode != RunMode.MULTIRUN else cfg
 
 
 def export_python_path() -> None:

@@ -214,6 +214,7 @@ MISTAKES = {
     "hparams_search=tpe optim.D.lt=1,2": "optim.D.lt must be one of the known keys",
     "hparams_search=tpe turns=0,-1": "turns must be an integer of at least 1, got 0",
     f"hparams_search=tpe {LR_SWEEP} hydra.sweep.subdir=x": "hydra.sweep.subdir must be the number of the job",
+    f"{TPE_SEARCH} resume=RUN": "resume must be null for a search (the same run.name resumes it), got RUN",
     f"hparams_search=grid {LR_SWEEP}": "optim.D.lr must be a choice or a range in a grid",
 }
 

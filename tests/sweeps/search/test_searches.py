@@ -20,7 +20,7 @@ from subprocess_runs import RANK_RECORDER, TRAIN_PY, find_leftover_processes, ru
 
 pytestmark = pytest.mark.slow
 ON_RING = ["data=ring", "metrics=modes", "metrics.num_samples=200", "metrics.report.num_samples=200", "model.z_dim=2"]
-SEARCH = ["-m", "run.name=S", "hparams_search=tpe", "optim.D.lr=tag(log,interval(1e-4,1e-1))", *ON_RING]
+SEARCH = ["run.name=S", "hparams_search=tpe", "optim.D.lr=tag(log,interval(1e-4,1e-1))", *ON_RING]
 WRITTEN = "+callbacks.rates._target_=search_callbacks.LearningRateWriter"
 BY_RATE = "++callbacks.evaluate._target_=search_callbacks.EvaluateByLearningRate"
 EARLY = ["callbacks.evaluate.every=1", "metrics.report=null", BY_RATE, "hydra.sweeper.sampler.seed=3"]

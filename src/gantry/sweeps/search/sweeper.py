@@ -14,6 +14,7 @@ from omegaconf.errors import OmegaConfBaseException
 
 from gantry.config.compose import finalize_config
 from gantry.config.rules import is_left_out
+from gantry.distributed import environment
 from gantry.errors import format_error, user_errors
 from gantry.runs.layout import MULTIRUN_FILE
 from gantry.runs.lock import lock_run_folder
@@ -32,9 +33,11 @@ def run_search(config: DictConfig, loader: ConfigLoader, launcher: Launcher, arg
     """
     folder = Path(config.hydra.sweep.dir)
     with user_errors():
+        check_single_process()
         params = [f"{key}={value}" for key, value in (config.hydra.sweeper.params or {}).items()]
         space = parse_search_space(OverridesParser.create(config_loader=loader).parse_overrides([*params, *arguments]))
         settings = read_search_settings(config, space)
+        check_new_runs(config)
         cfg = compose_first_valid(space, lambda overrides: loader.load_sweep_config(config, overrides))
         facts = make_study_facts(cfg, space)
         check_search_folder(folder)
@@ -45,6 +48,18 @@ def run_search(config: DictConfig, loader: ConfigLoader, launcher: Launcher, arg
             study = create_or_load_study(folder, facts)
         OmegaConf.save(config, folder / MULTIRUN_FILE)
         SearchLoop(study, space, settings, folder, launcher.launch).run()
+
+
+def check_single_process() -> None:
+    """Raise ValueError in a process of torchrun or srun: each of them would run the whole search."""
+    if (count := environment.read_ranks().world_size) > 1:
+        raise ValueError(f"a search must start its processes itself (trainer=ddp), got {count} of them")
+
+
+def check_new_runs(config: DictConfig) -> None:
+    """Raise ValueError for `resume`, which names a single run; a search is resumed by its `run.name`."""
+    if config.resume:
+        raise ValueError(f"resume must be null for a search (the same run.name resumes it), got {config.resume}")
 
 
 @contextmanager
