@@ -1,9 +1,9 @@
-# make train | test | lint | bench | drill: each sets up .venv by itself, from python3 and the package index alone.
+# make train | test | lint | bench | drill | mutants: each sets up .venv by itself, from python3 and the package index alone.
 PYTHON ?= python3
 BIN    := .venv/bin
 ARGS   ?=
 
-.PHONY: train test test-all lint format bench drill lock clean
+.PHONY: train test test-all lint format bench drill mutants lock clean
 
 train: .venv/ready
 	$(BIN)/python src/train.py $(ARGS)
@@ -24,6 +24,10 @@ bench: .venv/ready
 # Runs are killed, starved of disk and poisoned; resumed, each must equal the unbroken one.
 drill: .venv/ready
 	$(BIN)/python benchmarks/drill.py $(ARGS)
+
+# The mathematics is broken in one place at a time; the tests must notice each. Hours on two cores.
+mutants: .venv/ready
+	$(BIN)/python benchmarks/mutants.py $(ARGS)
 
 lint: .venv/ready
 	$(BIN)/ruff check .

@@ -1,0 +1,410 @@
+"""The mutations of `mutants.py`: each breaks the mathematics, the determinism or the bookkeeping in one place."""
+
+from typing import NamedTuple
+
+
+class Mutation(NamedTuple):
+    """Replace `old`, which occurs once in src/gantry/`file`, by `new`; `effect` is the fault that this makes."""
+
+    file: str
+    old: str
+    new: str
+    effect: str
+
+
+GAN = "training/gan.py"
+ADVERSARIAL = "losses/adversarial.py"
+PENALTIES = "losses/penalties.py"
+
+UPDATES = [
+    Mutation(
+        GAN,
+        "collectives.all_gather_pair(critic(x), critic(x_fake))",
+        "collectives.all_gather_pair(critic(x), self.compiled_D(x_fake, c).float())",
+        "D's update does not augment the fakes",
+    ),
+    Mutation(
+        GAN,
+        "collectives.all_gather_pair(critic(x), critic(x_fake))",
+        "collectives.all_gather_pair(self.compiled_D(x, c).float(), critic(x_fake))",
+        "D's update does not augment the reals",
+    ),
+    Mutation(
+        GAN,
+        "critic(self.generate_fakes(z, c, x.dtype))",
+        "self.compiled_D(self.generate_fakes(z, c, x.dtype), c).float()",
+        "G's update does not augment the fakes",
+    ),
+    Mutation(
+        GAN,
+        "penalty(self.make_critic(self.D, c), x, x_fake)",
+        "penalty(lambda images: self.D(images, c).float(), x, x_fake)",
+        "penalties do not augment",
+    ),
+    Mutation(
+        GAN,
+        "x_fake = self.generate_fakes(z, c, x.dtype)",
+        "x_fake = self.generate_fakes(z, c.flip(0), x.dtype)",
+        "fakes are of other classes than D is given",
+    ),
+    Mutation(
+        GAN,
+        "self.sample_z(x))))",
+        "self.sample_z(x).flip(0))))",
+        "latents belong to other samples of the batch",
+    ),
+    Mutation(GAN, "self.g_loss, x[-1], c[-1]", "self.g_loss, x[0], c[0]", "G's update takes the first batch"),
+    Mutation(GAN, "x[k], c[k]", "x[0], c[0]", "every update of D takes the first batch"),
+    Mutation(
+        GAN,
+        "collectives.all_gather_pair(critic(x), fake_logits)",
+        "collectives.all_gather_pair(fake_logits, critic(x))",
+        "G's relativistic loss has real and fake exchanged",
+    ),
+    Mutation(
+        GAN,
+        "critic = self.make_critic(self.compiled_D, c)\n        fake_logits",
+        "critic = self.make_critic(self.compiled_D, c)\n        z = z.detach() * 0\n        fake_logits",
+        "G trains on one latent",
+    ),
+    Mutation(GAN, "loss.new_full((), 1 / parts)", "loss.new_full((), 1.0)", "parts of a batch are summed"),
+    Mutation(GAN, "value.detach() / parts", "value.detach()", "scalars of the parts are summed"),
+    Mutation(GAN, "        optimizer.zero_grad()\n", "", "gradients of earlier updates stay"),
+    Mutation(GAN, "        collectives.all_reduce_mean_(gradients)\n", "", "each process steps on its own gradients"),
+    Mutation(
+        GAN,
+        "        collectives.all_reduce_mean_(gradients)\n",
+        "        self.optim.clip_gradients_(parameters)\n        collectives.all_reduce_mean_(gradients)\n",
+        "gradients are clipped before the mean over processes",
+    ),
+    Mutation(
+        GAN,
+        "            for name, value in scalars.items():\n                total",
+        "            self.optim.clip_gradients_(parameters)\n"
+        "            for name, value in scalars.items():\n                total",
+        "gradients are clipped after each part",
+    ),
+    Mutation(GAN, "        self.optim.clip_gradients_(parameters)\n", "", "gradients are not clipped"),
+    Mutation(GAN, "            self.clip_weights()\n", "", "weights are not clipped"),
+    Mutation(GAN, "parameters()), -self.loss.weight_clip)", "parameters()), 0.0)", "weights are clipped to [0, c]"),
+    Mutation(GAN, "if collectives.world_size() > 1:  # looking", "if False:  # looking", "buffers differ by process"),
+    Mutation(GAN, "self.weight_average.lerp_(self.values.ema_decay)", "pass", "G_ema is never updated"),
+    Mutation(
+        GAN,
+        "compute_decay(self.kimg, self",
+        "compute_decay(self.kimg + self.kimg_per_turn, self",
+        "the ramp of the EMA is one turn early",
+    ),
+    Mutation(GAN, 'group["initial_lr"] * factor', 'group["initial_lr"]', "the schedule is ignored"),
+    Mutation(GAN, "rng.seed_turn(self.seed, self.turn)", "rng.seed_turn(self.seed, 0)", "all turns draw the same"),
+    Mutation(GAN, "for name in self.due.d[k]:", "for name in self.due.d[0]:", "lazy terms follow the first update"),
+    Mutation(GAN, "self.values.d_scale[name] * scalars", "1.0 * scalars", "the weights of D's terms are ignored"),
+    Mutation(GAN, "self.values.g_scale[name] * scalars", "1.0 * scalars", "the weights of G's terms are ignored"),
+    Mutation(GAN, "self.run_state.num_skipped += not fine", "pass", "skipped updates are not counted"),
+    Mutation(GAN, "fine = not self.skip_nonfinite or", "fine = True or", "updates that are not finite are made"),
+    Mutation(GAN, 'self.turn = checkpoint["gan"]["turn"]', "pass", "the turn is not restored"),
+    Mutation("training/run_state.py", 'state.get("skipped", 0)', "0", "the count of skipped updates is not restored"),
+    Mutation(
+        "training/run_state.py",
+        'self.scores, self.scored_at = state["scores"], state["scored_at"]',
+        'self.scores = state["scores"]',
+        "the turn of the latest scores is not restored",
+    ),
+    Mutation(
+        "training/finite.py", "norms in largest]).all()", "norms in largest]).any()", "one finite group is enough"
+    ),
+    Mutation("training/ema.py", "new, 1.0 - decay)", "new, decay)", "the weights of the EMA are exchanged"),
+    Mutation("training/ema.py", "mul_(step, 1.0 - decay)", "mul_(step, decay)", "so are those of a captured turn"),
+    Mutation("training/ema.py", "                a.copy_(b)", "                pass", "integer buffers stay"),
+    Mutation("training/ema.py", "min(self.half_life,", "max(self.half_life,", "the ramp lengthens the half-life"),
+    Mutation("training/ema.py", "kimg_per_turn / half_life", "2 * kimg_per_turn / half_life", "half of the half-life"),
+    Mutation("training/schedules.py", "(end - 1.0) * progress", "(end - 1.0) * progress**2", "linear is a parabola"),
+    Mutation("training/schedules.py", "0.5 * (1.0 + math.cos(", "0.5 * (1.0 - math.cos(", "cosine rises"),
+]
+
+LOSSES = [
+    Mutation(
+        ADVERSARIAL,
+        "F.softplus(-real_logits) + F.softplus(fake_logits)\n\n\ndef minimax_g",
+        "F.softplus(-real_logits) + F.softplus(-fake_logits)\n\n\ndef minimax_g",
+        "D is rewarded for fakes",
+    ),
+    Mutation(
+        ADVERSARIAL, "return -F.softplus(fake_logits)", "return F.softplus(-fake_logits)", "minimax saturates not"
+    ),
+    Mutation(ADVERSARIAL, "return F.softplus(-fake_logits)", "return -F.softplus(fake_logits)", "G's loss saturates"),
+    Mutation(ADVERSARIAL, "(1 - real_label) * F", "real_label * F", "the smoothed label is not a label"),
+    Mutation(ADVERSARIAL, "+ 0.5 * fake_logits.square()", "+ fake_logits.square()", "LSGAN weights fakes twice"),
+    Mutation(ADVERSARIAL, "0.5 * (fake_logits - 1)", "0.5 * fake_logits", "LSGAN's G aims at 0"),
+    Mutation(ADVERSARIAL, "F.relu(1 + fake_logits)", "F.relu(fake_logits)", "the hinge has no margin"),
+    Mutation(
+        ADVERSARIAL, "return fake_logits - real_logits", "return real_logits - fake_logits", "WGAN's D is reversed"
+    ),
+    Mutation(
+        ADVERSARIAL,
+        "F.softplus(fake_logits - real_logits)\n",
+        "F.softplus(real_logits - fake_logits)\n",
+        "the relativistic loss is reversed",
+    ),
+    Mutation(ADVERSARIAL, "fake_logits.mean() - real", "real_logits.mean() - real", "the mean of the wrong logits"),
+    Mutation(
+        PENALTIES, "critic(x).sum(), x, create_graph=True", "critic(x).mean(), x, create_graph=True", "N too small"
+    ),
+    Mutation(PENALTIES, "rng.rand(len(a), *[1]", "rng.rand(1, *[1]", "one interpolation for the whole batch"),
+    Mutation(
+        PENALTIES,
+        "x_fake)).norm(dim=1) - 1).square()",
+        "x_fake)).norm(dim=1)).square()",
+        "the gradient is drawn to 0, not to 1",
+    ),
+    Mutation(PENALTIES, ".relu().square()", ".square()", "small gradients are penalised too"),
+    Mutation(PENALTIES, "x_real + 0.5 * _global_std", "x_real + _global_std", "DRAGAN's noise is twice as wide"),
+    Mutation(
+        PENALTIES,
+        "count, total, squares = collectives.all_reduce_sum_(",
+        "count, total, squares = (",
+        "std of one rank",
+    ),
+    Mutation(
+        PENALTIES, "input_gradient(critic, x_real).square()", "input_gradient(critic, x_fake).square()", "R1 is R2"
+    ),
+    Mutation(
+        PENALTIES, "input_gradient(critic, x_fake).square()", "input_gradient(critic, x_real).square()", "R2 is R1"
+    ),
+    Mutation("losses/objective.py", "return weight * self.every", "return weight", "a lazy term is too weak"),
+    Mutation(
+        "losses/objective.py", "return update % self.every == 0", "return update % self.every == 1 % self.every", "late"
+    ),
+    Mutation(
+        "losses/objective.py",
+        "range(turn * self.n_critic, (turn + 1) * self.n_critic)",
+        "range(turn, turn + self.n_critic)",
+        "updates of D are counted by turn + k",
+    ),
+    Mutation(
+        "losses/objective.py", "term.is_due(turn)", "term.is_due(turn * self.n_critic)", "G's terms follow D's count"
+    ),
+]
+
+AUGMENT = [
+    Mutation("augment/diffaugment.py", "(_rand_per_image(x) - 0.5)", "_rand_per_image(x)", "images only get brighter"),
+    Mutation(
+        "augment/diffaugment.py",
+        "mean = x.mean(1, keepdim=True)",
+        "mean = x.mean((1, 2, 3), keepdim=True)",
+        "saturation",
+    ),
+    Mutation("augment/diffaugment.py", "x, 0.5 + _rand_per_image(x))", "x, _rand_per_image(x))", "contrast is halved"),
+    Mutation("augment/diffaugment.py", "(high - low + 1)", "(high - low)", "the largest shift never occurs"),
+    Mutation("augment/diffaugment.py", "side - length % 2)", "side)", "an odd cutout leaves the frame"),
+    Mutation("augment/diffaugment.py", "return x * ~(", "return x * (", "cutout keeps the rectangle"),
+]
+
+NETS = [
+    Mutation(
+        "nets/dcgan.py", "nn.BatchNorm2d(o), nn.ReLU())", "nn.BatchNorm2d(o, momentum=0.01), nn.ReLU())", "momentum"
+    ),
+    Mutation(
+        "nets/dcgan.py", "self.head(self.body(x).sum((2, 3)), c)", "self.head(self.body(x).mean((2, 3)), c)", "pooling"
+    ),
+    Mutation("nets/dcgan.py", "min(width << k, max_width)", "min(width * (k + 1), max_width)", "widths grow linearly"),
+    Mutation("nets/layers.py", "LEAKY_SLOPE = 0.2", "LEAKY_SLOPE = 0.1", "the slope of the leaky ReLU"),
+    Mutation(
+        "nets/layers.py",
+        "(self.embedding(c) * h).sum(1)",
+        "(self.embedding(c) * h).mean(1)",
+        "the projection is a mean",
+    ),
+    Mutation("nets/layers.py", "torch.addcmul(bias[:", "torch.addcmul(1 + bias[:", "the bias of a class is off"),
+    Mutation(
+        "nets/layers.py", "nn.init.normal_, std=0.02", "nn.init.normal_, std=0.2", "the initial weights are large"
+    ),
+    Mutation("nets/layers.py", "kaiming_normal_, a=LEAKY_SLOPE", "kaiming_normal_", "He's gain ignores the slope"),
+    Mutation("nets/resnet.py", 'mode="nearest")', 'mode="bilinear")', "G doubles bilinearly"),
+    Mutation("nets/resnet.py", "init_xavier_(block.branch, math.sqrt(2))", "pass", "no gain on D's residual branches"),
+    Mutation(
+        "nets/resnet.py", "block.conv2]), math.sqrt(2))", "block.conv2]), 1.0)", "no gain on G's residual branches"
+    ),
+    Mutation(
+        "nets/resnet.py",
+        "upsample_nearest(self.shortcut(x))",
+        "upsample_nearest(self.shortcut(F.relu(x)))",
+        "activation",
+    ),
+    Mutation("nets/resnet.py", "+ self.shortcut(x)", "+ self.shortcut(F.relu(x))", "D's shortcut sees the activation"),
+    Mutation("nets/resnet.py", "nn.Identity() if first else nn.ReLU()", "nn.ReLU()", "the first block cuts the image"),
+    Mutation("nets/resnet.py", '"sum": Tensor.sum', '"sum": Tensor.mean', "sum pooling is mean pooling"),
+    Mutation("nets/resnet.py", "range(1, halvings + 2)", "range(1, halvings + 1)", "D has a block less"),
+    Mutation("nets/mlp.py", "LeakyReLU(LEAKY_SLOPE)", "LeakyReLU()", "the slope of a dense net"),
+    Mutation("nets/spectral.py", "return weight / wv.norm()", "return weight / wv.norm() ** 2", "sigma is squared"),
+    Mutation("nets/spectral.py", "            if self.training:\n", "            if True:\n", "evaluation changes u"),
+    Mutation("nets/spectral.py", "WARM_UP_ITERATIONS = 15", "WARM_UP_ITERATIONS = 0", "sigma starts as a guess"),
+    Mutation(
+        "nets/spectral.py", "matrix.detach(), self.u)", "matrix.detach(), torch.ones_like(self.u))", "u is not used"
+    ),
+]
+
+RANDOM = [
+    Mutation("rng.py", "[collectives.rank()]", "[0]", "all ranks draw the same numbers"),
+    Mutation(
+        "rng.py", "(collectives.rank() + 1) * GOLDEN_RATIO_64", "GOLDEN_RATIO_64", "dropout is the same on all ranks"
+    ),
+    Mutation("rng.py", "derive_seed(seed, turn)", "seed + turn", "seed 0 of turn 1 is seed 1 of turn 0"),
+    Mutation(
+        "sampling/latents.py", "[first : first + stop - start]", "[: stop - start]", "sample i depends on its batch"
+    ),
+    Mutation("sampling/latents.py", "return (i + i // count) % count", "return i % count", "each round begins alike"),
+    Mutation("sampling/latents.py", "* (2 * edge - 1)", "* edge", "the truncated distribution is skewed"),
+    Mutation(
+        "sampling/latents.py",
+        "((1 - t) * angle).sin() * start + (t * angle)",
+        "(t * angle).sin() * start + ((1 - t) * angle)",
+        "reversed",
+    ),
+    Mutation("sampling/batchnorm.py", "norm.momentum = None", "norm.momentum = 0.1", "standing statistics forget"),
+    Mutation(
+        "sampling/batchnorm.py",
+        "derive_seed(seed, STATISTICS_SEED_KEY)",
+        "seed",
+        "statistics from the samples' latents",
+    ),
+    Mutation("sampling/generate.py", "    G.eval()\n", "", "samples are made in training mode"),
+    Mutation(
+        "data/sampler.py",
+        "rng.derive_seed(_DATA_SEED_KEY, seed, epoch, stream)",
+        "rng.derive_seed(_DATA_SEED_KEY, seed, stream)",
+        "epochs alike",
+    ),
+    Mutation(
+        "data/sampler.py",
+        "_make_epoch_generator(seed, epoch, 2)",
+        "_make_epoch_generator(seed, epoch, 1)",
+        "flips follow the order",
+    ),
+    Mutation("data/sampler.py", "self.rank * local_batch_size", "0", "all ranks train on the same images"),
+    Mutation("data/sampler.py", "start, stop = turn * size", "start, stop = turn * self.batch_size", "turns overlap"),
+    Mutation("data/images.py", "x.flip(-1)", "x.flip(-2)", "images are mirrored upside down"),
+    Mutation("pixels.py", ".mul(127.5).round()", ".mul(127.5)", "levels are truncated"),
+    Mutation("pixels.py", "div_(127.5).sub_(1)", "div_(128).sub_(1)", "white is not 1"),
+    Mutation("distributed/collectives.py", "        flat /= world_size()\n", "", "a mean over processes is a sum"),
+    Mutation("distributed/collectives.py", "        dist.all_reduce(gradient)\n", "", "gathered logits lose gradients"),
+    Mutation("distributed/sync_batchnorm.py", "(count / (count - 1))", "1", "the stored variance is biased"),
+    Mutation(
+        "distributed/sync_batchnorm.py", " + (means - mean).square().mean(0)", "", "variance between ranks is left out"
+    ),
+    Mutation(
+        "distributed/sync_batchnorm.py",
+        "torch.stack([d_bias, d_weight])) / count",
+        "torch.stack([d_bias, d_weight])) / 1",
+        "d mean",
+    ),
+]
+
+METRICS = [
+    Mutation("metrics/frechet.py", "return means + L.trace", "return L.trace", "FID ignores the means"),
+    Mutation("metrics/frechet.py", "M.trace - 2 * root", "M.trace - root", "FID counts the root once"),
+    Mutation(
+        "metrics/frechet.py", "1 / math.sqrt(statistics.n - 1)", "1 / math.sqrt(statistics.n)", "a biased covariance"
+    ),
+    Mutation(
+        "metrics/frechet.py",
+        "rank = min(int(rank), statistics.n - 1)",
+        "rank = min(int(rank), statistics.n - 2)",
+        "rank",
+    ),
+    Mutation(
+        "metrics/frechet_infinity.py", "(N * D - M * E) / (N - M)", "(N * E - M * D) / (N - M)", "the line is reversed"
+    ),
+    Mutation("metrics/frechet_infinity.py", "ddof=1", "ddof=0", "the jackknife's error is too small"),
+    Mutation("metrics/frechet_per_class.py", "images.labels == k", "images.labels == k + 1", "classes are shifted"),
+    Mutation(
+        "metrics/inception_score.py", "scores.std(correction=0)", "scores.std(correction=1)", "deviation with n - 1"
+    ),
+    Mutation(
+        "metrics/inception_score.py",
+        "- torch.xlogy(q, q).sum(1)",
+        "+ torch.xlogy(q, q).sum(1)",
+        "the sign of an entropy",
+    ),
+    Mutation(
+        "metrics/kid.py", "_sum_kernel_within(x) / (m * (m - 1))", "_sum_kernel_within(x) / (m * m)", "KID is biased"
+    ),
+    Mutation("metrics/kid.py", "within - 2 * _sum", "within - _sum", "KID counts the cross term once"),
+    Mutation("metrics/kid.py", "np.vdot(g * g, g)) / F**3", "np.vdot(g, g)) / F**2", "the kernel is quadratic"),
+    Mutation(
+        "metrics/kid.py",
+        "chosen[1::2], chosen[::2]",
+        "chosen[::2], chosen[1::2]",
+        "other subsets than torch-fidelity's",
+    ),
+    Mutation(
+        "metrics/precision_recall.py",
+        "neighbours[:, k - 1], neighbours",
+        "neighbours[:, k - 2], neighbours",
+        "k off by one",
+    ),
+    Mutation("metrics/precision_recall.py", "neighbours[:, density_k - 1]", "neighbours[:, k - 1]", "density uses k"),
+    Mutation(
+        "metrics/precision_recall.py", "return squared <= limits", "return squared < limits", "balls have no surface"
+    ),
+    Mutation(
+        "metrics/precision_recall.py", "balls / (density_k * len(fake))", "balls / (density_k * len(real))", "density"
+    ),
+    Mutation(
+        "metrics/precision_recall.py", "covered[pairs.j[in_dense]]", "covered[pairs.j[in_real]]", "coverage uses k"
+    ),
+    Mutation(
+        "metrics/nearest_neighbours.py", "squared.fill_diagonal_(torch.inf)", "pass", "a row is its own neighbour"
+    ),
+    Mutation("metrics/nearest_neighbours.py", "index + y.start", "index", "indices of blocks"),
+    Mutation("metrics/memorisation.py", "(less + at_most)", "(2 * less)", "equal distances count as farther"),
+    Mutation("metrics/memorisation.py", "rank <= quantile", "rank < quantile", "the quantile leaves out its edge"),
+    Mutation("metrics/mode_coverage.py", "HIGH_QUALITY_SIGMAS = 3.0", "HIGH_QUALITY_SIGMAS = 2.0", "high quality"),
+    Mutation("metrics/mode_coverage.py", "clamp(max=1 / len(counts))", "clamp(max=1)", "overlap is above its bound"),
+    Mutation("metrics/mode_coverage.py", "+ math.log(len(q))", "", "KL without its constant"),
+    Mutation(
+        "metrics/statistics.py",
+        "rows[-1] = shift * (n * len(features) / total).sqrt()",
+        "rows[-1] = 0",
+        "scatter of means",
+    ),
+    Mutation(
+        "metrics/statistics.py", "lower += part_lower + n * torch.outer(shift, shift)", "lower += part_lower", "merge"
+    ),
+    Mutation(
+        "metrics/statistics.py", "mean += shift * (len(features) / total)", "mean += shift / 2", "the running mean"
+    ),
+    Mutation("features/preprocessing.py", 'mode="bilinear", antialias=True', 'mode="bilinear"', "aliasing"),
+    Mutation("features/preprocessing.py", "(0.299, 0.587, 0.114)", "(1 / 3, 1 / 3, 1 / 3)", "grey is a plain mean"),
+]
+
+BOOKKEEPING = [
+    Mutation(
+        "evaluation/protocol.py", '("torch", "torch-fidelity", "numpy", "scipy")', '("torch",)', "versions are left out"
+    ),
+    Mutation("evaluation/feature_pass.py", ".cpu()[order]", ".cpu()", "features in the order of ranks"),
+    Mutation(
+        "evaluation/feature_pass.py", "rank * self.batch_size, count, size", "0, count, size", "ranks score the same"
+    ),
+    Mutation("callbacks/evaluate.py", '{"min": 1, "max": -1}', '{"min": 1, "max": 1}', "a larger score is worse"),
+    Mutation(
+        "callbacks/evaluate.py",
+        "if gan.turn and self.is_improvement",
+        "if self.is_improvement",
+        "the untrained net is best",
+    ),
+    Mutation("callbacks/evaluate.py", 'self.best_entry = state["best"]', "pass", "the best score is not restored"),
+    Mutation(
+        "callbacks/checkpoints.py", "self.best_turn = gan.turn\n", "self.best_turn = -1\n", "best.ckpt is written twice"
+    ),
+    Mutation(
+        "callbacks/checkpoints.py",
+        "gan.run_state.improved_at == gan.turn != self.best_turn",
+        "gan.is_due(self.every)",
+        "best is last",
+    ),
+    Mutation("compare/interval.py", "t.ppf(0.975, n - 1)", "t.ppf(0.95, n - 1)", "an interval of 90 %"),
+    Mutation("compare/interval.py", "t.ppf(0.975, n - 1)", "t.ppf(0.975, n)", "degrees of freedom"),
+]
+
+MUTATIONS = [*UPDATES, *LOSSES, *AUGMENT, *NETS, *RANDOM, *METRICS, *BOOKKEEPING]
