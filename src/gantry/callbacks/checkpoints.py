@@ -23,7 +23,8 @@ log = logging.getLogger(__name__)
 
 
 class CheckpointWriter(GanCallback):
-    """Writes `last.ckpt` every `every` turns and at the end, and `best.ckpt` when the monitored score improves.
+    """Writes `last.ckpt` every `every` turns and at the end, and `best.ckpt` when the monitored score improves:
+    `Evaluator.is_improvement` decides whether it does.
 
     The previous `last.ckpt` is kept as `before.ckpt`. A checkpoint is written to a temporary file with a checksum,
     synced and renamed: `last.ckpt` is complete whenever the program dies. A state that is not finite is never written.

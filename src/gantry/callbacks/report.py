@@ -32,7 +32,7 @@ log = logging.getLogger(__name__)
 class FinalReport(GanCallback):
     """At the end of a run, scores its best and its last generator on other latents than those that selected the best.
 
-    The checkpoint with the best score was lucky with the selecting samples; only fresh ones say how good it is.
+    The score that selected a checkpoint is biased: it is the best of many. Scores of other latents are not.
     `report` in summary.json has both with their protocol, the loggers' summaries have `report/best/<name>` and
     `report/last/<name>`. The evaluation is that of the Evaluator, the best generator that of the GeneratorExporter in
     `folder`. An interrupted run makes its report after it is resumed. `on_run_end` would be too late: the nets have

@@ -24,9 +24,10 @@ class ScalarMonitor(GanCallback):
     gradients of D and G (`grad/D`, `grad/G`), the speed, and the peak memory.
 
     The scalars stay on the device in between, so that nothing waits for it, and go into checkpoints. Means are over the
-    ranks, too. Images per second exclude the time from here to the next turn: as the first callback, it leaves out what
-    the others do at the same turn. `speed/seconds` is the time since training began, evaluations included, without the
-    time between a checkpoint and the resumed run.
+    ranks, too. To log one more number of a loss, return it in the scalars of `GAN.d_loss` or `GAN.g_loss`; a callback
+    of your own calls `self.log`. Images per second exclude the time from here to the next turn: as this is the first
+    callback, the work of the others at the same turn does not count. `speed/seconds` is the time since training began,
+    evaluations included, without the time between the last checkpoint and the start of a resumed run.
     """
 
     state_key = "Scalars"  # in checkpoints: the name that the class once had

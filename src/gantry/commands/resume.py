@@ -52,7 +52,8 @@ def set_run_name(cfg: DictConfig) -> None:
 def should_auto_resume(cfg: DictConfig, sweep: bool = False) -> bool:
     """Return True if a run that exists is resumed without `resume=`, as for a job that torchrun restarts.
 
-    With a name of the user's choice, torchrun could as well have restarted what was refused for its existing folder.
+    A restart by torchrun resumes only an unnamed run: one that the user named may have been refused before the restart,
+    because its folder existed.
     """
     unnamed = all(OmegaConf.is_interpolation(cfg.run, key) for key in ("name", "dir"))
     if cfg.run.auto_resume and unnamed and not sweep and environment.read_slurm_job_name() is None:

@@ -1,4 +1,5 @@
-"""Rules across keys of a configuration; `gantry.config.validate` says when they are checked."""
+"""Rules across several keys of a configuration, such as data.batch_size and the number of processes. Those for a single
+key are in `gantry.config.rules`; `gantry.config.validate` says when they are checked."""
 
 import ctypes
 from collections.abc import Callable

@@ -1,4 +1,4 @@
-"""Rules for single values, each bound to the full key that it is made for."""
+"""Rules for single values, each bound to its full key, such as data.batch_size."""
 
 from collections.abc import Callable, Sequence
 from typing import Any

@@ -41,8 +41,8 @@ class Evaluation:
     extractor samples are points. `batchnorm` is a `BatchNormMode` of G, `arithmetic` that of the extractor.
 
     This is the cheap evaluation that selects a checkpoint by the score `monitor`, whose smallest or largest value
-    (`mode`) is the best. `report` turns it into the one that a run is judged by. They change no number, nor does
-    `batch_size`. The statistics of real images are stored in the folder `cache`.
+    (`mode`) is the best; `report` has the settings of the evaluation at the end of a run. Neither these three nor
+    `batch_size` change a score. The statistics of real images are stored in the folder `cache`.
     """
 
     scores: Mapping[str, Score]

@@ -27,8 +27,8 @@ class Reference:
     """`count` real images; `digest` is a hash of what they are, `name` and `split` are for people.
 
     images(start, stop) gives uint8 [n, *shape], or float for points. `labels` int64 [count] are their classes,
-    where there are any; `held_out` the real images that were kept apart, where these are what D is trained on, and
-    `mirrored` says that D sees them in a mirror as well.
+    where there are any. For the images that D is trained on, `held_out` are the real images that it never sees, and
+    `has_flips` is True if it sees mirrored ones as well.
     """
 
     name: str

@@ -35,7 +35,7 @@ class GraphRecorder(Protocol):
 
 
 class CudaGraphRecorder:
-    """Captures CUDA graphs in one memory pool; a replay draws from where the generators stand."""
+    """Captures CUDA graphs in one memory pool; a replay continues the random streams of the generators."""
 
     def __init__(self) -> None:
         self.stream = torch.cuda.Stream()  # type: ignore[no-untyped-call]

@@ -60,7 +60,7 @@ class GAN(LightningModule):
         self.compile_nets(lambda net: net)
 
     def compile_nets(self, compile: Callable[[Any], Any]) -> None:
-        """Call compile(G) and compile(D) instead of G and D, but where a penalty differentiates twice."""
+        """Use compile(G) and compile(D) for losses; penalties differentiate twice and use the nets themselves."""
         self.compiled_G = partial(compile(self.G))  # partial: else they would be submodules once more
         self.compiled_D = partial(compile(self.D))
 
