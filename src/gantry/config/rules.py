@@ -68,6 +68,7 @@ KEY_RULES: dict[str, Rule] = {  # by full key; * is any one name
     "data.shape": ("[channels, height, width] or [2]", _is_shape),
     "data.num_classes": integer_at_least(0),
     "data.batch_size": integer_at_least(1),
+    "data.limit": or_null(integer_at_least(1)),
     "model.z_dim": integer_at_least(1),
     "model.*.z_dim": integer_at_least(1),
     "model.*.num_classes": integer_at_least(0),

@@ -2,7 +2,7 @@
 
 A version of the project is marked in config.yaml, which has had no mark before version 2. Between 1 and 2 the modules
 moved to rooms of their own, most classes got plainer names, the trainer's switches of speed became `hardware`, and
-`model.lr_scale` went: its product with `recipe.lr` is `recipe.lr` now.
+`model.lr_scale` went: its product with `recipe.lr` is `recipe.lr` now. `data.limit` is new.
 """
 
 import re
@@ -80,9 +80,12 @@ def rename_targets(value: Any) -> Any:
 
 def _migrate_from_1(stored: dict[str, Any]) -> dict[str, Any]:
     config = rename_targets(stored)
-    trainer, model, recipe, run = (config.get(key) or {} for key in ("trainer", "model", "recipe", "run"))
+    keys = ("trainer", "data", "model", "recipe", "run")
+    trainer, data, model, recipe, run = (config.get(key) or {} for key in keys)
     if trainer:
         config["hardware"] = {name: trainer.pop(name) for name in HARDWARE_SWITCHES if name in trainer}
+    if data.get("_target_") == "gantry.data.datamodule.DataModule":
+        data.setdefault("limit", None)
     scale = model.pop("lr_scale", 1)
     if "lr" in recipe:
         recipe["lr"] *= scale
