@@ -97,3 +97,16 @@ def test_losses_may_have_settings_and_terms() -> None:
         weight_clip=0.01,
     )
     assert list(smoothed.d_terms) == ["r1", "r2"]
+
+
+def test_due_terms_count_the_updates_of_each_net() -> None:
+    penalty = Term(lambda *_: torch.zeros(1), every=3)
+    loss = make_objective(d_terms={"d": penalty}, g_terms={"g": penalty}, n_critic=2)
+    due = [loss.due_terms(turn) for turn in range(4)]
+    assert [[bool(names) for names in terms.d] for terms in due] == [
+        [True, False],  # updates 0 and 1
+        [False, True],  # 2 and 3
+        [False, False],
+        [True, False],  # 6 and 7
+    ]
+    assert [bool(terms.g) for terms in due] == [True, False, False, True]

@@ -1,0 +1,195 @@
+"""The turn with everything switched on, against a loop written out by hand; on two ranks against one process."""
+
+import copy
+from functools import partial
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from gantry import rng
+from gantry.distributed import collectives
+from gantry.losses import adversarial, penalties
+from gantry.losses.objective import Objective, Term
+from gantry.nets import mlp
+from gantry.training.ema import Ema
+from gantry.training.gan import GAN
+from gantry.training.optim import Optim
+from gantry.training.schedules import linear
+from spawn_ranks import run_on_ranks
+
+N, K, Z, TURNS, SEED, LR = 8, 3, 4, 6, 5, 0.5
+D_WEIGHT, D_EVERY, G_WEIGHT, G_EVERY = 0.3, 3, 0.2, 2
+
+
+def make_nets(norm: str = "none") -> tuple[nn.Module, nn.Module]:
+    torch.manual_seed(0)
+    G = mlp.Generator((2,), Z, K, hidden=[16], norm=norm, activation="relu")
+    return G, mlp.Discriminator((2,), K, hidden=[16], norm="none")
+
+
+def make_batches(turn: int) -> tuple[Tensor, Tensor]:
+    """Two batches for D and one more for the relativistic G."""
+    stream = torch.Generator().manual_seed(turn)
+    return torch.randn(3, N, 2, generator=stream), torch.randint(K, (3, N), generator=stream)
+
+
+def augment(x: Tensor) -> Tensor:
+    return x * (0.5 + rng.rand(len(x), 1)) + 0.3
+
+
+def size_of_samples(G: nn.Module, z: Tensor, c: Tensor) -> Tensor:
+    return G(z, c).square().sum(1)
+
+
+RELATIVISTIC = Objective(
+    d=adversarial.relativistic_d,
+    g=adversarial.relativistic_g,
+    d_terms={"r1": Term(penalties.r1, D_WEIGHT, D_EVERY)},
+    g_terms={"size": Term(size_of_samples, G_WEIGHT, G_EVERY)},
+    n_critic=2,
+    relativistic=True,
+)
+
+
+def make_gan(loss: Objective, nets: tuple[nn.Module, nn.Module], **options: Any) -> GAN:
+    """A GAN that trains without a trainer."""
+    sgd = partial(torch.optim.SGD, lr=LR)
+    optim = Optim(sgd, sgd, **({"schedule": linear} | options))
+    gan = GAN(*nets, loss, optim, Ema(0.05, ramp=0.5), turns=TURNS, batch_size=N, seed=SEED, augment=augment)
+    gan.trainer = SimpleNamespace(optimizers=gan.configure_optimizers())  # type: ignore[assignment]
+    gan.advance_global_step = lambda: None  # type: ignore[method-assign]
+    return gan
+
+
+def train(gan: GAN, turns: int = TURNS) -> list[dict[str, float]]:
+    """Train on the part of this rank: -> the losses of each turn."""
+    ranks, rows = collectives.world_size(), []
+    for turn in range(turns):
+        x, c = (batches.chunk(ranks, 1)[collectives.rank()] for batches in make_batches(turn))
+        losses = gan.training_step((x, c), turn)["losses"]
+        rows.append({name: float(value) for name, value in losses.items()})
+    return rows
+
+
+def step_by_hand(net: nn.Module, losses: list[Tensor], turn: int, clip: float | None) -> None:
+    """Step down the gradient of the mean of the losses of the parts."""
+    gradients = torch.autograd.grad(sum(losses) / len(losses), list(net.parameters()))  # type: ignore[arg-type]
+    norm = torch.cat([gradient.flatten() for gradient in gradients]).norm()
+    factor = 1.0 if clip is None else min(1.0, clip / float(norm))
+    with torch.no_grad():
+        for parameter, gradient in zip(net.parameters(), gradients):
+            parameter -= LR * (1 - turn / TURNS) * factor * gradient
+
+
+def train_by_hand(parts: int, clip: float | None) -> tuple[nn.Module, nn.Module, nn.Module]:
+    G, D = make_nets()
+    G_ema = copy.deepcopy(G)
+    for turn in range(TURNS):
+        x, c = make_batches(turn)
+        rng.seed_turn(SEED, turn)
+        for k in range(2):
+            losses = []
+            for x_k, c_k, z in zip(x[k].chunk(parts), c[k].chunk(parts), rng.randn(N, Z).chunk(parts)):
+                x_fake = G(z, c_k).detach()
+                loss = F.softplus(-(D(augment(x_k), c_k) - D(augment(x_fake), c_k))).mean()
+                if (2 * turn + k) % D_EVERY == 0:
+                    point = x_k.clone().requires_grad_()
+                    (slope,) = torch.autograd.grad(D(augment(point), c_k).sum(), point, create_graph=True)
+                    loss = loss + D_WEIGHT * D_EVERY * slope.square().sum(1).mean()
+                losses.append(loss)
+            step_by_hand(D, losses, turn, clip)
+        losses = []
+        for x_k, c_k, z in zip(x[2].chunk(parts), c[2].chunk(parts), rng.randn(N, Z).chunk(parts)):
+            fake_logits = D(augment(G(z, c_k)), c_k)
+            loss = F.softplus(-(fake_logits - D(augment(x_k), c_k))).mean()
+            if turn % G_EVERY == 0:
+                loss = loss + G_WEIGHT * G_EVERY * G(z, c_k).square().sum(1).mean()
+            losses.append(loss)
+        step_by_hand(G, losses, turn, clip)
+        kimg_per_turn = 2 * N / 1000
+        half_life = min(0.05, 0.5 * turn * kimg_per_turn)
+        decay = 0.5 ** (kimg_per_turn / half_life) if turn else 0.0
+        with torch.no_grad():
+            for average, value in zip(G_ema.parameters(), G.parameters()):
+                average.copy_(decay * average + (1 - decay) * value)
+    return G, D, G_ema
+
+
+@pytest.mark.parametrize("clip", [None, 0.05])
+@pytest.mark.parametrize("parts", [1, 2])
+def test_a_conditional_augmented_relativistic_gan_with_lazy_terms(parts: int, clip: float | None) -> None:
+    gan = make_gan(RELATIVISTIC, make_nets(), accumulate=parts, clip=clip)
+    train(gan)
+    for net, expected in zip((gan.G, gan.D, gan.G_ema), train_by_hand(parts, clip)):
+        for name, value in expected.state_dict().items():
+            torch.testing.assert_close(net.state_dict()[name], value, rtol=1e-4, atol=1e-6)
+
+
+def test_scalars_of_parts_are_averaged() -> None:
+    def squared_size(critic: Any, x_real: Tensor, x_fake: Tensor) -> Tensor:
+        return x_real.detach().square().sum(1) + 0 * critic(x_real)
+
+    loss = Objective(RELATIVISTIC.d, RELATIVISTIC.g, {"size": Term(squared_size, 0.0)}, relativistic=True)
+    one, two = (train(make_gan(loss, make_nets(), accumulate=parts), turns=1)[0]["loss/D/size"] for parts in (1, 2))
+    assert two == pytest.approx(one, rel=1e-6)
+    assert one == pytest.approx(float(make_batches(0)[0][0].square().sum(1).mean()), rel=1e-6)
+
+
+DRAGAN = Objective(
+    d=adversarial.relativistic_average_d,
+    g=adversarial.relativistic_average_g,
+    d_terms={"dragan": Term(penalties.dragan, 0.02)},
+    n_critic=2,
+    relativistic=True,
+)
+
+
+VARIANTS = ((None, "none"), (0.05, "none"), (None, "batch"))  # (clip, norm of G)
+
+
+def train_variants() -> list[dict[str, Tensor]]:
+    """-> the final state and losses of each variant, on this rank."""
+    states = []
+    for clip, norm in VARIANTS:
+        gan = make_gan(DRAGAN, make_nets(norm), clip=clip)
+        rows = train(gan)
+        states.append(dict(gan.state_dict()) | {"losses": torch.tensor(list(rows[-1].values()))})
+    return states
+
+
+@pytest.fixture(scope="module")
+def by_rank() -> list[list[dict[str, Tensor]]]:
+    """The variants on each of two ranks."""
+    return run_on_ranks(2, train_variants)
+
+
+def test_two_ranks_equal_one_process(by_rank: list[list[dict[str, Tensor]]]) -> None:
+    for states in by_rank:
+        for expected, state in zip(train_variants()[:2], states):
+            assert state.keys() == expected.keys()
+            for name, value in expected.items():
+                torch.testing.assert_close(state[name], value, rtol=1e-4, atol=1e-6)
+
+
+def test_running_statistics_are_averaged_over_ranks(by_rank: list[list[dict[str, Tensor]]]) -> None:
+    first, second = (states[2] for states in by_rank)
+    buffers = [name for name in first if "running" in name]
+    assert buffers
+    for name in buffers:
+        assert torch.equal(first[name], second[name])
+
+
+def test_a_skipped_update_is_counted_and_changes_nothing() -> None:
+    gan = make_gan(RELATIVISTIC, make_nets(), accumulate=2)
+    gan.skip_nonfinite = True
+    before = copy.deepcopy(gan.D.state_dict())
+    x, c = make_batches(0)
+    x[0, 3], x[1, 0] = torch.nan, torch.inf
+    losses = gan.training_step((x, c), 0)["updates"]
+    assert gan.run_state.num_skipped == 2
+    assert [bool(scalars) for scalars in losses] == [False, False, True]
+    assert all(torch.equal(value, before[name]) for name, value in gan.D.state_dict().items())
