@@ -51,10 +51,11 @@ def find_mirror_tests(file: str) -> list[str]:
 
 
 # modules whose tests are named by what they test
+NET_TESTS = ("nets/test_formulas.py", "nets/test_generators.py", "nets/test_critics.py")
 EXTRA_MIRROR_TESTS = {
-    "nets/dcgan.py": ("nets/test_generators.py", "nets/test_critics.py"),
-    "nets/resnet.py": ("nets/test_generators.py", "nets/test_critics.py"),
-    "nets/mlp.py": ("nets/test_generators.py", "nets/test_critics.py"),
+    "nets/dcgan.py": NET_TESTS,
+    "nets/resnet.py": NET_TESTS,
+    "nets/mlp.py": NET_TESTS,
 }
 
 
