@@ -24,6 +24,7 @@ TRAIN, EVALUATE, SAMPLE, RESUME = (
 )
 (WORDS,) = (shlex.split(block.replace("\\\n", "")) for block in re.findall(r"```bash\n(.*?)```", TEXT, re.DOTALL))
 FEWER_CALLBACKS = ["callbacks.samples=false", "callbacks.curves=false"]  # they take time to import and to write
+SHORT = ["turns=2", "metrics.num_samples=50", "metrics.report=null", "logger=csv"]
 REFUSED = r"must be under gantry, torch or lightning, or in a trusted package \(trust=\[my_gan\]"
 
 
@@ -49,7 +50,7 @@ def finish(process: subprocess.Popen[str]) -> None:
 
 @pytest.fixture(scope="module")
 def project(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A folder with the user's module and YAMLs, a run of the YAMLs that was resumed, and one of words alone."""
+    """Return a folder with the user's module and YAMLs, and a run of all YAMLs, of the data set, and of words alone."""
     folder = tmp_path_factory.mktemp("extending")
     (folder / "my_gan.py").write_text("\n\n".join(re.findall(r"```python\n(.*?)```", TEXT, re.DOTALL)))
     for body, name in re.findall(r"```yaml\n((?:# @.*\n)?# (my_configs/\S+)\n[\s\S]*?)```", TEXT):
@@ -58,7 +59,9 @@ def project(tmp_path_factory: pytest.TempPathFactory) -> Path:
     words = start(folder, [*WORDS, *FEWER_CALLBACKS])
     finish(start(folder, [*TRAIN, "logger=csv", *FEWER_CALLBACKS]))
     finish(words)
+    squares = start(folder, [*TRAIN[:3], "data=squares", "run.name=squares", *SHORT, *FEWER_CALLBACKS])
     finish(start(folder, [*RESUME, "trainer=ddp_cpu"]))
+    finish(squares)
     return folder
 
 
@@ -86,6 +89,12 @@ def test_words_alone_name_the_same_parts(folder: Path) -> None:
     assert list((folder / "logs/train/words/wandb").glob("offline-run-*/*.wandb"))
 
 
+def test_the_data_set_trains_by_itself_with_scores_of_the_shipped_network(folder: Path) -> None:
+    header, *rows = (folder / "logs/train/squares/metrics.csv").read_text().splitlines()
+    assert "score/fd_digits" in header.split(",")
+    assert rows[-1].startswith("2,")
+
+
 def test_what_a_run_names_is_refused_without_trust(folder: Path) -> None:
     for task, (_, _, run, _) in ((evaluate, EVALUATE), (sample, SAMPLE)):
         with pytest.raises(ValueError, match=rf"^[\w.]+ {REFUSED}[^\n]*$"):
@@ -107,6 +116,7 @@ def test_comparing_needs_no_trust(folder: Path) -> None:
     found = read_runs(["logs/train"])
     assert [(run.name, run.status.state) for run in found.runs] == [
         ("mine", RunStatus.FINISHED),
+        ("squares", RunStatus.FINISHED),
         ("words", RunStatus.FINISHED),
     ]
     page = compare(compose_config("runs=[logs/train]", config_name="compare")).read_text()
