@@ -161,7 +161,7 @@ def test_weights_are_found_in_the_cache_or_one_line_names_the_place(
     with pytest.raises(ValueError, match=rf"metrics=dinov2 needs {re.escape(str(place))}.*no route to host"):
         Dinov2()
     place.write_bytes(weights.read_bytes())
-    with pytest.raises(ValueError, match="metrics=dinov2 needs whole weights"):
+    with pytest.raises(ValueError, match="metrics=dinov2 needs complete weights"):
         Dinov2()
 
 

@@ -108,7 +108,7 @@ def test_a_cached_file_with_another_digest_is_refused(tmp_path: Path, monkeypatc
     monkeypatch.setattr(torch.hub, "get_dir", lambda: str(tmp_path))
     (tmp_path / "checkpoints").mkdir()
     (tmp_path / "checkpoints" / INCEPTION_WEIGHTS_FILE).write_bytes(b"half a download")
-    with pytest.raises(ValueError, match=r"metrics=inception needs whole weights: delete .*6726825d\.pth"):
+    with pytest.raises(ValueError, match=r"metrics=inception needs complete weights: delete .*6726825d\.pth"):
         Inception()
 
 

@@ -209,7 +209,7 @@ def test_a_server_that_is_not_there_stops_nothing(
     monkeypatch.setenv("WANDB_ERROR_REPORTING", "false")
     monkeypatch.setitem(wandb_logger.WANDB_SETTINGS, "init_timeout", 1)
     train(tmp_path, "first", range(3))
-    assert "W&B cannot be reached, this run is logged offline" in caplog.text
+    assert "This run is logged offline" in caplog.text
     assert turns(records(tmp_path)) == [0, 1, 2]
 
 

@@ -1,4 +1,4 @@
-"""The arithmetic of extractors: full float32, whatever the training around them was set to, unless asked for less."""
+"""The arithmetic of extractors: full float32, whatever training uses, unless the evaluation asks for less."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -7,12 +7,12 @@ from contextvars import ContextVar
 import torch
 
 ARITHMETIC_TYPES = ("float32", "tf32", "bf16")
-_current_arithmetic: ContextVar[str] = ContextVar("asked", default="float32")
+_current_arithmetic: ContextVar[str] = ContextVar("arithmetic", default="float32")
 
 
 @contextmanager
 def use_arithmetic(kind: str) -> Iterator[None]:
-    """Extractors compute in this arithmetic until the block ends. The protocol of what they are used for names it."""
+    """Make extractors compute in this arithmetic inside the block; the protocol of the scores states it."""
     token = _current_arithmetic.set(kind)
     try:
         yield
@@ -22,10 +22,10 @@ def use_arithmetic(kind: str) -> Iterator[None]:
 
 @contextmanager
 def apply_arithmetic(device: torch.device) -> Iterator[None]:
-    """The arithmetic asked for, inside an extractor; full float32 unless less was.
+    """Apply the current arithmetic inside an extractor; the default is full float32.
 
-    GPUs compute float32 convolutions in TF32 unless told otherwise, and products of matrices when a user asks for
-    it: features would be off by a thousandth, and a score would depend on the machine.
+    By default GPUs compute float32 convolutions in TF32, and matrix products too if the user enabled it: features would
+    be off by a thousandth, and scores would depend on the machine.
     """
     gpu, cpu = torch.backends, torch.backends.mkldnn
     operators = (gpu.cudnn.conv, gpu.cuda.matmul, cpu.conv, cpu.matmul)  # type: ignore[attr-defined]

@@ -18,11 +18,11 @@ RESERVED_NAME_PREFIXES = (INCEPTION, "dinov2", "stacked", *SMALL_NET_SPECS)  # h
 
 
 class CustomExtractor(nn.Module):
-    """Extractor: uint8 [N, 1 or 3, H, W] -> Features, what `net` makes of float [N, *size] as a tensor [N, dim].
+    """Extractor: uint8 [N, 1 or 3, H, W] -> ExtractorOutput with the output [N, dim] of `net` for float [N, *size].
 
     Images are resized to `size` (C, H, W) and standardised, x in [0, 1] -> (x - mean) / std with C numbers each.
     `weights` is a file with the state_dict of `net`, .safetensors or of torch.save; None: as `net` was built. `digest`
-    is of its tensors, not of its code. Raises ValueError when this does not fit together.
+    is a hash of its tensors, not of its code. Raises ValueError if these arguments do not fit together.
     """
 
     num_classes = 0
@@ -56,7 +56,7 @@ class CustomExtractor(nn.Module):
 
     @torch.no_grad()
     def forward(self, images: Tensor) -> ExtractorOutput:
-        """images uint8 [N, 1 or 3, H, W] -> features float32 [N, dim]; see `standardised` for what is done to them."""
+        """images uint8 [N, 1 or 3, H, W] -> features float32 [N, dim]; `resize_and_standardize` prepares the images."""
         x = resize_and_standardize(images, self.size, self.mean, self.std)
         with apply_arithmetic(x.device):
             return ExtractorOutput(self.net(x).float())
@@ -90,7 +90,7 @@ def _load_custom_weights(net: nn.Module, path: Path) -> None:
 
 
 def _infer_feature_dim(net: nn.Module, size: tuple[int, int, int]) -> int:
-    """Return the number of features, found by trying two grey images."""
+    """Return the number of features of two grey images."""
     key = f"metrics.extractor.net must take float [N, {', '.join(map(str, size))}] and give features float [N, F]"
     try:
         with torch.no_grad(), apply_arithmetic(torch.device("cpu")):

@@ -1,5 +1,4 @@
-"""DINOv2 (Oquab et al. 2023), whose features rank generators nearer to people than Inception's (Stein et al. 2023).
-
+"""DINOv2 (Oquab et al. 2023), whose features rank generators more like people do than Inception's (Stein et al. 2023).
 The network is timm's, the weights are the published ones, in the published format.
 """
 
@@ -23,7 +22,7 @@ IMAGENET_MEAN, IMAGENET_STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)  # of
 
 @dataclass(frozen=True)
 class Dinov2Variant:
-    """A published network: our, their and timm's names for it, its width, how the sha256 of its weights begins."""
+    """A published network: our, their and timm's names, its width, and the first digits of its weights' sha256."""
 
     name: str
     arch: str
@@ -33,7 +32,7 @@ class Dinov2Variant:
 
     @property
     def published_weights(self) -> PublishedWeights:
-        """Its weights."""
+        """The weights of this network."""
         url = f"https://dl.fbaipublicfiles.com/dinov2/dinov2_{self.arch}/dinov2_{self.arch}_pretrain.pth"
         return PublishedWeights("dinov2", url, self.sha256)
 
@@ -46,12 +45,12 @@ DINOV2_VARIANTS = {
 
 
 class Dinov2(nn.Module):
-    """Extractor: uint8 [N, 1 or 3, H, W] -> Features, the class token after the last norm [N, dim]; no classes.
+    """Extractor: uint8 [N, 1 or 3, H, W] -> ExtractorOutput with the normalised class token [N, dim]; no classes.
 
-    `weights` names their file; None: the published ones, from the cache of torch.hub or downloaded. `name` is
-    "dinov2" with the published weights of ViT-L/14, which the paper recommends, and "dinov2_vits14" or
-    "dinov2_vitb14" with those of a smaller one; with other weights it tells them apart. Raises ValueError without the
-    package timm, and when weights cannot be had or read.
+    `weights` names their file; None: the published ones, from the cache of torch.hub or downloaded. `name` is "dinov2"
+    with the published weights of ViT-L/14, which the paper recommends, and "dinov2_vits14" or "dinov2_vitb14" with
+    those of a smaller one; other weights add a part of their digest. Raises ValueError without the package timm, and if
+    the weights are missing or cannot be read.
     """
 
     num_classes = 0
@@ -94,9 +93,9 @@ def resize_like_pillow(images: Tensor) -> Tensor:
 
 
 def resample_position_embeddings(positions: Tensor, side: int) -> Tensor:
-    """Embeddings of positions [1, 1 + M^2, D] for side^2 patches: [1, 1 + side^2, D]; the class token's stays.
+    """Resample position embeddings [1, 1 + M^2, D] to side^2 patches: -> [1, 1 + side^2, D].
 
-    As the published code does it, and timm does not: not antialiased, and by a scale that is off by 0.1 / M.
+    As in the published code, and unlike timm: not antialiased, and with a scale that is off by 0.1 / M.
     """
     token, patches = positions[:, :1], positions[:, 1:]
     M = math.isqrt(patches.shape[1])
@@ -107,12 +106,12 @@ def resample_position_embeddings(positions: Tensor, side: int) -> Tensor:
 
 
 def _create_vit(spec: Dinov2Variant) -> nn.Module:
-    """timm's network, without weights."""
+    """Return timm's network, without weights."""
     try:
         import timm
     except ModuleNotFoundError:
         raise UserError('metrics=dinov2 needs the package timm: pip install "gantry[dinov2]"') from None
-    with torch.device("meta"):  # 300 million random numbers would be drawn, and thrown away
+    with torch.device("meta"):  # else 300 million random numbers would be generated for nothing
         net: nn.Module = timm.create_model(spec.timm_name, pretrained=False, num_classes=0, img_size=DINOV2_INPUT_SIDE)
     return net
 

@@ -1,4 +1,4 @@
-"""Extractors: from images to the features that statistics are taken of, and to class probabilities."""
+"""Extractors: networks that turn images into the features that scores compare, and into class probabilities."""
 
 from typing import Any, NamedTuple, Protocol
 
@@ -9,7 +9,7 @@ from gantry.errors import UserError
 from gantry.features.arithmetic import use_arithmetic
 from gantry.pixels import to_uint8
 
-MAX_ABS_SAMPLE_VALUE = 16.0  # a generator without tanh leaves [-1, 1] a little; beyond this the range is another one
+MAX_ABS_SAMPLE_VALUE = 16.0  # a generator without tanh may leave [-1, 1] a little; larger values mean another range
 
 
 class ExtractorOutput(NamedTuple):
@@ -49,7 +49,7 @@ def extract_features(extractor: Extractor, x: Tensor, arithmetic: str = "float32
 
 
 def find_valid_samples(x: Tensor) -> Tensor:
-    """Return which samples [N, ...] are bytes or finite and in range: -> bool [N]."""
+    """Return True for samples [N, ...] that are bytes, or finite and in range: -> bool [N]."""
     if x.dtype == torch.uint8:
         return torch.ones(len(x), dtype=torch.bool, device=x.device)
     return (x.abs() <= MAX_ABS_SAMPLE_VALUE).flatten(1).all(1)  # False for NaN as well

@@ -16,12 +16,12 @@ INCEPTION_WEIGHTS = PublishedWeights(INCEPTION, URL_INCEPTION_V3, sha256_prefix=
 
 
 class Inception(nn.Module):
-    """Extractor: uint8 [N, 1 or 3, H, W] -> Features with 2,048 features and 1,008 probabilities.
+    """Extractor: uint8 [N, 1 or 3, H, W] -> ExtractorOutput with 2,048 features and 1,008 probabilities.
 
-    As torch-fidelity computes them: pool3 features, and for the Inception Score a softmax of the logits
-    without their bias. `weights` names their file; None: the published ones, from the cache of torch.hub or
-    downloaded. `name` is "inception" with the published weights alone; with others it tells them apart.
-    Raises ValueError when weights cannot be had or read.
+    As torch-fidelity computes them: pool3 features, and for the Inception Score a softmax of the logits without their
+    bias. `weights` names their file; None: the published ones, from the cache of torch.hub or downloaded. `name` is
+    "inception" with the published weights alone; other weights add a part of their digest. Raises ValueError if the
+    weights are missing or cannot be read.
     """
 
     dim, num_classes = 2048, 1008
@@ -47,7 +47,7 @@ class Inception(nn.Module):
 def _load_inception_net(path: Path) -> FeatureExtractorInceptionV3:
     """Return the net with the weights of a file.
 
-    torch-fidelity unpickles what it is given; it is given our own copy of the tensors, in memory.
+    torch-fidelity unpickles its file: it gets our own copy of the tensors, in memory.
     """
     torch.save(read_weights(path, "Inception-v3"), copy := io.BytesIO())
     copy.seek(0)

@@ -10,9 +10,9 @@ LUMA_WEIGHTS = (0.299, 0.587, 0.114)  # red, green and blue in grey (ITU-R BT.60
 def resize_and_standardize(images: Tensor, size: tuple[int, int, int], mean: Tensor, std: Tensor) -> Tensor:
     """images uint8 [N, 1 or 3, H, W] -> float32 [N, *size]: (x - mean) / std of x in [0, 1].
 
-    Grey becomes colour by repetition, colour becomes grey by luma. Other sides are resized in float,
-    bilinear and antialiased, without rounding; a rectangle of another form is stretched. Raises ValueError
-    for anything else than such images.
+    Grey becomes colour by repetition, colour becomes grey by luma. Images of another size are resized in float,
+    bilinear and antialiased, without rounding; those of another aspect ratio are stretched. Raises ValueError for
+    anything but such images.
     """
     x = convert_channels(to_float_pixels(images) / 255, size[0])
     if x.shape[1:] != size:

@@ -1,4 +1,4 @@
-"""Weights that somebody published: found on the disk or downloaded once, checked, read without running their code."""
+"""Published weights: found on the disk or downloaded once, checked, and read without running code in them."""
 
 import hashlib
 import os
@@ -16,7 +16,7 @@ from gantry.errors import UserError, format_on_one_line
 
 @dataclass(frozen=True)
 class PublishedWeights:
-    """A published file: the choice of `metrics` that needs it, its address and how its sha256 begins."""
+    """A published file: the choice of `metrics` that needs it, its address and the first digits of its sha256."""
 
     metrics_choice: str
     url: str
@@ -26,7 +26,7 @@ class PublishedWeights:
         """Return the file `weights`, or the published one for None, and its sha256; every process must call it.
 
         The published file comes from the cache of torch.hub; if it is not there, one process downloads it. Raises
-        ValueError when there is no such file, or the published one is damaged.
+        ValueError if there is no such file, or the published one is damaged.
         """
         path = self._find_or_download() if weights is None else Path(weights).expanduser()
         if not path.is_file():
@@ -34,7 +34,7 @@ class PublishedWeights:
         with path.open("rb") as file:
             digest = hashlib.file_digest(file, "sha256").hexdigest()
         if weights is None and not digest.startswith(self.sha256_prefix):
-            raise UserError(f"metrics={self.metrics_choice} needs whole weights: delete {path}, which is damaged")
+            raise UserError(f"metrics={self.metrics_choice} needs complete weights: delete {path}, which is damaged")
         return path, digest
 
     def make_extractor_name(self, known: str, digest: str) -> str:
@@ -49,13 +49,13 @@ class PublishedWeights:
         collectives.barrier()
         if not path.is_file():
             raise UserError(
-                f"metrics={self.metrics_choice} needs {path}: download {self.url} to that place, or name the file by "
+                f"metrics={self.metrics_choice} needs {path}: download {self.url} to that path, or name the file by "
                 f"metrics.weights=PATH{problem and f' (downloading it failed: {problem})'}"
             )
         return path
 
     def _download(self, path: Path) -> str:
-        """Fetch the file; -> what went wrong, "" if nothing did."""
+        """Download the file; -> the reason why that failed, "" if it did not."""
         try:
             path.parent.mkdir(parents=True, exist_ok=True)
             torch.hub.download_url_to_file(self.url, str(path), hash_prefix=self.sha256_prefix, progress=False)
@@ -65,9 +65,9 @@ class PublishedWeights:
 
 
 def read_weights(path: Path, whose: str) -> dict[str, Tensor]:
-    """Return the tensors of a file that may come from anywhere, without running code that it may hold.
+    """Return the tensors of a file from anywhere, without running code that it may contain.
 
-    Raises ValueError, naming what the weights should be those of.
+    Raises ValueError for any other file; the message has the name of the network, `whose`.
     """
     try:
         if path.suffix == ".safetensors":
@@ -75,13 +75,13 @@ def read_weights(path: Path, whose: str) -> dict[str, Tensor]:
         tensors = torch.load(path, map_location="cpu", weights_only=True)
         if not isinstance(tensors, dict):
             raise TypeError(f"it holds a {type(tensors).__name__}")
-    except Exception as error:  # of a file of another kind, an unpickler can say anything
+    except Exception as error:  # unpickling a file of another kind can raise anything
         raise make_weights_error(path, whose, error) from None
     return tensors
 
 
 def make_weights_error(path: Path, whose: str, error: Exception) -> UserError:
-    """One line that says what is wrong with a file of weights."""
+    """Return the error, in one line, for a file of weights that cannot be used."""
     return UserError(f"metrics.weights must be those of {whose}, got {path}: {format_on_one_line(error, limit=200)}")
 
 

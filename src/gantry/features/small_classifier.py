@@ -1,9 +1,9 @@
-"""Small classifiers that ship with Gantry: their features stand in for Inception's where there is no network.
+"""Small classifiers that ship with Gantry: their features replace Inception's, without a download.
 
-One plain family. A fixed 2x2 stem whitens patches (each principal direction with both signs: 8 C channels),
-stages of two 3x3 convolutions halve the side, the mean over positions gives the features and one linear layer
-the classes. The batch norms of training are folded into the convolutions, so what an image gives does not
-depend on the images beside it. Recipe: benchmarks/train_small_net.py. Accuracies: docs/small_networks.md.
+One plain family. A fixed 2x2 stem whitens patches (each principal direction with both signs: 8 C channels), stages of
+two 3x3 convolutions halve the side, the mean over positions gives the features and one linear layer the classes. The
+batch norms of training are folded into the convolutions, so that the features of an image do not depend on the other
+images of its batch. Recipe: benchmarks/train_small_net.py. Accuracies: docs/small_networks.md.
 """
 
 import hashlib
@@ -28,7 +28,7 @@ SMALL_NET_WEIGHTS = resources.files("gantry.features").joinpath("weights")
 
 @dataclass(frozen=True)
 class SmallNetSpec:
-    """The images that a network looks at, and the channels of its stages; the last ones are its features."""
+    """The images that a network takes, and the channels of its stages; those of the last stage are its features."""
 
     channels: int
     side: int
@@ -57,10 +57,9 @@ class SmallNetStage(nn.Module):
 
 
 class SmallNet(nn.Module):
-    """Extractor: uint8 images [N, 1 or 3, H, W] -> `Features`, in float32, each image by itself.
+    """Extractor: uint8 images [N, 1 or 3, H, W] -> ExtractorOutput in float32, each image by itself.
 
-    Beside what every extractor has: `num_classes`, and `size`, the (C, H, W) that it looks at. `digest` is
-    that of the weights file, empty while there is none.
+    `size` is the (C, H, W) to which images are converted. `digest` is that of the weights file, empty if there is none.
     """
 
     mean: Tensor
@@ -85,14 +84,14 @@ class SmallNet(nn.Module):
         """images uint8 [N, 1 or 3, H, W] -> features [N, dim], probabilities [N, num_classes]."""
         with apply_arithmetic(images.device):
             features = self.extract_features(self.preprocess(images)).float()
-        # a sum of products, not a matrix product: those may have been set to TF32
+        # a sum of products, not a matrix product, which may run in TF32
         logits = (features.unsqueeze(1) * self.head.weight).sum(2) + self.head.bias
         return ExtractorOutput(features, logits.softmax(1))
 
     def preprocess(self, images: Tensor) -> Tensor:
         """images uint8 [N, 1 or 3, H, W] -> float32 [N, *size], standardised as the training images were.
 
-        See `prepare.standardised`. Raises ValueError for anything else than such images.
+        Raises ValueError for anything but such images.
         """
         return resize_and_standardize(images, self.size, self.mean, self.std)
 
@@ -115,10 +114,10 @@ def load_small_net(name: str, folder: Traversable = SMALL_NET_WEIGHTS) -> SmallN
 
 
 class StackedClassifier(nn.Module):
-    """Extractor: uint8 [N, 3, H, W] -> Features of the three channels, seen one by one by a small network.
+    """Extractor: uint8 [N, 3, H, W] -> ExtractorOutput of the three channels, each classified by itself.
 
-    Features are laid side by side, probabilities multiplied: with 10 classes a channel, the class (a, b, c)
-    has the number 100 a + 10 b + c.
+    Features are concatenated, probabilities multiplied: with 10 classes a channel, the class (a, b, c) has the number
+    100 a + 10 b + c.
     """
 
     def __init__(self, name: str) -> None:

@@ -1,4 +1,4 @@
-"""Pictures one after another in one file."""
+"""Animations: many pictures in one file."""
 
 from collections.abc import Iterable
 from pathlib import Path
@@ -12,15 +12,15 @@ MIN_CAPTION_WIDTH = 130  # and the width that it needs
 TEXT_COLOUR, BACKGROUND_COLOUR, BAR_COLOUR = "#202428", "#ffffff", "#1f5fd0"
 
 
-def add_caption(picture: Image.Image, text: str, done: float) -> Image.Image:
-    """Return the picture with a line of text below it and a bar that is `done` (0 to 1) of its width."""
+def add_caption(picture: Image.Image, text: str, progress: float) -> Image.Image:
+    """Return the picture with a line of text and a progress bar below it, `progress` (0 to 1) of its width."""
     frame = Image.new(
         "RGB", (max(picture.width, MIN_CAPTION_WIDTH), picture.height + CAPTION_HEIGHT), BACKGROUND_COLOUR
     )
     frame.paste(picture, (0, 0))
     draw = ImageDraw.Draw(frame)
     draw.text((4, frame.height - CAPTION_HEIGHT + 3), text, fill=TEXT_COLOUR, font=ImageFont.load_default(size=15))
-    draw.rectangle((0, frame.height - 3, round(done * frame.width), frame.height), fill=BAR_COLOUR)
+    draw.rectangle((0, frame.height - 3, round(progress * frame.width), frame.height), fill=BAR_COLOUR)
     return frame
 
 
@@ -29,8 +29,8 @@ def write_animation(
 ) -> None:
     """Write frames as an animated WebP that repeats; the last frame stays `hold` milliseconds longer.
 
-    Lossless is the smaller of the two for enlarged grey pixels, lossy by far for colours. A GIF is larger
-    than either, and has only 256 colours.
+    For enlarged grey pixels a lossless file is the smaller one, for colours a lossy one by far. A GIF is larger than
+    both, and has only 256 colours.
     """
     first, *others = frames
     durations = [milliseconds] * len(others) + [milliseconds + hold]

@@ -1,4 +1,4 @@
-"""Curves of a run, drawn without a display."""
+"""Plot the curves of a run; no display is needed."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -18,13 +18,13 @@ LOG_SCALE_RATIO = 20.0  # a positive curve whose largest value is so many times 
 SPARSE_TICKS_RATIO = 1000.0  # and with fewer ticks from here on
 MAX_MARKED_POINTS = 25  # so few points are marked one by one
 PANEL_TITLES = {"terms": "terms of the losses, unweighted", "logits": "mean logits", "grad": "gradient norms"}
-OMITTED_COLUMNS = ("speed/seconds", "memory/")  # a time to draw against, like turn and kimg, and what hardly moves
+OMITTED_COLUMNS = ("speed/seconds", "memory/")  # an axis, as turn and kimg are; and memory hardly changes
 CURVE_COLOURS = ("#1f5fd0", "#d9541e", "#2a9d5c", "#8a4fc7", "#b8860b", "#5b6470")
 
 
 @dataclass(frozen=True)
 class Curve:
-    """A column of metrics.csv, NaN where it has no value, and its standard deviation where one is known."""
+    """A column of metrics.csv, NaN where it has no value, and its standard deviation if there is one."""
 
     label: str
     values: Column
@@ -32,7 +32,7 @@ class Curve:
 
 
 def write_curves(metrics: Mapping[str, Column], path: Path) -> None:
-    """Draw the columns of metrics.csv against turn and kimg: related ones together, each score by itself."""
+    """Plot the columns of metrics.csv against turn and kimg: related ones in one panel, each score in its own."""
     panels = arrange_panels(metrics)
     if not panels:
         return
@@ -54,13 +54,13 @@ def make_figure(width: float, height: float) -> Figure:
 
 
 def save_figure(figure: Figure, path: Path) -> None:
-    """Write a figure as a complete PNG or not at all."""
+    """Write a figure as a PNG, completely or not at all."""
     with atomic_write(path) as part:
         figure.savefig(part, format="png")
 
 
 def arrange_panels(metrics: Mapping[str, Column]) -> dict[str, list[Curve]]:
-    """Panels by title: `loss/D` and `loss/G` share one, `loss/D/r1` is a term, `_std` belongs to a score."""
+    """Return panels by title: `loss/D` and `loss/G` share one, `loss/D/r1` is a term, `_std` belongs to a score."""
     panels: dict[str, list[Curve]] = {}
     for name in sorted(metrics, key=panel_sort_key):
         group, _, label = name.partition("/")
@@ -77,13 +77,13 @@ def arrange_panels(metrics: Mapping[str, Column]) -> dict[str, list[Curve]]:
 
 
 def panel_sort_key(name: str) -> tuple[int, str]:
-    """Losses first, then scores, then all else."""
+    """Return the key that sorts losses first, then scores, then the rest."""
     group = name.partition("/")[0]
     return ("loss", "score", group).index(group), name
 
 
 def draw_panel(axes: Axes, title: str, turn: Column, curves: list[Curve]) -> None:
-    """One panel: curves with their names or, of a single one, its last value."""
+    """Draw one panel: curves with their names or, for a single curve, with its last value."""
     for colour, curve in zip(CURVE_COLOURS * len(curves), curves):
         add_curve(axes, turn, curve, colour)
     format_axes(axes, turn.max(), curves)
@@ -111,7 +111,7 @@ def format_axes(axes: Axes, last_turn: float, curves: list[Curve]) -> None:
 
 
 def add_curve(axes: Axes, turn: Column, curve: Curve, colour: str) -> None:
-    """A line through the rows that have a value, in a band of one standard deviation to either side."""
+    """Draw a line through the rows that have a value, with a band of one standard deviation on each side."""
     there = np.isfinite(curve.values)
     x, y = turn[there], curve.values[there]
     axes.plot(
@@ -128,13 +128,13 @@ def max_min_ratio(curves: list[Curve]) -> float:
 
 
 def last_value(curve: Curve) -> float:
-    """Return the last value; NaN where there is none."""
+    """Return the last value; NaN if there is none."""
     values = curve.values[np.isfinite(curve.values)]
     return float(values[-1]) if values.size else np.nan
 
 
 def add_kimg_axis(axes: Axes, metrics: Mapping[str, Column]) -> None:
-    """A second scale above: thousands of real images shown to D, which grow with the turns."""
+    """Add a second axis on top: thousands of real images shown to D, which grow with the turns."""
     turn, kimg = metrics["turn"], metrics.get("kimg", np.full(len(metrics["turn"]), np.nan))
     known = np.isfinite(kimg) & (turn > 0)
     if known.any():

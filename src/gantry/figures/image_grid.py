@@ -1,4 +1,4 @@
-"""Many images in one picture."""
+"""Grids: many images in one picture."""
 
 from pathlib import Path
 
@@ -39,10 +39,10 @@ def make_image_grid(x: Tensor, columns: int | None = None, rows: int | None = No
 
 
 def to_grey_or_rgb(x: Tensor) -> Tensor:
-    """x uint8 [N, C, H, W] -> uint8 [N, 1 or 3, H, W'], whatever its channels are.
+    """x uint8 [N, C, H, W] -> uint8 [N, 1 or 3, H, W'], for any number of channels.
 
-    Four channels are colours and opacity, laid over a chequerboard. Other numbers have no colours of their
-    own: the channels stand side by side in grey.
+    Four channels are RGB and opacity, drawn over a chequerboard. For any other number the channels are placed side by
+    side in grey.
     """
     channels = x.shape[1]
     if channels == 4:
@@ -53,14 +53,14 @@ def to_grey_or_rgb(x: Tensor) -> Tensor:
 
 
 def make_chequerboard(height: int, width: int) -> Tensor:
-    """Fields of a quarter of the width, in two light greys: -> float [height, width]."""
+    """Return fields of a quarter of the width, in two light greys: -> float [height, width]."""
     field = max(1, width // 4)
     rows, columns = torch.arange(height) // field, torch.arange(width) // field
     return 204.0 + 51.0 * ((rows[:, None] + columns) % 2)
 
 
 def enlarge(x: Tensor) -> Tensor:
-    """x [N, C, H, W] -> [N, C, k H, k W]: each pixel a square, k as small as CELL allows."""
+    """x [N, C, H, W] -> [N, C, k H, k W]: each pixel becomes a square; k is the smallest that MIN_CELL_SIZE allows."""
     k = -(-MIN_CELL_SIZE // max(x.shape[2:]))
     return x.repeat_interleave(k, 2).repeat_interleave(k, 3)
 
@@ -71,6 +71,6 @@ def to_pil_image(pixels: Pixels) -> Image.Image:
 
 
 def write_png(pixels: Pixels, path: Path) -> None:
-    """Write pixels uint8 [H, W, C] as a PNG, making its folder where needed."""
+    """Write pixels uint8 [H, W, C] as a PNG; its folder is created."""
     with atomic_write(path) as part:
         to_pil_image(pixels).save(part, "PNG")

@@ -1,4 +1,4 @@
-"""Samples beside the training images that they are nearest to: what a share of copies cannot show."""
+"""Show samples beside their nearest training images, so that copies can be seen, not only counted."""
 
 from pathlib import Path
 
@@ -13,23 +13,22 @@ from gantry.metrics.nearest_neighbours import find_nearest_neighbours
 from gantry.metrics.statistics import FeatureSet
 from gantry.pixels import to_uint8
 
-PAIR_COLUMNS, PAIR_ROWS = 10, 3  # pairs: the samples of a row stand above the training images that they are nearest to
+PAIR_COLUMNS, PAIR_ROWS = 10, 3  # pairs: a row of samples, and below it the nearest training image of each
 
 
 def write_neighbours_figure(
-    path: Path, drawn: SampleSource, fake: FeatureSet, reference: Reference, real: FeatureSet
+    path: Path, source: SampleSource, fake: FeatureSet, reference: Reference, real: FeatureSet
 ) -> None:
-    """A picture of the samples that are nearest to a training image, the nearest first, in the features' distance.
-
-    Where samples have another shape than the real images, or are points, there is no picture.
+    """Write a picture of the samples that are nearest to a training image in feature space, the nearest first. There is
+    none for points, and for samples whose shape is not that of the real images.
     """
-    if drawn.facts.shape != reference.shape or len(reference.shape) != 3:
+    if source.facts.shape != reference.shape or len(reference.shape) != 3:
         return
     assert fake.features is not None
     distance, index = find_nearest_neighbours(fake.features, get_training_features(real))
     columns = min(PAIR_COLUMNS, len(distance))
     suspects = distance.argsort()[: min(PAIR_ROWS, len(distance) // columns) * columns]
-    samples = torch.cat([_to_uint8_cpu(drawn.images(i, i + 1)) for i in suspects.tolist()])
+    samples = torch.cat([_to_uint8_cpu(source.images(i, i + 1)) for i in suspects.tolist()])
     trained = torch.cat([get_training_image(reference, i) for i in index[suspects].tolist()])
     rows = zip(torch.split(samples, columns), torch.split(trained, columns))
     write_png(make_image_grid(torch.cat([image for pair in rows for image in pair]), columns=columns), path)
@@ -37,8 +36,8 @@ def write_neighbours_figure(
 
 def get_training_image(reference: Reference, i: int) -> Tensor:
     """Return the i-th of the training images and, behind them, the mirrored ones: uint8 [1, C, H, W]."""
-    shown = reference if i < reference.count else reference.flipped_reference
-    return _to_uint8_cpu(shown.images(i % reference.count, i % reference.count + 1))
+    source = reference if i < reference.count else reference.flipped_reference
+    return _to_uint8_cpu(source.images(i % reference.count, i % reference.count + 1))
 
 
 def _to_uint8_cpu(x: Tensor) -> Tensor:

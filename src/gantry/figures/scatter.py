@@ -1,4 +1,4 @@
-"""Points of the plane as a picture."""
+"""Draw points of the plane; apart from sample_sheet.py, so that images need no matplotlib."""
 
 from typing import Any
 

@@ -15,17 +15,17 @@ from gantry.runs.metrics_csv import MetricsRow, order_columns, read_rows
 
 
 class CsvLogger(Logger):
-    """Writes `folder`/metrics.csv; what is logged at one turn, by whomever, stands in one row.
+    """Writes `folder`/metrics.csv; all numbers of one turn share one row, whoever logs them.
 
-    A row is on the disk when `log_metrics` returns. One that only follows the others is appended; when a
-    column is new or an earlier row grows, the whole file is written anew and then replaces the old one.
+    A row is on the disk when `log_metrics` returns. A row of a later turn is appended; if it has a new column, or
+    changes an earlier row, the file is written anew and then replaces the old one.
     """
 
     def __init__(self, folder: str) -> None:
         super().__init__()
         self.path = Path(folder) / METRICS_FILE
         self._rows: dict[int, MetricsRow] | None = None
-        self._columns: list[str] = []  # as this process wrote them; none yet, so its first row rewrites the file
+        self._columns: list[str] = []  # of the file; empty at first, so that the first row rewrites it
 
     @property
     def name(self) -> str:
@@ -41,14 +41,14 @@ class CsvLogger(Logger):
 
     @property
     def rows(self) -> dict[int, MetricsRow]:
-        """Turn -> its numbers; what an earlier process left is read when first asked for."""
+        """The numbers of each turn; those of an earlier process are read from the file at first use."""
         if self._rows is None:
             self._rows = {int(row["turn"]): row for row in read_rows(self.path)}
         return self._rows
 
     @rank_zero_only
     def log_hyperparams(self, params: Any, *_: Any) -> None:
-        """Nothing: config.yaml holds the configuration."""
+        """Do nothing: config.yaml has the configuration."""
 
     @rank_zero_only
     def log_metrics(self, metrics: Mapping[str, Any], step: int | None = None) -> None:
@@ -65,7 +65,7 @@ class CsvLogger(Logger):
 
     @rank_zero_only
     def rewind_to(self, turn: int) -> None:
-        """Drop the rows of later turns: a resumed run is about to make them again."""
+        """Drop the rows of later turns, which a resumed run repeats."""
         later = [t for t in self.rows if t > turn]
         for t in later:
             del self.rows[t]
@@ -84,12 +84,12 @@ def _to_number(value: Any) -> float:
 
 
 def _format_row(cells: Any) -> str:
-    """One line of CSV; floats with as many digits as it takes to read back the same number."""
+    """Return one line of CSV; floats keep all digits that are needed to read back the same number."""
     text = io.StringIO()
     csv.writer(text, lineterminator="\n").writerow(["" if cell is None else _format_cell(cell) for cell in cells])
     return text.getvalue()
 
 
 def _format_cell(cell: Any) -> str:
-    whole = isinstance(cell, float) and cell.is_integer() and abs(cell) < 1e15
-    return str(int(cell)) if whole else str(cell)
+    is_whole_float = isinstance(cell, float) and cell.is_integer() and abs(cell) < 1e15
+    return str(int(cell)) if is_whole_float else str(cell)

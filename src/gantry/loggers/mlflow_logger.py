@@ -1,4 +1,4 @@
-"""MLflow, for those who have installed it: pip install 'gantry[mlflow]'."""
+"""MLflow, an optional dependency: pip install 'gantry[mlflow]'."""
 
 import importlib.util
 import os
@@ -12,14 +12,17 @@ from lightning.pytorch.utilities import rank_zero_only
 from gantry.loggers.dispatch import Pixels
 from gantry.runs.layout import LOGGER_ID_FILE, MLFLOW_FOLDER
 
-HTTP_LIMITS = {"MLFLOW_HTTP_REQUEST_MAX_RETRIES": "2", "MLFLOW_HTTP_REQUEST_TIMEOUT": "10"}  # instead of four minutes
+HTTP_LIMITS = {
+    "MLFLOW_HTTP_REQUEST_MAX_RETRIES": "2",
+    "MLFLOW_HTTP_REQUEST_TIMEOUT": "10",
+}  # by default four minutes
 
 
 class MlflowLogger(loggers.MLFlowLogger):
-    """Lightning's, that shows pictures and keeps the id of its run in `folder`/mlflow for a resumed run.
+    """Lightning's MLFlowLogger with images; the id of its run is stored in `folder`/mlflow for a resumed run.
 
-    Pictures go to `artifacts`, or to where an MLflow server keeps them. Training waits for a server that is gone
-    as long as PATIENCE says, unless the environment says otherwise, and then goes on without it.
+    Images are stored in `artifacts`, or by the MLflow server. If the server is gone, training waits for it as
+    HTTP_LIMITS says (unless the environment sets other limits), and then continues without it.
     """
 
     def __init__(
@@ -59,21 +62,21 @@ class MlflowLogger(loggers.MLFlowLogger):
 
     @rank_zero_only
     def log_pixels(self, name: str, pixels: Pixels, turn: int) -> None:
-        """Show pixels uint8 [H, W, 1 or 3]."""
+        """Log an image, uint8 [H, W, 1 or 3]."""
         self.experiment.log_image(self.run_id, pixels, key=name, step=turn)
 
     @rank_zero_only
     def log_generator(self, folder: Path, about: Mapping[str, Any]) -> None:
-        """Keep a generator's files, and what is known of it, as artifacts of the run."""
+        """Store the files of a generator and its metadata as artifacts of the run."""
         self.experiment.log_artifacts(self.run_id, str(folder), "generator")
         self.experiment.log_dict(self.run_id, dict(about), "generator/about.json")
 
     @rank_zero_only
     def log_summary(self, numbers: Mapping[str, float]) -> None:
-        """Leave the numbers as metrics of their own."""
+        """Log the numbers as metrics, since MLflow has no summary."""
         self.log_metrics(dict(numbers))
 
     @rank_zero_only
     def close(self, success: bool) -> None:
-        """End the run, as Lightning does where one of its trainers was at work."""
+        """End the run, as Lightning does at the end of its fit."""
         self.finalize("success" if success else "failed")

@@ -1,4 +1,4 @@
-"""TensorBoard, in the run's own folder."""
+"""TensorBoard, in the folder of the run."""
 
 import logging
 from collections.abc import Callable, Mapping
@@ -13,7 +13,7 @@ log = logging.getLogger(__name__)
 
 
 class TensorBoardLogger(loggers.TensorBoardLogger):
-    """Lightning's, writing to `folder`/tensorboard, that shows pictures and can be resumed."""
+    """Lightning's TensorBoardLogger with images, writing to `folder`/tensorboard; it can be resumed."""
 
     def __init__(self, folder: str) -> None:
         super().__init__(folder, name=TENSORBOARD_FOLDER, version="", default_hp_metric=False)
@@ -21,22 +21,22 @@ class TensorBoardLogger(loggers.TensorBoardLogger):
 
     @rank_zero_only
     def log_pixels(self, name: str, pixels: Pixels, turn: int) -> None:
-        """Show pixels uint8 [H, W, 1 or 3]."""
+        """Log an image, uint8 [H, W, 1 or 3]."""
         self.experiment.add_image(name, pixels, turn, dataformats="HWC")
 
     @rank_zero_only
     def log_histogram(self, name: str, values: FloatVector, turn: int) -> None:
-        """Show how values [N] are spread."""
+        """Log a histogram of values [N]."""
         self.experiment.add_histogram(name, values, turn)
 
     @rank_zero_only
     def log_summary(self, numbers: Mapping[str, float]) -> None:
-        """Keep the numbers for the page of hyperparameters, which is written once, at the end."""
+        """Keep the numbers for the hyperparameters page, which is written once, at the end."""
         self.summary |= numbers
 
     @rank_zero_only
     def rewind_to(self, turn: int) -> None:
-        """Go on in a new file, which has TensorBoard purge what the earlier ones hold beyond the turn."""
+        """Continue in a new file, which makes TensorBoard ignore later turns of the earlier files."""
         if turn > 0:
             self.experiment.close()
             self._experiment, self._kwargs["purge_step"] = None, turn + 1
@@ -52,7 +52,7 @@ class TensorBoardLogger(loggers.TensorBoardLogger):
         self.write_if_possible(lambda: super(TensorBoardLogger, self).finalize(status))
 
     def write_if_possible(self, write: Callable[[], None]) -> None:
-        """Write what Lightning asks for, if the disk takes it: training does not need it."""
+        """Write, or warn if the disk is full: training does not need these files."""
         try:
             write()
         except OSError as error:

@@ -1,4 +1,4 @@
-"""Weights & Biases as its users expect it: never a question, never in the way of training."""
+"""Weights & Biases: it never prompts, and never stops training."""
 
 import logging
 import os
@@ -22,17 +22,17 @@ log = logging.getLogger(__name__)
 WANDB_SETTINGS: dict[str, Any] = {
     "console": "off",  # the run folder has its own log
     "silent": True,
-    "init_timeout": 30,  # seconds that an unreachable server may delay the start,
-    "finish_timeout": 120,  # and the end; what it then lacks stays on the disk
+    "init_timeout": 30,  # seconds that an unreachable server may delay the start of a run
+    "finish_timeout": 120,  # and its end; whatever is not uploaded stays on the disk
     "login_timeout": 5,
 }
 
 
 class WandbLogger(loggers.WandbLogger):
-    """Lightning's, writing to `folder`/wandb, with a step that is the turn.
+    """Lightning's WandbLogger, writing to `folder`/wandb; its step is the turn.
 
-    Offline unless an API key is found; so, too, when the server cannot be reached as the run begins. The id
-    of the run is kept in the folder, and a resumed run goes on under it.
+    It is offline unless an API key is found and the server can be reached at the start. The id of the W&B run is stored
+    in the folder, and a resumed run continues under it.
     """
 
     def __init__(
@@ -52,9 +52,9 @@ class WandbLogger(loggers.WandbLogger):
     @property
     @rank_zero_experiment
     def experiment(self) -> Any:
-        """The run, begun when first asked for."""
+        """The W&B run, started at first use."""
         if self._experiment is None:
-            wandb.finish()  # an earlier job of this process that did not end its own
+            wandb.finish()  # an earlier job of this process may have left its own open
             self._wandb_init["id"] = get_wandb_run_id(self.folder)
             self._experiment = init_online_or_offline(self._wandb_init)
             for name in ("turn", "kimg"):
@@ -64,25 +64,25 @@ class WandbLogger(loggers.WandbLogger):
 
     @rank_zero_only
     def log_metrics(self, metrics: Mapping[str, Any], step: int | None = None) -> None:
-        """Add numbers to the row of a turn. What a resumed run repeats W&B has already, and ignores."""
+        """Log the numbers of a turn. W&B ignores turns that a resumed run repeats: it has them already."""
         self.experiment.log(dict(metrics), step=step)
 
     @rank_zero_only
     def log_pixels(self, name: str, pixels: Pixels, turn: int) -> None:
-        """Show pixels uint8 [H, W, 1 or 3]; wandb.Image would make a black picture of floats."""
+        """Log an image, uint8 [H, W, 1 or 3]; wandb.Image would turn floats into a black image."""
         self.experiment.log({name: wandb.Image(pixels), "turn": turn}, step=turn)
 
     @rank_zero_only
     def log_histogram(self, name: str, values: FloatVector, turn: int) -> None:
-        """Show how values [N] are spread, in 64 bins."""
+        """Log a histogram of values [N] with 64 bins."""
         self.experiment.log({name: wandb.Histogram(values.tolist()), "turn": turn}, step=turn)
 
     @rank_zero_only
     def log_generator(self, folder: Path, about: Mapping[str, Any]) -> None:
-        """Keep a generator's files as an artifact of the type `model`, with what is known of it as its metadata.
+        """Store the files of a generator as an artifact of the type `model`, with its metadata.
 
-        W&B would copy them to a folder of the user's; offline they would be missing from the run once that is emptied
-        or the run is moved to another machine. They are copied into W&B's own folder of the run instead, and stay.
+        They are copied into W&B's folder of the run. W&B's own copy would be in a cache of the user, and an offline run
+        would lack them once the cache is cleared or the run is moved to another machine.
         """
         run = self.experiment
         copy = Path(run.dir).parent / "artifact"
@@ -94,44 +94,44 @@ class WandbLogger(loggers.WandbLogger):
 
     @rank_zero_only
     def log_summary(self, numbers: Mapping[str, float]) -> None:
-        """Leave numbers in the summary, under flat names."""
+        """Write numbers to the summary, under flat names."""
         self.experiment.summary.update(dict(numbers))
 
     @rank_zero_only
     def close(self, success: bool) -> None:
-        """End the run, so that the next job of this process gets one of its own."""
+        """End the W&B run, so that the next job of this process starts another one."""
         if self._experiment is not None:
             self._experiment.finish(exit_code=0 if success else 1)
             self._experiment = None
 
 
 def init_online_or_offline(arguments: Mapping[str, Any]) -> wandb.Run:
-    """Return a W&B run: online where that works, else offline."""
+    """Return a W&B run: online if that works, else offline."""
     chosen = choose_wandb_mode(wandb.setup().settings.mode, os.environ)
     if chosen != "online":
         return init_wandb_run(arguments, chosen)
     try:
         return init_wandb_run(arguments, chosen)
-    except Exception as error:  # whatever it is, training does not need W&B
-        log.warning("W&B cannot be reached, this run is logged offline: %s", error)
+    except Exception as error:  # of any kind: training does not need W&B
+        log.warning("W&B cannot be reached: %s. This run is logged offline", error)
         wandb.teardown()  # the failed run would keep its id occupied
         return init_wandb_run(arguments, "offline")
 
 
 def init_wandb_run(arguments: Mapping[str, Any], chosen: WandbMode) -> wandb.Run:
-    """Begin a W&B run in a mode, and say where it will be found."""
+    """Start a W&B run in a mode, and log its address."""
     if chosen == "offline":
         os.environ.setdefault("WANDB_ERROR_REPORTING", "false")  # it would use the network
     run = wandb.init(**arguments, mode=chosen, settings=wandb.Settings(**WANDB_SETTINGS))
     if chosen == "online":
         log.info("W&B: %s", run.url)
     elif chosen == "offline":
-        log.info("W&B is offline; to upload: wandb sync %s", Path(run.dir).parent)
+        log.info("W&B is offline. To upload: wandb sync %s", Path(run.dir).parent)
     return run
 
 
 def get_wandb_run_id(folder: Path) -> str:
-    """Return the id of the run in this folder; where there is none the one that W&B's agent gave, or a new one."""
+    """Return the stored id of the W&B run in this folder, else that of W&B's agent, else a new one."""
     path = folder / WANDB_FOLDER / LOGGER_ID_FILE
     if not path.exists():
         path.parent.mkdir(parents=True, exist_ok=True)

@@ -10,11 +10,12 @@ WandbMode = Literal["online", "offline", "disabled"]
 WANDB_HOST = "https://api.wandb.ai"
 
 
-def choose_wandb_mode(said: str, environment: Mapping[str, str]) -> WandbMode:
-    """Return the mode in W&B's settings, online only if logged in: else W&B would wait at a prompt for ever."""
-    if said == "disabled":
+def choose_wandb_mode(setting: str, environment: Mapping[str, str]) -> WandbMode:
+    """Return the mode of W&B's settings, but online only if the user is logged in: W&B would wait at a prompt for
+    ever."""
+    if setting == "disabled":
         return "disabled"
-    return "online" if said not in ("offline", "dryrun") and is_logged_in(environment) else "offline"
+    return "online" if setting not in ("offline", "dryrun") and is_logged_in(environment) else "offline"
 
 
 def is_logged_in(environment: Mapping[str, str]) -> bool:
