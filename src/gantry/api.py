@@ -1,7 +1,7 @@
 """The Python API: what `import gantry` offers, thin over the functions that the commands call.
 
 A function imports torch when it is called and needs it: listing runs and reading their numbers takes no seconds.
-Paths may begin with ~. A mistake of the caller is a ValueError that says in one line what must be given.
+Paths may begin with ~. A mistake of the caller is a ValueError that says in one line what is expected.
 """
 
 import copy
@@ -34,10 +34,10 @@ def find_runs(*folders: Path | str) -> list[RunRecord]:
     the scores, None if it is missing. Logs a warning for each run that cannot be read. Raises ValueError for a folder
     that does not exist, and if there is no run at all.
     """
-    found = read_runs([str(folder) for folder in folders])
-    for line in found.unreadable:
+    result = read_runs([str(folder) for folder in folders])
+    for line in result.unreadable:
         log.warning("%s", line)
-    return list(found.runs)
+    return list(result.runs)
 
 
 def read_metrics(run: Path | str) -> "dict[str, metrics_csv.Column]":
@@ -111,8 +111,8 @@ def score(
     the metrics' report, and all images. `overrides` are further words of evaluate.py, such as "reference=test",
     "checkpoint=last" or "scores=[frechet,kid]". Raises ValueError for a choice that does not exist or does not fit.
     """
-    given = {"data": data, "metrics": metrics, "num_samples": num_samples, "seed": seed, "device": device}
-    words = [f"{key}={value}" for key, value in given.items() if value is not None]
+    arguments = {"data": data, "metrics": metrics, "num_samples": num_samples, "seed": seed, "device": device}
+    words = [f"{key}={value}" for key, value in arguments.items() if value is not None]
     cfg = _compose_evaluation([*words, *overrides], samples if isinstance(samples, str | Path) else None)
 
     import torch

@@ -102,5 +102,5 @@ def _sibling_keys(error: OmegaConfBaseException) -> list[str]:
 def _join_lines(message: str) -> str:
     message = re.sub(r"^\w+ raised while resolving interpolation: ", "", message)  # by one of our resolvers
     lines = [line.strip() for line in message.splitlines()]
-    kept = [line for line in lines if line and not re.match(r"(full_key|object_type|reference_type)", line)]
-    return " ".join(kept)
+    useful = [line for line in lines if line and not re.match(r"(full_key|object_type|reference_type)", line)]
+    return " ".join(useful)

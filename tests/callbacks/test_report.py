@@ -81,7 +81,7 @@ def test_the_report_is_checked_before_the_run_begins(tmp_path: Path) -> None:
     made = make_points_evaluation(report=ReportSettings(num_samples=0, seed=4))
     with pytest.raises(UserError, match=r"metrics\.report\.num_samples must be at least 1 for the score modes"):
         FakePointsRun(Evaluator(made, every=2, path=str(tmp_path)))
-    with pytest.raises(ValueError, match=r"metrics\.report\.seed must be another than metrics\.seed.*, got 0"):
+    with pytest.raises(ValueError, match=r"metrics\.report\.seed must differ from metrics\.seed.*, got 0"):
         make_points_evaluation(report=ReportSettings(num_samples=12, seed=0))
 
 

@@ -17,8 +17,8 @@ def compare(cfg: DictConfig) -> Path:
     """Write the page and the table of the runs in `runs`, and say what they say; -> the page."""
     with user_errors():
         folders, pictures, out = parse_compare_config(cfg)
-    found = read_runs(folders)
-    comparison = compare_runs(found.runs, found.unreadable)
+    result = read_runs(folders)
+    comparison = compare_runs(result.runs, result.unreadable)
     origin = f"{time.strftime('%Y-%m-%d %H:%M')}, from {', '.join(folders)}"
     write_output_file(out, render_page(comparison, format_title(comparison), origin, pictures))
     write_output_file(out.with_suffix(".md"), format_comparison(comparison))

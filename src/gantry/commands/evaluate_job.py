@@ -67,8 +67,8 @@ def build_evaluation(cfg: DictConfig) -> Evaluation:
     evaluation: Evaluation = build(cfg.metrics)
     full = evaluation.report_evaluation
     seed = full.seed if cfg.seed is None else cfg.seed
-    said = {key: cfg[key] for key in ("reference", "batchnorm", "arithmetic") if cfg[key] is not None}
-    return replace(full, seed=seed, **said)
+    changes = {key: cfg[key] for key in ("reference", "batchnorm", "arithmetic") if cfg[key] is not None}
+    return replace(full, seed=seed, **changes)
 
 
 def choose_num_samples(cfg: DictConfig, files: SampleFiles | None, evaluation: Evaluation) -> int:

@@ -87,11 +87,11 @@ def expand_resume(argv: list[str]) -> list[str]:
         return argv
     typed = {get_override_key(word) for word in argv}
     stored = read_config(Path(folder)).run.overrides
-    kept = [override for override in stored if get_override_key(override) not in typed]
-    check_stored_overrides(kept, read_trusted_packages(parse_trust(argv)))
+    remaining = [override for override in stored if get_override_key(override) not in typed]
+    check_stored_overrides(remaining, read_trusted_packages(parse_trust(argv)))
     name = Path(folder).resolve().name.replace("'", "\\'")  # in quotes: a job's is a number
     options, overrides = split_options(argv)
-    return [*options, *kept, *overrides, f"run.name='{name}'", f"hydra.run.dir={folder}"]
+    return [*options, *remaining, *overrides, f"run.name='{name}'", f"hydra.run.dir={folder}"]
 
 
 def split_options(argv: Sequence[str]) -> tuple[list[str], list[str]]:

@@ -99,8 +99,8 @@ def write_npz(G: Generator, request: SampleRequest, out: Path, device: str) -> N
 
 def write_npy_header(file: IO[bytes], shape: tuple[int, ...], dtype: np.dtype) -> None:
     """Begin an array of the .npy format, whose values follow in any number of pieces."""
-    described = np.lib.format.dtype_to_descr(dtype)
-    np.lib.format.write_array_header_1_0(file, {"descr": described, "fortran_order": False, "shape": shape})
+    descr = np.lib.format.dtype_to_descr(dtype)
+    np.lib.format.write_array_header_1_0(file, {"descr": descr, "fortran_order": False, "shape": shape})
 
 
 def write_interpolation(G: Generator, request: SampleRequest, out: Path, device: str) -> None:

@@ -147,8 +147,8 @@ def merge_equivalent_columns(
         values = [group.values[i] for group in groups]
         if len(set(values)) > 1:
             equivalent.setdefault(tuple(values.index(value) for value in values), []).append(i)
-    names = [", ".join(columns[i] for i in merged) for merged in equivalent.values()]
-    rows = [tuple(", ".join(group.values[i] for i in merged) for merged in equivalent.values()) for group in groups]
+    names = [", ".join(columns[i] for i in indices) for indices in equivalent.values()]
+    rows = [tuple(", ".join(group.values[i] for i in indices) for indices in equivalent.values()) for group in groups]
     return names, rows
 
 

@@ -68,8 +68,8 @@ def _build_arguments(node: DictConfig, key: str, recursive: bool) -> tuple[list[
     """Return the positional and the named arguments of a node, objects in place of nodes with `_target_`."""
     convert = partial(_build_value, recursive=True) if recursive else _to_plain
     names = [str(name) for name in node if is_argument(f"{key}.{name!s}")]
-    given = [name for name in names if not (node.get("_partial_") and OmegaConf.is_missing(node, name))]
-    return [convert(value) for value in node.get("_args_", ())], {name: convert(node[name]) for name in given}
+    arguments = [name for name in names if not (node.get("_partial_") and OmegaConf.is_missing(node, name))]
+    return [convert(value) for value in node.get("_args_", ())], {name: convert(node[name]) for name in arguments}
 
 
 def _build_value(value: Any, recursive: bool) -> Any:

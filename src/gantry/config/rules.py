@@ -108,7 +108,7 @@ def find_key_rule(key: str) -> Rule | None:
     names = key.split(".")
     for pattern, rule in KEY_RULES.items():
         wanted = pattern.split(".")
-        if len(wanted) == len(names) and all(name in ("*", given) for name, given in zip(wanted, names)):
+        if len(wanted) == len(names) and all(name in ("*", part) for name, part in zip(wanted, names)):
             return rule
     return None
 

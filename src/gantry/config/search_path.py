@@ -15,7 +15,7 @@ SEARCH_PATH_KEY = "hydra.searchpath"
 
 def replace_config_dir(argv: Sequence[str]) -> list[str]:
     """Return the words of a command with `hydra.searchpath=` for --config-dir. Raises ValueError if it is no folder."""
-    kept: list[str] = []
+    remaining: list[str] = []
     folders: list[str] = []
     words = iter(argv)
     for word in words:
@@ -23,14 +23,14 @@ def replace_config_dir(argv: Sequence[str]) -> list[str]:
         if option in CONFIG_DIR_OPTIONS:
             folders.append(value if is_joined else next(words, ""))
         else:
-            kept.append(word)
+            remaining.append(word)
     for folder in folders:
         if not folder or not Path(folder).expanduser().is_dir():
             raise ValueError(f"--config-dir must be a folder of configurations, got {folder or 'none'}")
-    if folders and any(word.startswith(f"{SEARCH_PATH_KEY}=") for word in kept):
+    if folders and any(word.startswith(f"{SEARCH_PATH_KEY}=") for word in remaining):
         raise ValueError(f"{SEARCH_PATH_KEY} must be left out beside --config-dir, got both")
     sources = [f"file://{Path(folder).expanduser().resolve()}" for folder in folders]
-    return [*kept, *([format_search_path(sources)] if sources else [])]
+    return [*remaining, *([format_search_path(sources)] if sources else [])]
 
 
 def format_search_path(sources: Iterable[str]) -> str:

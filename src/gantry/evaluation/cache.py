@@ -1,4 +1,4 @@
-"""Statistics of real images, kept on disk under a key that hashes all that determines them."""
+"""Statistics of real images, stored on disk under a key that hashes everything that determines them."""
 
 import hashlib
 import json
@@ -17,38 +17,37 @@ from gantry.features.published_weights import TensorMapping, hash_tensors
 
 log = logging.getLogger(__name__)
 
-CACHE_FORMAT = 1  # raise it when what the files mean changes: old files are then not found
+CACHE_FORMAT = 1  # to be raised when the meaning of the files changes, so that old files are not read
 
 
 def load_or_compute(
     folder: Path | None, facts: Mapping[str, Any], make: Callable[[], TensorMapping], device: torch.device
 ) -> TensorMapping:
-    """Return make(), read from the folder if a whole file is there, else computed and written there.
+    """Return make(), read from the folder if it has a complete file, else computed and written to it.
 
-    `facts` is everything that determines the tensors. Every process must call it; if one of them cannot read
-    the file, all of them make the tensors together. Without a folder nothing is kept. `device` is where the
-    processes vote.
+    `facts` is everything that determines the tensors. Every process must call it; if one of them cannot read the file,
+    all of them compute the tensors together. Without a folder nothing is stored. The processes vote on `device`.
     """
     path = None if folder is None else folder.expanduser() / f"{make_cache_key(facts)}.safetensors"
     cached = read_cached_tensors(path) if path is not None else None
     votes = int(collectives.all_reduce_sum_(torch.tensor(int(cached is not None), device=device)))
     if cached is not None and votes == collectives.world_size():
         return cached
-    made = make()
+    tensors = make()
     if path is not None and collectives.rank() == 0:
-        write_cached_tensors(path, made, facts)
+        write_cached_tensors(path, tensors, facts)
     collectives.barrier()
-    return made
+    return tensors
 
 
 def make_cache_key(facts: Mapping[str, Any]) -> str:
-    """One name for one set of facts."""
+    """Return a file name that is unique to these facts."""
     text = json.dumps({"format": CACHE_FORMAT, **facts}, sort_keys=True)
     return hashlib.sha256(text.encode()).hexdigest()[:32]
 
 
 def read_cached_tensors(path: Path) -> TensorMapping | None:
-    """Return the tensors of a file; None if it is not there or, with a warning, if it is damaged."""
+    """Return the tensors of a file; None if it is missing or, with a warning, if it is damaged."""
     if not path.is_file():
         return None
     try:
@@ -58,12 +57,12 @@ def read_cached_tensors(path: Path) -> TensorMapping | None:
     except (SafetensorError, OSError):
         is_intact = False
     if not is_intact:
-        log.warning("%s is damaged: the statistics of the real images are made again", path)
+        log.warning("%s is damaged: computing the statistics of the real images again", path)
     return tensors if is_intact else None
 
 
 def write_cached_tensors(path: Path, tensors: TensorMapping, facts: Mapping[str, Any]) -> None:
-    """Write a whole file or none; a folder that cannot be written to costs a warning, not the run."""
+    """Write a file completely or not at all; if the folder cannot be written to, log a warning."""
     part = path.with_name(f"{path.name}.{os.getpid()}.part")
     plain = {name: tensor.cpu().contiguous() for name, tensor in tensors.items()}
     about = {"sha256": hash_tensors(plain), "facts": json.dumps(facts, sort_keys=True)}
@@ -72,4 +71,4 @@ def write_cached_tensors(path: Path, tensors: TensorMapping, facts: Mapping[str,
         save_file(plain, part, metadata=about)
         part.replace(path)
     except (OSError, SafetensorError) as error:
-        log.warning("the statistics of the real images are not kept: %s", error)
+        log.warning("the statistics of the real images are not stored: %s", error)

@@ -1,4 +1,4 @@
-"""An evaluation: which samples are compared with which real images, in which features, by which scores."""
+"""An evaluation: the samples, the real images, the extractor and the scores."""
 
 import inspect
 from collections.abc import Callable, Mapping
@@ -25,7 +25,7 @@ from gantry.sampling.batchnorm_mode import BatchNormMode
 
 @dataclass(frozen=True)
 class ReportSettings:
-    """Differences of the evaluation that a run is judged by: more samples, of other latents, more scores."""
+    """Settings of the final evaluation of a run that differ: more samples, of other latents, and more scores."""
 
     num_samples: int
     seed: int
@@ -68,28 +68,28 @@ class Evaluation:
         if self.arithmetic not in ARITHMETIC_TYPES:
             raise ValueError(f"metrics.arithmetic must be one of {', '.join(ARITHMETIC_TYPES)}, got {self.arithmetic}")
         if self.report is not None and self.report.seed == self.seed:
-            raise ValueError(f"metrics.report.seed must be another than metrics.seed, which selects, got {self.seed}")
+            raise ValueError(f"metrics.report.seed must differ from metrics.seed, which selects, got {self.seed}")
 
     @property
     def batchnorm_mode(self) -> BatchNormMode:
-        """The mode in which BatchNorm normalises."""
+        """Return the mode in which BatchNorm normalises."""
         return BatchNormMode(self.batchnorm)
 
     @property
     def report_evaluation(self) -> "Evaluation":
-        """The evaluation that a run is judged by."""
+        """Return the final evaluation of a run."""
         if self.report is None:
             return self
         report = self.report
         scores = {**self.scores, **report.scores}
         full = replace(self, num_samples=report.num_samples, seed=report.seed, scores=scores, report=None)
         if "feature_extractor" in self.__dict__:
-            full.__dict__["feature_extractor"] = self.feature_extractor  # a large extractor is loaded once
+            full.__dict__["feature_extractor"] = self.feature_extractor  # so that a large extractor is loaded only once
         return full
 
     @cached_property
     def feature_extractor(self) -> Extractor:
-        """The extractor, built at first use."""
+        """Return the extractor, built at first use."""
         if self.extractor is None:
             return PointExtractor()
         with user_errors():
@@ -97,12 +97,12 @@ class Evaluation:
 
     @property
     def metric_names(self) -> list[str]:
-        """The names of all scores."""
+        """Return the names of all scores."""
         return [name for score in self.scores.values() for name in score.metric_names(self.feature_extractor.name)]
 
     @property
     def requirements(self) -> Requirement:
-        """The requirements of all scores together."""
+        """Return the requirements of all scores together."""
         return reduce(or_, (score.requirements for score in self.scores.values()), Requirement.STATISTICS)
 
     def check_requirements(self, reference: Reference, key: str = "metrics.num_samples") -> None:
@@ -128,12 +128,12 @@ class Evaluation:
             check_score_requirements(reference, name, score.requirements, fewest)
 
     def extract_real(self, reference: Reference, device: torch.device) -> FeatureSet:
-        """Extract all that the scores need from the real images; every process must call it."""
+        """Extract the features that the scores need from the real images; every process must call it."""
         cache = None if self.cache is None else Path(self.cache)
         return extract_reference(reference, self.requirements, self._make_feature_pass(device), cache)
 
     def extract_samples(self, samples: ImageSource, device: torch.device, labels: Tensor | None = None) -> FeatureSet:
-        """Extract all that the scores need from samples(start, stop) of the classes `labels` [num_samples].
+        """Extract the features that the scores need from samples(start, stop) of the classes `labels` [num_samples].
 
         The processes share the batches; all must call it, and all get the same.
         """

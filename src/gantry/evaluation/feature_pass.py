@@ -1,4 +1,4 @@
-"""One pass over a set of images, shared by all processes, that extracts all that the scores need."""
+"""One pass over a set of images, shared by all processes, which extracts the features that scores need."""
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -12,12 +12,12 @@ from gantry.metrics.statistics import FeatureSet, PredictionSums, Statistics
 
 ImageSource = Callable[[int, int], Tensor]  # (start, stop) -> those images, see `FeaturePass.extract`
 
-STATISTICS_UPDATE_ROWS = 1000  # features whose products are added up at a time: fewer use a processor badly
+STATISTICS_UPDATE_ROWS = 1000  # added to the statistics at a time: smaller products are slow
 
 
 @dataclass(frozen=True)
 class FeaturePass:
-    """A pass in batches that the processes take in turn, so that their number changes nothing."""
+    """A pass in batches that the processes take in turn, so that the number of processes changes no score."""
 
     extractor: Extractor
     batch_size: int
@@ -28,8 +28,8 @@ class FeaturePass:
     def extract(self, images: ImageSource, count: int) -> FeatureSet:
         """Read images 0 .. count - 1; every process must call it, and all get the same.
 
-        images(start, stop) returns float [n, *shape] in [-1, 1], uint8 [n, C, H, W] or points float [n, 2].
-        Raises ValueError, on all processes, when samples are not finite or far out of range.
+        images(start, stop) returns float [n, *shape] in [-1, 1], uint8 [n, C, H, W] or points float [n, 2]. Raises
+        ValueError, on all processes, if samples are not finite or far out of range.
         """
         num_classes = self.extractor.num_classes
         statistics = Statistics(self.extractor.dim, self.device)

@@ -1,4 +1,4 @@
-"""The samples of a generator, generated when an evaluation asks for them."""
+"""Samples of a generator, generated when an evaluation reads them."""
 
 from dataclasses import dataclass
 
@@ -17,7 +17,7 @@ from gantry.sampling.latents import balanced_labels
 @dataclass(frozen=True)
 class SampleSource:
     """images(start, stop) -> x float [n, *shape] in [-1, 1]; the classes of the samples, int64 [num_samples], or None
-    where they have none; and the facts that the protocol states about them."""
+    if they have none; and the facts that the protocol states about them."""
 
     images: ImageSource
     labels: Tensor | None
@@ -32,7 +32,7 @@ def make_sample_source(
     turn: int | None = None,
     kimg: float | None = None,
 ) -> SampleSource:
-    """Return the samples that an evaluation asks for, of an averaged generator chosen by the rule `checkpoint`."""
+    """Return the samples of an evaluation, from an averaged generator that was chosen by the rule `checkpoint`."""
     mode, seed = evaluation.batchnorm_mode, evaluation.seed
     ready = prepare_generator(G.to(device), mode, seed)
     labels = balanced_labels(0, evaluation.num_samples, G.num_classes) if G.num_classes else None
@@ -43,7 +43,7 @@ def make_sample_source(
 def describe_samples(
     evaluation: Evaluation, G: Generator, checkpoint: str, turn: int | None = None, kimg: float | None = None
 ) -> SampleFacts:
-    """Return the facts about samples of an averaged generator that was chosen by the rule `checkpoint`."""
+    """Return the facts about samples from an averaged generator that was chosen by the rule `checkpoint`."""
     norm = describe_batchnorm(G, evaluation.batchnorm_mode)
     return SampleFacts(tuple(G.shape), checkpoint, "G_ema", norm, turn, kimg)
 
@@ -51,8 +51,7 @@ def describe_samples(
 def make_image_source(G: Generator, seed: int, device: torch.device, block: int = 1) -> ImageSource:
     """Return samples of G, sample i of the latent (seed, i): (start, stop) -> x float [n, *shape] in [-1, 1].
 
-    A `block` above 1 fixes which samples are generated in one batch: those of every block, whatever range is asked
-    for.
+    With a `block` above 1, samples are always generated in the same batches of `block`, for any range.
     """
 
     def images(start: int, stop: int) -> Tensor:

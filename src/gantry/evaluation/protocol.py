@@ -7,17 +7,17 @@ from typing import Any
 
 from gantry.values import to_json_values
 
-SCORE_KEY_PREFIX = "scores."  # before the names of scores, whose settings are compared one by one
+SCORE_KEY_PREFIX = "scores."  # of the settings of each score, which are compared one by one
 PROTOCOL_LIBRARIES = ("torch", "torch-fidelity", "numpy", "scipy")
 
 
 @dataclass(frozen=True)
 class SampleFacts:
-    """Facts about the samples that are known only to their producer.
+    """Facts about the samples that only their source knows.
 
     `shape` is that of one sample; `checkpoint` is the rule that chose the checkpoint, or the name of the files;
     `generator` is "G_ema" or "G", and `batchnorm` how it normalised, both None for samples from files. `turn` and
-    `kimg` are those of the generator, None where they are not known; they are no part of the protocol.
+    `kimg` are those of the generator, None if they are not known; they are not part of the protocol.
     """
 
     shape: tuple[int, ...]
@@ -67,14 +67,15 @@ def find_protocol_differences(a: Mapping[str, Any], b: Mapping[str, Any]) -> lis
 
 
 def _flatten_score_settings(protocol: Mapping[str, Any]) -> dict[str, Any]:
-    """Make an entry of the settings of each score, `scores.kid`; older runs do not state the arithmetic: float32."""
+    """Give the settings of each score an entry of its own, `scores.kid`; older runs, which state no arithmetic, used
+    float32."""
     facts: dict[str, Any] = {"arithmetic": "float32"} | dict(to_json_values(protocol))
     scores = facts.pop("scores", {})
     return facts | {f"{SCORE_KEY_PREFIX}{name}": settings for name, settings in scores.items()}
 
 
 def get_library_versions() -> dict[str, str]:
-    """Return the versions of the libraries that numbers depend on."""
+    """Return the versions of the libraries that scores depend on."""
     return {name: metadata.version(name) for name in PROTOCOL_LIBRARIES}
 
 

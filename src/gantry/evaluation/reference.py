@@ -1,4 +1,4 @@
-"""The real images that samples are compared with, and what is known of them once they have been read."""
+"""Real images that samples are compared with, and their features."""
 
 import hashlib
 import logging
@@ -43,13 +43,13 @@ class Reference:
 
     @property
     def flipped_reference(self) -> "Reference":
-        """The same images, left and right exchanged."""
+        """Return the same images, flipped left to right."""
         images = self.images
         return replace(self, digest=f"{self.digest} mirrored", images=lambda start, stop: images(start, stop).flip(-1))
 
 
 def check_score_requirements(reference: Reference, name: str, needs: Requirement, fewest: MinimumSamples) -> None:
-    """Raise UserError unless a score, called `name` in metrics.scores, can be made of these real images."""
+    """Raise UserError unless a score, called `name` in metrics.scores, can be computed with these real images."""
     _check_image_count(reference, name, fewest.real)
     if Requirement.LABELS in needs:
         _check_images_per_class(reference, name, fewest.real_per_class)
@@ -111,18 +111,18 @@ def _extract_image_set(reference: Reference, reader: FeaturePass, cache: Path | 
         count, name = reference.count, reference.name
         if collectives.rank() == 0:
             log.info("reading %d real images of %s with the extractor %s", count, name, extractor.name)
-        found = reader.extract(reference.images, count)
-        return found.statistics.to_tensors() | ({} if found.features is None else {"features": found.features})
+        features = reader.extract(reference.images, count)
+        return features.statistics.to_tensors() | ({} if features.features is None else {"features": features.features})
 
     tensors = load_or_compute(cache, facts, make, reader.device)
     return FeatureSet(Statistics.from_tensors(tensors), features=tensors.get("features"))
 
 
-HASH_BATCH_SIZE = 1024  # images that are held while a folder is hashed
+HASH_BATCH_SIZE = 1024  # images in memory while a folder is hashed
 
 
 def build_reference(data: DataModule, where: str) -> Reference:
-    """`where` is "train", "test" or a path; beside the training images stand those that are held out, if any."""
+    """Return the reference images: `where` is "train" (with the held-out images, if any), "test" or a path."""
     if where not in ("train", "test"):
         return _path_reference(Path(where).expanduser(), data.shape)
     held_out = _split_reference(data, "test") if where == "train" and len(data.data.test) else None

@@ -1,4 +1,4 @@
-"""Images that another program left: a folder, a zip or an npz, read piece by piece as metrics want them."""
+"""Images from another program: a folder, a zip or an npz, read piece by piece in the format of metrics."""
 
 import io
 import re
@@ -20,15 +20,15 @@ from gantry.evaluation.feature_pass import ImageSource
 
 SAMPLE_SUFFIXES = {".png", ".jpg", ".jpeg", ".bmp", ".webp", ".tif", ".tiff"}
 PIL_MODES = {1: "L", 3: "RGB"}
-EIGHT_BIT_MODES = {"1", "L", "LA", "P", "PA", "RGB", "RGBA"}  # eight bits a channel, which is what metrics see
+EIGHT_BIT_MODES = {"1", "L", "LA", "P", "PA", "RGB", "RGBA"}  # eight bits a channel, as metrics need
 
 
 @dataclass(frozen=True)
 class SampleFiles:
     """`count` samples of one `shape`: images(start, stop) -> uint8 [n, C, H, W], or points float [n, 2].
 
-    `labels` int64 [count] are their classes, where they are known: `arr_1` of an npz, or by the folder that a file
-    lies in, when all lie in folders side by side.
+    `labels` int64 [count] are their classes, if they are known: `arr_1` of an npz, or the folder of each file, if all
+    files are in folders side by side.
     """
 
     count: int
@@ -40,7 +40,7 @@ class SampleFiles:
 def open_samples(path: Path, channels: int) -> SampleFiles:
     """Return the samples of a file or folder, with 1 or 3 channels, in the order of their names.
 
-    Raises UserError, naming the file, for what is no image and for images of different sizes.
+    Raises UserError, naming the file, for a file that is no image and for images of different sizes.
     """
     if not path.exists():
         raise UserError(f"samples must be a folder, an .npz or a .zip, got {path}, which does not exist")
@@ -57,7 +57,7 @@ def open_zip(path: Path, channels: int) -> SampleFiles:
     try:
         archive = zipfile.ZipFile(path)
     except (zipfile.BadZipFile, OSError) as error:
-        raise UserError(f"samples must be a whole .zip, got {path}: {error}") from None
+        raise UserError(f"samples must be a complete .zip, got {path}: {error}") from None
     return open_image_files(path, filter_image_names(archive.namelist()), archive.read, channels)
 
 
@@ -72,7 +72,7 @@ def is_hidden(name: str) -> bool:
 
 
 def open_npz(path: Path) -> SampleFiles:
-    """`arr_0` of an npz: uint8 [N, H, W, C], or points float [N, 2]; nothing is unpickled."""
+    """Return `arr_0` of an npz: uint8 [N, H, W, C], or points float [N, 2]; nothing is unpickled."""
     try:
         arrays = np.load(path, allow_pickle=False)
         if not isinstance(arrays, np.lib.npyio.NpzFile):
@@ -93,16 +93,16 @@ def open_npz(path: Path) -> SampleFiles:
 
 
 def parse_class_ids(c: NDArray[np.generic] | None, x: NDArray[np.generic]) -> Tensor | None:
-    """Return the class ids int64 [N] of samples x [N, ...]; None for an array that is none."""
+    """Return the class ids int64 [N] of samples x [N, ...]; None for an array that has none."""
     decode_checked = c is not None and c.dtype.kind in "iu" and c.shape == x.shape[:1]
     return torch.from_numpy(c.astype(np.int64)) if c is not None and decode_checked else None
 
 
 def class_ids_from_folders(names: list[str]) -> Tensor | None:
-    """Return the classes of files by their folders: int64 [N]; None unless all lie one folder deep in several.
+    """Return the classes of files by their folders: int64 [N]; None unless all files are one folder deep, in several
+    folders.
 
-    Folders whose names are all whole numbers are called by their classes; other names are counted from 0, sorted as
-    text.
+    If the names of all folders are integers, they are the classes; other names are numbered from 0, sorted as text.
     """
     folders = [str(Path(name).parent) for name in names]
     counted = all(re.fullmatch("[0-9]{1,9}", folder) for folder in folders)
@@ -112,7 +112,7 @@ def class_ids_from_folders(names: list[str]) -> Tensor | None:
 
 
 def open_image_files(path: Path, names: list[str], read: Callable[[str], bytes], channels: int) -> SampleFiles:
-    """Image files, decoded when they are asked for."""
+    """Return image files, which are decoded when they are read."""
     if not names:
         raise UserError(f"samples must hold images ({', '.join(sorted(SAMPLE_SUFFIXES))}), got none in {path}")
     height, width = decode_sample(read, names[0], channels).shape[:2]
@@ -135,7 +135,7 @@ def decode_sample(read: Callable[[str], bytes], name: str, channels: int) -> NDA
     try:
         image = Image.open(io.BytesIO(read(name)))
         image.load()
-    except Exception as error:  # of archives and of Pillow's decoders: anything from OSError to SyntaxError
+    except Exception as error:  # archives and Pillow's decoders raise anything from OSError to SyntaxError
         raise UserError(f"samples must be images, got {name}: {format_on_one_line(error, with_type=True)}") from None
     if image.mode not in EIGHT_BIT_MODES:
         raise UserError(f"samples must have 8 bits a channel, got {name} of mode {image.mode}")

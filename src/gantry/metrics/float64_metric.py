@@ -1,4 +1,4 @@
-"""The base of sums over images: a torchmetrics Metric whose states are moved between devices and never cast."""
+"""A torchmetrics Metric whose states are moved between devices and never cast, for sums over images."""
 
 from collections.abc import Callable
 from typing import Any
@@ -9,7 +9,7 @@ from torchmetrics import Metric
 
 
 class Float64Metric(Metric):
-    """A Metric whose states keep their dtypes, float64 above all, whatever is done to the module that holds it.
+    """A Metric whose states keep their dtypes, float64 in particular, when the module that contains it is cast.
 
     `.half()`, `.to(torch.bfloat16)` and `set_dtype` change nothing. Where the device has no float64 (Apple's), all
     states stay on the CPU.
@@ -27,7 +27,7 @@ class Float64Metric(Metric):
 
 
 def find_target_device(fn: Callable[[Tensor], Tensor], tensor: Tensor) -> torch.device:
-    """Return the device that `fn` moves a tensor to; it is tried on float32, which every device has."""
+    """Return the device that `fn` moves a tensor to; a float32 tensor shows it, since every device has float32."""
     return fn(torch.empty(0, device=tensor.device)).device
 
 

@@ -22,11 +22,11 @@ class FrechetDistance:
     requirements: ClassVar[Requirement] = Requirement.STATISTICS
 
     def minimum_samples(self, dim: int) -> MinimumSamples:  # noqa: ARG002
-        """Two of each, for a covariance."""
+        """Return two of each, enough for a covariance."""
         return MinimumSamples(2, 2)
 
     def metric_names(self, extractor: str) -> tuple[str, ...]:
-        """One name."""
+        """Return the name of the distance."""
         return (make_metric_name("fd", extractor),)
 
     def __call__(self, real: FeatureSet, fake: FeatureSet) -> tuple[float, ...]:
@@ -65,8 +65,8 @@ class CovarianceFactor(NamedTuple):
 def factor_covariance(statistics: Statistics) -> CovarianceFactor:
     """Return the Cholesky factor of the covariance; its rank is at most n - 1.
 
-    Where the samples do not span all directions, pivoting stops at what is rounding. A square root of the full
-    matrix would take the root of that rounding, 1e-16 -> 1e-8, in every direction that they do not span.
+    If the samples do not span all directions, pivoting stops at the size of rounding errors. A square root of the full
+    matrix would take the root of these errors, 1e-16 -> 1e-8, in every direction that is not spanned.
     """
     statistics.check_covariance()
     scatter = statistics.lower_triangle.cpu().numpy()
@@ -99,7 +99,7 @@ def _compute_gram_matrix(L: CovarianceFactor, M: CovarianceFactor) -> Matrix:
 
 def _sum_sqrt_eigenvalues(gram: Matrix) -> float:
     """Return the sum of the square roots of the eigenvalues of a semidefinite matrix, given by its lower triangle."""
-    if len(gram) == 0:  # a set without any spread
+    if len(gram) == 0:  # all features are equal
         return 0.0
     workspace, _ = lapack.dsytrd_lwork(len(gram), lower=0)
     _, diagonal, beside, _, _ = lapack.dsytrd(gram.T, lower=0, lwork=int(workspace), overwrite_a=1)

@@ -1,7 +1,7 @@
 """The Frechet distance at infinitely many samples (Chong and Forsyth 2020, FID-infinity), with an interval.
 
 The distance of N samples is too large by about c / N, and c differs between generators (their section 3). Here it is
-followed to 1 / N = 0 from all samples, and from all but one of `blocks` disjoint blocks, each in turn.
+extrapolated to 1 / N = 0, from all samples and from all but one of `blocks` disjoint blocks, each in turn.
 """
 
 import math
@@ -27,16 +27,16 @@ ALLOWED_BLOCKS = range(4, 21)  # a distance between 2,048 features takes seconds
 class FrechetInfinity:
     """`fid_infinity` or `fd_<extractor>_infinity`, `..._low` and `..._high`, the ends of a 95 % interval.
 
-    The real set is taken as it is: only the number of samples goes to infinity, and the interval is that of other
-    samples of the same generator. For equal distributions the value is about 0, so it can be negative.
+    The real set stays as it is: only the number of samples goes to infinity, and the interval is over samples of the
+    same generator. For equal distributions the value is about 0, so it can be negative.
 
-    It costs `blocks` + 3 distances and needs 8 samples for each feature: with fewer the bias is no line in 1 / N. On
-    Gaussians of 8 to 256 features, their variances equal or falling, 3 % of the bias at most was left at that
-    number, and the interval held the truth in 92 to 100 % of trials.
+    It costs `blocks` + 3 distances and needs 8 samples for each feature: with fewer the bias is not linear in 1 / N. On
+    Gaussians of 8 to 256 features with equal or decreasing variances, at most 3 % of the bias was left at that number,
+    and the interval contained the true value in 92 to 100 % of trials.
     """
 
     blocks: int = 16
-    seed: int = 0  # of the permutation that deals samples to blocks: their order may be that of classes
+    seed: int = 0  # of the permutation that assigns samples to blocks: they may be in the order of their classes
     requirements: ClassVar[Requirement] = Requirement.FEATURES
 
     def __post_init__(self) -> None:
@@ -45,7 +45,7 @@ class FrechetInfinity:
             raise ValueError(f"blocks of the Frechet distance at infinity must be {rule}, got {self.blocks}")
 
     def minimum_samples(self, dim: int) -> MinimumSamples:
-        """Enough samples for the bias to be a line in 1 / N."""
+        """Return enough samples for a bias that is linear in 1 / N."""
         return MinimumSamples(max(MIN_SAMPLES_PER_FEATURE * dim, self.blocks), 2)
 
     def metric_names(self, extractor: str) -> tuple[str, ...]:
@@ -66,12 +66,12 @@ class FrechetInfinity:
             rest = leave_out_rows(fake, rows)
             values.append(extrapolate_to_infinity(N, D, rest.n, distance(rest)))
         value = float(np.mean(values))
-        # The mean of these lines is the jackknife's estimate and their spread its standard error. Distances of
-        # subsets that overlap, as in a regression on many N, have errors that go together: the regression's own 95 %
-        # interval held the truth in 56 to 80 % of trials where the jackknife's did in 92 to 100 %.
+        # The mean of these values is the jackknife estimate, their spread gives its standard error. Distances of
+        # subsets that overlap, as in a regression on many N, have correlated errors: the 95 % interval of
+        # the regression contained the true value in 56 to 80 % of trials, the jackknife interval in 92 to 100 %.
         error = np.std(values, ddof=1) / math.sqrt(self.blocks)
-        # Where features are many, the error is so small that the curve matters: a parabola through the distance of
-        # half the samples as well would meet 1 / N = 0 about as far from the line as it leaves it there, at 2 / N.
+        # With many features this error is so small that curvature matters: a parabola that also passes through the
+        # distance of half the samples would differ from the line at 1 / N = 0 about as much as at 2 / N.
         halves = [distance(leave_out_rows(fake, rows)) for rows in order.tensor_split(2)]
         bend = float(np.mean(halves)) - (2 * D - value)
         half = float(student.ppf((1 + CONFIDENCE_LEVEL) / 2, self.blocks - 1) * math.hypot(error, bend))

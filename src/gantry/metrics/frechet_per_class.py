@@ -1,4 +1,4 @@
-"""The Frechet distance within every class: what an average over all of them can hide."""
+"""The Frechet distance within every class, which a distance over all classes can hide."""
 
 from dataclasses import dataclass
 from typing import ClassVar
@@ -17,9 +17,9 @@ CLASS_STATISTICS_BLOCK_ROWS = 4096  # images whose features are held in float64 
 @dataclass(frozen=True)
 class FrechetPerClass:
     """`fid_class_mean` (or `fd_<extractor>_class_mean`), `..._class_worst` and one number for each class: lower is
-    better, 0 for equal sets. The real images of a class are compared with the samples that were drawn for it.
+    better, 0 for equal sets. The real images of a class are compared with the samples that were generated for it.
 
-    With few images a class the numbers are biased upwards, all alike; compare them at equal counts only.
+    With few images a class all numbers are biased upwards: compare them at equal counts only.
     """
 
     num_classes: int
@@ -32,7 +32,7 @@ class FrechetPerClass:
             )
 
     def minimum_samples(self, dim: int) -> MinimumSamples:  # noqa: ARG002
-        """Two of each in each class."""
+        """Return two of each in each class."""
         return MinimumSamples(2 * self.num_classes, 2 * self.num_classes, real_per_class=2)
 
     def metric_names(self, extractor: str) -> tuple[str, ...]:
@@ -61,7 +61,7 @@ def compute_class_statistics(images: FeatureSet, k: int, what: str) -> Statistic
 
 
 def compute_statistics(features: Tensor, index: Tensor) -> Statistics:
-    """Return statistics of some of the features [N, F], those in `index`."""
+    """Return the statistics of the features [N, F] in the rows `index`."""
     statistics = Statistics(features.shape[1])
     for block in torch.split(index, CLASS_STATISTICS_BLOCK_ROWS):
         statistics.update(features[block])

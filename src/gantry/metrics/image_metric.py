@@ -26,11 +26,11 @@ class ImageMetric(Float64Metric):
     """Scores of generated images against real ones: `update(images, real=...)`, then `compute() -> {name: value}`.
 
     Images are uint8 [N, 1 or 3, H, W] or float in [-1, 1], not in [0, 1]. The scores share one pass through the
-    extractor. It follows the images to their device and is no submodule: it is not trained, cast or saved with the
-    module that holds the metric. `kwargs` are those of `torchmetrics.Metric`, but for dist_sync_on_step.
+    extractor. The extractor follows the images to their device and is no submodule: it is not trained, cast or saved
+    with the module that has the metric. `kwargs` are those of `torchmetrics.Metric`, without dist_sync_on_step.
 
-    Over ranks every score is that of all their images. Which of them share a subset of KID, a split of the Inception
-    Score or a block of FID-infinity depends on the ranks that saw them, as it does on a seed.
+    With several ranks every score is that of the images of all ranks. The subsets of KID, the splits of the Inception
+    Score and the blocks of FID-infinity depend on the ranks that saw the images, as they do on a seed.
     """
 
     extractor: Extractor
@@ -41,7 +41,7 @@ class ImageMetric(Float64Metric):
         if kwargs.get("dist_sync_on_step"):
             raise ValueError("dist_sync_on_step must be false (forward returns the scores of its own rank), got true")
         super().__init__(**kwargs)
-        self.__dict__["extractor"] = extractor  # past nn.Module, which would make it a submodule
+        self.__dict__["extractor"] = extractor  # nn.Module's own would make it a submodule
         self.scores, self.arithmetic = scores, arithmetic
         self.requirements = reduce(or_, (score.requirements for score in scores), Requirement.STATISTICS)
         _check_image_metric(extractor, scores, self.requirements, arithmetic)
@@ -61,8 +61,8 @@ class ImageMetric(Float64Metric):
     ) -> None:
         """Add real or generated images, or the output of the extractor for them.
 
-        Scores per class need the classes of the images, `labels` int64 [N]. `held_out` marks real images that are
-        held out of the training, which the memorisation is measured by.
+        Scores per class need the classes of the images, `labels` int64 [N]. `held_out` marks real images that are not
+        used for training, to which memorisation compares.
         """
         features, probabilities = self._extract(images)
         which = "held_out" if held_out else "real" if real else "fake"
@@ -78,7 +78,7 @@ class ImageMetric(Float64Metric):
     def compute(self) -> dict[str, Tensor]:
         """Return the scores of all images, float64 [] each.
 
-        Raises ValueError for images that are not finite or far out of range, and where a score needs more images.
+        Raises ValueError for images that are not finite or far out of range, and if a score needs more images.
         """
         check_validity(self.num_invalid, int(self.num_images))
         real, fake = self._make_feature_set("real"), self._make_feature_set("fake")
@@ -176,7 +176,7 @@ class ImageMetric(Float64Metric):
 
 
 def _make_empty_rows(dim: int, requirements: Requirement) -> dict[str, Tensor]:
-    """Return what the list states are without images, by their names."""
+    """Return the list states without images, by name."""
     features, labels = torch.empty(0, dim), torch.empty(0, dtype=torch.int64)
     rows: dict[str, Tensor] = {}
     if Requirement.FEATURES in requirements:

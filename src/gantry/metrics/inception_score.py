@@ -1,4 +1,4 @@
-"""The Inception Score (Salimans et al. 2016), with another classifier called classifier score."""
+"""The Inception Score (Salimans et al. 2016); with another classifier it is called classifier score."""
 
 from dataclasses import dataclass
 from typing import ClassVar
@@ -18,7 +18,7 @@ class InceptionScore:
     requirements: ClassVar[Requirement] = Requirement.CLASSIFIER
 
     def minimum_samples(self, dim: int) -> MinimumSamples:  # noqa: ARG002
-        """One sample for each split."""
+        """Return one sample for each split."""
         return MinimumSamples(NUM_SCORE_SPLITS)
 
     def metric_names(self, extractor: str) -> tuple[str, ...]:

@@ -10,7 +10,7 @@ from gantry.errors import UserError
 from gantry.metrics.score import MinimumSamples, Requirement, make_metric_name
 from gantry.metrics.statistics import FeatureSet
 
-KERNEL_BLOCK_ROWS = 500  # rows of a kernel matrix, or of features in float64, that are held at a time
+KERNEL_BLOCK_ROWS = 500  # rows of a kernel matrix, or of features in float64, in memory at a time
 FeatureRows = NDArray[np.float32]
 IndexArray = NDArray[np.int64]
 
@@ -32,7 +32,7 @@ class KernelDistance:
             raise ValueError(f"subsets and subset_size of kid must be at least 1 and 2, got {got}")
 
     def minimum_samples(self, dim: int) -> MinimumSamples:  # noqa: ARG002
-        """One subset of each."""
+        """Return one subset of each."""
         return MinimumSamples(self.subset_size, self.subset_size)
 
     def metric_names(self, extractor: str) -> tuple[str, ...]:
@@ -55,7 +55,7 @@ class KernelDistance:
         return float(np.mean(distances)), float(np.std(distances))
 
     def draw_subsets(self, real: int, fake: int) -> list[tuple[IndexArray, IndexArray]]:
-        """Pairs of subsets of so many images, without repetition inside; raises ValueError when a set is too small."""
+        """Return pairs of random subsets, drawn without replacement; raises ValueError if a set is too small."""
         fewest = min(real, fake)
         if self.subset_size > fewest:
             raise UserError(
@@ -70,10 +70,10 @@ class KernelDistance:
 
 @dataclass(frozen=True)
 class CenteredFeatures:
-    """Features x [N, F] as x - o, and what of their products that leaves out.
+    """Features x [N, F] as x - o, and the terms that restore their products.
 
-    <x, y> = <x - o, y - o> + a(x) + a(y) with a(x) = <x - o, o> + <o, o> / 2. What is left for the float32
-    product is small, and so is its rounding, in which the distance between close sets would drown.
+    <x, y> = <x - o, y - o> + a(x) + a(y) with a(x) = <x - o, o> + <o, o> / 2. The float32 product of x - o and y - o is
+    small, and so is its rounding error, which could otherwise exceed the distance between close sets.
     """
 
     rows: FeatureRows  # [N, F]
@@ -82,7 +82,7 @@ class CenteredFeatures:
 
 
 def compute_centering_terms(origin: FeatureRows, x: FeatureRows) -> NDArray[np.float64]:
-    """a(x) and <x, x> of features x [N, F] seen from a point [F], see `Centred`: -> [2, N]."""
+    """Return a(x) and <x, x> of features x [N, F] for an origin [F], see `CenteredFeatures`: -> [2, N]."""
     o = origin.astype(np.float64)
     left = np.empty((2, len(x)))
     for start in range(0, len(x), KERNEL_BLOCK_ROWS):
@@ -108,7 +108,7 @@ def _unbiased_squared_mmd(x: CenteredFeatures, y: CenteredFeatures) -> float:
 
 
 def _sum_kernel_within(x: CenteredFeatures) -> float:
-    """Return the sum of k(x_i, x_j) over i != j; pairs of two blocks are looked at once and counted twice."""
+    """Return the sum of k(x_i, x_j) over i != j; a pair of blocks is computed once and counted twice."""
     total = 0.0
     for start in range(0, len(x.rows), KERNEL_BLOCK_ROWS):
         here, after = slice(start, start + KERNEL_BLOCK_ROWS), slice(start + KERNEL_BLOCK_ROWS, None)

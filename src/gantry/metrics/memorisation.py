@@ -1,5 +1,5 @@
-"""Does the generator repeat its training images? Samples are compared with real images that it never saw:
-these are as near to the training images as chance brings them (Meehan, Chaudhuri and Dasgupta 2020)."""
+"""Measure how often the generator repeats its training images. Samples are compared with held-out real images, which
+are near to training images only by chance (Meehan, Chaudhuri and Dasgupta 2020)."""
 
 import math
 from dataclasses import dataclass
@@ -16,10 +16,10 @@ from gantry.metrics.statistics import FeatureSet
 
 @dataclass(frozen=True)
 class Memorisation:
-    """`nearer` and `copies`, or `..._<extractor>`: about 0.5 and `quantile` for a generator that is as near to
-    its training images as held-out images are, 1 and 1 for one that copies; less than that is no merit in
-    itself, samples far from all images have 0 and 0. The real features must be those of the training images; where
-    the training mirrors images, a copy of a mirrored one is a copy.
+    """`nearer` and `copies`, or `..._<extractor>`: about 0.5 and `quantile` for a generator that is as near to its
+    training images as held-out images are, 1 and 1 for one that copies; lower values are no merit in themselves:
+    samples far from all images have 0 and 0. The real features must be those of the training images; where the training
+    mirrors images, a copy of a mirrored one is a copy.
     """
 
     quantile: float = 0.01
@@ -30,11 +30,11 @@ class Memorisation:
             raise ValueError(f"quantile of memorisation must be between 0 and 1, got {self.quantile}")
 
     def minimum_samples(self, dim: int) -> MinimumSamples:  # noqa: ARG002
-        """Held-out images among which the quantile is one image at least."""
+        """Return as many held-out images as make the quantile one image at least."""
         return MinimumSamples(1, held_out=math.ceil(1 / self.quantile) - 1)
 
     def metric_names(self, extractor: str) -> tuple[str, ...]:
-        """Two names."""
+        """Return the two names."""
         return make_metric_name("nearer", extractor), make_metric_name("copies", extractor)
 
     def __call__(self, real: FeatureSet, fake: FeatureSet) -> tuple[float, ...]:
@@ -56,7 +56,7 @@ class Memorisation:
 
 
 def get_training_features(real: FeatureSet) -> Tensor:
-    """Those of all images that D is trained on [N, F], or [2 N, F] with the mirrored ones behind."""
+    """Return the features of all images that D is trained on: [N, F], or [2 N, F] with the mirrored ones."""
     assert real.features is not None
     return real.features if real.flipped_features is None else torch.cat([real.features, real.flipped_features])
 
@@ -71,6 +71,6 @@ def fraction_nearer(samples: Tensor, held_out: Tensor) -> float:
 
 def fraction_of_copies(samples: Tensor, held_out: Tensor, quantile: float) -> float:
     """Return the share of the samples whose distance [N] is less than those of all but a `quantile` of the held-out
-    images [M]: with the sample itself among them, it ranks in that part. So chance gives `quantile` at most."""
+    images [M], counting the sample itself among them. By chance it is at most `quantile`."""
     rank = 1 + torch.searchsorted(held_out.sort().values, samples, right=True)
     return float((rank <= quantile * (len(held_out) + 1)).double().mean())

@@ -1,4 +1,4 @@
-"""Mode coverage, where the modes are known: the mixtures in the plane, and images of a thousand kinds."""
+"""Mode coverage for data with known modes: mixtures in the plane, and the stacked sets with 1,000 classes."""
 
 import math
 from dataclasses import dataclass
@@ -11,11 +11,11 @@ from gantry.errors import UserError
 from gantry.metrics.score import MinimumSamples, Requirement
 from gantry.metrics.statistics import FeatureSet
 
-HIGH_QUALITY_SIGMAS = 3.0  # standard deviations from a mode in which a sample is of high quality
+HIGH_QUALITY_SIGMAS = 3.0  # a sample is of high quality within so many standard deviations of a mode
 
 
 class Mixture(Protocol):
-    """Equal round Gaussians: what is needed of a data set in the plane."""
+    """Gaussians of equal weight and variance: the facts that the score uses of a data set in the plane."""
 
     centres: Tensor  # [K, 2]
     sigma: float
@@ -26,11 +26,11 @@ class Mixture(Protocol):
 class MixtureModeCoverage:
     """Coverage of a mixture of Gaussians in the plane, K `centres` (x, y) with standard deviation `sigma`.
 
-    `overlap` of the samples' distribution over the modes with the even one, where low-quality samples belong
-    to no mode: 1 is perfect, true samples reach 0.99. `modes`: those with at least one high-quality sample.
-    `high_quality`: share of the samples within three standard deviations of a mode (both as in VEEGAN,
-    Srivastava et al. 2017, section 5.1). `kl`: divergence of the samples' nearest modes from the even
-    distribution, in nats (PacGAN, Lin et al. 2018, section 4).
+    `overlap`: that of the samples' distribution over the modes with the uniform one, where low-quality samples belong
+    to no mode: 1 is perfect, samples of the mixture itself reach 0.99. `modes`: those with at least one high-quality
+    sample. `high_quality`: share of the samples within three standard deviations of a mode (both as in VEEGAN,
+    Srivastava et al. 2017, section 5.1). `kl`: divergence of the samples' nearest modes from the uniform distribution,
+    in nats (PacGAN, Lin et al. 2018, section 4).
     """
 
     centres: tuple[tuple[float, float], ...]
@@ -38,11 +38,11 @@ class MixtureModeCoverage:
     requirements: ClassVar[Requirement] = Requirement.FEATURES
 
     def minimum_samples(self, dim: int) -> MinimumSamples:  # noqa: ARG002
-        """One."""
+        """Return one of each."""
         return MinimumSamples(1)
 
     def metric_names(self, extractor: str) -> tuple[str, ...]:  # noqa: ARG002
-        """Return four names; select by the first: it alone shows both missing modes and samples off the modes."""
+        """Return four names. Select by `overlap`: it alone shows both missing modes and samples off the modes."""
         return "overlap", "modes", "high_quality", "kl"
 
     def __call__(self, real: FeatureSet, fake: FeatureSet) -> tuple[float, ...]:  # noqa: ARG002
@@ -67,16 +67,16 @@ def make_mixture_mode_coverage(mixture: Mixture) -> MixtureModeCoverage:
 
 @dataclass(frozen=True)
 class ClassModeCoverage:
-    """Coverage of classes told apart by the extractor's classifier: the 1,000 modes of the stacked sets.
+    """Coverage of the classes of the extractor's classifier: the 1,000 modes of the stacked sets.
 
-    `modes`: classes that at least one sample is assigned to. `kl`: divergence of the assigned classes from
-    the even distribution, in nats (Metz et al. 2017, section 3.3.1; Srivastava et al. 2017, section 5.2).
+    `modes`: classes that at least one sample is assigned to. `kl`: divergence of the assigned classes from the uniform
+    distribution, in nats (Metz et al. 2017, section 3.3.1; Srivastava et al. 2017, section 5.2).
     """
 
     requirements: ClassVar[Requirement] = Requirement.CLASSIFIER
 
     def minimum_samples(self, dim: int) -> MinimumSamples:  # noqa: ARG002
-        """One."""
+        """Return one of each."""
         return MinimumSamples(1)
 
     def metric_names(self, extractor: str) -> tuple[str, ...]:  # noqa: ARG002
@@ -98,7 +98,7 @@ def count_samples_per_mode(x: Tensor, centres: Tensor, sigma: float) -> tuple[Te
 
 
 def count_covered_modes(counts: Tensor) -> int:
-    """Modes with at least one sample."""
+    """Return the number of modes with at least one sample."""
     return int((counts > 0).sum())
 
 
@@ -108,6 +108,6 @@ def overlap_with_uniform(counts: Tensor, total: int) -> float:
 
 
 def kl_from_uniform(counts: Tensor) -> float:
-    """KL(q || even) = log K + sum of q log q for q = counts [K] / their sum: from 0 to log K."""
+    """Return KL(q || uniform) = log K + sum of q log q for q = counts [K] / their sum: from 0 to log K."""
     q = counts.double() / counts.sum()
     return float(torch.xlogy(q, q).sum()) + math.log(len(q))

@@ -1,7 +1,7 @@
 """Nearest neighbours in features, block by block: memory does not grow with the square of the samples.
 
-Float32 products pick the few pairs that matter; their distances are then computed in float64 from the
-features themselves. So equal features are at distance 0, equal distances compare equal, and d(x, y) = d(y, x).
+Float32 products select the few candidate pairs; their distances are then computed in float64 from the features. So
+equal features are at distance 0, equal distances compare equal, and d(x, y) = d(y, x).
 """
 
 from collections.abc import Iterator
@@ -12,14 +12,14 @@ import torch
 from torch import Tensor
 
 DISTANCE_BLOCK_ROWS = 1024  # rows of either set at a time: a block of distances takes 4 MB
-EXACT_CHUNK_PAIRS = 64  # pairs at a time in float64: what stays in the cache
+EXACT_CHUNK_PAIRS = 64  # pairs at a time in float64, which stay in the CPU's cache
 EXTRA_CANDIDATES = 2  # more candidates than neighbours, for those that float32 puts in the wrong order
-FLOAT32_RELATIVE_ERROR = 1e-5  # |float32 - exact| <= ROUNDING (|x|^2 + |y|^2), ten times what is seen at 2,048 features
+FLOAT32_RELATIVE_ERROR = 1e-5  # of |x|^2 + |y|^2; ten times the measured error at 2,048 features
 
 
 @dataclass(frozen=True)
 class RowBlock:
-    """Consecutive rows of features, seen from a point near their middle: products of less cancel less."""
+    """Consecutive rows of features minus an origin near their mean: smaller products, smaller cancellation."""
 
     start: int
     rows: Tensor  # float32 [n, F]
@@ -32,7 +32,7 @@ class RowBlock:
 
 
 def iter_row_blocks(x: Tensor, origin: Tensor, first: int = 0) -> Iterator[RowBlock]:
-    """Features x [N, F] from row `first` on, seen from `origin` [F]."""
+    """Yield blocks of features x [N, F] minus `origin` [F], from row `first` on."""
     for start in range(first, len(x), DISTANCE_BLOCK_ROWS):
         rows = x[start : start + DISTANCE_BLOCK_ROWS] - origin
         yield RowBlock(start, rows, rows.square().sum(1))
@@ -54,19 +54,19 @@ def exact_squared_distances(x: Tensor, y: Tensor, i: Tensor, j: Tensor) -> Tenso
 
 @dataclass(frozen=True)
 class NearestCandidates:
-    """The K smallest distances seen so far from each of N rows, and to which rows."""
+    """The K smallest distances so far from each of N rows, and the rows that they lead to."""
 
     squared_distances: Tensor  # float32 [N, K], rising
     indices: Tensor  # int64 [N, K]
 
     @classmethod
     def empty(cls, like: Tensor, count: int) -> Self:
-        """Before anything is seen: infinitely far ones, for features [N, F]."""
+        """Return candidates at infinite distance, for features [N, F]."""
         shape = len(like), count
         return cls(like.new_full(shape, torch.inf), like.new_zeros(shape, dtype=torch.int64))
 
     def update(self, x: RowBlock, y: RowBlock, squared: Tensor) -> None:
-        """Take in the distances [n, m] from the rows of x to those of y."""
+        """Add the distances [n, m] from the rows of x to those of y."""
         nearest, index = squared.topk(min(self.squared_distances.shape[1], squared.shape[1]), largest=False)
         both = torch.cat([self.squared_distances[x.row_slice], nearest], 1)
         indices = torch.cat([self.indices[x.row_slice], index + y.start], 1)
@@ -83,29 +83,29 @@ class NearestCandidates:
 
 def find_k_nearest(x: Tensor, y: Tensor, k: int) -> tuple[Tensor, Tensor]:
     """Return the k <= M rows of y [M, F] that are nearest to each row of x [N, F], the nearest first:
-    their squared distances, float64 [N, k], and which they are, int64 [N, k]."""
+    their squared distances, float64 [N, k], and their indices, int64 [N, k]."""
     origin = y.mean(0)
-    found = NearestCandidates.empty(x, min(k + EXTRA_CANDIDATES, len(y)))
+    candidates = NearestCandidates.empty(x, min(k + EXTRA_CANDIDATES, len(y)))
     for a in iter_row_blocks(x, origin):
         for b in iter_row_blocks(y, origin):
-            found.update(a, b, float32_squared_distances(a, b))
-    return found.select_nearest(x, y, k)
+            candidates.update(a, b, float32_squared_distances(a, b))
+    return candidates.select_nearest(x, y, k)
 
 
 def find_k_nearest_others(x: Tensor, k: int) -> tuple[Tensor, Tensor]:
-    """Return the k < N other rows of x [N, F] that are nearest to each row, like `find_k_nearest`; half its work,
-    for every distance serves both ends."""
+    """Return the k < N other rows of x [N, F] that are nearest to each row, like `find_k_nearest`, with half the work,
+    since every distance serves both of its rows."""
     origin = x.mean(0)
-    found = NearestCandidates.empty(x, min(k + EXTRA_CANDIDATES, len(x) - 1))
+    candidates = NearestCandidates.empty(x, min(k + EXTRA_CANDIDATES, len(x) - 1))
     for a in iter_row_blocks(x, origin):
         for b in iter_row_blocks(x, origin, a.start):
             squared = float32_squared_distances(a, b)
             if a.start == b.start:
                 squared.fill_diagonal_(torch.inf)
             else:
-                found.update(b, a, squared.T.contiguous())
-            found.update(a, b, squared)
-    return found.select_nearest(x, x, k)
+                candidates.update(b, a, squared.T.contiguous())
+            candidates.update(a, b, squared)
+    return candidates.select_nearest(x, x, k)
 
 
 def find_nearest_neighbours(samples: Tensor, training: Tensor) -> tuple[Tensor, Tensor]:
@@ -117,7 +117,7 @@ def find_nearest_neighbours(samples: Tensor, training: Tensor) -> tuple[Tensor, 
 
 @dataclass(frozen=True)
 class RowPairs:
-    """Rows i [P] of one set and j [P] of another: their squared distances [P] and the largest error of these."""
+    """Pairs of rows i [P] of one set and j [P] of another: squared distances [P] and the largest error of these."""
 
     i: Tensor
     j: Tensor
@@ -127,7 +127,7 @@ class RowPairs:
 
 def iter_pairs_within(x: Tensor, y: Tensor, reach_x: Tensor, reach_y: Tensor) -> Iterator[RowPairs]:
     """Yield all pairs of rows of x [N, F] and y [M, F] with |x_i - y_j|^2 at most reach_x[i] or at most reach_y[j],
-    and some that are just farther: float32 distances as float64."""
+    and some that are slightly farther: float32 distances as float64."""
     origin = y.mean(0)
     for a in iter_row_blocks(x, origin):
         for b in iter_row_blocks(y, origin):

@@ -1,8 +1,9 @@
-"""Precision and recall (Kynkaanniemi et al. 2019), density and coverage (Naeem et al. 2020): what of the samples
-is like real images, and how much of the real images is like samples.
+"""Precision and recall (Kynkaanniemi et al. 2019), density and coverage (Naeem et al. 2020): how many samples are like
+real images, and how many real images are like samples.
 
-All four ask which features of one set lie in the balls about those of the other that reach their k-th nearest
-neighbour in their own set. A ball holds its surface, and it is a point where a feature occurs more than k times.
+All four count the features of one set that lie in balls around those of the other set; the radius of a ball is the
+distance to the k-th nearest neighbour in its own set. A ball includes its surface, and it is a point if a feature
+occurs more than k times.
 """
 
 from dataclasses import dataclass
@@ -24,8 +25,8 @@ from gantry.metrics.statistics import FeatureSet
 
 @dataclass(frozen=True)
 class PrecisionRecall:
-    """`precision`, `recall`, `density` and `coverage`, or `..._<extractor>`: more is better, and only the density
-    can be above 1. All from one look at the distances: three more cost no more than one.
+    """`precision`, `recall`, `density` and `coverage`, or `..._<extractor>`: more is better, and only the density can
+    be above 1. All four come from one computation of the distances.
 
     `k` is that of precision and recall, 3 in the paper (section 3.1), `density_k` that of the other two, 5 in
     theirs (section 5.2).
@@ -41,11 +42,11 @@ class PrecisionRecall:
                 raise ValueError(f"{key} must be at least 1, got {k}")
 
     def minimum_samples(self, dim: int) -> MinimumSamples:  # noqa: ARG002
-        """One more than the neighbours that are looked for."""
+        """Return one more than the largest number of neighbours."""
         return MinimumSamples(self.k + 1, max(self.k, self.density_k) + 1)
 
     def metric_names(self, extractor: str) -> tuple[str, ...]:
-        """Four names."""
+        """Return the four names."""
         kinds = "precision", "recall", "density", "coverage"
         return tuple(make_metric_name(kind, extractor) for kind in kinds)
 
@@ -72,7 +73,7 @@ def compute_prdc(real: Tensor, fake: Tensor, k: int, density_k: int) -> tuple[fl
     of balls of real images that a sample is in, with density_k, over density_k (eq. 6 of Naeem et al.). Coverage:
     the share of real images whose ball has a sample in it (eq. 7).
 
-    Beside the features it needs at most about 250 MB, whatever N and M: where all samples are in all balls.
+    Beside the features it needs at most about 250 MB for any N and M; that is when all samples are in all balls.
     """
     neighbours = find_k_nearest_others(real, max(k, density_k))[0]
     real_reach, dense_reach = neighbours[:, k - 1], neighbours[:, density_k - 1]
@@ -91,8 +92,8 @@ def compute_prdc(real: Tensor, fake: Tensor, k: int, density_k: int) -> tuple[fl
 
 
 def compare_with_limits(pairs: RowPairs, limits: Tensor, x: Tensor, y: Tensor) -> Tensor:
-    """Return whether the pairs' squared distances are at most the limits [L, P]: bool [L, P]; where rounding could
-    decide, the exact distances do, from the features x and y of the pairs."""
+    """Compare the squared distances of pairs with limits [L, P]: -> bool [L, P], True for at most the limit. Exact
+    distances, from the features x and y of the pairs, decide wherever rounding could."""
     doubt = ((pairs.squared_distances - limits).abs() <= pairs.error_bounds).any(0)
     squared = pairs.squared_distances.clone()
     if doubt.any():

@@ -10,8 +10,8 @@ INCEPTION_METRIC_NAMES = {"fd": "fid", "cs": "is", "kd": "kid"}
 
 
 class Requirement(Flag):
-    """The data that a score uses beside sums: a classifier's probabilities, the features of every image, the classes
-    that they have or were drawn for, held-out real images."""
+    """The data that a score uses beside sums: a classifier's probabilities, the features of every image, the classes of
+    the images, held-out real images."""
 
     STATISTICS = 0
     CLASSIFIER = auto()
@@ -21,7 +21,7 @@ class Requirement(Flag):
 
 
 class MinimumSamples(NamedTuple):
-    """Images that a score needs at least, `of_class` of them real ones of each class."""
+    """The smallest number of images that a score needs; `of_class` is that of real images of each class."""
 
     samples: int
     real: int = 1
@@ -35,7 +35,7 @@ class Score(Protocol):
     requirements: ClassVar[Requirement]
 
     def minimum_samples(self, dim: int) -> MinimumSamples:
-        """Return the smallest sets that it can be made of, with features [N, dim]."""
+        """Return the smallest sets that it can be computed from, with features [N, dim]."""
         ...
 
     def metric_names(self, extractor: str) -> tuple[str, ...]:

@@ -16,7 +16,7 @@ from torch import Tensor
 from gantry.errors import UserError
 from gantry.metrics.float64_metric import Float64Metric
 
-MULTITHREADED_BLAS_DIM = 1024  # from here on BLAS takes all threads: their spinning costs ms, the product more
+MULTITHREADED_BLAS_DIM = 1024  # from here on BLAS uses all threads: their spinning costs milliseconds, the product more
 
 
 class Statistics(Float64Metric):
@@ -44,38 +44,38 @@ class Statistics(Float64Metric):
 
     @property
     def n(self) -> int:
-        """The number of samples."""
+        """Return the number of samples."""
         return int(split_moments(self.moments)[0])
 
     @property
     def mean(self) -> Tensor:
-        """The mean [F]."""
+        """Return the mean [F]."""
         return split_moments(self.moments)[1]
 
     @property
     def lower_triangle(self) -> Tensor:
-        """The scatter [F, F] of which only the diagonal and what is below it count; the rest may be anything."""
+        """Return the scatter [F, F]; only the diagonal and the entries below it are valid."""
         return split_moments(self.moments)[2]
 
     @property
     def scatter(self) -> Tensor:
-        """The symmetric scatter [F, F]."""
+        """Return the symmetric scatter [F, F]."""
         lower = self.lower_triangle
         return lower.tril() + lower.tril(-1).T
 
     @property
     def covariance(self) -> Tensor:
-        """The unbiased covariance [F, F] (divisor n - 1); raises ValueError for fewer than two samples."""
+        """Return the unbiased covariance [F, F] (divisor n - 1); raises ValueError for fewer than two samples."""
         self.check_covariance()
         return self.scatter / (self.n - 1)
 
     def check_covariance(self) -> None:
-        """Raise ValueError unless there are samples enough for a covariance."""
+        """Raise ValueError unless there are enough samples for a covariance."""
         if self.n < 2:
             raise UserError(f"metrics.num_samples must be at least 2 for a covariance, got {self.n}")
 
     def subtract(self, part: "Statistics") -> "Statistics":
-        """Return the statistics of the samples that are not in `part`, a small part of these."""
+        """Return the statistics of the samples without those of `part`, a small part of them."""
         n = self.n - part.n
         mean = self.mean + (self.mean - part.mean) * (part.n / n)
         shift = part.mean - mean
@@ -83,7 +83,7 @@ class Statistics(Float64Metric):
         return Statistics.from_tensors({"n": torch.tensor(n), "mean": mean, "scatter": lower})
 
     def to_tensors(self) -> dict[str, Tensor]:
-        """Return the tensors that `from_tensors` makes equal statistics of."""
+        """Return the tensors from which `from_tensors` makes equal statistics."""
         return {"n": torch.tensor(self.n), "mean": self.mean.clone(), "scatter": self.scatter}
 
     @classmethod
@@ -112,7 +112,7 @@ def make_empty_moments(dim: int) -> Tensor:
 
 
 def split_moments(moments: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-    """Return views of moments [F^2 + F + 1]: n [], the mean [F], the scatter [F, F] whose lower triangle counts."""
+    """Return views of moments [F^2 + F + 1]: n [], the mean [F], the scatter [F, F], valid in its lower triangle."""
     F = math.isqrt(len(moments) - 1)
     return moments[-1], moments[F * F : -1], moments[: F * F].view(F, F)
 
@@ -133,8 +133,8 @@ def update_moments_(moments: Tensor, features: Tensor) -> None:
 
 def merge_moments(parts: Tensor) -> Tensor:
     """Return the moments of the union of samples with moments [P, F^2 + F + 1]: -> [F^2 + F + 1]."""
-    merged = torch.zeros_like(parts[0])
-    total, mean, lower = split_moments(merged)
+    moments = torch.zeros_like(parts[0])
+    total, mean, lower = split_moments(moments)
     total += parts[:, -1].sum()
     for part in parts:
         mean += split_moments(part)[1] * (part[-1] / total.clamp_min(1))
@@ -142,13 +142,13 @@ def merge_moments(parts: Tensor) -> Tensor:
         n, part_mean, part_lower = split_moments(part)
         shift = part_mean - mean
         lower += part_lower + n * torch.outer(shift, shift)
-    return merged
+    return moments
 
 
 def _center_features(features: Tensor) -> tuple[Tensor, Tensor]:
     """Features [N, F] -> deviations from their mean, with room for one row more, [N + 1, F], and the mean, in float64.
 
-    On a CPU by NumPy, whose one thread does not wait for those of BLAS.
+    On a CPU NumPy does it: its one thread does not wait for those of BLAS.
     """
     if features.device.type == "cpu":
         x = features.numpy().astype(np.float64)
@@ -161,7 +161,7 @@ def _center_features(features: Tensor) -> tuple[Tensor, Tensor]:
 
 
 def _add_outer_products_(lower: Tensor, rows: Tensor) -> None:
-    """Add rows^T rows for rows [N, F] to a matrix [F, F] of which the lower triangle counts: half a product."""
+    """Add rows^T rows for rows [N, F] to the lower triangle of a matrix [F, F]: half a product."""
     if lower.device.type == "cpu":  # BLAS counts columns first, so that this upper triangle is the lower one
         threads = torch.get_num_threads() if len(lower) >= MULTITHREADED_BLAS_DIM else 1
         with _get_blas_controller().limit(limits=threads):
@@ -172,16 +172,16 @@ def _add_outer_products_(lower: Tensor, rows: Tensor) -> None:
 
 @cache
 def _get_blas_controller() -> ThreadpoolController:
-    """Return SciPy's and NumPy's BLAS, whose threads spin on after a call, against those of torch's next one."""
+    """Return the controller of SciPy's and NumPy's BLAS, whose threads spin after a call and slow down torch's."""
     return ThreadpoolController().select(user_api="blas")
 
 
-NUM_SCORE_SPLITS = 10  # parts that the Inception Score is averaged over; sample i belongs to part i mod SPLITS
+NUM_SCORE_SPLITS = 10  # of the Inception Score; sample i belongs to split i mod NUM_SCORE_SPLITS
 
 
 class PredictionSums(Float64Metric):
     """Sums over the samples of each split, in float64: n [S], p [S, K] and p_log_p [S] (of the sum over the classes
-    of p log p); and argmax_counts int64 [K], the number of samples that each class is the likeliest of."""
+    of p log p); and argmax_counts int64 [K], the number of samples for which each class is the likeliest."""
 
     n: Tensor
     p: Tensor
@@ -198,7 +198,7 @@ class PredictionSums(Float64Metric):
         self.to(device)
 
     def update(self, probabilities: Tensor, start: int | None = None) -> None:
-        """Add the probabilities [N, K] of the samples start .. start + N - 1, or of those after the ones so far."""
+        """Add the probabilities [N, K] of the samples start .. start + N - 1, by default of the next N."""
         probabilities = probabilities.to(self.p.device)
         p = probabilities.double()
         first = self.n.sum().long() if start is None else start
@@ -220,11 +220,11 @@ def p_log_p(p: Tensor) -> Tensor:
 
 @dataclass(frozen=True)
 class FeatureSet:
-    """All that scores need to know of a set of images: `statistics` of its features, `predictions` if the extractor
+    """The data that scores use of a set of images: `statistics` of its features, `predictions` if the extractor
     classifies, and on request the `features` themselves, float32 [N, F] on the CPU.
 
-    `labels` int64 [N] are the classes of the images, or those that samples were generated for, where they are known.
-    `held_out_features` [M, F] are those of real images that are held out of the training, and `flipped_features` [N, F]
+    `labels` int64 [N] are the classes of the images, or those that samples were generated for, if they are known.
+    `held_out_features` [M, F] are those of real images that are not used for training, and `flipped_features` [N, F]
     those of the mirrored training images, if the training flips images.
     """
 

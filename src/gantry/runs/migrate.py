@@ -99,12 +99,12 @@ def _migrate_overrides(overrides: Sequence[str], lr: float | None) -> list[str]:
     split = [re.fullmatch(r"([+~]*)([^=]*)(.*)", override, re.DOTALL) for override in overrides]
     parts = [match.groups() for match in split if match]
     moved = {f"trainer.{name}": f"hardware.{name}" for name in HARDWARE_SWITCHES}
-    kept = [
+    new_overrides = [
         sign + moved.get(key, key) + re.sub(r"gantry[.\w]+", _rename_match, value)
         for sign, key, value in parts
         if key not in ("model.lr_scale", "recipe.lr")
     ]
-    return kept if lr is None else [*kept, f"recipe.lr={lr}"]
+    return new_overrides if lr is None else [*new_overrides, f"recipe.lr={lr}"]
 
 
 def _rename_match(match: re.Match[str]) -> str:

@@ -90,16 +90,16 @@ def read_failed_job(folder: Path) -> FailedJob | None:
 
 def read_run_status(folder: Path, turns: int | None) -> StatusReport:
     """Return the state of a run whose budget is `turns`. Raises ValueError if its summary cannot be read."""
-    job, done = _read_job(folder), read_summary(folder).get("turns")
+    job, turn = _read_job(folder), read_summary(folder).get("turns")
     if "failed" in job:
         return StatusReport(RunStatus.FAILED, str(job["failed"]))
-    if done is not None and done >= (turns or 0):
+    if turn is not None and turn >= (turns or 0):
         return StatusReport(RunStatus.FINISHED)
     if "pruned" in job:
         return StatusReport(RunStatus.PRUNED, str(job["pruned"]))
     if _is_alive(folder, job):
         return StatusReport(RunStatus.RUNNING)
-    return StatusReport(RunStatus.INTERRUPTED, "before its end" if done is None else f"at turn {done:,} of {turns:,}")
+    return StatusReport(RunStatus.INTERRUPTED, "before its end" if turn is None else f"at turn {turn:,} of {turns:,}")
 
 
 def pid_exists(pid: int) -> bool:

@@ -16,8 +16,8 @@ def write_summary(folder: Path, entries: Mapping[str, Any]) -> None:
 
     An entry is replaced as a whole, for its scores and their protocol belong together.
     """
-    merged = read_summary(folder) | {name: non_finite_to_none(entry) for name, entry in entries.items()}
-    write_text(folder / SUMMARY_FILE, json.dumps(merged, indent=2, allow_nan=False) + "\n")
+    summary = read_summary(folder) | {name: non_finite_to_none(entry) for name, entry in entries.items()}
+    write_text(folder / SUMMARY_FILE, json.dumps(summary, indent=2, allow_nan=False) + "\n")
 
 
 def read_summary(folder: Path) -> dict[str, Any]:

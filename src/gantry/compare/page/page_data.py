@@ -79,15 +79,15 @@ def make_page_curves(metrics: Mapping[str, Column]) -> dict[str, Any]:
         return {}
     times = {axis: metrics[name] for axis, name in TIME_AXES.items() if name in metrics}
     times = {axis: interpolate_times(column, metrics["turn"]) for axis, column in times.items()}
-    found = {}
+    curves = {}
     for name, column in metrics.items():
         there = np.flatnonzero(np.isfinite(column))
         if name.startswith(CURVE_PREFIXES) and not name.endswith("_std") and there.size:
-            kept = there[evenly_spaced(len(there), MAX_CURVE_POINTS)]
-            found[name] = {axis: round_column(time[kept]) for axis, time in times.items()} | {
-                "y": round_column(column[kept])
+            rows = there[evenly_spaced(len(there), MAX_CURVE_POINTS)]
+            curves[name] = {axis: round_column(time[rows]) for axis, time in times.items()} | {
+                "y": round_column(column[rows])
             }
-    return found
+    return curves
 
 
 def interpolate_times(times: Column, turn: Column) -> Column:

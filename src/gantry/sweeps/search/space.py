@@ -27,7 +27,8 @@ NON_EXPERIMENT_GROUPS = (
 
 @dataclass(frozen=True)
 class SearchSpace:
-    """`swept`: what each key may be; `said`: the same as the user wrote it; `fixed`: what all share."""
+    """The values that each key may take, as `distributions` and as the `expressions` of the user; overrides of all
+    trials."""
 
     distributions: Mapping[str, BaseDistribution]
     expressions: Mapping[str, str]
@@ -35,11 +36,11 @@ class SearchSpace:
 
     @property
     def experiment_overrides(self) -> list[str]:
-        """The fixed overrides that a trial's score depends on."""
+        """Return the fixed overrides that the score of a trial depends on."""
         return sorted(word for word in self.fixed_overrides if get_top_level_key(word) not in NON_EXPERIMENT_GROUPS)
 
     def to_overrides(self, point: ParamValues) -> list[str]:
-        """Return a point as overrides, after those that all share."""
+        """Return a point as overrides, after those of all trials."""
         return [*self.fixed_overrides, *self.swept_overrides(point)]
 
     def swept_overrides(self, point: ParamValues) -> list[str]:
@@ -47,14 +48,14 @@ class SearchSpace:
         return [f"{key}={point[key]}" for key in self.distributions]
 
     def iter_examples(self) -> Iterator[ParamValues]:
-        """Points that between them have every choice, and of each interval its middle."""
+        """Yield points that together have every choice, and the middle of each interval."""
         choices = [one.choices for one in self.distributions.values() if isinstance(one, CategoricalDistribution)]
         for i in range(max(map(len, choices), default=1)):
             yield {key: get_example_value(one, i) for key, one in self.distributions.items()}
 
 
 def get_top_level_key(word: str) -> str:
-    """Return the part of the configuration that an override is about: `run` of `run.name=X`."""
+    """Return the first name in the key of an override: `run` of `run.name=X`."""
     return word.lstrip("+~").partition("=")[0].partition(".")[0].partition("/")[0]
 
 
@@ -67,13 +68,13 @@ def parse_search_space(overrides: Sequence[Override]) -> SearchSpace:
             "hparams_search must have keys to search, such as 'optim.D.lr=tag(log,interval(1e-5,1e-2))' "
             "or those in hydra.sweeper.params, got none"
         )
-    said = {key: one.get_value_string() for key, one in swept.items()}
+    expressions = {key: one.get_value_string() for key, one in swept.items()}
     fixed = tuple(one.input_line or "" for key, one in by_key.items() if key not in swept)
-    return SearchSpace({key: make_distribution(key, one) for key, one in swept.items()}, said, fixed)
+    return SearchSpace({key: make_distribution(key, one) for key, one in swept.items()}, expressions, fixed)
 
 
 def make_distribution(key: str, override: Override) -> BaseDistribution:
-    """Return the distribution that Optuna draws from; choices are texts as in an override. Raises ValueError."""
+    """Return the distribution that Optuna samples; choices are texts as in an override. Raises ValueError."""
     value = override.value()
     assert isinstance(value, Sweep)
     log = "log" in value.tags
@@ -90,14 +91,14 @@ def make_distribution(key: str, override: Override) -> BaseDistribution:
 
 
 def make_number_distribution(low: Any, high: Any, step: Any, log: bool) -> BaseDistribution:
-    """Numbers from low to high, both included; whole ones where both are."""
+    """Return a distribution over numbers from low to high, both included; over integers if both are."""
     if isinstance(low, int) and isinstance(high, int):
         return IntDistribution(low, high, log=log, step=step or 1)
     return FloatDistribution(float(low), float(high), log=log, step=step)
 
 
 def get_example_value(one: BaseDistribution, i: int) -> Any:
-    """Return a value that a key may have: of choices the i-th."""
+    """Return a value that a key may take: the i-th choice, or the middle of an interval."""
     if isinstance(one, CategoricalDistribution):
         return one.choices[i % len(one.choices)]
     assert isinstance(one, FloatDistribution | IntDistribution)
@@ -105,7 +106,7 @@ def get_example_value(one: BaseDistribution, i: int) -> Any:
 
 
 def suggest_value(trial: Trial, key: str, one: BaseDistribution) -> Any:
-    """Return the value of a key in a trial: the one it has or, for a trial that has none yet, the sampler's."""
+    """Return the value of a key in a trial, which the sampler chooses if the trial has none."""
     if isinstance(one, CategoricalDistribution):
         return trial.suggest_categorical(key, one.choices)
     if isinstance(one, IntDistribution):
