@@ -172,7 +172,7 @@ def test_the_name_says_what_is_in_it(tmp_path: Path) -> None:
         ({"truncation": "much"}, "truncation must be a number above 0 or null, got much"),
         ({"device": "cuda:99"}, "device must be auto or .*cpu on this machine, got cuda:99"),
         ({"log_to": "wb"}, "log_to must be null or one of mlflow, tensorboard, wandb, got wb"),
-        ({"log_to": "wandb", "what": "npz"}, r"log_to must be null for what=npz \(a grid alone is shown\), got wandb"),
+        ({"log_to": "wandb", "what": "npz"}, r"log_to must be null for what=npz \(only a grid is logged\), got wandb"),
         ({"run": None}, "run must be the folder of a run, got null"),
         ({"run": "gone"}, "run must be the folder of a run, got gone, which does not exist"),
         ({"which": "best"}, "run must be a folder with generator/best, got .*"),

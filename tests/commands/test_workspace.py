@@ -89,7 +89,7 @@ def test_without_a_login_it_is_one_line() -> None:
 def test_without_a_server_it_is_one_line(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("WANDB_API_KEY", "0123456789" * 4)
     monkeypatch.setenv("WANDB_BASE_URL", "http://127.0.0.1:9")
-    with pytest.raises(RunError, match=r"^W&B took no workspace: .+$"):
+    with pytest.raises(RunError, match=r"^W&B refused the workspace: .+$"):
         save_workspace(cfg("group=S"))
 
 

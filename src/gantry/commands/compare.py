@@ -1,4 +1,4 @@
-"""Many runs on one page: which is best, and why."""
+"""The compare command: many runs on one page."""
 
 import time
 from pathlib import Path
@@ -14,7 +14,7 @@ from gantry.files import write_text
 
 
 def compare(cfg: DictConfig) -> Path:
-    """Write the page and the table of the runs in `runs`, and say what they say; -> the page."""
+    """Write the page and the table of the runs in `runs`, and print the verdict; -> the page."""
     with user_errors():
         folders, pictures, out = parse_compare_config(cfg)
     result = read_runs(folders)
@@ -28,7 +28,7 @@ def compare(cfg: DictConfig) -> Path:
 
 
 def parse_compare_config(cfg: DictConfig) -> tuple[list[str], int, Path]:
-    """Folders, turns of samples and the path of the page. Raises ValueError for what cannot be."""
+    """Return the folders, the turns of samples and the path of the page. Raises ValueError for invalid ones."""
     runs = [cfg.runs] if isinstance(cfg.runs, str) else cfg.runs
     if not isinstance(runs, ListConfig | list) or not runs or not all(isinstance(folder, str) for folder in runs):
         raise ValueError(f"runs must be folders of runs or of sweeps, [FOLDER,...], got {cfg.runs}")
@@ -41,7 +41,7 @@ def parse_compare_config(cfg: DictConfig) -> tuple[list[str], int, Path]:
 
 
 def write_output_file(path: Path, text: str) -> None:
-    """Write a file. Raises UserError where that cannot be."""
+    """Write a file. Raises UserError if that is impossible."""
     try:
         write_text(path, text)
     except RunError as error:
@@ -49,6 +49,6 @@ def write_output_file(path: Path, text: str) -> None:
 
 
 def format_title(comparison: Comparison) -> str:
-    """`8 runs, 4 settings`."""
+    """Return `8 runs, 4 settings`."""
     runs, settings = len(comparison.runs), len({one.values for one in comparison.groups})
     return f"{runs} run{'s' * (runs != 1)}, {settings} setting{'s' * (settings != 1)}"

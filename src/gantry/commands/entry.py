@@ -34,7 +34,7 @@ def command(config_name: str) -> Callable[[CommandFunction], Callable[[], None]]
 
     def decorate(task: CommandFunction) -> Callable[[], None]:
         def main() -> None:
-            os.environ.setdefault("HYDRA_FULL_ERROR", "1")  # errors come here as they are
+            os.environ.setdefault("HYDRA_FULL_ERROR", "1")  # else Hydra prints errors and exits
             resolvers.register_resolvers()
             try:
                 with user_errors():
@@ -63,7 +63,7 @@ def command(config_name: str) -> Callable[[CommandFunction], Callable[[], None]]
 
 
 def exit_with_user_error(error: Exception) -> NoReturn:
-    """Print what is wrong, and end with status 2."""
+    """Print the mistake, and end with status 2."""
     print_traceback_for_debugging(error)
     print(f"error: {format_error(error)}", file=sys.stderr)
     sys.exit(2)
@@ -79,7 +79,7 @@ def exit_with_run_error(error: RunError) -> NoReturn:
 
 
 def print_traceback_for_debugging(error: Exception) -> None:
-    """Print where an error comes from, if GANTRY_DEBUG asks for it."""
+    """Print the traceback of an error if GANTRY_DEBUG is set."""
     if os.environ.get("GANTRY_DEBUG"):
         traceback.print_exception(error)
 
@@ -91,7 +91,7 @@ def wrap_command(task: CommandFunction) -> CommandFunction:
         try:
             with user_errors():
                 if isinstance(cfg.get("run"), DictConfig):  # a command that makes a run, not one that reads one
-                    environment.export_srun_variables()  # a launcher may have brought this job here
+                    environment.export_srun_variables()  # a launcher may have started this job on another machine
                     set_run_folder(cfg)
                 finalize_config(cfg)
             with disk_errors():

@@ -1,4 +1,4 @@
-"""Scores of a trained generator or of images from anywhere, from a configuration to numbers on paper."""
+"""The evaluate command: scores of a trained generator or of any images, from a configuration to files."""
 
 import json
 import logging
@@ -25,11 +25,11 @@ log = logging.getLogger(__name__)
 
 
 def evaluate(cfg: DictConfig) -> dict[str, float]:
-    """Score what `run`, `checkpoint` or `samples` names; print the numbers and write them down."""
+    """Score what `run`, `checkpoint` or `samples` names; print the scores and write them to a file."""
     with user_errors():
         complete_config(cfg)
 
-    from gantry.commands import evaluate_job  # torch, seconds to import
+    from gantry.commands import evaluate_job  # imports torch, which takes seconds
 
     entry = evaluate_job.run_evaluation(cfg)
     print(entry)
@@ -48,9 +48,9 @@ def evaluate(cfg: DictConfig) -> dict[str, float]:
 
 
 def complete_config(cfg: DictConfig, in_memory: bool = False) -> None:
-    """Fill in what the run says; raises ValueError for a request that cannot be met. Imports nothing slow.
+    """Fill in the settings of the run; raises ValueError for an invalid request. Imports nothing slow.
 
-    With `in_memory` the configuration names neither a run nor files: the samples are given beside it.
+    With `in_memory` the configuration names neither a run nor files: the samples are passed beside it.
     """
     check_reference("reference", cfg.reference)
     check_logger_name(cfg.log_to)
@@ -86,7 +86,7 @@ def fill_from_run(cfg: DictConfig) -> list[str]:
 
 
 def check_stored_parts(cfg: DictConfig, keys: Sequence[str]) -> None:
-    """Raise ValueError if the files of the run name a part that they may not: in its generator, or below the keys."""
+    """Raise ValueError if the run names an untrusted part: in its generator, or below the keys."""
     trusted = read_trusted_packages(cfg.get("trust"))
     for key in keys:
         check_targets(OmegaConf.to_container(cfg[key], resolve=True), key, trusted)
@@ -99,14 +99,14 @@ def check_stored_parts(cfg: DictConfig, keys: Sequence[str]) -> None:
 
 
 def find_run_folder(checkpoint: str | None) -> str | None:
-    """Return the run that a checkpoint or a generator lies in: RUN/checkpoints/last.ckpt, RUN/generator/best."""
+    """Return the run folder of a checkpoint or a generator: RUN/checkpoints/last.ckpt, RUN/generator/best."""
     if checkpoint is None or not Path(checkpoint).exists():
         return None
     return str(Path(checkpoint).resolve().parents[1])
 
 
 def read_training_progress(cfg: DictConfig) -> tuple[int, float]:
-    """Turn and kimg of the generator that is scored; 0 where they are not known."""
+    """Return turn and kimg of the generator that is scored; 0 if they are not known."""
     if cfg.run is None or cfg.checkpoint not in (None, "best", "last"):
         return 0, 0.0
     extra = read_generator_info(find_generator(Path(cfg.run), cfg.checkpoint)).extra
@@ -114,7 +114,7 @@ def read_training_progress(cfg: DictConfig) -> tuple[int, float]:
 
 
 def format_earlier_scores(record: Mapping[str, Any], run: Path) -> Iterator[str]:
-    """Yield the numbers that the run has already under the same names, and why they may not be compared with these."""
+    """Yield the earlier scores of the run with the same names, and why they cannot be compared with these."""
     summary = read_summary(run)
     report = summary.get("report", {})
     earlier = {"best": summary.get("best"), "report/best": report.get("best"), "report/last": report.get("last")}
@@ -127,5 +127,5 @@ def format_earlier_scores(record: Mapping[str, Any], run: Path) -> Iterator[str]
 
 
 def format_score(value: float | None) -> str:
-    """Return a score, which is null in JSON when it was not finite."""
+    """Return a score as text; one that was not finite is null in JSON."""
     return "nan" if value is None else f"{value:.6g}"

@@ -1,4 +1,4 @@
-"""The evaluation that a completed configuration asks for."""
+"""The evaluation of the evaluate command, after its configuration is complete."""
 
 from dataclasses import replace
 from pathlib import Path
@@ -31,13 +31,13 @@ from gantry.values import evenly_spaced
 CHECKPOINT_KEY_RULE = (
     "checkpoint",
     "best, last, a .ckpt file or a folder with a generator",
-)  # the key and what it takes
-IN_MEMORY = "in memory"  # stands in the protocol for the rule by which a checkpoint was chosen
-EMA_PREFIX = "G_ema."  # how the averaged generator's weights are called in a checkpoint
+)  # the key and its rule
+IN_MEMORY = "in memory"  # in the protocol, in place of the rule that chose a checkpoint
+EMA_PREFIX = "G_ema."  # of the averaged generator's weights in a checkpoint
 
 
 def run_evaluation(cfg: DictConfig, files: SampleFiles | None = None, G: Generator | None = None) -> Entry:
-    """Score what the configuration names or, in its place, samples or a generator that are in memory already."""
+    """Score the run or samples that the configuration names, or else samples or a generator in memory."""
     with user_errors():
         device = torch.device(pick_device(cfg.device))
         evaluation = build_evaluation(cfg)
@@ -46,7 +46,7 @@ def run_evaluation(cfg: DictConfig, files: SampleFiles | None = None, G: Generat
     files = files or open_configured_samples(cfg, reference)
     check_sample_shape(files or G, reference)
     evaluation = replace(evaluation, num_samples=choose_num_samples(cfg, files, evaluation))
-    evaluation = replace(evaluation, monitor=evaluation.metric_names[0])  # nothing is selected here
+    evaluation = replace(evaluation, monitor=evaluation.metric_names[0])  # no checkpoint is selected here
     evaluation.check_requirements(reference, "num_samples")
     source = (
         make_file_sample_source(files, evaluation)
@@ -63,7 +63,7 @@ def run_evaluation(cfg: DictConfig, files: SampleFiles | None = None, G: Generat
 
 
 def build_evaluation(cfg: DictConfig) -> Evaluation:
-    """Return the evaluation that a run is judged by, with the changes of the command line."""
+    """Return the final evaluation of a run, with the changes of the command line."""
     evaluation: Evaluation = build(cfg.metrics)
     full = evaluation.report_evaluation
     seed = full.seed if cfg.seed is None else cfg.seed
@@ -72,7 +72,7 @@ def build_evaluation(cfg: DictConfig) -> Evaluation:
 
 
 def choose_num_samples(cfg: DictConfig, files: SampleFiles | None, evaluation: Evaluation) -> int:
-    """Return the number of samples to score. Raises UserError for more than there are."""
+    """Return the number of samples to score. Raises UserError if there are fewer."""
     if files is None:
         return cfg.num_samples or evaluation.num_samples
     if cfg.num_samples is not None and cfg.num_samples > files.count:
@@ -81,7 +81,7 @@ def choose_num_samples(cfg: DictConfig, files: SampleFiles | None, evaluation: E
 
 
 def open_configured_samples(cfg: DictConfig, reference: Reference) -> SampleFiles | None:
-    """Return the samples in a file or folder, with as many channels as the real images have; None if not asked for."""
+    """Return the samples in a file or folder, with as many channels as the real images have; None if none are named."""
     if cfg.samples is None:
         return None
     channels = reference.shape[0] if len(reference.shape) == 3 else 3
@@ -89,13 +89,13 @@ def open_configured_samples(cfg: DictConfig, reference: Reference) -> SampleFile
 
 
 def check_sample_shape(samples: SampleFiles | Generator | None, reference: Reference) -> None:
-    """Raise ValueError for images where the real ones are points, or the other way round."""
+    """Raise UserError for images if the reference is points, and the other way round."""
     if samples is not None and len(samples.shape) != len(reference.shape):
         raise UserError(f"samples must be like {list(reference.shape)}, got {list(samples.shape)}")
 
 
 def make_file_sample_source(files: SampleFiles, evaluation: Evaluation) -> SampleSource:
-    """As many samples of files as an evaluation looks at, spread evenly over them: they may be sorted by class."""
+    """Return `num_samples` samples of files, evenly spaced, since files may be sorted by class."""
     index = torch.tensor(evenly_spaced(files.count, evaluation.num_samples))
     labels = None if files.labels is None else files.labels[index]
 
@@ -118,7 +118,7 @@ def load_selected_generator(cfg: DictConfig) -> tuple[Generator, str]:
 
 
 def load_generator_from_checkpoint(path: Path, cfg: DictConfig) -> Generator:
-    """Return the averaged generator of a training state, in evaluation mode."""
+    """Return the averaged generator of a training checkpoint, in evaluation mode."""
     state = torch.load(verify_checkpoint(path, *CHECKPOINT_KEY_RULE), map_location="cpu", weights_only=True)[
         "state_dict"
     ]

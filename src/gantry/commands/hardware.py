@@ -1,4 +1,4 @@
-"""Apply the switches of `hardware`, which say how a turn is computed, and pick a device."""
+"""Apply the switches of `hardware`, which change how a turn is computed, and pick a device."""
 
 import logging
 import re
@@ -48,7 +48,7 @@ def choose_executor(cfg: DictConfig) -> TurnExecutor:
 
 
 def find_capture_obstacle(cfg: DictConfig) -> str | None:
-    """Say what in the configuration rules CUDA graphs out; None if nothing does."""
+    """Return the setting that rules CUDA graphs out; None if there is none."""
     if cfg.trainer.strategy != "auto":
         return "trainer.strategy starts several processes, which exchange messages"
     if OmegaConf.select(cfg, "callbacks.health.skip"):
@@ -57,7 +57,7 @@ def find_capture_obstacle(cfg: DictConfig) -> str | None:
 
 
 def pick_device(device: str) -> str:
-    """Return the device of that name, for "auto" the best there is. Raises ValueError for one that is not there."""
+    """Return the device of that name, for "auto" the best of this machine. Raises ValueError for one that it lacks."""
     accelerator = torch.accelerator.current_accelerator(check_available=True)
     devices = [accelerator.type, "cpu"] if accelerator else ["cpu"]
     if not re.fullmatch(rf"auto|({'|'.join(devices)})(:\d+)?", device):

@@ -1,6 +1,6 @@
 """The text of --help: usage, choices and keys of a command.
 
-Hydra's own copies all of its schemas for each group that it lists, which takes longer than all else.
+Hydra's own help copies all of its schemas for each group that it lists, which takes seconds.
 """
 
 from collections.abc import Sequence
@@ -16,7 +16,7 @@ lists Hydra's own options. GANTRY_DEBUG=1 shows the traceback of a mistake."""
 
 
 def format_help(config_name: str, overrides: Sequence[str]) -> str:
-    """Return the help of a command with these overrides. Raises as composing them does."""
+    """Return the help of a command with these overrides. Raises the errors of their composition."""
     cfg = compose(config_name, overrides)
     groups = format_groups([str(group) for group in cfg.hydra.runtime.choices if not str(group).startswith("hydra/")])
     with open_dict(cfg):

@@ -16,14 +16,14 @@ LOGGER_CONFIGS = {
 
 
 def check_logger_name(name: str | None) -> None:
-    """Raise ValueError for a logger that there is not."""
+    """Raise ValueError for a logger that does not exist."""
     if name is not None and name not in LOGGER_CONFIGS:
         raise ValueError(f"log_to must be null or one of {', '.join(LOGGER_CONFIGS)}, got {name}")
 
 
 def log_scores(name: str, run: Path | None, folder: Path, record: Mapping[str, Any], turn: int, kimg: float) -> None:
-    """Tell the scores of a run's generator of this turn, or of images from anywhere, with their protocol."""
-    from gantry.loggers.dispatch import log_config, log_metrics  # Lightning, seconds to import
+    """Log the scores of the generator of a run at this turn, or of other images, with their protocol."""
+    from gantry.loggers.dispatch import log_config, log_metrics  # imports Lightning, which takes seconds
 
     loggers, choices = build_result_loggers(name, run, folder, "evaluate")
     log_config(loggers, {"of": record["of"], "evaluation": {"protocol": record["protocol"]}}, choices)
@@ -33,7 +33,7 @@ def log_scores(name: str, run: Path | None, folder: Path, record: Mapping[str, A
 
 
 def log_samples(name: str, run: Path, out: Path, about: Mapping[str, Any], turn: int) -> None:
-    """Show the picture at `out`, samples of a run of which `about` says what they are."""
+    """Log the picture at `out`, samples of a run that `about` describes."""
     import numpy as np
     from PIL import Image
 
@@ -49,7 +49,7 @@ def log_samples(name: str, run: Path, out: Path, about: Mapping[str, Any], turn:
 def build_result_loggers(name: str, run: Path | None, folder: Path, task: str) -> tuple[list[Any], dict[str, str]]:
     """Return the logger of this name, writing to `folder`, and the choices of the run: model, loss and so on.
 
-    What it logs is called as the run is, in the same group, with the same tags and the job type `task`.
+    It logs under the name of the run, in the same group, with the same tags and the job type `task`.
     """
     from gantry.config.instantiate import build_all
 
@@ -59,12 +59,12 @@ def build_result_loggers(name: str, run: Path | None, folder: Path, task: str) -
     paths = OmegaConf.load(CONFIG_DIR / "paths" / "default.yaml")
     cfg = OmegaConf.create({**about, "paths": paths, "logger": OmegaConf.load(LOGGER_CONFIGS[name])})
     assert isinstance(cfg, DictConfig)
-    del cfg.logger["defaults"]  # csv, whose file a run has already
+    del cfg.logger["defaults"]  # csv: the run has its metrics.csv already
     return list(build_all(cfg.logger).values()), read_choices(run) if run else {}
 
 
 def finish_loggers(loggers: list[Any]) -> None:
-    """End the runs that were begun: without a trainer nobody else does."""
+    """Close the runs of the loggers: without a trainer nothing else does."""
     from gantry.loggers.dispatch import call_loggers, close_loggers
 
     call_loggers(loggers, object, lambda logger: logger.finalize("success"))

@@ -22,7 +22,7 @@ SEARCH_KEYS = ("hparams_search", "callbacks.pruning")  # a run that is resumed a
 
 
 def set_run_folder(cfg: DictConfig) -> None:
-    """Write into the configuration the folder of the run, its overrides and, for an automatic resume, where from."""
+    """Set the folder of the run, its overrides and, for an automatic resume, the run to resume."""
     hydra_config = HydraConfig.get()
     again = should_auto_resume(cfg, sweep=hydra_config.mode == RunMode.MULTIRUN)
     with open_dict(cfg):
@@ -35,7 +35,7 @@ def set_run_folder(cfg: DictConfig) -> None:
 
 
 def set_run_name(cfg: DictConfig) -> None:
-    """Write into the configuration the name and the group of the run for loggers: a sweep is the group of its jobs.
+    """Set the name and the group of the run for loggers: a sweep is the group of its jobs.
 
     A job that is resumed alone keeps both.
     """
@@ -62,7 +62,7 @@ def should_auto_resume(cfg: DictConfig, sweep: bool = False) -> bool:
 
 
 def is_stored_override(override: str) -> bool:
-    """Return True if an override belongs to the run, and not to where and how this process starts."""
+    """Return True if an override belongs to the run, and not to the place and the start of this process."""
     key = get_override_key(override)
     return not key.startswith(SEARCH_KEYS) and key not in LAUNCH_KEYS
 
@@ -78,7 +78,7 @@ def check_run_folder(cfg: DictConfig) -> None:
 
 
 def expand_resume(argv: list[str]) -> list[str]:
-    """Return the words of a command with the stored overrides of the run that `resume=FOLDER` names; typed ones win.
+    """Return a command line with the stored overrides of the run that `resume=FOLDER` names; typed ones win.
 
     Raises ValueError if the stored overrides name parts that a run folder may not.
     """
@@ -89,7 +89,7 @@ def expand_resume(argv: list[str]) -> list[str]:
     stored = read_config(Path(folder)).run.overrides
     remaining = [override for override in stored if get_override_key(override) not in typed]
     check_stored_overrides(remaining, read_trusted_packages(parse_trust(argv)))
-    name = Path(folder).resolve().name.replace("'", "\\'")  # in quotes: a job's is a number
+    name = Path(folder).resolve().name.replace("'", "\\'")  # in quotes, since the name of a job is a number
     options, overrides = split_options(argv)
     return [*options, *remaining, *overrides, f"run.name='{name}'", f"hydra.run.dir={folder}"]
 

@@ -1,4 +1,4 @@
-"""Samples of a trained generator, from a configuration to files."""
+"""The sample command: samples of a trained generator, from a configuration to files."""
 
 from dataclasses import asdict
 from pathlib import Path
@@ -22,7 +22,7 @@ from gantry.runs.layout import GENERATED_FOLDER
 
 
 def sample(cfg: DictConfig) -> Path:
-    """Write what is asked for; -> the file or folder. Refuses before anything heavy is imported."""
+    """Write the samples; -> the file or folder. Mistakes are refused before torch is imported."""
     with user_errors():
         if cfg.run is None:
             raise ValueError("run must be the folder of a run, got null")
@@ -36,9 +36,9 @@ def sample(cfg: DictConfig) -> Path:
         check_output_path(OUTPUT_FORMATS[cfg.what], request, out)
         check_logger_name(cfg.log_to)
         if cfg.log_to is not None and cfg.what != GRID:
-            raise ValueError(f"log_to must be null for what={cfg.what} (a grid alone is shown), got {cfg.log_to}")
+            raise ValueError(f"log_to must be null for what={cfg.what} (only a grid is logged), got {cfg.log_to}")
 
-    from gantry.commands import sample_job  # torch, seconds to import
+    from gantry.commands import sample_job  # imports torch, which takes seconds
 
     sample_job.write_generated_samples(cfg.what, folder, request, out, cfg.device, trusted)
     if cfg.log_to is not None:

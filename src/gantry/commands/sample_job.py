@@ -1,4 +1,4 @@
-"""The kinds of output of sample.py. Memory is bounded by the batch, whatever the number of samples."""
+"""Write the kinds of output of sample.py. Memory depends on the batch and not on the number of samples."""
 
 import math
 import zipfile
@@ -31,7 +31,7 @@ NUM_WALKS = 16  # images side by side in an interpolation
 
 FRAMES_PER_SEGMENT = 16  # from one latent to the next
 
-WALK_FRAME_MILLISECONDS = 50  # that a frame is shown
+WALK_FRAME_MILLISECONDS = 50  # of each frame
 
 OutputWriter = Callable[[Generator, SampleRequest, Path, str], None]
 
@@ -39,7 +39,7 @@ OutputWriter = Callable[[Generator, SampleRequest, Path, str], None]
 def write_generated_samples(
     kind: str, folder: Path, request: SampleRequest, out: Path, device: str, trusted: Sequence[str] = ()
 ) -> None:
-    """Make the output `kind` with the generator in a folder, on the device; `trusted` packages may define it."""
+    """Write the output `kind` with the generator in a folder, on the device; `trusted` packages may define it."""
     with user_errors():
         there = pick_device(device)
     G = load_generator(folder, trusted).to(there)
@@ -65,16 +65,16 @@ def generate_batches(G: Generator, request: SampleRequest, device: str) -> Itera
 
 
 def write_grid(G: Generator, request: SampleRequest, out: Path, device: str) -> None:
-    """One picture of all samples: a row for each class where the classes take turns, else a square."""
+    """Write one picture of all samples: a row for each class if they are samples of all classes, else a square."""
     z, c = make_inputs(G, request, 0, request.n)
     by_class = request.label is None and 1 < G.num_classes <= min(request.n, MAX_CLASS_ROWS)
     rows = G.num_classes if by_class else None
-    c = torch.arange(request.n) % G.num_classes if by_class else c  # as in the pictures of the training
+    c = torch.arange(request.n) % G.num_classes if by_class else c  # as in the pictures during training
     write_png(SampleSheet(z, c, rows=rows, columns=math.isqrt(request.n - 1) + 1).render(G, device), out)
 
 
 def write_pngs(G: Generator, request: SampleRequest, out: Path, device: str) -> None:
-    """A folder of PNGs: `00000.png`, ..."""
+    """Write a folder of PNGs: `00000.png`, ..."""
     remaining = iter(sample_file_names(request.n))
     for x, _ in generate_batches(G, request, device):
         for pixels in to_uint8(x).permute(0, 2, 3, 1).numpy():
@@ -82,7 +82,7 @@ def write_pngs(G: Generator, request: SampleRequest, out: Path, device: str) -> 
 
 
 def write_npz(G: Generator, request: SampleRequest, out: Path, device: str) -> None:
-    """`arr_0` uint8 [N, H, W, C] (points: float32 [N, 2]) and, where there are classes, `arr_1` int64 [N]."""
+    """Write an npz: `arr_0` uint8 [N, H, W, C] (points: float32 [N, 2]) and, with classes, `arr_1` int64 [N]."""
     shape = (request.n, *G.shape) if len(G.shape) == 1 else (request.n, *G.shape[1:], G.shape[0])
     classes = []
     with atomic_write(out) as part, zipfile.ZipFile(part, "w") as archive:
@@ -98,13 +98,13 @@ def write_npz(G: Generator, request: SampleRequest, out: Path, device: str) -> N
 
 
 def write_npy_header(file: IO[bytes], shape: tuple[int, ...], dtype: np.dtype) -> None:
-    """Begin an array of the .npy format, whose values follow in any number of pieces."""
+    """Write the header of an .npy array, whose values follow in any number of pieces."""
     descr = np.lib.format.dtype_to_descr(dtype)
     np.lib.format.write_array_header_1_0(file, {"descr": descr, "fortran_order": False, "shape": shape})
 
 
 def write_interpolation(G: Generator, request: SampleRequest, out: Path, device: str) -> None:
-    """`n` frames of a closed walk from latent to latent, for several images at once."""
+    """Write `n` frames of a closed walk from latent to latent, for several images at once."""
     stops = max(2, round(request.n / FRAMES_PER_SEGMENT))
     walks = NUM_WALKS if len(G.shape) == 3 else GENERATE_BATCH_SIZE
     z, _ = make_inputs(G, request, 0, stops * walks)

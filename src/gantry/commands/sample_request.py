@@ -23,7 +23,7 @@ class OutputFormat:
 GRID = "grid"
 
 OUTPUT_FORMATS = {
-    GRID: OutputFormat(".png", max_samples=10_000),  # a picture is made in memory
+    GRID: OutputFormat(".png", max_samples=10_000),  # the picture is built in memory
     "png": OutputFormat(""),
     "npz": OutputFormat(".npz"),
     "interpolation": OutputFormat(".webp", max_samples=2_000),
@@ -34,7 +34,7 @@ OUTPUT_FORMATS = {
 class SampleRequest:
     """The samples to write; sample i depends on (seed, i) alone. `label` is a class, None all classes in turn.
 
-    `truncation` bounds every entry of z, None leaves them be.
+    `truncation` bounds every entry of z, None does not.
     """
 
     n: int
@@ -63,7 +63,7 @@ def check_sample_request(kind: str, request: SampleRequest, what: GeneratorInfo)
 
 
 def check_output_path(kind: OutputFormat, request: SampleRequest, out: Path) -> None:
-    """Raise ValueError for a place that is taken. Metrics read whole folders: nothing else may be in one."""
+    """Raise ValueError for a path that is in use. Metrics read whole folders: a folder must have no other files."""
     if out.exists() and out.is_dir() != kind.is_folder:
         raise ValueError(f"out must be a {'folder' if kind.is_folder else 'file'} here, got {out}")
     if out.exists() and kind.is_folder:
@@ -73,12 +73,12 @@ def check_output_path(kind: OutputFormat, request: SampleRequest, out: Path) -> 
 
 
 def sample_file_names(n: int) -> list[str]:
-    """Return the files of a folder of n samples."""
+    """Return the names of the files in a folder of n samples."""
     return [f"{i:05d}.png" for i in range(n)]
 
 
 def parse_label(chosen: Any, what: GeneratorInfo) -> int | None:
-    """Return the class that a number or a name stands for. Raises ValueError when there is no such class."""
+    """Return the class for a number or a name. Raises ValueError if there is no such class."""
     if chosen is None:
         return None
     if what.num_classes == 0:
@@ -92,7 +92,7 @@ def parse_label(chosen: Any, what: GeneratorInfo) -> int | None:
 
 
 def default_file_name(kind: str, request: SampleRequest) -> str:
-    """Return a name that says what is in it: `grid-64-seed0-class3.png`."""
+    """Return a name that describes the samples: `grid-64-seed0-class3.png`."""
     label = "" if request.label is None else f"-class{request.label}"
     bound = "" if request.truncation is None else f"-truncation{request.truncation:g}"
     return f"{kind}-{request.n}-seed{request.seed}{label}{bound}{OUTPUT_FORMATS[kind].suffix}"

@@ -47,7 +47,8 @@ log = logging.getLogger(__name__)
 
 def train(cfg: DictConfig) -> float | None:
     """Train as configured: -> the best value of the monitored score, which searches optimise."""
-    folder, ranks = Path(cfg.run.dir), environment.read_ranks()  # read now: Lightning clears the variables at the end
+    folder = Path(cfg.run.dir)
+    ranks = environment.read_ranks()  # now, since Lightning clears the variables at the end
     silence_lightning()
     with ExitStack() as stack:
         with user_errors():
@@ -114,7 +115,7 @@ def count_parameters(gan: GAN) -> dict[str, int]:
 
 
 def print_choices(cfg: DictConfig, gan: GAN) -> None:
-    """Print what is about to run as a short tree, on a terminal alone."""
+    """Print the choices of the run as a short tree, only on a terminal."""
     if not sys.stderr.isatty() or HydraConfig.get().mode == RunMode.MULTIRUN:
         return
     choices = read_config_choices()

@@ -1,4 +1,4 @@
-"""A W&B workspace for the runs of a group: which is best, why, and what they look like."""
+"""The workspace command: a W&B workspace with scores, settings and samples of the runs of a group."""
 
 import importlib.util
 import os
@@ -18,7 +18,7 @@ SPEED_METRICS = ["speed/images_per_second"]
 
 @dataclass(frozen=True)
 class WorkspaceRequest:
-    """Whose runs, which of them, and what they are compared by; `compare` names keys of their configurations."""
+    """The runs of a workspace, and the score that compares them; `compare` names keys of their configurations."""
 
     entity: str
     project: str
@@ -29,7 +29,7 @@ class WorkspaceRequest:
 
     @property
     def best_metric(self) -> str:
-        """The number of the summary that decides."""
+        """Return the name of the deciding score in the summary."""
         return f"best/{self.score}"
 
 
@@ -43,12 +43,12 @@ def save_workspace(cfg: DictConfig) -> str:
             raise ValueError("WANDB_API_KEY must be a key of the W&B server (or use wandb login), got none")
     try:
         return str(build_workspace(request).save().url)
-    except Exception as error:  # of the network, of the server, or of the package
-        raise RunError(f"W&B took no workspace: {type(error).__name__}: {format_error(error)}") from None
+    except Exception as error:  # the network, the server or the package can raise anything
+        raise RunError(f"W&B refused the workspace:  {type(error).__name__}: {format_error(error)}") from None
 
 
 def parse_workspace_config(cfg: DictConfig) -> WorkspaceRequest:
-    """Raises ValueError for what cannot be."""
+    """Return the request of a configuration. Raises ValueError for an invalid one."""
     for key in ("entity", "project", "score"):
         if not isinstance(cfg[key], str) or not cfg[key]:
             raise ValueError(f"{key} must be a name, got {cfg[key]}")
@@ -61,7 +61,7 @@ def parse_workspace_config(cfg: DictConfig) -> WorkspaceRequest:
 
 
 def build_workspace(request: WorkspaceRequest) -> Any:
-    """Return the workspace, not yet saved: nothing here talks to a server."""
+    """Return the workspace without saving it: this needs no server."""
     import wandb_workspaces.workspaces as ws
     from wandb_workspaces.expr import And
 
@@ -105,7 +105,7 @@ def make_sample_panels() -> list[Any]:
 
 
 def make_curve_panels(request: WorkspaceRequest, axis: str) -> list[Any]:
-    """Line plots against turn or kimg."""
+    """Return line plots against turn or kimg."""
     import wandb_workspaces.reports.v2 as wr
 
     plots = {request.score: [f"score/{request.score}"], "losses": LOSS_METRICS, "gradient norms": GRADIENT_METRICS}

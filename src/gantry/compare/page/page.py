@@ -35,12 +35,14 @@ def render_page(comparison: Comparison, title: str, subtitle: str, pictures: int
         "plotly": get_plotlyjs(),
         "script": "\n".join(map(read_asset, SCRIPTS)),
     }
-    first, *pieces = read_asset("page.html").split("{{")  # cut first, so that nothing in a part is taken for a place
+    first, *pieces = read_asset("page.html").split(
+        "{{"
+    )  # split first, so that nothing in a part is mistaken for a placeholder
     return reduce(lambda text, piece: text + fill_placeholder(piece, parts), pieces, first)
 
 
 def fill_placeholder(piece: str, parts: Mapping[str, str]) -> str:
-    """`title}} more` -> the title and ` more`."""
+    """Fill a placeholder: `title}} more` -> the title and ` more`."""
     name, _, rest = piece.partition("}}")
     return parts[name] + rest
 
@@ -51,18 +53,18 @@ def read_asset(name: str) -> str:
 
 
 def to_script_json(values: Any) -> str:
-    """JSON that cannot end the script element in which it stands."""
+    """Return JSON that cannot end the script element around it."""
     return json.dumps(values, allow_nan=False, separators=(",", ":")).replace("<", "\\u003c")
 
 
 def render_effects(comparison: Comparison) -> str:
-    """For each setting, strongest first, the mean of the score with each of its values, as bars."""
+    """Return, for each setting, strongest first, the mean of the score with each of its values, as bars."""
     boxes = [render_effect(key, *effect, comparison) for key, effect in comparison.effects.items()]
     return f'<div class="reasons">{"".join(boxes)}</div>' if boxes else ""
 
 
 def render_effect(key: str, means: MeanByValue, settings: int, comparison: Comparison) -> str:
-    """One setting: its values, best first."""
+    """Return one setting with its values, best first."""
     rows = sorted(means.items(), key=lambda item: comparison.sort_sign * item[1])
     largest = max(map(abs, means.values())) or 1.0
     bars = [
@@ -76,13 +78,13 @@ def render_effect(key: str, means: MeanByValue, settings: int, comparison: Compa
 
 
 def render_effect_bar(value: str, mean: float, share: float, first: bool) -> str:
-    """One value of a setting: its mean on a bar."""
+    """Return one value of a setting, with its mean as a bar."""
     bar = f'<i style="width:{100 * share:.0f}%">{mean:.4g}</i>'
     return f'<div class="effect{" first" * first}"><span title="{escape(value)}">{escape(value)}</span>{bar}</div>'
 
 
 def render_remarks(lines: list[str]) -> str:
-    """Return the remarks on the numbers as HTML, "" without any; many lines are folded."""
+    """Return the remarks on the numbers as HTML, "" without any; many of them are collapsed."""
     if not lines:
         return ""
     count = f"{len(lines)} remark{'s' * (len(lines) != 1)}"

@@ -1,4 +1,4 @@
-"""A comparison as plain values, which is what the scripts of the page draw."""
+"""Convert a comparison to plain values for the scripts of the page."""
 
 import base64
 import io
@@ -16,7 +16,9 @@ from gantry.compare.run_record import SECONDS_COLUMN, RunRecord
 from gantry.runs.metrics_csv import Column
 from gantry.values import evenly_spaced
 
-MAX_CURVE_POINTS = 400  # of a curve at most
+MAX_CURVE_POINTS = 400  # of one curve
+MAX_SIDE = 640  # of a picture, in pixels
+WEBP_QUALITY = 80
 
 TIME_AXES = {"turn": "turn", "kimg": "kimg", "seconds": SECONDS_COLUMN}
 
@@ -91,13 +93,13 @@ def make_page_curves(metrics: Mapping[str, Column]) -> dict[str, Any]:
 
 
 def interpolate_times(times: Column, turn: Column) -> Column:
-    """Return a time at every row: those without one lie between their neighbours, and turn 0 is at 0."""
+    """Return a time at every row: missing ones are interpolated, and turn 0 is at 0."""
     known = np.isfinite(times) & (turn > 0)
     return np.interp(turn, [0.0, *turn[known]], [0.0, *times[known]])
 
 
 def round_column(column: Column) -> list[float]:
-    """Five significant digits say enough to draw."""
+    """Round to five significant digits, which are enough to draw."""
     return [float(f"{value:.5g}") for value in column]
 
 
@@ -112,11 +114,6 @@ def make_page_samples(one: RunRecord, turns: list[int]) -> dict[str, Any]:
     }
 
 
-MAX_SIDE = 640  # pixels of a side
-
-WEBP_QUALITY = 80
-
-
 def select_image_turns(runs: Iterable[Iterable[int]], count: int) -> list[int]:
     """Return at most `count` turns at which some run has a picture, evenly spaced, with the first and the last."""
     turns = sorted({turn for run in runs for turn in run})
@@ -124,7 +121,7 @@ def select_image_turns(runs: Iterable[Iterable[int]], count: int) -> list[int]:
 
 
 def find_latest_turns(turns: Sequence[int], own: Iterable[int]) -> list[int | None]:
-    """For each turn the newest picture that a run had by then; None before its first one."""
+    """Return for each turn the newest picture that a run had by then; None before its first one."""
     own = sorted(own)
     return [max((mine for mine in own if mine <= turn), default=None) for turn in turns]
 
@@ -137,9 +134,8 @@ def encode_data_url(path: Path) -> str:
     except OSError:
         return ""
     small.thumbnail((MAX_SIDE, MAX_SIDE))
-    data = min(
-        encode_webp(small, lossless=False), encode_webp(small, lossless=True), key=len
-    )  # enlarged pixels: the latter is less
+    encoded = (encode_webp(small, lossless) for lossless in (False, True))
+    data = min(encoded, key=len)  # lossless is smaller for enlarged pixels
     return f"data:image/webp;base64,{base64.b64encode(data).decode('ascii')}"
 
 
