@@ -35,9 +35,8 @@ def render_page(comparison: Comparison, title: str, subtitle: str, pictures: int
         "plotly": get_plotlyjs(),
         "script": "\n".join(map(read_asset, SCRIPTS)),
     }
-    first, *pieces = read_asset("page.html").split(
-        "{{"
-    )  # split first, so that nothing in a part is mistaken for a placeholder
+    # split first, so that nothing in a part is mistaken for a placeholder
+    first, *pieces = read_asset("page.html").split("{{")
     return reduce(lambda text, piece: text + fill_placeholder(piece, parts), pieces, first)
 
 
