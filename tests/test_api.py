@@ -177,7 +177,7 @@ def test_a_score_that_cannot_be_made(run: str) -> None:
         (TinyG((2,)), {"data": "digits"}, r"samples must be like \[1, 8, 8\], got \[2\]"),
         (TinyG(), {"data": "digits", "device": "abacus"}, "device must be"),
         (torch.nn.Linear(1, 1), {"data": "digits"}, "must have the attribute shape"),
-        ("nowhere", {"data": "digits"}, "samples must be a folder, .* got nowhere, which does not exist"),
+        ("nowhere", {"data": "digits"}, "samples must be a folder with images .* got nowhere, which does not exist"),
         (run, {"overrides": ["checkpoint=first"]}, "checkpoint must be best, last"),
         (run, {"overrides": ["checkpoints=last"]}, "checkpoints"),
     ]

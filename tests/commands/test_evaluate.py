@@ -181,7 +181,7 @@ def test_real_images_may_come_from_anywhere(run: Path, tmp_path: Path) -> None:
     )
     assert whole["fd_digits"] == pytest.approx(0, abs=1e-6)
     np.savez(tmp_path / "points.npz", np.zeros((12, 2), np.float32))
-    with pytest.raises(UserError, match=r"metrics\.reference must hold real images like \[1, 8, 8\], got \[2\]"):
+    with pytest.raises(UserError, match=r"^reference must hold real images like \[1, 8, 8\], got \[2\]"):
         scores_of(f"run={run}", f"reference={tmp_path}/points.npz")
 
 

@@ -10,9 +10,10 @@ import pytest
 import torch
 from PIL import Image
 
+from gantry.data.class_names import find_class_names
 from gantry.data.decoding import decode_image
 from gantry.data.folder import ImageFolder
-from gantry.data.folder_index import find_class_names, is_held_out, list_image_files
+from gantry.data.folder_index import is_held_out, list_image_files
 
 RED, WHITE, BLACK = (255, 0, 0), (255, 255, 255), (0, 0, 0)
 
@@ -246,7 +247,7 @@ def test_missing_and_empty_folders_are_refused_at_construction(tmp_path: Path) -
 @pytest.mark.parametrize(
     ("key", "changes"),
     [
-        (r"data\.shape", {"shape": [4, 8, 8]}),
+        (r"data\.shape", {"shape": [5, 8, 8]}),
         (r"data\.source\.test_share", {"test_share": 1.0}),
         (r"data\.source\.min_images", {"min_images": -1}),
         (r"data\.source\.workers", {"workers": -1}),

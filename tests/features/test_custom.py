@@ -121,8 +121,8 @@ def test_what_is_no_such_network_is_refused_in_one_line(net: nn.Module, reason: 
     [
         ({"name": "inception"}, "name must be a word of your own, got inception"),
         ({"name": "a b"}, "name must be a word of your own, got a b"),
-        ({"size": (2, 8, 8)}, r"size must be \[1 or 3, H, W\], got \[2, 8, 8\]"),
-        ({"size": (8, 8)}, r"size must be \[1 or 3, H, W\], got \[8, 8\]"),
+        ({"size": (0, 8, 8)}, r"size must be \[channels, H, W\], got \[0, 8, 8\]"),
+        ({"size": (8, 8)}, r"size must be \[channels, H, W\], got \[8, 8\]"),
         ({"mean": (0.5,)}, r"mean must have 3 numbers, as size says, got \[0\.5\]"),
         ({"std": (0.5, 0.0, 1.0)}, r"std must be positive, got"),
     ],

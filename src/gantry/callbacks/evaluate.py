@@ -81,7 +81,8 @@ class Evaluator(GanCallback):
             return
         self.real_features = self.real_features or self.evaluation.extract_real(self.reference, gan.device)
         which = "last" if gan.turn else "start"
-        source = make_sample_source(self.evaluation, gan.G_ema, which, gan.device, gan.turn, gan.kimg)
+        classes = get_datamodule(trainer).classes
+        source = make_sample_source(self.evaluation, gan.G_ema, which, gan.device, gan.turn, gan.kimg, classes)
         entry = score_samples(source, self.evaluation, self.reference, self.real_features, gan.device)
         self.record_entry(trainer, gan, which, entry)
 

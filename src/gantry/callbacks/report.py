@@ -11,7 +11,7 @@ from lightning import Trainer
 from gantry.callbacks.checkpoints import CheckpointWriter
 from gantry.callbacks.evaluate import Evaluator, format_scores
 from gantry.callbacks.export import GeneratorExporter
-from gantry.callbacks.gan_callback import GanCallback, get_callbacks
+from gantry.callbacks.gan_callback import GanCallback, get_callbacks, get_datamodule
 from gantry.evaluation.evaluation import Evaluation
 from gantry.evaluation.generator_samples import make_sample_source
 from gantry.evaluation.reference import Reference
@@ -69,7 +69,8 @@ class FinalReport(GanCallback):
     ) -> dict[str, dict[str, Any]]:
         """Return the entries `last` and `best`; every rank must call it."""
         real = full.extract_real(reference, gan.device)
-        source = make_sample_source(full, gan.G_ema, "last", gan.device, gan.turn, gan.kimg)
+        classes = get_datamodule(trainer).classes
+        source = make_sample_source(full, gan.G_ema, "last", gan.device, gan.turn, gan.kimg, classes)
         last = score_samples(source, full, reference, real, gan.device)
         if Requirement.HELD_OUT in full.requirements and trainer.is_global_zero:
             with optional_write():
@@ -83,7 +84,7 @@ class FinalReport(GanCallback):
             if extra["turn"] != gan.turn:
                 G = copy.deepcopy(gan.G_ema).eval()  # and not built as generator.json says: a run folder is data
                 load_generator_weights(G, folder)
-                source = make_sample_source(full, G, rule, gan.device, extra["turn"], extra["kimg"])
+                source = make_sample_source(full, G, rule, gan.device, extra["turn"], extra["kimg"], classes)
                 best = score_samples(source, full, reference, real, gan.device)
             entries["best"] = best.to_dict()
         return entries

@@ -11,6 +11,7 @@ from torch import Tensor
 from gantry.commands.hardware import pick_device
 from gantry.config.instantiate import build
 from gantry.config.trust import read_trusted_packages
+from gantry.data.datamodule import DataModule
 from gantry.errors import UserError, format_on_one_line, user_errors
 from gantry.evaluation.evaluation import Evaluation
 from gantry.evaluation.generator_samples import SampleSource, make_sample_source
@@ -42,7 +43,9 @@ def run_evaluation(cfg: DictConfig, files: SampleFiles | None = None, G: Generat
         device = torch.device(pick_device(cfg.device))
         evaluation = build_evaluation(cfg)
     data = build(cfg.data, batches_per_turn=1, seed=0)
-    reference = build_reference(data, evaluation.reference)
+    reference = build_reference(
+        data, evaluation.reference, "metrics.reference" if cfg.reference is None else "reference"
+    )
     files = files or open_configured_samples(cfg, reference)
     check_sample_shape(files or G, reference)
     evaluation = replace(evaluation, num_samples=choose_num_samples(cfg, files, evaluation))
@@ -52,7 +55,10 @@ def run_evaluation(cfg: DictConfig, files: SampleFiles | None = None, G: Generat
         make_file_sample_source(files, evaluation)
         if files
         else make_sample_source(
-            evaluation, *((G, IN_MEMORY) if G is not None else load_selected_generator(cfg)), device
+            evaluation,
+            *((G, IN_MEMORY) if G is not None else load_selected_generator(cfg)),
+            device,
+            class_names=name_generated_classes(data, evaluation, reference),
         )
     )
     real = evaluation.extract_real(reference, device)
@@ -88,6 +94,15 @@ def open_configured_samples(cfg: DictConfig, reference: Reference) -> SampleFile
     return open_samples(Path(cfg.samples).expanduser(), channels)
 
 
+def name_generated_classes(data: DataModule, evaluation: Evaluation, reference: Reference) -> tuple[str, ...]:
+    """Return the names of the classes of generated samples, where they must be matched with those of files.
+
+    Otherwise none: reading the data set for its names may take a download.
+    """
+    is_needed = Requirement.LABELS in evaluation.requirements and reference.split == "folder"
+    return data.classes if is_needed else ()
+
+
 def check_sample_shape(samples: SampleFiles | Generator | None, reference: Reference) -> None:
     """Raise UserError for images if the reference is points, and the other way round."""
     if samples is not None and len(samples.shape) != len(reference.shape):
@@ -103,7 +118,8 @@ def make_file_sample_source(files: SampleFiles, evaluation: Evaluation) -> Sampl
         return torch.cat([files.images(i, i + 1) for i in index[start:stop].tolist()])
 
     everything = evaluation.num_samples == files.count
-    return SampleSource(files.images if everything else images, labels, SampleFacts(files.shape, "files"))
+    facts = SampleFacts(files.shape, "files", conversions=files.conversions)
+    return SampleSource(files.images if everything else images, labels, facts, files.class_names, files.unlabelled)
 
 
 def load_selected_generator(cfg: DictConfig) -> tuple[Generator, str]:

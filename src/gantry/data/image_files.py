@@ -8,14 +8,14 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from functools import cache, cached_property
 from itertools import count
-from pathlib import Path
 
 import numpy as np
 import torch
 from torch import Tensor
 from torch.utils.data import DataLoader, Dataset
 
-from gantry.data.decoding import decode_image
+from gantry.data.collection import ImageCollection
+from gantry.data.folder_index import to_printable
 from gantry.data.images import InMemoryImages, TurnBatches, flip_and_scale
 from gantry.data.sampler import InfiniteSampler
 from gantry.errors import UserError, format_on_one_line
@@ -25,43 +25,56 @@ _CPU = torch.device("cpu")
 
 
 @cache
-def _warn_unreadable_file(path: Path, error: str) -> None:
+def _warn_unreadable_file(path: str, error: str) -> None:
     log.warning("cannot read %s: %s. Using the next image instead", path, error)
 
 
 @dataclass(frozen=True)
 class ImageFiles(Dataset):
-    """Files `names` below `root`, decoded to uint8 `shape` by `workers` processes while training goes on."""
+    """Images `index` of a collection, decoded to `shape` by `workers` processes while training continues.
 
-    root: Path
-    names: tuple[str, ...]
+    Pixels are uint8, or with 16 `bits` float32 in [-1, 1].
+    """
+
+    collection: ImageCollection
+    index: tuple[int, ...]
     c: Tensor
     shape: tuple[int, ...]
     workers: int
+    bits: int = 8
 
     def __len__(self) -> int:
-        return len(self.names)
+        return len(self.index)
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """The names of the images."""
+        return tuple(self.collection.names[i] for i in self.index)
 
     @cached_property
     def digest(self) -> str:
         """Hash names, sizes and modification times: reading every byte would take as long as a training epoch."""
-        stats = [(self.root / name).stat() for name in self.names]
-        content = (self.shape, [(name, stat.st_size, stat.st_mtime_ns) for name, stat in zip(self.names, stats)])
+        stamps = [(name, *self.collection.get_stamp(i)) for name, i in zip(self.names, self.index)]
+        content = (self.shape, stamps) if self.bits == 8 else (self.shape, stamps, self.bits)
         return hashlib.sha256(repr(content).encode()).hexdigest()
 
     def __getitem__(self, index: int) -> tuple[Tensor, Tensor]:
-        """Return x uint8 [C, H, W] and its class, those of the next image if the file is damaged."""
-        for i in range(index, index + len(self)):
-            path = self.root / self.names[i % len(self)]
+        """Return x [C, H, W] and its class, those of the next image if the file is damaged."""
+        for i in (j % len(self) for j in range(index, index + len(self))):
             try:
-                return torch.from_numpy(np.ascontiguousarray(decode_image(path, self.shape))), self.c[i % len(self)]
+                x = self.collection.decode(self.index[i], self.shape, self.bits)
+                return torch.from_numpy(np.ascontiguousarray(x)), self.c[i]
             except Exception as error:  # Pillow's decoders raise anything from OSError to SyntaxError
+                name = self.collection.names[self.index[i]]
+                path = to_printable(str(self.collection.path / name))
                 _warn_unreadable_file(path, format_on_one_line(error, with_type=True))
-        raise UserError(f"data.source.root must be a folder with images, got '{self.root}' without a readable one")
+        where = self.collection.path
+        raise UserError(f"data.source.root must be a folder with images, got '{where}' without a readable one")
 
     def load_range(self, start: int, stop: int) -> InMemoryImages:
         indices = range(len(self))[start:stop]
-        x, c = torch.empty(len(indices), *self.shape, dtype=torch.uint8), self.c[start:stop].clone()
+        dtype = torch.uint8 if self.bits == 8 else torch.float32
+        x, c = torch.empty(len(indices), *self.shape, dtype=dtype), self.c[start:stop].clone()
         with ThreadPoolExecutor(os.cpu_count()) as pool:
             for i, image in enumerate(pool.map(self.__getitem__, indices)):
                 x[i], c[i] = image

@@ -46,7 +46,7 @@ class Split(Protocol):
 
 
 def flip_and_scale(x: Tensor, flips: Tensor | None) -> Tensor:
-    """Convert x uint8 [..., C, H, W] -> float in [-1, 1], mirrored where flips, bool [...], is True; points stay."""
+    """Convert x uint8 [..., C, H, W] -> float in [-1, 1], mirrored where flips, bool [...], is True; floats stay."""
     if flips is not None:
         x = torch.where(flips[..., None, None, None], x.flip(-1), x)
     return x if x.is_floating_point() else from_uint8(x)
@@ -54,14 +54,17 @@ def flip_and_scale(x: Tensor, flips: Tensor | None) -> Tensor:
 
 @dataclass(frozen=True)
 class InMemoryImages:
-    """A split in CPU memory: x uint8 [N, C, H, W] (points: float32 [N, 2] in [-1, 1]) and class ids c int64 [N]."""
+    """A split in CPU memory: x [N, C, H, W] and class ids c int64 [N].
+
+    Pixels are uint8, or float32 in [-1, 1] where they have more than 8 bits; points are float32 [N, 2] in [-1, 1].
+    """
 
     x: Tensor
     c: Tensor
 
     def __post_init__(self) -> None:
         assert len(self.x) == len(self.c)
-        assert self.x.dtype == (torch.float32 if self.x.ndim == 2 else torch.uint8)
+        assert self.x.dtype == torch.float32 or (self.x.dtype == torch.uint8 and self.x.ndim == 4)
         assert self.c.dtype == torch.int64
 
     def __len__(self) -> int:

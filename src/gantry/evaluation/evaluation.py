@@ -17,7 +17,7 @@ from gantry.evaluation.feature_pass import FeaturePass, ImageSource
 from gantry.evaluation.protocol import EvaluationProtocol, SampleFacts, get_library_versions
 from gantry.evaluation.reference import Reference, check_score_requirements, extract_reference
 from gantry.features.arithmetic import ARITHMETIC_TYPES
-from gantry.features.extractor import Extractor, PointExtractor, get_resizer
+from gantry.features.extractor import Extractor, PointExtractor, check_channels, describe_preprocessing
 from gantry.metrics.score import Requirement, Score
 from gantry.metrics.statistics import FeatureSet
 from gantry.sampling.batchnorm_mode import BatchNormMode
@@ -114,6 +114,8 @@ class Evaluation:
         if points != (self.extractor is None):
             rule = "modes for points" if points else "an extractor's for images (small, inception, dinov2)"
             raise UserError(f"metrics must be {rule}, got one that cannot score {reference.name}")
+        if not points:
+            check_channels(self.feature_extractor, reference.shape[0], f"the images of {reference.name}")
         if self.monitor not in self.metric_names:
             raise UserError(f"metrics.monitor must be one of {', '.join(self.metric_names)}, got {self.monitor}")
         for name, score in self.scores.items():
@@ -132,17 +134,26 @@ class Evaluation:
         cache = None if self.cache is None else Path(self.cache)
         return extract_reference(reference, self.requirements, self._make_feature_pass(device), cache)
 
-    def extract_samples(self, samples: ImageSource, device: torch.device, labels: Tensor | None = None) -> FeatureSet:
+    def extract_samples(
+        self,
+        samples: ImageSource,
+        device: torch.device,
+        labels: Tensor | None = None,
+        shape: tuple[int, ...] | None = None,
+        unlabelled: str = "one",
+    ) -> FeatureSet:
         """Extract the features that the scores need from samples(start, stop) of the classes `labels` [num_samples].
 
-        The processes share the batches; all must call it, and all get the same.
+        The processes share the batches; all must call it, and all get the same. `shape` is that of one sample,
+        `unlabelled` says why there are no classes.
         """
         if Requirement.LABELS in self.requirements and labels is None:
             raise UserError(
                 "metrics must be without scores per class for samples without classes (model.conditional=true has "
-                "them, as have folders by class and arr_1 of an .npz), got one"
+                f"them, as have folders by class, dataset.json and arr_1 of an .npz), got {unlabelled}"
             )
-        return replace(self._make_feature_pass(device).extract(samples, self.num_samples), labels=labels)
+        feature_pass = self._make_feature_pass(device).bound_memory(shape)
+        return replace(feature_pass.extract(samples, self.num_samples), labels=labels)
 
     def compute_scores(self, real: FeatureSet, fake: FeatureSet) -> dict[str, float]:
         """Compute the scores; every process must call it, and gets the numbers of rank 0."""
@@ -156,7 +167,7 @@ class Evaluation:
         return EvaluationProtocol(
             extractor=self.feature_extractor.name,
             extractor_digest=self.feature_extractor.digest,
-            resizer=get_resizer(self.feature_extractor),
+            resizer=describe_preprocessing(self.feature_extractor, reference.shape, samples.shape),
             arithmetic=self.arithmetic,
             real=reference.name,
             real_split=reference.split,
@@ -170,6 +181,8 @@ class Evaluation:
             checkpoint=samples.checkpoint,
             scores={name: _get_score_settings(score) for name, score in self.scores.items()},
             versions=get_library_versions(),
+            samples_converted=samples.conversions,
+            real_converted=reference.conversions,
         )
 
     def _make_feature_pass(self, device: torch.device) -> FeaturePass:

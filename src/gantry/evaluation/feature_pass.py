@@ -1,7 +1,9 @@
 """One pass over a set of images, shared by all processes, which extracts the features that scores need."""
 
+import math
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from typing import Self
 
 import torch
 from torch import Tensor
@@ -12,6 +14,7 @@ from gantry.metrics.statistics import FeatureSet, PredictionSums, Statistics
 
 ImageSource = Callable[[int, int], Tensor]  # (start, stop) -> those images, see `FeaturePass.extract`
 
+MAX_BATCH_BYTES = 2**28  # pixels of a batch: larger images come in smaller batches
 STATISTICS_UPDATE_ROWS = 1000  # added to the statistics at a time: smaller products are slow
 
 
@@ -24,6 +27,11 @@ class FeaturePass:
     keep_features: bool
     device: torch.device
     arithmetic: str = "float32"
+
+    def bound_memory(self, shape: tuple[int, ...] | None) -> Self:
+        """Return a pass whose batches of images of this shape are not too large for the memory."""
+        most = max(1, MAX_BATCH_BYTES // math.prod(shape or (1,)))
+        return self if self.batch_size <= most else replace(self, batch_size=most)
 
     def extract(self, images: ImageSource, count: int) -> FeatureSet:
         """Read images 0 .. count - 1; every process must call it, and all get the same.

@@ -17,11 +17,17 @@ from gantry.sampling.latents import balanced_labels
 @dataclass(frozen=True)
 class SampleSource:
     """images(start, stop) -> x float [n, *shape] in [-1, 1]; the classes of the samples, int64 [num_samples], or None
-    if they have none; and the facts that the protocol states about them."""
+    if they have none; and the facts that the protocol states about them.
+
+    `class_names` are the names of the classes, empty where they are those of the real images in the same order;
+    `unlabelled` says why there are none.
+    """
 
     images: ImageSource
     labels: Tensor | None
     facts: SampleFacts
+    class_names: tuple[str, ...] = ()
+    unlabelled: str = "samples without classes"
 
 
 def make_sample_source(
@@ -31,13 +37,18 @@ def make_sample_source(
     device: torch.device,
     turn: int | None = None,
     kimg: float | None = None,
+    class_names: tuple[str, ...] = (),
 ) -> SampleSource:
-    """Return the samples of an evaluation, from an averaged generator that was chosen by the rule `checkpoint`."""
+    """Return the samples of an evaluation, from an averaged generator that was chosen by the rule `checkpoint`.
+
+    `class_names` are those of the data that it was trained on.
+    """
     mode, seed = evaluation.batchnorm_mode, evaluation.seed
     ready = prepare_generator(G.to(device), mode, seed)
     labels = balanced_labels(0, evaluation.num_samples, G.num_classes) if G.num_classes else None
     facts = describe_samples(evaluation, G, checkpoint, turn, kimg)
-    return SampleSource(make_image_source(ready, seed, device, mode.block_size), labels, facts)
+    names = class_names if len(class_names) == G.num_classes else ()
+    return SampleSource(make_image_source(ready, seed, device, mode.block_size), labels, facts, names)
 
 
 def describe_samples(

@@ -17,7 +17,8 @@ class SampleFacts:
 
     `shape` is that of one sample; `checkpoint` is the rule that chose the checkpoint, or the name of the files;
     `generator` is "G_ema" or "G", and `batchnorm` how it normalised, both None for samples from files. `turn` and
-    `kimg` are those of the generator, None if they are not known; they are not part of the protocol.
+    `kimg` are those of the generator, None if they are not known; they are not part of the protocol. `conversions`
+    says what decoding files changed, None if it changed nothing.
     """
 
     shape: tuple[int, ...]
@@ -26,11 +27,16 @@ class SampleFacts:
     batchnorm: str | None = None
     turn: int | None = None
     kimg: float | None = None
+    conversions: str | None = None
 
 
 @dataclass(frozen=True)
 class EvaluationProtocol:
-    """Everything that a score depends on beside the samples themselves; `scores` has the settings of each."""
+    """Everything that a score depends on beside the samples themselves; `scores` has the settings of each.
+
+    `samples_converted` and `real_converted` say what decoding files changed ("16 bits to 8"), None if it
+    changed nothing.
+    """
 
     extractor: str
     extractor_digest: str
@@ -48,6 +54,8 @@ class EvaluationProtocol:
     checkpoint: str
     scores: Mapping[str, Mapping[str, Any]]
     versions: Mapping[str, str]
+    samples_converted: str | None = None
+    real_converted: str | None = None
 
     def to_dict(self) -> dict[str, Any]:
         """Return plain values, for JSON and loggers."""

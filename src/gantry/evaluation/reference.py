@@ -2,12 +2,14 @@
 
 import hashlib
 import logging
+import math
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import torch
 from torch import Tensor
 
+from gantry.data.class_names import ClassLabels, complete_classes
 from gantry.data.datamodule import DataModule
 from gantry.data.images import Split
 from gantry.distributed import collectives
@@ -15,7 +17,7 @@ from gantry.errors import UserError
 from gantry.evaluation.cache import load_or_compute
 from gantry.evaluation.feature_pass import FeaturePass, ImageSource
 from gantry.evaluation.sample_files import SampleFiles, open_samples
-from gantry.features.extractor import get_resizer
+from gantry.features.extractor import describe_preprocessing
 from gantry.metrics.score import MinimumSamples, Requirement
 from gantry.metrics.statistics import FeatureSet, Statistics
 
@@ -26,9 +28,10 @@ log = logging.getLogger(__name__)
 class Reference:
     """`count` real images; `digest` is a hash of what they are, `name` and `split` are for people.
 
-    images(start, stop) gives uint8 [n, *shape], or float for points. `labels` int64 [count] are their classes,
-    where there are any. For the images that D is trained on, `held_out` are the real images that it never sees, and
-    `has_flips` is True if it sees mirrored ones as well.
+    images(start, stop) gives uint8 [n, *shape], or float for points and for images of more than 8 bits. `labels` int64
+    [count] are their classes among `class_names`, where there are any, and `unlabelled` says why there are none. For
+    the images that D is trained on, `held_out` are the real images that it never sees, and `has_flips` is True if it
+    sees mirrored ones as well. `conversions` says what decoding files changed, None if it changed nothing.
     """
 
     name: str
@@ -40,6 +43,9 @@ class Reference:
     labels: Tensor | None = field(default=None, repr=False)
     held_out: "Reference | None" = None
     has_flips: bool = False
+    class_names: tuple[str, ...] = ()
+    unlabelled: str = ""
+    conversions: str | None = None
 
     @property
     def flipped_reference(self) -> "Reference":
@@ -65,11 +71,13 @@ def check_score_requirements(reference: Reference, name: str, needs: Requirement
 
 def _check_images_per_class(reference: Reference, name: str, fewest: int) -> None:
     if reference.labels is None:
-        raise UserError(f"metrics.scores.{name} must be left out for images without classes, got {reference.name}")
-    count, k = reference.labels.bincount().min(0)
+        why = f" ({reference.unlabelled})" if reference.unlabelled else ""
+        raise UserError(f"metrics.scores.{name} must be left out for images without classes, got {reference.name}{why}")
+    count, k = reference.labels.bincount(minlength=len(reference.class_names)).min(0)
     if count < fewest:
         rule = f"metrics.scores.{name} must be left out where a class has fewer than {fewest} images"
-        raise UserError(f"{rule}, got {int(count)} of class {int(k)} of {reference.name}")
+        called = reference.class_names[int(k)] if reference.class_names else int(k)
+        raise UserError(f"{rule}, got {int(count)} of class {called} of {reference.name}")
 
 
 def _check_image_count(reference: Reference, name: str, fewest: int) -> None:
@@ -99,7 +107,7 @@ def _extract_image_set(reference: Reference, reader: FeaturePass, cache: Path | 
     facts = {
         "extractor": extractor.name,
         "extractor_digest": extractor.digest,
-        "resizer": get_resizer(extractor),
+        "resizer": describe_preprocessing(extractor, reference.shape),
         "real_digest": reference.digest,
         "real_count": reference.count,
         "keep_features": reader.keep_features,
@@ -111,20 +119,23 @@ def _extract_image_set(reference: Reference, reader: FeaturePass, cache: Path | 
         count, name = reference.count, reference.name
         if collectives.rank() == 0:
             log.info("reading %d real images of %s with the extractor %s", count, name, extractor.name)
-        features = reader.extract(reference.images, count)
+        features = reader.bound_memory(reference.shape).extract(reference.images, count)
         return features.statistics.to_tensors() | ({} if features.features is None else {"features": features.features})
 
     tensors = load_or_compute(cache, facts, make, reader.device)
     return FeatureSet(Statistics.from_tensors(tensors), features=tensors.get("features"))
 
 
-HASH_BATCH_SIZE = 1024  # images in memory while a folder is hashed
+HASH_BATCH_BYTES = 2**24  # pixels in memory while a folder is hashed
 
 
-def build_reference(data: DataModule, where: str) -> Reference:
-    """Return the reference images: `where` is "train" (with the held-out images, if any), "test" or a path."""
+def build_reference(data: DataModule, where: str, key: str = "metrics.reference") -> Reference:
+    """Return the reference images: `where` is "train" (with the held-out images, if any), "test" or a path.
+
+    `key` is the configuration key that names it.
+    """
     if where not in ("train", "test"):
-        return _path_reference(Path(where).expanduser(), data.shape)
+        return _path_reference(Path(where).expanduser(), data.shape, data.num_classes, key)
     held_out = _split_reference(data, "test") if where == "train" and len(data.data.test) else None
     return replace(_split_reference(data, where, held_out), has_flips=data.flip and where == "train")
 
@@ -136,21 +147,31 @@ def _split_reference(data: DataModule, split: str, held_out: Reference | None = 
         return real.load_range(start, stop).x
 
     labels = real.c if data.num_classes else None
-    return Reference(data.name, split, real.digest, len(real), real.shape, images, labels, held_out)
+    classes = data.classes
+    return Reference(
+        data.name, split, real.digest, len(real), real.shape, images, labels, held_out, class_names=classes
+    )
 
 
-def _path_reference(path: Path, shape: tuple[int, ...]) -> Reference:
-    files = open_samples(path, shape[0] if len(shape) == 3 else 3)
+def _path_reference(path: Path, shape: tuple[int, ...], num_classes: int, key: str) -> Reference:
+    files = open_samples(path, shape[0] if len(shape) == 3 else 3, key)
     if len(files.shape) != len(shape):
-        raise UserError(
-            f"metrics.reference must hold real images like {list(shape)}, got {list(files.shape)} in {path}"
-        )
-    return Reference(path.name, "folder", _hash_pixels(files), files.count, files.shape, files.images, files.labels)
+        raise UserError(f"{key} must hold real images like {list(shape)}, got {list(files.shape)} in {path}")
+    real = Reference(path.name, "folder", _hash_pixels(files), files.count, files.shape, files.images)
+    real = replace(real, unlabelled=files.unlabelled, conversions=files.conversions)
+    if files.labels is None or not num_classes:
+        return real
+    try:
+        labels = complete_classes(ClassLabels(files.class_names, files.labels.numpy()), num_classes)
+    except ValueError as error:
+        return replace(real, unlabelled=f"{error}, where data.num_classes is {num_classes}")
+    return replace(real, labels=torch.from_numpy(labels.ids), class_names=labels.names)
 
 
 def _hash_pixels(files: SampleFiles) -> str:
     """Return a hash of every pixel."""
     sha = hashlib.sha256(str((files.count, files.shape)).encode())
-    for start in range(0, files.count, HASH_BATCH_SIZE):
-        sha.update(files.images(start, min(start + HASH_BATCH_SIZE, files.count)).contiguous().numpy().data)
+    step = max(1, HASH_BATCH_BYTES // math.prod(files.shape))
+    for start in range(0, files.count, step):
+        sha.update(files.images(start, min(start + step, files.count)).contiguous().numpy().data)
     return sha.hexdigest()

@@ -4,11 +4,15 @@ from dataclasses import dataclass, field, replace
 from typing import Any, Self
 
 import torch
+from torch import Tensor
 
+from gantry.data.class_names import match_class_names
+from gantry.errors import UserError
 from gantry.evaluation.evaluation import Evaluation
 from gantry.evaluation.generator_samples import SampleSource
 from gantry.evaluation.protocol import EvaluationProtocol, format_scores_and_protocol
 from gantry.evaluation.reference import Reference
+from gantry.metrics.score import Requirement
 from gantry.metrics.statistics import FeatureSet
 
 
@@ -46,6 +50,21 @@ def score_samples(
 
     `real` is `evaluation.extract_real(reference, device)`, which callers keep for the next samples.
     """
-    fake = evaluation.extract_samples(source.images, device, source.labels)
+    labels = match_sample_classes(source, reference) if Requirement.LABELS in evaluation.requirements else None
+    fake = evaluation.extract_samples(source.images, device, labels, source.facts.shape, source.unlabelled)
     protocol = evaluation.build_protocol(reference, source.facts)
     return Entry(evaluation.compute_scores(real, fake), protocol, fake, source.facts.turn, source.facts.kimg)
+
+
+def match_sample_classes(source: SampleSource, reference: Reference) -> Tensor | None:
+    """Return the classes of samples as the real images count them, matched by name: int64 [num_samples].
+
+    Raises UserError, with both lists, for names that do not match.
+    """
+    if source.labels is None or not source.class_names or source.class_names == reference.class_names:
+        return source.labels
+    try:
+        found = match_class_names(source.class_names, reference.class_names)
+    except ValueError as error:
+        raise UserError(f"samples must be of the classes of {reference.name} for scores per class, {error}") from None
+    return torch.tensor(found)[source.labels]

@@ -18,11 +18,12 @@ RESERVED_NAME_PREFIXES = (INCEPTION, "dinov2", "stacked", *SMALL_NET_SPECS)  # h
 
 
 class CustomExtractor(nn.Module):
-    """Extractor: uint8 [N, 1 or 3, H, W] -> ExtractorOutput with the output [N, dim] of `net` for float [N, *size].
+    """Extractor: uint8 [N, C, H, W] -> ExtractorOutput with the output [N, dim] of `net` for float [N, *size].
 
-    Images are resized to `size` (C, H, W) and standardised, x in [0, 1] -> (x - mean) / std with C numbers each.
-    `weights` is a file with the state_dict of `net`, .safetensors or of torch.save; None: as `net` was built. `digest`
-    is a hash of its tensors, not of its code. Raises ValueError if these arguments do not fit together.
+    Images are resized to `size` (C, H, W) and standardised, x in [0, 1] -> (x - mean) / std with C numbers each; where
+    C is neither 1 nor 3 they must have C channels themselves. `weights` is a file with the state_dict of `net`,
+    .safetensors or of torch.save; None: as `net` was built. `digest` is a hash of its tensors, not of its code. Raises
+    ValueError if these arguments do not fit together.
     """
 
     num_classes = 0
@@ -42,6 +43,7 @@ class CustomExtractor(nn.Module):
         _check_custom_extractor(net, name, size, mean, std)
         channels, height, width = size
         self.name, self.size = name, (channels, height, width)
+        self.channels = (1, 3) if channels in (1, 3) else (channels,)
         self.register_buffer("mean", torch.tensor(mean).float().view(-1, 1, 1))
         self.register_buffer("std", torch.tensor(std).float().view(-1, 1, 1))
         about = f"minus {list(mean)}, divided by {list(std)}"
@@ -56,7 +58,7 @@ class CustomExtractor(nn.Module):
 
     @torch.no_grad()
     def forward(self, images: Tensor) -> ExtractorOutput:
-        """images uint8 [N, 1 or 3, H, W] -> features float32 [N, dim]; `resize_and_standardize` prepares the images."""
+        """images uint8 [N, C, H, W] -> features float32 [N, dim]; `resize_and_standardize` prepares the images."""
         x = resize_and_standardize(images, self.size, self.mean, self.std)
         with apply_arithmetic(x.device):
             return ExtractorOutput(self.net(x).float())
@@ -69,8 +71,8 @@ def _check_custom_extractor(
         raise ValueError(f"metrics.extractor.net must be a torch.nn.Module, got {format_on_one_line(net, limit=200)}")
     if name.startswith(RESERVED_NAME_PREFIXES) or not re.fullmatch(r"[A-Za-z]\w*", name):
         raise ValueError(f"metrics.extractor.name must be a word of your own, got {name}")
-    if len(size) != 3 or size[0] not in (1, 3) or min(size) < 1:
-        raise ValueError(f"metrics.extractor.size must be [1 or 3, H, W], got {list(size)}")
+    if len(size) != 3 or min(size) < 1:
+        raise ValueError(f"metrics.extractor.size must be [channels, H, W], got {list(size)}")
     for key, values in (("mean", mean), ("std", std)):
         if len(values) != size[0]:
             raise ValueError(f"metrics.extractor.{key} must have {size[0]} numbers, as size says, got {list(values)}")

@@ -7,6 +7,7 @@ from torch import Tensor, nn
 
 from gantry.errors import UserError
 from gantry.features.arithmetic import use_arithmetic
+from gantry.features.preprocessing import composite_opacity
 from gantry.pixels import to_uint8
 
 MAX_ABS_SAMPLE_VALUE = 16.0  # a generator without tanh may leave [-1, 1] a little; larger values mean another range
@@ -24,7 +25,8 @@ class Extractor(Protocol):
 
     `name` appears in the names of the metrics (`fd_digits`), `dim` is F, `num_classes` is K (0: no classifier) and
     `digest` the sha256 of the weights. An optional attribute `resizer` describes, for the protocol, how images of
-    another size or number of channels are converted.
+    another size or number of channels are converted, `channels` are the numbers of channels that it takes if these are
+    not 1 and 3.
     """
 
     name: str
@@ -40,11 +42,15 @@ class Extractor(Protocol):
 def extract_features(extractor: Extractor, x: Tensor, arithmetic: str = "float32") -> ExtractorOutput:
     """Return the features of x: float [N, *shape] in [-1, 1], uint8 [N, C, H, W] or points float [N, 2].
 
-    The features of a sample that is not finite, or far out of range, are NaN.
+    Where the extractor takes no opacity, two channels are laid on white and become grey, four become colour. The
+    features of a sample that is not finite, or far out of range, are NaN.
     """
     valid = find_valid_samples(x)
+    if x.dim() == 4:
+        x = to_uint8(x) if x.is_floating_point() else x
+        x = composite_opacity(x) if needs_compositing(extractor, x.shape[1]) else x
     with use_arithmetic(arithmetic):
-        features, probabilities = extractor(to_uint8(x) if x.is_floating_point() and x.dim() == 4 else x)
+        features, probabilities = extractor(x)
     return ExtractorOutput(features.where(valid[:, None], torch.nan), probabilities)
 
 
@@ -76,9 +82,30 @@ class PointExtractor(nn.Module):
         return ExtractorOutput(x.float())
 
 
-def get_resizer(extractor: Extractor) -> str:
-    """Return the description of how images of another size or number of channels are converted."""
-    return str(getattr(extractor, "resizer", "none"))
+def describe_preprocessing(extractor: Extractor, *shapes: tuple[int, ...]) -> str:
+    """Return the description of how images of these shapes become the input of an extractor."""
+    resizer = str(getattr(extractor, "resizer", "none"))
+    has_opacity = any(len(shape) == 3 and needs_compositing(extractor, shape[0]) for shape in shapes)
+    return f"opacity laid on white; {resizer}" if has_opacity else resizer
+
+
+def get_channels(extractor: Extractor) -> tuple[int, ...]:
+    """Return the numbers of channels that an extractor takes."""
+    return tuple(getattr(extractor, "channels", (1, 3)))
+
+
+def needs_compositing(extractor: Extractor, channels: int) -> bool:
+    """Return True for images whose last channel is opacity, which the extractor does not take."""
+    return channels in (2, 4) and channels not in get_channels(extractor)
+
+
+def check_channels(extractor: Extractor, channels: int, what: str) -> None:
+    """Raise UserError for images with more channels than the extractor can be given."""
+    known = get_channels(extractor)
+    allowed = {*known, *({2, 4} if {1, 3} <= set(known) else ())}
+    if channels not in allowed:
+        rule = f"metrics must be an extractor of {channels} channels for {what} (metrics=own, metrics=none)"
+        raise UserError(f"{rule}, got {extractor.name}, which takes {' or '.join(map(str, sorted(allowed)))}")
 
 
 INCEPTION = "inception"  # the name of the extractor with the published weights (2015-12-05), and of no other

@@ -123,6 +123,7 @@ class StackedClassifier(nn.Module):
     def __init__(self, name: str) -> None:
         super().__init__()
         self.net = load_small_net(name)
+        self.channels = (3,)
         self.name, self.digest = f"stacked_{name}", self.net.digest
         self.resizer = f"each of 3 channels by itself: {self.net.resizer}"
         self.dim, self.num_classes = 3 * self.net.dim, self.net.num_classes**3
