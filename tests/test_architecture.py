@@ -65,6 +65,7 @@ WITHOUT_TORCH = [
     "runs/metrics_csv",
     "runs/migrate",
     "runs/status",
+    "runs/stored_values",
     "runs/summary",
     "config/checks",
     "config/compose",

@@ -1,6 +1,7 @@
 """File writes on a full disk: old files are unchanged, and no partial file is left."""
 
 import logging
+import os
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +14,14 @@ from full_disk import simulate_full_disk
 from gantry.callbacks.checkpoints import CheckpointWriter, InPlaceCheckpointIO
 from gantry.errors import RunError, disk_errors
 from gantry.figures.image_grid import write_png
-from gantry.files import LogFile, atomic_write, optional_write, remove_partial_files, write_text
+from gantry.files import (
+    LogFile,
+    atomic_write,
+    check_output_file,
+    optional_write,
+    remove_partial_files,
+    write_text,
+)
 from gantry.loggers.csv_logger import CsvLogger
 from gantry.runs.generator import load_generator, save_generator
 from gantry.runs.metrics_csv import read_metrics
@@ -141,3 +149,15 @@ def test_partial_files_of_a_killed_process_are_removed(tmp_path: Path) -> None:
         (tmp_path / name).touch()
     remove_partial_files(tmp_path)
     assert list_files(tmp_path) == {"summary.json"}
+
+
+def test_what_is_not_a_regular_file_is_never_replaced(tmp_path: Path) -> None:
+    pipe = tmp_path / "pipe"
+    os.mkfifo(pipe)
+    with pytest.raises(ValueError, match=r"^out must be a file, got .*pipe, which is something else$"):
+        check_output_file("out", pipe)
+    with pytest.raises(RunError, match=r"pipe cannot be written: pipe is not a regular file$"):
+        write_text(pipe, "x")
+    assert pipe.is_fifo()
+    assert list(tmp_path.iterdir()) == [pipe]
+    check_output_file("out", tmp_path / "new")

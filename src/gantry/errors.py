@@ -14,6 +14,7 @@ With `GANTRY_DEBUG=1` in the environment the first two show their traceback as w
 import difflib
 import errno
 import re
+import unicodedata
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 
@@ -81,7 +82,12 @@ def format_error(error: BaseException) -> str:
 def format_on_one_line(thing: object, with_type: bool = False, limit: int | None = None) -> str:
     """Return the text of an exception, or of another object, on one line of at most `limit` characters."""
     text = f"{type(thing).__name__}: {thing}" if with_type else str(thing)
-    return " ".join(text.split())[:limit]
+    return replace_control(" ".join(text.split()))[:limit]
+
+
+def replace_control(text: str) -> str:
+    """Return a text with its control characters spelled out: a file of others must not steer the terminal."""
+    return "".join(repr(c)[1:-1] if unicodedata.category(c) in ("Cc", "Cs") else c for c in text)
 
 
 def unknown_key_message(key: str, known: Iterable[str]) -> str:
@@ -103,4 +109,4 @@ def _join_lines(message: str) -> str:
     message = re.sub(r"^\w+ raised while resolving interpolation: ", "", message)  # by one of our resolvers
     lines = [line.strip() for line in message.splitlines()]
     useful = [line for line in lines if line and not re.match(r"(full_key|object_type|reference_type)", line)]
-    return " ".join(useful)
+    return replace_control(" ".join(useful))

@@ -22,10 +22,18 @@ def atomic_write(path: Path, part: Path | None = None) -> Iterator[Path]:
     with report_disk_errors(path):
         try:
             path.parent.mkdir(parents=True, exist_ok=True)
+            if path.exists() and not path.is_file():
+                raise OSError(f"{path.name} is not a regular file")
             yield part
             part.replace(path)
         finally:
             part.unlink(missing_ok=True)
+
+
+def check_output_file(key: str, path: Path) -> None:
+    """Raise ValueError for a path that is taken by something else than a file, such as a device or a pipe."""
+    if path.exists() and not path.is_file():
+        raise ValueError(f"{key} must be a file, got {path}, which is something else")
 
 
 @contextmanager
@@ -49,7 +57,7 @@ def optional_write() -> Iterator[None]:
 def write_text(path: Path, text: str) -> None:
     """Write a text file atomically; several processes may write the same file at the same time."""
     with atomic_write(path, path.with_name(f"{path.name}.{os.getpid()}.part")) as part:
-        part.write_text(text, encoding="utf-8")
+        part.write_text(text, encoding="utf-8", errors="backslashreplace")  # the name of a file may be any bytes
 
 
 def fsync(path: Path) -> None:

@@ -2,6 +2,7 @@
 
 import json
 import re
+from html.parser import HTMLParser
 from pathlib import Path
 
 import pytest
@@ -13,6 +14,7 @@ from gantry.compare.comparison import compare_runs
 from gantry.compare.find_runs import read_runs
 from gantry.compare.page.page import render_page
 from gantry.compare.page.page_data import find_latest_turns, make_page_data, select_image_turns
+from gantry.runs.summary import write_summary
 
 browser = pytest.mark.skipif(find_chromium() is None, reason="no Chromium on this machine")
 
@@ -179,6 +181,74 @@ def test_a_phone_shows_all_of_it_without_scrolling_sideways(tmp_path: Path) -> N
     assert got["chart"][0] == got["chart"][1] < 400
     assert got["narrower"][0] == got["narrower"][1] < got["chart"][0]
     assert got["narrower"][2] <= 360
+
+
+HOSTILE_TEXTS = [
+    "</script><script>window.canary = 1</script>",
+    "<img src=x onerror=window.canary=1>",
+    '"><svg onload=window.canary=1>',
+    "javascript:window.canary=1",
+    "{{data}} <!--<script>",
+    "__proto__",
+]
+
+
+def write_hostile_runs(folder: Path) -> Path:
+    """Two runs whose names, keys, values, tags, scores, protocols and reasons are all hostile."""
+    for i, text in enumerate(HOSTILE_TEXTS):
+        config = {"data": {"name": text, text: i}, "tags": [text], "notes": text, "metrics": {"monitor": text}}
+        name = text.replace("/", "\u2044")
+        run = write_fake_run(folder / f"{name}{i}", "model=mlp", config=config, measured={"real": text, text: text})
+        entry = {"turn": 100, "kimg": 6.4, "protocol": {"extractor": text, "scores": {text: {text: i}}, text: text}}
+        entry["scores"] = {text: 1.0 + i, "fd_digits": 2.0 + i}
+        write_summary(run, {"report": {"best": entry, "last": entry}, "turns": 100})
+        (run / "metrics.csv").write_text(f'turn,"score/{text.replace(chr(34), chr(34) * 2)}"\n1,2\n')
+    failed = folder / "failed"
+    failed.mkdir()
+    (failed / "job.json").write_text(json.dumps({"failed": HOSTILE_TEXTS[0], "overrides": [f"x={HOSTILE_TEXTS[1]}"]}))
+    (folder / "<b>unreadable").mkdir()
+    (folder / "<b>unreadable" / "config.yaml").write_text("a: <script>window.canary=1</script>: [")
+    return folder
+
+
+class Elements(HTMLParser):
+    """The names of all elements, and their attributes that run or load something."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.names: list[str] = []
+        self.active: list[tuple[str, str | None]] = []
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.names.append(tag)
+        self.active += [(k, v) for k, v in attrs if k.startswith("on") or k in ("src", "href", "srcdoc", "action")]
+
+
+def test_hostile_texts_make_no_element(tmp_path: Path) -> None:
+    plain, hostile = Elements(), Elements()
+    plain.feed(write(tmp_path, write_fake_sweep(tmp_path / "sweep")).read_text(encoding="utf-8"))
+    hostile.feed(write(tmp_path, write_hostile_runs(tmp_path / "hostile")).read_text(encoding="utf-8"))
+    assert set(hostile.names) <= {*plain.names, "tr", "td", "th", "table", "details", "summary", "ul", "li"}
+    assert hostile.names.count("script") == plain.names.count("script") == 3
+    assert hostile.active == plain.active == [("href", "data:,")]
+
+
+@pytest.mark.slow  # a busy machine keeps a browser waiting
+@browser
+def test_hostile_texts_run_nothing_and_are_shown(tmp_path: Path) -> None:
+    path = write(tmp_path, write_hostile_runs(tmp_path / "hostile"))
+    script = """
+    document.querySelector('[data-view="runs"]').click();
+    document.querySelector("#grid button")?.click();
+    for (const select of document.querySelectorAll("select")) select.dispatchEvent(new Event("change"));
+    await pause();
+    result.canary = window.canary ?? 0;
+    result.text = document.body.textContent;
+    result.links = document.querySelectorAll("a").length;
+    """
+    got = run_in_page(path, script)
+    assert (got["said"], got["canary"], got["links"]) == ([], 0, 0)
+    assert all(text in got["text"] for text in HOSTILE_TEXTS)
 
 
 def test_the_page_needs_nothing_else(tmp_path: Path) -> None:

@@ -1,5 +1,6 @@
 """Reading runs from their folders."""
 
+import re
 from pathlib import Path
 
 import pytest
@@ -55,6 +56,54 @@ def test_a_run_without_metrics_csv_has_no_metrics(tmp_path: Path) -> None:
 def test_a_broken_file_is_one_line(name: str, tmp_path: Path) -> None:
     run = write_fake_run(tmp_path / "run", "model=dcgan")
     (run / name).write_text(BROKEN_FILES[name])
-    with pytest.raises(ValueError, match=r"^\w+: ") as caught:
+    with pytest.raises(ValueError, match=rf"^{re.escape(name)} must ") as caught:
         read_run(run, "run")
     assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("name", "text"),
+    [
+        ("job.json", '{"choices": 5}'),
+        ("job.json", '{"pid": [1]}'),
+        ("summary.json", '{"best": 5}'),
+        ("summary.json", '{"report": {"best": {"scores": {"fd_digits": "1"}, "protocol": {}}}}'),
+        ("summary.json", '{"report": {"best": {"scores": {}}}}'),
+        ("summary.json", "5"),
+        ("config.yaml", "turns: [1]"),
+        ("config.yaml", "tags: ['${oc.env:SECRET}']"),
+        ("metrics.csv", "turn,a\nx,1\n"),
+    ],
+)
+def test_a_run_with_a_broken_file_is_left_out_and_the_line_names_it(name: str, text: str, tmp_path: Path) -> None:
+    write_fake_run(tmp_path / "a", "model=mlp")
+    (write_fake_run(tmp_path / "b", "model=dcgan") / name).write_text(text)
+    result = read_runs([str(tmp_path)])
+    assert [run.name for run in result.runs] == ["a"]
+    (line,) = result.unreadable
+    assert line.startswith(f"b is left out: {name} must ")
+
+
+def test_links_in_a_circle_and_folders_that_cannot_be_read_do_not_stop_the_search(tmp_path: Path) -> None:
+    write_fake_run(tmp_path / "runs" / "a", "model=mlp")
+    (tmp_path / "runs" / "itself").symlink_to("itself")
+    (tmp_path / "runs" / "above").symlink_to(tmp_path / "runs")
+    (tmp_path / "runs" / "more").mkdir()
+    (tmp_path / "runs" / "more" / "above").symlink_to(tmp_path)
+    assert [run.name for run in read_runs([str(tmp_path)]).runs] == ["a"]
+
+
+@pytest.mark.parametrize("name", ["job.json", "summary.json", "metrics.csv", "config.yaml"])
+def test_a_file_that_is_a_link_in_a_circle_is_a_missing_one(name: str, tmp_path: Path) -> None:
+    for run in ("a", "b"):
+        write_fake_run(tmp_path / run, f"model={run}")
+    (tmp_path / "b" / name).unlink()
+    (tmp_path / "b" / name).symlink_to(name)
+    result = read_runs([str(tmp_path)])
+    assert result.runs[0].name == "a"
+    assert len(result.runs) + len(result.unreadable) == 2
+
+
+def test_a_name_of_any_bytes_is_text(tmp_path: Path) -> None:
+    write_fake_run(tmp_path / "r\udcff", "model=mlp")
+    assert [run.name for run in read_runs([str(tmp_path)]).runs] == ["r\\xff"]

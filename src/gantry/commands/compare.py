@@ -9,8 +9,8 @@ from gantry.compare.comparison import Comparison, compare_runs, format_verdict, 
 from gantry.compare.find_runs import read_runs
 from gantry.compare.markdown import format_comparison
 from gantry.compare.page.page import render_page
-from gantry.errors import RunError, UserError, user_errors
-from gantry.files import write_text
+from gantry.errors import RunError, UserError, format_on_one_line, user_errors
+from gantry.files import check_output_file, write_text
 
 
 def compare(cfg: DictConfig) -> Path:
@@ -22,7 +22,8 @@ def compare(cfg: DictConfig) -> Path:
     origin = f"{time.strftime('%Y-%m-%d %H:%M')}, from {', '.join(folders)}"
     write_output_file(out, render_page(comparison, format_title(comparison), origin, pictures))
     write_output_file(out.with_suffix(".md"), format_comparison(comparison))
-    print("\n".join([format_verdict(comparison), *(f"- {line}" for line in list_remarks(comparison))]))
+    lines = [format_verdict(comparison), *(f"- {line}" for line in list_remarks(comparison))]
+    print("\n".join(map(format_on_one_line, lines)))
     print(f"{out} and {out.with_suffix('.md').name}")
     return out
 
@@ -35,9 +36,11 @@ def parse_compare_config(cfg: DictConfig) -> tuple[list[str], int, Path]:
     if type(cfg.pictures) is not int or cfg.pictures < 0:
         raise ValueError(f"pictures must be an integer of at least 0, got {cfg.pictures}")
     out = Path(cfg.out).expanduser()
+    page = out if out.suffix == ".html" else out / "compare.html"
     if out.suffix == ".md" or (out.exists() and out.is_dir() != (out.suffix != ".html")):
         raise ValueError(f"out must be a folder or a path that ends in .html, got {cfg.out}")
-    return [str(folder) for folder in runs], cfg.pictures, out if out.suffix == ".html" else out / "compare.html"
+    check_output_file("out", page)
+    return [str(folder) for folder in runs], cfg.pictures, page
 
 
 def write_output_file(path: Path, text: str) -> None:

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from gantry.files import check_output_file
 from gantry.runs.generator_json import GeneratorInfo
 
 
@@ -66,6 +67,8 @@ def check_output_path(kind: OutputFormat, request: SampleRequest, out: Path) -> 
     """Raise ValueError for a path that is in use. Metrics read whole folders: a folder must have no other files."""
     if out.exists() and out.is_dir() != kind.is_folder:
         raise ValueError(f"out must be a {'folder' if kind.is_folder else 'file'} here, got {out}")
+    if not kind.is_folder:
+        check_output_file("out", out)
     if out.exists() and kind.is_folder:
         strange = {path.name for path in out.iterdir()} - set(sample_file_names(request.n))
         if strange:

@@ -1,5 +1,6 @@
 """Find and read the runs in folders."""
 
+import logging
 import os
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -8,6 +9,8 @@ from pathlib import Path
 from gantry.compare.run_record import RunRecord, has_wandb_files, read_run
 from gantry.errors import UserError
 from gantry.runs.layout import RUN_FILES
+
+log = logging.getLogger(__name__)
 
 RUN_CACHE: dict[Path, tuple[tuple[object, ...], RunRecord | None]] = {}  # folder -> (state of its files, run)
 
@@ -29,7 +32,7 @@ def read_runs(folders: Sequence[str]) -> FoundRuns:
     for path, name in zip(paths, make_relative_names(paths)):
         try:
             runs.append(read_run_cached(path, name))
-        except ValueError as error:
+        except (ValueError, OSError) as error:
             unreadable.append(f"{name} is left out: {error}")
     if not runs:
         raise UserError(f"runs must be folders of runs, got none that can be read: {'; '.join(unreadable)}")
@@ -58,27 +61,35 @@ def resolve_folder(folder: str) -> Path:
     return path
 
 
-def iter_run_folders(folder: Path) -> Iterator[Path]:
+def iter_run_folders(folder: Path, above: frozenset[str] = frozenset()) -> Iterator[Path]:
     """Yield the folder itself if it is a run, else the runs below it.
 
-    A folder that only W&B has written to is yielded too, so that reading it says why it is left out.
+    A folder that only W&B has written to is yielded too, so that reading it says why it is left out. A link to one of
+    the folders `above` it is not followed.
     """
     if any((folder / name).is_file() for name in RUN_FILES) or any(folder.glob("*.wandb")):
         yield folder
         return
-    below = [run for subfolder in list_subfolders(folder) for run in iter_run_folders(subfolder)]
+    real_path = os.path.realpath(folder)
+    if real_path in above:
+        return
+    below = [run for subfolder in list_subfolders(folder) for run in iter_run_folders(subfolder, above | {real_path})]
     yield from below or ([folder] if has_wandb_files(folder) else [])
 
 
 def list_subfolders(folder: Path) -> list[Path]:
-    """Return the folders that may hold runs: numbers in numeric order, then names."""
-    entries = [entry for entry in os.scandir(folder) if entry.is_dir() and not entry.name.startswith(".")]
-    names = [entry.name for entry in entries if entry.name != "wandb"]
-    names.sort(key=lambda name: (int(name) if name.isdigit() else float("inf"), name))
-    return [folder / name for name in names]
+    """Return the folders that may hold runs: numbers in numeric order, then names. Logs a warning if it cannot."""
+    try:
+        names = [entry.name for entry in os.scandir(folder) if not entry.name.startswith(".") and entry.name != "wandb"]
+    except OSError as error:
+        log.warning("runs in %s are left out: %s", folder, error.strerror)
+        return []
+    names.sort(key=lambda name: (int(name) if name.isdecimal() else float("inf"), name))
+    return [folder / name for name in names if (folder / name).is_dir()]
 
 
 def make_relative_names(paths: Sequence[Path]) -> list[str]:
     """Return short distinct names for folders: their paths below the deepest folder that contains all of them."""
     parent = Path(os.path.commonpath([path.parent for path in paths]))
-    return [path.relative_to(parent).as_posix() for path in paths]
+    names = [path.relative_to(parent).as_posix() for path in paths]
+    return [os.fsencode(name).decode("utf-8", "backslashreplace") for name in names]  # a name may be any bytes

@@ -8,12 +8,12 @@ from typing import Any
 import numpy as np
 from omegaconf import OmegaConf
 
-from gantry.errors import format_on_one_line
+from gantry.errors import UserError, format_on_one_line
 from gantry.runs.folder import read_config
 from gantry.runs.layout import CONFIG_FILE, METRICS_FILE, SAMPLES_FOLDER, SUMMARY_FILE, WANDB_FOLDER, list_sample_images
 from gantry.runs.metrics_csv import Column, read_metrics
 from gantry.runs.status import RunStatus, StatusReport, read_choices, read_failed_job, read_run_status
-from gantry.runs.summary import read_summary
+from gantry.runs.summary import read_best_and_last, read_summary
 from gantry.values import flatten
 
 BEST_AND_LAST = ("best", "last")
@@ -71,7 +71,7 @@ def read_run(folder: Path, name: str) -> RunRecord:
         if failed := read_failed_job(folder):
             return RunRecord(name, folder, StatusReport(RunStatus.FAILED, failed.reason), overrides=failed.overrides)
     except Exception as error:  # a file may be damaged in any way; the other runs are still compared
-        raise ValueError(format_on_one_line(error, with_type=True, limit=300)) from None
+        raise ValueError(format_on_one_line(error, with_type=not isinstance(error, UserError), limit=400)) from None
     if has_wandb_files(folder):
         files = f"{CONFIG_FILE}, {METRICS_FILE} and {SUMMARY_FILE}"
         raise ValueError(f"it has only W&B files, and runs are read from {files}")
@@ -85,10 +85,9 @@ def has_wandb_files(folder: Path) -> bool:
 
 def read_started_run(folder: Path, name: str) -> RunRecord:
     """Read a run that got as far as writing its configuration."""
-    config: Any = OmegaConf.to_container(read_config(folder), resolve=True)
+    config: Any = OmegaConf.to_container(read_config(folder))
     summary, metrics = read_summary(folder), read_metrics(folder)
     overrides = tuple(config.get("run", {}).get("overrides", ()))
-    entries = summary.get("report", summary)
     return RunRecord(
         name=name,
         folder=folder,
@@ -96,7 +95,7 @@ def read_started_run(folder: Path, name: str) -> RunRecord:
         config=flatten(config),
         overrides=overrides,
         choices=read_choices(folder) or infer_choices(config, overrides),
-        entries={which: entries[which] for which in BEST_AND_LAST if which in entries},
+        entries=read_best_and_last(folder),
         has_report="report" in summary,
         selection_scores=summary.get("best", {}).get("scores", {}),
         metrics=metrics,

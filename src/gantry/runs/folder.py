@@ -1,11 +1,9 @@
 """The configuration in a run folder: write it, read it back, compare it with that of a run that resumes there."""
 
-from collections.abc import Mapping
 from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
-import yaml
 from omegaconf import DictConfig, OmegaConf
 
 from gantry.errors import UserError
@@ -13,6 +11,18 @@ from gantry.files import write_text
 from gantry.runs.checkpoint import find_newest_intact_checkpoint, has_checkpoint
 from gantry.runs.layout import CONFIG_FILE
 from gantry.runs.migrate import CONFIG_VERSION, VERSION_KEY, migrate_config
+from gantry.runs.stored_values import (
+    COUNT,
+    MAPPING,
+    NUMBER,
+    TEXT,
+    TEXTS,
+    Rule,
+    check_values,
+    iterate_texts,
+    nullable,
+    read_yaml,
+)
 from gantry.values import flatten
 
 CHANGEABLE_KEYS = (
@@ -30,6 +40,20 @@ CHANGEABLE_KEYS = (
     "trust",
     "show",
 )
+
+CONFIG_RULES: dict[str, Rule] = {
+    "": ("a configuration", MAPPING[1]),
+    **dict.fromkeys(("model", "data", "loss", "optim", "recipe", "trainer", "hardware", "run"), nullable(MAPPING)),
+    **dict.fromkeys(("metrics", "callbacks", "logger", "paths"), nullable(MAPPING)),
+    "turns": COUNT,
+    "seed": nullable(COUNT),
+    "tags": nullable(TEXTS),
+    "run.overrides": TEXTS,
+    **dict.fromkeys(("run.name", "run.group", "run.dir"), nullable(TEXT)),
+    "recipe.lr": nullable(NUMBER),
+    "model.lr_scale": NUMBER,
+    **dict.fromkeys(("metrics.monitor", "metrics.mode"), nullable(TEXT)),
+}
 
 REPORTED_KEYS = ("turns", "trainer.precision")  # changeable ones on which the numbers of the run may depend
 
@@ -55,14 +79,14 @@ def read_config(folder: Path) -> DictConfig:
 def load_config(path: Path, written: int) -> dict[str, Any]:  # noqa: ARG001
     """Load a configuration as it was `written`; cached, since parsing takes longer than all else that is read of a run.
 
-    Raises UserError if it cannot be read.
+    Raises UserError if it cannot be read. A run writes its configuration resolved: an interpolation is refused, since
+    it could put what is only in the reader's environment into a page or a log.
     """
-    try:
-        stored = yaml.safe_load(path.read_text(encoding="utf-8"))
-    except (yaml.YAMLError, UnicodeDecodeError) as error:
-        raise UserError(f"{CONFIG_FILE} must be YAML, got {path}: {' '.join(str(error).split())}") from None
-    if not isinstance(stored, Mapping):
-        raise UserError(f"{CONFIG_FILE} must hold a configuration, got {path}")
+    stored = read_yaml(path)
+    check_values(path, stored, CONFIG_RULES)
+    for key, text in iterate_texts(stored):
+        if "${" in text:
+            raise UserError(f"{CONFIG_FILE} must have no interpolations, got {text} at {key} in {path}")
     return migrate_config(stored)
 
 

@@ -9,6 +9,19 @@ from typing import Any
 from gantry.errors import UserError
 from gantry.files import write_text
 from gantry.runs.layout import GENERATOR_JSON, generator_folder
+from gantry.runs.stored_values import COUNT, MAPPING, NUMBER, TEXT, TEXTS, Rule, check_values, is_count, read_json
+
+GENERATOR_RULES: dict[str, Rule] = {
+    "": MAPPING,
+    "config": MAPPING,
+    "config._target_": TEXT,
+    "shape": ("a list of integers", lambda shape: isinstance(shape, list) and all(map(is_count, shape))),
+    **dict.fromkeys(("z_dim", "num_classes", "extra.turn"), COUNT),
+    "sha256": TEXT,
+    "extra": MAPPING,
+    "extra.kimg": NUMBER,
+    "extra.classes": TEXTS,
+}
 
 
 @dataclass(frozen=True)
@@ -33,10 +46,12 @@ class GeneratorInfo:
 def read_generator_info(folder: Path) -> GeneratorInfo:
     """Read `folder`/generator.json. Raises UserError when it is missing or is not one."""
     path = folder / GENERATOR_JSON
+    if not path.is_file():
+        raise UserError(f"generator must be a folder with {GENERATOR_JSON}, got {folder}")
     try:
-        return GeneratorInfo(**json.loads(path.read_text(encoding="utf-8")))
-    except OSError:
-        raise UserError(f"generator must be a folder with {GENERATOR_JSON}, got {folder}") from None
+        values = read_json(path)
+        check_values(path, values, GENERATOR_RULES)
+        return GeneratorInfo(**values)
     except (ValueError, TypeError) as error:
         raise UserError(f"generator must have a whole {GENERATOR_JSON}, got {path}: {error}") from None
 

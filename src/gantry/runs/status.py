@@ -13,11 +13,25 @@ from enum import StrEnum
 from pathlib import Path
 from typing import Any
 
+from gantry.errors import UserError
 from gantry.files import write_text
 from gantry.runs.layout import CONFIG_FILE, HEARTBEAT_FILES, JOB_FILE
+from gantry.runs.stored_values import COUNT, FLAG, MAPPING, TEXT, TEXTS, Rule, check_values, read_json
 from gantry.runs.summary import read_summary
 
 STALE_SECONDS = 600.0  # a run on another machine that wrote nothing for so long is not taken to be running
+
+JOB_RULES: dict[str, Rule] = {
+    "": MAPPING,
+    "pid": COUNT,
+    "host": TEXT,
+    "choices": MAPPING,
+    "choices.*": TEXT,
+    "overrides": TEXTS,
+    "failed": TEXT,
+    "pruned": TEXT,
+    "ended": FLAG,
+}
 
 
 class RunStatus(StrEnum):
@@ -56,12 +70,12 @@ def write_job_start(folder: Path, choices: Mapping[str, str]) -> None:
 
 def write_job_end(folder: Path) -> None:
     """Record that this process has left the run before all turns were done; the process itself may live on."""
-    _write_job(folder, _read_job(folder) | {"ended": True})
+    _write_job(folder, _read_own_job(folder) | {"ended": True})
 
 
 def write_job_failure(folder: Path, overrides: Sequence[str], reason: str) -> None:
     """Record that the job of the folder failed, unless the run there belongs to another process, which continues."""
-    job = _read_job(folder)
+    job = _read_own_job(folder)
     if (folder / CONFIG_FILE).exists() and not job.items() >= get_process_identity().items():
         return
     _write_job(folder, get_process_identity() | job | {"overrides": list(overrides), "failed": reason})
@@ -69,7 +83,7 @@ def write_job_failure(folder: Path, overrides: Sequence[str], reason: str) -> No
 
 def write_job_pruning(folder: Path, reason: str) -> None:
     """Record that a search has pruned the run."""
-    _write_job(folder, _read_job(folder) | {"pruned": reason, "ended": True})
+    _write_job(folder, _read_own_job(folder) | {"pruned": reason, "ended": True})
 
 
 def has_job(folder: Path) -> bool:
@@ -79,13 +93,13 @@ def has_job(folder: Path) -> bool:
 
 def read_choices(folder: Path) -> dict[str, str]:
     """Return the name chosen in each group, {"model": "dcgan"}; {} where that is not recorded."""
-    return dict(_read_job(folder).get("choices") or {})
+    return dict(_read_job(folder).get("choices", {}))
 
 
 def read_failed_job(folder: Path) -> FailedJob | None:
     """Return the failure of the job in the folder; None if it did not fail."""
     job = _read_job(folder)
-    return FailedJob(str(job["failed"]), tuple(job.get("overrides", ()))) if "failed" in job else None
+    return FailedJob(job["failed"], tuple(job.get("overrides", ()))) if "failed" in job else None
 
 
 def read_run_status(folder: Path, turns: int | None) -> StatusReport:
@@ -106,7 +120,7 @@ def pid_exists(pid: int) -> bool:
     """Return True if a process with this number exists."""
     try:
         os.kill(pid, 0)
-    except ProcessLookupError:
+    except (ProcessLookupError, OverflowError):
         return False
     except PermissionError:
         return True
@@ -123,16 +137,27 @@ def _is_alive(folder: Path, job: Mapping[str, Any]) -> bool:
     if job.get("ended"):
         return False
     if job.get("host") == platform.node():
-        return pid_exists(int(job["pid"]))
+        return pid_exists(job.get("pid", 0))
     written = [path.stat().st_mtime for path in (folder / name for name in HEARTBEAT_FILES) if path.exists()]
     return time.time() - max(written, default=0.0) < STALE_SECONDS
 
 
 def _read_job(folder: Path) -> dict[str, Any]:
-    """Return the content of job.json; {} where there is none or it cannot be read."""
+    """Return the content of job.json; {} where there is none or it is not JSON. Raises UserError for other content."""
+    path = folder / JOB_FILE
     try:
-        return dict(json.loads((folder / JOB_FILE).read_text(encoding="utf-8")))
-    except (OSError, ValueError, TypeError):
+        job = read_json(path) if path.is_file() else {}
+    except UserError:
+        return {}
+    check_values(path, job or {}, JOB_RULES)
+    return job or {}
+
+
+def _read_own_job(folder: Path) -> dict[str, Any]:
+    """Return the content of job.json to add to; {} where it cannot be used."""
+    try:
+        return _read_job(folder)
+    except UserError:
         return {}
 
 

@@ -5,10 +5,34 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from gantry.errors import UserError
 from gantry.files import write_text
 from gantry.runs.layout import SUMMARY_FILE
+from gantry.runs.stored_values import COUNT, LIST, MAPPING, NUMBER, Rule, check_values, nullable, read_json
 from gantry.values import non_finite_to_none
+
+ENTRY_RULES: dict[str, Rule] = {
+    "": MAPPING,
+    ".turn": nullable(COUNT),
+    ".kimg": nullable(NUMBER),
+    ".scores": MAPPING,
+    ".scores.*": nullable(NUMBER),
+    ".protocol": MAPPING,
+    ".protocol.scores": MAPPING,
+}
+
+ENTRY_KEYS = ("start", "best", "last", "report.best", "report.last", "evaluations.*")
+
+SCORES_AND_PROTOCOL: Rule = ("scores and their protocol", lambda entry: {"scores", "protocol"} <= set(entry))
+
+SUMMARY_RULES: dict[str, Rule] = {
+    "": MAPPING,
+    "turns": COUNT,
+    "kimg": NUMBER,
+    "seconds": NUMBER,
+    "parameters": MAPPING,
+    "report": MAPPING,
+    "evaluations": LIST,
+} | {f"{key}{name}": rule for key in ENTRY_KEYS for name, rule in ENTRY_RULES.items()}
 
 
 def write_summary(folder: Path, entries: Mapping[str, Any]) -> None:
@@ -21,14 +45,26 @@ def write_summary(folder: Path, entries: Mapping[str, Any]) -> None:
 
 
 def read_summary(folder: Path) -> dict[str, Any]:
-    """Return the summary so far, {} before it is written. Raises UserError if it cannot be read."""
+    """Return the summary so far, {} before it is written. Raises UserError if it is not one."""
     path = folder / SUMMARY_FILE
     if not path.is_file():
         return {}
-    try:
-        return dict(json.loads(path.read_text(encoding="utf-8")))
-    except ValueError as error:
-        raise UserError(f"{SUMMARY_FILE} must be JSON, got {path}: {error}") from None
+    summary: dict[str, Any] = read_json(path)
+    check_values(path, summary, SUMMARY_RULES)
+    return summary
+
+
+def read_best_and_last(folder: Path) -> dict[str, dict[str, Any]]:
+    """Return the entries of best and last: those of the report if there is one, else those made while training.
+
+    Raises UserError for an entry without scores and their protocol.
+    """
+    summary = read_summary(folder)
+    prefix = "report." if "report" in summary else ""
+    rules = {f"{prefix}{which}": SCORES_AND_PROTOCOL for which in ("best", "last")}
+    check_values(folder / SUMMARY_FILE, summary, rules)
+    entries = summary.get("report", summary)
+    return {which: entries[which] for which in ("best", "last") if which in entries}
 
 
 def read_checkpoint_rule(folder: Path, name: str) -> str:

@@ -17,6 +17,7 @@ from gantry.runs.metrics_csv import Column
 from gantry.values import evenly_spaced
 
 MAX_CURVE_POINTS = 400  # of one curve
+MAX_PICTURE_PIXELS = 1 << 26  # of a picture that is read
 MAX_SIDE = 640  # of a picture, in pixels
 WEBP_QUALITY = 80
 
@@ -127,11 +128,13 @@ def find_latest_turns(turns: Sequence[int], own: Iterable[int]) -> list[int | No
 
 
 def encode_data_url(path: Path) -> str:
-    """Return a picture as an URL that holds all of it; "" if it cannot be read."""
+    """Return a picture as an URL that holds all of it; "" if it cannot be read or is larger than a run's would be."""
     try:
-        with Image.open(path) as picture:
+        with Image.open(path, formats=["PNG"]) as picture:  # the formats of a name are others': some start programs
+            if picture.width * picture.height > MAX_PICTURE_PIXELS:
+                return ""
             small = picture.convert("RGB")
-    except OSError:
+    except (OSError, ValueError, SyntaxError, Image.DecompressionBombError):  # which of them depends on the damage
         return ""
     small.thumbnail((MAX_SIDE, MAX_SIDE))
     encoded = (encode_webp(small, lossless) for lossless in (False, True))
