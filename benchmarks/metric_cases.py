@@ -23,7 +23,8 @@ from gantry.metrics.inception_score import compute_inception_score_per_split
 from gantry.metrics.kid import KernelDistance
 from gantry.metrics.nearest_neighbours import find_nearest_neighbours
 from gantry.metrics.precision_recall import compute_prdc
-from gantry.metrics.statistics import FeatureSet, PredictionSums, Statistics
+from gantry.metrics.prediction_sums import PredictionSums
+from gantry.metrics.statistics import FeatureSet, Statistics
 
 EXTRACTOR_BATCH = 250  # samples that an extractor gives at a time
 GANTRY, FIDELITY, TORCHMETRICS = "Gantry", "torch-fidelity", "torchmetrics"

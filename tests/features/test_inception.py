@@ -4,18 +4,20 @@ import pickle
 from pathlib import Path
 from urllib.error import URLError
 
+import numpy as np
 import pytest
 import torch
 from torch import Tensor, nn
 from torch_fidelity import calculate_metrics
 from torch_fidelity.feature_extractor_inceptionv3 import FeatureExtractorInceptionV3
+from torch_fidelity.metric_isc import isc_features_to_metric
 
 from gantry.evaluation.evaluation import Evaluation
 from gantry.features.inception import INCEPTION_WEIGHTS_FILE, Inception
 from gantry.metrics.frechet import FrechetDistance
 from gantry.metrics.inception_score import InceptionScore
 from gantry.metrics.kid import KernelDistance
-from gantry.metrics.statistics import NUM_SCORE_SPLITS
+from gantry.metrics.prediction_sums import NUM_SCORE_SPLITS, assign_splits
 from photographs import photographs
 from toy_extractor import make_reference, score_images
 
@@ -54,13 +56,9 @@ def test_it_is_torch_fidelitys_and_carries_the_digest_of_its_weights(weights: Pa
 @pytest.mark.slow
 def test_the_scores_are_torch_fidelitys(weights: Path) -> None:
     real, fake = photographs(60, seed=0), photographs(60, seed=1)
-    by_split = torch.cat(
-        [fake[split::NUM_SCORE_SPLITS] for split in range(NUM_SCORE_SPLITS)]
-    )  # its splits are runs of samples
     theirs = calculate_metrics(
-        input1=by_split_set(by_split),
-        input2=by_split_set(real),
-        isc=True,
+        input1=as_image_set(fake),
+        input2=as_image_set(real),
         fid=True,
         kid=True,
         kid_subset_size=60,
@@ -71,17 +69,21 @@ def test_the_scores_are_torch_fidelitys(weights: Path) -> None:
         verbose=False,
         save_cpu_ram=True,
     )
+    (logits,) = FeatureExtractorInceptionV3("theirs", ["logits_unbiased"], str(weights))(fake)
+    splits = assign_splits(0, 60)  # torch-fidelity's are runs of equal length
+    by_split = [isc_features_to_metric(logits[splits == k], splits=1, shuffle=False) for k in range(NUM_SCORE_SPLITS)]
+    their_scores = [float(one["inception_score_mean"]) for one in by_split]
     scores = {"fid": FrechetDistance(), "is": InceptionScore(), "kid": KernelDistance(1, 60)}
     evaluation = Evaluation(scores, 60, None, "min", extractor=Inception, weights=str(weights), batch_size=20)
     ours = score_images(evaluation, fake, evaluation.extract_real(make_reference(real), torch.device("cpu")))
     fid, score, score_std, kid, _ = ours.values()
     assert fid == pytest.approx(theirs["frechet_inception_distance"], rel=1e-4)
-    assert score == pytest.approx(theirs["inception_score_mean"], rel=1e-5)
-    assert score_std == pytest.approx(theirs["inception_score_std"], rel=1e-3)
+    assert score == pytest.approx(np.mean(their_scores), rel=1e-5)
+    assert score_std == pytest.approx(np.std(their_scores), rel=1e-3)
     assert kid == pytest.approx(theirs["kernel_inception_distance_mean"], rel=1e-4)
 
 
-def by_split_set(x: Tensor) -> torch.utils.data.Dataset:
+def as_image_set(x: Tensor) -> torch.utils.data.Dataset:
     class Pictures(torch.utils.data.Dataset):
         def __len__(self) -> int:
             return len(x)

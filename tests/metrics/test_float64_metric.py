@@ -8,7 +8,8 @@ import torch
 from torch import nn
 
 from gantry.metrics.float64_metric import select_float64_device
-from gantry.metrics.statistics import PredictionSums, Statistics
+from gantry.metrics.prediction_sums import PredictionSums
+from gantry.metrics.statistics import Statistics
 from gaussians import accumulate_features, seeded_randn
 
 CASTS: list[Callable[[nn.Module], Any]] = [

@@ -1,4 +1,5 @@
 import math
+from dataclasses import asdict
 
 import numpy as np
 import pytest
@@ -6,8 +7,9 @@ import torch
 from torch import Tensor
 from torch_fidelity.metric_isc import isc_features_to_metric
 
-from gantry.metrics.inception_score import compute_inception_score_per_split
-from gantry.metrics.statistics import NUM_SCORE_SPLITS, PredictionSums
+from gantry.metrics.inception_score import InceptionScore, compute_inception_score_per_split
+from gantry.metrics.prediction_sums import NUM_SCORE_SPLITS, PredictionSums, assign_splits
+from gantry.sampling.latents import balanced_labels
 from gaussians import seeded_randn
 
 
@@ -18,10 +20,41 @@ def sums_of(probabilities: Tensor, batch_size: int = 7) -> PredictionSums:
     return sums
 
 
-def test_certain_and_even_predictions_score_the_number_of_classes() -> None:
-    classes = torch.arange(4).repeat_interleave(NUM_SCORE_SPLITS)  # each split sees every class once
-    scores = compute_inception_score_per_split(sums_of(torch.eye(4)[classes]))
-    torch.testing.assert_close(scores, torch.full((NUM_SCORE_SPLITS,), 4.0, dtype=torch.float64))
+def score_orders(p: Tensor) -> list[float]:
+    """Return the scores of certain predictions p [N, K] as they are, sorted by class and shuffled."""
+    shuffled = torch.randperm(len(p), generator=torch.Generator().manual_seed(0))
+    orders = (torch.arange(len(p)), p.argmax(1).argsort(stable=True), shuffled)
+    return [float(compute_inception_score_per_split(sums_of(p[order], 500)).mean()) for order in orders]
+
+
+@pytest.mark.parametrize("classes", [2, 5, 10, 20, 21, 31, 51, 99, 100, 101])
+def test_no_order_of_the_samples_changes_the_score(classes: int) -> None:
+    """A generator without a fault, of N samples: 10 splits of n miss about (K - 1) / 2n * 9/10 of the entropy."""
+    for own_order in (torch.arange(10_000) % classes, balanced_labels(0, 10_000, classes)):
+        scores = score_orders(torch.eye(classes)[own_order])
+        expected = classes * math.exp(-0.9 * (classes - 1) / 2000)
+        assert scores == pytest.approx([expected] * 3, rel=0.01)
+
+
+def test_splits_are_fixed_and_of_about_equal_size() -> None:
+    whole = assign_splits(0, 50_000)
+    assert torch.equal(assign_splits(12_345, 12_400), whole[12_345:12_400])
+    assert whole[:20].tolist() == [3, 0, 2, 9, 1, 4, 5, 6, 7, 8, 1, 2, 2, 4, 5, 0, 4, 2, 4, 1]
+    sizes = whole.bincount(minlength=NUM_SCORE_SPLITS).double()
+    assert float(((sizes - 5000) ** 2 / 5000).sum()) < 21.7  # chi-square with 9 degrees of freedom: 99 %
+    assert assign_splits(2**31 - 5, 2**31 + 5).ge(0).all()
+
+
+def test_the_protocol_states_the_splits() -> None:
+    """Scores of older versions, whose splits were every tenth sample, must differ in their protocol."""
+    assert asdict(InceptionScore()) == {"splits": "10 by a fixed permutation"}
+
+
+def test_equal_divisions_of_certain_predictions_score_the_number_of_classes() -> None:
+    sums = PredictionSums(4)
+    sums.n += 4
+    sums.p += 1
+    torch.testing.assert_close(compute_inception_score_per_split(sums), torch.full((NUM_SCORE_SPLITS,), 4.0).double())
 
 
 def test_equal_predictions_score_one() -> None:
@@ -29,21 +62,22 @@ def test_equal_predictions_score_one() -> None:
     torch.testing.assert_close(scores, torch.ones(NUM_SCORE_SPLITS, dtype=torch.float64), rtol=1e-6, atol=0)
 
 
-def test_splits_are_taken_by_index_and_compared_with_their_own_mean() -> None:
+def test_each_split_is_compared_with_its_own_mean() -> None:
     p = seeded_randn(53, 5, seed=0).softmax(1)
+    splits = assign_splits(0, 53)
     for split, score in enumerate(compute_inception_score_per_split(sums_of(p)).tolist()):
-        own = p[split::NUM_SCORE_SPLITS]
+        own = p[splits == split]
         divergences = [sum(v * math.log(v / q) for v, q in zip(row, own.mean(0).tolist())) for row in own.tolist()]
         assert score == pytest.approx(math.exp(np.mean(divergences)), rel=1e-12)
 
 
 def test_it_agrees_with_torch_fidelity() -> None:
     logits = 3 * seeded_randn(200, 30, seed=0)
-    split_by_split = torch.cat([logits[split::NUM_SCORE_SPLITS] for split in range(NUM_SCORE_SPLITS)])
-    theirs = isc_features_to_metric(split_by_split, splits=NUM_SCORE_SPLITS, shuffle=False)
+    splits = assign_splits(0, 200)
     ours = compute_inception_score_per_split(sums_of(logits.softmax(1).float()))
-    assert float(ours.mean()) == pytest.approx(theirs["inception_score_mean"], rel=1e-6)
-    assert float(ours.std(correction=0)) == pytest.approx(theirs["inception_score_std"], rel=1e-5)
+    for split, score in enumerate(ours.tolist()):
+        theirs = isc_features_to_metric(logits[splits == split], splits=1, shuffle=False)
+        assert score == pytest.approx(theirs["inception_score_mean"], rel=1e-6)
 
 
 def test_every_split_needs_a_sample() -> None:

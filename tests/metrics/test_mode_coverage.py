@@ -13,7 +13,8 @@ from gantry.metrics.mode_coverage import (
     make_mixture_mode_coverage,
     overlap_with_uniform,
 )
-from gantry.metrics.statistics import FeatureSet, PredictionSums
+from gantry.metrics.prediction_sums import PredictionSums
+from gantry.metrics.statistics import FeatureSet
 from gaussians import accumulate_features, seeded_randn
 
 SQUARE = MixtureModeCoverage(centres=((1.0, 1.0), (1.0, -1.0), (-1.0, 1.0), (-1.0, -1.0)), sigma=0.1)

@@ -6,7 +6,8 @@ import torch
 from torch import Tensor
 
 from gantry.distributed import collectives
-from gantry.metrics.statistics import PredictionSums, Statistics
+from gantry.metrics.prediction_sums import PredictionSums
+from gantry.metrics.statistics import Statistics
 from gaussians import accumulate_features, seeded_randn
 from spawn_ranks import run_on_ranks
 

@@ -10,7 +10,8 @@ from torch import Tensor
 
 from gantry.distributed import collectives
 from gantry.features.extractor import Extractor, check_validity, count_invalid_rows, extract_features
-from gantry.metrics.statistics import FeatureSet, PredictionSums, Statistics
+from gantry.metrics.prediction_sums import PredictionSums
+from gantry.metrics.statistics import FeatureSet, Statistics
 
 ImageSource = Callable[[int, int], Tensor]  # (start, stop) -> those images, see `FeaturePass.extract`
 

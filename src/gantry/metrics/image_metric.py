@@ -11,15 +11,9 @@ from torch import Tensor
 from gantry.features.arithmetic import ARITHMETIC_TYPES
 from gantry.features.extractor import Extractor, ExtractorOutput, check_validity, count_invalid_rows, extract_features
 from gantry.metrics.float64_metric import Float64Metric
+from gantry.metrics.prediction_sums import PredictionSums
 from gantry.metrics.score import Requirement, Score
-from gantry.metrics.statistics import (
-    FeatureSet,
-    PredictionSums,
-    Statistics,
-    make_empty_moments,
-    merge_moments,
-    update_moments_,
-)
+from gantry.metrics.statistics import FeatureSet, Statistics, make_empty_moments, merge_moments, update_moments_
 
 
 class ImageMetric(Float64Metric):

@@ -1,20 +1,22 @@
 """The Inception Score (Salimans et al. 2016); with another classifier it is called classifier score."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import ClassVar
 
 import torch
 from torch import Tensor
 
 from gantry.errors import UserError
+from gantry.metrics.prediction_sums import NUM_SCORE_SPLITS, SPLIT_RULE, PredictionSums
 from gantry.metrics.score import MinimumSamples, Requirement, make_metric_name
-from gantry.metrics.statistics import NUM_SCORE_SPLITS, FeatureSet, PredictionSums
+from gantry.metrics.statistics import FeatureSet
 
 
 @dataclass(frozen=True)
 class InceptionScore:
     """`is` or `cs_<extractor>`, and `..._std` over the splits: 1 to the number of classes, more is better."""
 
+    splits: str = field(default=SPLIT_RULE, init=False)  # for the protocol: sample i was once in split i mod 10
     requirements: ClassVar[Requirement] = Requirement.CLASSIFIER
 
     def minimum_samples(self, dim: int) -> MinimumSamples:  # noqa: ARG002

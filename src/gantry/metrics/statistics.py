@@ -1,4 +1,4 @@
-"""Count, mean and covariance of features, and sums of class probabilities, streamed in float64."""
+"""Count, mean and covariance of features, streamed in float64; and the features and sums of a set of images."""
 
 import math
 from dataclasses import dataclass
@@ -15,6 +15,7 @@ from torch import Tensor
 
 from gantry.errors import UserError
 from gantry.metrics.float64_metric import Float64Metric
+from gantry.metrics.prediction_sums import PredictionSums
 
 MULTITHREADED_BLAS_DIM = 1024  # from here on BLAS uses all threads: their spinning costs milliseconds, the product more
 
@@ -174,48 +175,6 @@ def _add_outer_products_(lower: Tensor, rows: Tensor) -> None:
 def _get_blas_controller() -> ThreadpoolController:
     """Return the controller of SciPy's and NumPy's BLAS, whose threads spin after a call and slow down torch's."""
     return ThreadpoolController().select(user_api="blas")
-
-
-NUM_SCORE_SPLITS = 10  # of the Inception Score; sample i belongs to split i mod NUM_SCORE_SPLITS
-
-
-class PredictionSums(Float64Metric):
-    """Sums over the samples of each split, in float64: n [S], p [S, K] and p_log_p [S] (of the sum over the classes
-    of p log p); and argmax_counts int64 [K], the number of samples for which each class is the likeliest."""
-
-    n: Tensor
-    p: Tensor
-    p_log_p: Tensor
-    argmax_counts: Tensor
-
-    def __init__(self, num_classes: int, device: torch.device | str = "cpu", **kwargs: Any) -> None:
-        super().__init__(**kwargs)
-        per_split = torch.zeros(NUM_SCORE_SPLITS, dtype=torch.float64)
-        self.add_state("n", per_split, dist_reduce_fx="sum")
-        self.add_state("p", per_split.new_zeros(NUM_SCORE_SPLITS, num_classes), dist_reduce_fx="sum")
-        self.add_state("p_log_p", per_split.clone(), dist_reduce_fx="sum")
-        self.add_state("argmax_counts", torch.zeros(num_classes, dtype=torch.int64), dist_reduce_fx="sum")
-        self.to(device)
-
-    def update(self, probabilities: Tensor, start: int | None = None) -> None:
-        """Add the probabilities [N, K] of the samples start .. start + N - 1, by default of the next N."""
-        probabilities = probabilities.to(self.p.device)
-        p = probabilities.double()
-        first = self.n.sum().long() if start is None else start
-        split = (torch.arange(len(p), device=p.device) + first) % NUM_SCORE_SPLITS
-        self.n.index_add_(0, split, torch.ones_like(p[:, 0]))
-        self.p.index_add_(0, split, p)
-        self.p_log_p.index_add_(0, split, p_log_p(probabilities).sum(1, dtype=p.dtype))
-        self.argmax_counts += probabilities.argmax(1).bincount(minlength=p.shape[1])
-
-    def compute(self) -> Tensor:
-        """Return the mean probabilities [K] over all ranks."""
-        return self.p.sum(0) / self.n.sum()
-
-
-def p_log_p(p: Tensor) -> Tensor:
-    """Return p log p, which is 0 at 0: as torch.special.entr does, in a third of its time on a CPU."""
-    return p.clamp_min(torch.finfo(p.dtype).tiny).log_().mul_(p)
 
 
 @dataclass(frozen=True)

@@ -22,8 +22,7 @@ def sample_latents(seed: int, start: int, stop: int, z_dim: int) -> Tensor:
 def balanced_labels(start: int, stop: int, num_classes: int) -> Tensor:
     """Return the classes of the samples start..stop-1, every class equally often: -> int64 [stop - start].
 
-    All classes in turn, each round beginning one class later: every tenth sample, which is a split of the Inception
-    Score, must not be of one class when there are ten.
+    All classes in turn, each round beginning one class later, so that no class has the same place in every batch.
     """
     i, count = torch.arange(start, stop), max(num_classes, 1)
     return (i + i // count) % count
