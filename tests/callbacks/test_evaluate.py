@@ -8,7 +8,7 @@ import pytest
 import torch
 
 from fake_points_run import FakePointsRun, make_points_evaluation
-from gantry.callbacks.evaluate import Evaluator
+from gantry.callbacks.evaluate import Evaluator, format_scores
 from gantry.errors import UserError
 from gantry.evaluation.evaluation import Evaluation
 
@@ -126,3 +126,13 @@ def test_mistakes_and_diverged_generators_end_in_one_line(tmp_path: Path) -> Non
     run.run_turn()
     with pytest.raises(UserError, match=r"samples must be finite .* got 8 of 8"):
         run.run_turn(math.nan)
+
+
+def test_a_line_of_the_console_has_the_numbers_that_people_compare() -> None:
+    scores = {"fd_digits": 0.8211, "cs_digits": 9.5, "cs_digits_std": 0.1, "fd_digits_infinity": 0.5}
+    details = {"fd_digits_infinity_low": 0.4, "fd_digits_infinity_high": 0.6, "fd_digits_class_mean": 2.0}
+    classes = {"fd_digits_class_worst": 4.0} | {f"fd_digits_class_{k}": float(k) for k in range(10)}
+    assert format_scores(scores | details | classes) == (
+        "fd_digits 0.8211, cs_digits 9.5, fd_digits_infinity 0.5, fd_digits_class_mean 2, fd_digits_class_worst 4"
+    )
+    assert format_scores({"own_std": 1.0}) == "own_std 1"  # a score of a user that is nothing else

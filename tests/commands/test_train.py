@@ -1,6 +1,7 @@
 """The train command as a user runs it: what a run leaves, resuming, two processes."""
 
 import json
+import logging
 import os
 import signal
 import subprocess
@@ -13,7 +14,8 @@ import torch
 from torch import Tensor
 
 from compose_config import compose_config
-from gantry.commands.train import build_gan
+from gantry.commands import train as train_command
+from gantry.commands.train import build_gan, report_choices
 
 ROOT = Path(__file__).parents[2]
 SMALL = [
@@ -167,3 +169,18 @@ def test_a_run_on_a_gpu(tmp_path: Path, precision: str) -> None:
     train(*words, "hardware.capture=false", folder=tmp_path / "plain")
     for recorded, plain in zip(report(tmp_path / "recorded"), report(tmp_path / "plain")):
         assert recorded == pytest.approx(plain, rel=0.05)
+
+
+def test_the_log_says_which_nets_of_how_many_parameters_are_trained(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    cfg = compose_config("model=mlp", "model.G.hidden=[4]", "model.D.hidden=[3]", "model.z_dim=2", "turns=1500")
+    chosen = {"model": "mlp", "loss": "nonsaturating", "optim": "adam", "trainer": "cpu"}
+    monkeypatch.setattr(train_command, "read_config_choices", lambda: chosen)
+    caplog.set_level(logging.INFO)
+    report_choices(cfg, build_gan(cfg))
+    sizes = f"G {2 * 4 + 4 + 2 * 4 + 4 * 64 + 64:,} and D {64 * 3 + 3 + 3 + 1:,} parameters"
+    assert caplog.messages == [
+        f"model mlp, {sizes}; loss nonsaturating, n_critic 1, terms none; data digits 1x8x8, batch size 64; "
+        "budget 1,500 turns, 96.0 kimg, seed 0"
+    ]

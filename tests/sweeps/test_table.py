@@ -1,11 +1,13 @@
 """The table and the pictures that a sweep leaves."""
 
 import csv
+import shlex
 from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
 import pytest
+from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.core.utils import JobReturn, JobStatus
 from hydra.types import RunMode
 from omegaconf import OmegaConf
@@ -18,7 +20,14 @@ from gantry.runs.status import FailedJob, read_failed_job, write_job_pruning
 from gantry.runs.summary import write_summary
 from gantry.sweeps.figures import plot_axis_values
 from gantry.sweeps.hydra_callbacks import SweepTablesCallback, finish_sweep
-from gantry.sweeps.table import format_state_counts, format_sweep_csv, format_sweep_markdown, write_sweep_table
+from gantry.sweeps.table import (
+    find_best_job,
+    format_runs_override,
+    format_state_counts,
+    format_sweep_csv,
+    format_sweep_markdown,
+    write_sweep_table,
+)
 
 
 def rows(sweep: Path) -> list[dict[str, str]]:
@@ -112,7 +121,8 @@ def test_the_end_says_how_many_and_leaves_pictures(tmp_path: Path, capsys: pytes
     write_fake_sweep(tmp_path)
     write_fake_run(tmp_path / "8", "model=sngan", done=40)
     finish_sweep(tmp_path)
-    assert capsys.readouterr().out == f"9 jobs: 8 finished, 1 interrupted ({tmp_path / 'table.md'})\n"
+    first, *_ = capsys.readouterr().out.splitlines()
+    assert first == f"9 jobs: 8 finished, 1 interrupted ({tmp_path / 'table.md'})"
     for name in ("curves.png", "parallel.png"):
         pixels = read_image(tmp_path / name)
         assert pixels.shape[0] > 300
@@ -136,3 +146,43 @@ def stub_axes() -> Callable[[], object]:
     from matplotlib.figure import Figure
 
     return lambda: Figure().add_subplot()
+
+
+def test_the_end_of_a_sweep_names_the_best_job_the_figures_and_the_comparison(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    finish_sweep(write_fake_sweep(tmp_path))
+    assert capsys.readouterr().out.splitlines() == [
+        f"8 jobs: 8 finished ({tmp_path}/table.md)",
+        f"best job: fd_digits 20.1, model=dcgan loss=hinge seed=1 ({tmp_path}/4)",
+        f"figures: {tmp_path}/curves.png, {tmp_path}/parallel.png",
+        f"compare the jobs: python src/compare.py runs=[{tmp_path}]",
+    ]
+
+
+def test_the_best_job_is_a_finished_one_measured_like_most(tmp_path: Path) -> None:
+    for i, (fd, others) in enumerate([(30.0, {}), (20.0, {}), (5.0, {"num_samples": 10}), (1.0, {})]):
+        write_fake_run(tmp_path / str(i), f"recipe.lr={i}", fd=fd, measured=others)
+    write_summary(tmp_path / "3", {"turns": 40})  # the last one was interrupted
+    best = find_best_job(write_sweep_table(tmp_path))
+    assert best is not None
+    assert best.folder == tmp_path / "1"
+    for i in range(4):
+        (tmp_path / str(i) / "summary.json").unlink()
+    assert find_best_job(write_sweep_table(tmp_path)) is None
+
+
+@pytest.mark.parametrize(
+    ("folder", "word"),
+    [
+        ("logs/train/sweeps/S-1", "runs=[logs/train/sweeps/S-1]"),
+        ("my logs (2)", """'runs=["my logs (2)"]'"""),
+        ("lr=1,2", """'runs=["lr=1,2"]'"""),
+        ("ärger", """'runs=["ärger"]'"""),
+    ],
+)
+def test_the_command_that_compares_can_be_pasted(folder: str, word: str) -> None:
+    assert format_runs_override(Path(folder)) == word
+    (argument,) = shlex.split(word)
+    override = OverridesParser.create().parse_override(argument)
+    assert override.value() == [folder]

@@ -2,6 +2,7 @@
 
 import logging
 import math
+import re
 from pathlib import Path
 from typing import Any
 
@@ -23,6 +24,7 @@ from gantry.runs.summary import write_summary
 from gantry.training.gan import GAN
 
 log = logging.getLogger(__name__)
+DETAIL_NAME = re.compile(r"_(std|low|high|class_\d+)$")  # of scores that would fill a line of the console
 
 
 class Evaluator(GanCallback):
@@ -134,5 +136,9 @@ def check_conditional(evaluation: Evaluation, G: Generator) -> None:
 
 
 def format_scores(scores: dict[str, float]) -> str:
-    """Return `fd_digits 0.82, cs_digits 9.57`."""
-    return ", ".join(f"{name} {value:.4g}" for name, value in scores.items())
+    """Return `fd_digits 0.82, cs_digits 9.57`, without deviations, interval ends and single classes where others are.
+
+    metrics.csv, summary.json and the loggers have them all.
+    """
+    headlines = {name: value for name, value in scores.items() if not DETAIL_NAME.search(name)} or scores
+    return ", ".join(f"{name} {value:.4g}" for name, value in headlines.items())

@@ -64,7 +64,7 @@ def train(cfg: DictConfig) -> float | None:
         if ranks.rank == 0:
             write_config(cfg, folder)
             write_job_start(folder, read_config_choices())
-            print_choices(cfg, gan)
+            report_choices(cfg, gan)
         with worker_processes(count, cfg.resume):
             trainer = build_trainer(cfg)
             fit_gan(trainer, gan, data, checkpoint, cfg)
@@ -73,6 +73,8 @@ def train(cfg: DictConfig) -> float | None:
             write_job_end(folder)
         log.warning("interrupted at turn %d. Resume with resume=%s", gan.turn, folder)
         exit_by_signal(gan.run_state.interrupt_signal)
+    if ranks.rank == 0:
+        log.info("results are in %s", folder)
     return read_best_score(folder, OmegaConf.select(cfg, "metrics.monitor"))
 
 
@@ -114,13 +116,21 @@ def count_parameters(gan: GAN) -> dict[str, int]:
     return {name: sum(p.numel() for p in net.parameters()) for name, net in (("G", gan.G), ("D", gan.D))}
 
 
-def print_choices(cfg: DictConfig, gan: GAN) -> None:
-    """Print the choices of the run as a short tree, only on a terminal."""
-    if not sys.stderr.isatty() or HydraConfig.get().mode == RunMode.MULTIRUN:
-        return
+def report_choices(cfg: DictConfig, gan: GAN) -> None:
+    """Print nets, loss and data of the run as a short tree on a terminal, else log them in one line."""
+    rows = describe_choices(cfg, gan)
+    if sys.stderr.isatty() and HydraConfig.get().mode != RunMode.MULTIRUN:
+        lines = [f"├─ {name:<8}{text}" for name, text in rows.items()]
+        print("\n".join([cfg.run.name, *lines[:-1], lines[-1].replace("├", "└")]), file=sys.stderr)
+    else:
+        log.info("%s", "; ".join(f"{name} {rows[name]}" for name in ("model", "loss", "data", "budget")))
+
+
+def describe_choices(cfg: DictConfig, gan: GAN) -> dict[str, str]:
+    """Return what is about to run, a line for each part."""
     choices = read_config_choices()
     sizes = count_parameters(gan)
-    rows = {
+    return {
         "model": f"{choices.get('model')}, G {sizes['G']:,} and D {sizes['D']:,} parameters",
         "loss": f"{choices.get('loss')}, n_critic {gan.loss.n_critic}, terms {', '.join(gan.loss.d_terms) or 'none'}",
         "optim": f"{choices.get('optim')}, lr {cfg.optim.G.get('lr')} and {cfg.optim.D.get('lr')}",
@@ -129,8 +139,6 @@ def print_choices(cfg: DictConfig, gan: GAN) -> None:
         "budget": f"{cfg.turns:,} turns, {cfg.turns * gan.kimg_per_turn:,.1f} kimg, seed {cfg.seed}",
         "folder": str(cfg.run.dir),
     }
-    lines = [f"├─ {name:<8}{text}" for name, text in rows.items()]
-    print("\n".join([cfg.run.name, *lines[:-1], lines[-1].replace("├", "└")]), file=sys.stderr)
 
 
 def read_config_choices() -> dict[str, str]:

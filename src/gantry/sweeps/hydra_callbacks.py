@@ -15,7 +15,7 @@ from omegaconf import DictConfig, OmegaConf
 from gantry.config.rules import count_devices
 from gantry.distributed.environment import count_cores
 from gantry.errors import UserError, format_error
-from gantry.runs.layout import SEEDS_MARKDOWN, TABLE_MARKDOWN
+from gantry.runs.layout import SEEDS_MARKDOWN
 from gantry.runs.status import write_job_failure
 
 if TYPE_CHECKING:
@@ -57,14 +57,14 @@ def record_failed_job(config: DictConfig, job_return: JobReturn, in_sweep: bool)
 
 
 def finish_sweep(sweep: Path) -> None:
-    """Write all tables and figures, and print how many jobs ended in which state."""
+    """Write all tables and figures, and print how the jobs ended, which is best and where to look."""
     comparison, _ = write_sweep_tables(sweep)
     if comparison is not None:
         from gantry.sweeps.figures import write_sweep_figures  # imports matplotlib
-        from gantry.sweeps.table import format_state_counts
+        from gantry.sweeps.table import format_sweep_summary
 
         write_sweep_figures(comparison, sweep)
-        print(f"{format_state_counts(comparison)} ({sweep / TABLE_MARKDOWN})")
+        print(format_sweep_summary(comparison, sweep))
 
 
 def write_sweep_tables(sweep: Path) -> tuple["Comparison | None", str]:

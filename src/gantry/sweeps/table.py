@@ -2,6 +2,8 @@
 
 import csv
 import io
+import re
+import shlex
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -11,7 +13,7 @@ from gantry.compare.markdown import format_table_header, format_table_row
 from gantry.compare.protocols import format_protocol_legend, format_run_protocol
 from gantry.compare.run_record import BEST_AND_LAST, RunRecord, last_finite_value
 from gantry.files import write_text
-from gantry.runs.layout import TABLE_CSV, TABLE_MARKDOWN
+from gantry.runs.layout import CURVES_FILE, PARALLEL_FILE, TABLE_CSV, TABLE_MARKDOWN
 from gantry.runs.status import RunStatus
 
 SELECTED_PREFIX = "selected"
@@ -101,3 +103,38 @@ def format_state_counts(comparison: Comparison) -> str:
     states = [run.status.state for run in comparison.runs]
     counts = ", ".join(f"{states.count(state)} {state}" for state in RunStatus if state in states)
     return f"{len(states)} job{'s' * (len(states) != 1)}: {counts}"
+
+
+def format_sweep_summary(comparison: Comparison, sweep: Path) -> str:
+    """Return how the jobs ended, the best one with its score, the figures, and the command that compares them."""
+    lines = [f"{format_state_counts(comparison)} ({sweep / TABLE_MARKDOWN})"]
+    best = find_best_job(comparison)
+    if best is not None:
+        chosen = select_overrides(best)
+        swept = " ".join(f"{key}={chosen[key]}" for key in find_swept_keys(comparison.runs) if key in chosen)
+        score = f"{comparison.monitor} {best.get_score('best', comparison.monitor):.4g}"
+        lines.append(f"best job: {score}, {swept or best.name} ({best.folder})")
+    figures = [str(sweep / name) for name in (CURVES_FILE, PARALLEL_FILE) if (sweep / name).is_file()]
+    lines += [f"figures: {', '.join(figures)}"] if figures else []
+    return "\n".join([*lines, f"compare the jobs: python src/compare.py {format_runs_override(sweep)}"])
+
+
+def find_best_job(comparison: Comparison) -> RunRecord | None:
+    """Return the job with the best score of the best checkpoint, a finished one if there is any, of those that were
+    measured like most; None without scores."""
+    labelled = zip(comparison.runs, comparison.protocol_labels)
+    if comparison.deciding_run is None:
+        return None
+    label = comparison.protocol_labels[comparison.runs.index(comparison.deciding_run)]
+    scored = [(run.get_score("best", comparison.monitor), run) for run, other in labelled if other == label]
+    pool = [(comparison.sort_sign * score, run) for score, run in scored if score is not None]
+    finished = [pair for pair in pool if pair[1].is_finished]
+    return min(finished or pool, key=lambda pair: pair[0], default=(0.0, None))[1]
+
+
+def format_runs_override(folder: Path) -> str:
+    """Return `runs=[FOLDER]` as a shell and Hydra read it, in quotes where the path has other characters."""
+    if re.fullmatch(r"[\w./+-]+", str(folder), re.ASCII):
+        return f"runs=[{folder}]"
+    path = str(folder).replace('"', '\\"')
+    return shlex.quote(f'runs=["{path}"]')
