@@ -2,7 +2,9 @@
 
 import math
 
-from gantry.values import evenly_spaced, flatten, non_finite_to_none, to_json_values, unflatten
+import pytest
+
+from gantry.values import evenly_spaced, flatten, is_log_spaced, non_finite_to_none, to_json_values, unflatten
 
 
 def test_flatten_and_unflatten_are_inverse() -> None:
@@ -25,3 +27,21 @@ def test_evenly_spaced_includes_first_and_last_without_repeats() -> None:
         for most in range(2, total + 1):
             indices = evenly_spaced(total, most)
             assert (indices[0], indices[-1], len(set(indices))) == (0, total - 1, most)
+
+
+@pytest.mark.parametrize(
+    ("values", "log"),
+    [
+        ([0.1, 1, 10], True),
+        ([1e-5, 3e-4, 2e-3, 1e-2], True),
+        ([1, 15, 30], False),  # evenly spaced, though the ratio is large
+        ([0.01, 0.3, 0.55, 0.8, 0.99], False),
+        ([1, 3, 10], False),  # a small ratio
+        ([0, 1, 100], False),
+        ([-1, 1, 100], False),
+        ([5, 5], False),
+        ([], False),
+    ],
+)
+def test_numbers_over_orders_of_magnitude_are_on_a_log_scale(values: list[float], log: bool) -> None:
+    assert is_log_spaced(values) == log

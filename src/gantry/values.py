@@ -1,8 +1,11 @@
-"""Conversions of plain Python values: to JSON, between nested and flat names; evenly spaced indices."""
+"""Conversions of plain Python values: to JSON, between nested and flat names; spacing of numbers and indices."""
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from statistics import median
 from typing import Any
+
+LOG_SPACING_RATIO = 20.0  # numbers are on a log scale only if the largest is so many times the smallest
 
 
 def to_json_values(value: Any) -> Any:
@@ -36,6 +39,19 @@ def evenly_spaced(total: int, most: int) -> list[int]:
     """Return up to `most` evenly spaced numbers of 0 .. total - 1, first and last included; the first if most = 1."""
     count = min(total, most)
     return [round(i * (total - 1) / max(count - 1, 1)) for i in range(count)]
+
+
+def is_log_spaced(values: Sequence[float]) -> bool:
+    """Return True if numbers span orders of magnitude and lie more evenly on a log scale: 0.1, 1, 10, not 1, 15, 30."""
+    if not values or min(values) <= 0 or max(values) / min(values) <= LOG_SPACING_RATIO:
+        return False
+    return distance_from_middle([math.log(value) for value in values]) < distance_from_middle(values)
+
+
+def distance_from_middle(values: Sequence[float]) -> float:
+    """Return the distance of the median of different numbers from the middle of their range, in units of the range."""
+    low, high = min(values), max(values)
+    return abs((median(values) - low) / (high - low) - 0.5)
 
 
 def non_finite_to_none(value: Any) -> Any:

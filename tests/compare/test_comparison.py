@@ -68,6 +68,27 @@ def test_overridden_keys_are_columns_and_keys_that_depend_on_a_choice_are_not(tm
     assert set(comparison.dependent_columns) == {"model.name", "model.width", "optim.lr"}
 
 
+def test_where_and_how_a_run_was_made_is_no_setting(tmp_path: Path) -> None:
+    flags = ["trainer.devices=2", "hardware.compile=True", "hparams_search.x=1", "experiment=e", "local=mine"]
+    write_fake_run(tmp_path / "a", "model=mlp", *flags, seed=1)
+    write_fake_run(tmp_path / "b", "model=mlp", seed=2)
+    comparison = read_comparison(tmp_path)
+    assert list(comparison.columns) == []
+    assert comparison.ranking[0].intervals["best/fd_digits"].n == 2
+    write_fake_run(tmp_path / "c", "model=mlp", "trainer.precision=bf16-mixed", seed=3)
+    assert list(read_comparison(tmp_path).columns) == ["trainer.precision"]  # numbers depend on it
+
+
+def test_model_loss_and_optimiser_come_before_other_settings(tmp_path: Path) -> None:
+    told = ("metrics.x=1", "ema.x=1", "model.w=1", "optim.G.lr=1", "augment=a", "loss=hinge", "model=mlp")
+    write_fake_run(tmp_path / "a", *told)
+    write_fake_run(tmp_path / "b")
+    order = ["model", "loss", "augment", "model.w", "optim.G.lr", "ema.x", "metrics.x"]
+    comparison = read_comparison(tmp_path)
+    assert list(comparison.columns) == order
+    assert comparison.main_columns == order[:6]
+
+
 def test_a_key_without_override_is_a_column_if_nothing_else_distinguishes_two_runs(tmp_path: Path) -> None:
     write_fake_run(tmp_path / "a", "model=mlp", config={"optim": {"lr": 1.0}})
     write_fake_run(tmp_path / "b", "model=mlp", config={"optim": {"lr": 2.0}})

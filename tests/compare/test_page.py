@@ -11,6 +11,7 @@ from plotly.offline import get_plotlyjs
 from browser import find_chromium, run_in_page
 from fake_runs import write_fake_run, write_fake_sweep
 from gantry.compare.comparison import compare_runs
+from gantry.compare.data_sets import compare_by_data_set
 from gantry.compare.find_runs import read_runs
 from gantry.compare.page.page import render_page
 from gantry.compare.page.page_data import find_latest_turns, make_page_data, select_image_turns
@@ -19,22 +20,22 @@ from gantry.runs.summary import write_summary
 browser = pytest.mark.skipif(find_chromium() is None, reason="no Chromium on this machine")
 
 STEPS = """
-const cells = (n) => [...document.querySelectorAll("#table tbody tr")].map((row) => row.cells[n].textContent);
-const type = async (id, value, kind) => {
-  const node = document.getElementById(id);
+const cells = (n) => [...document.querySelectorAll(".table tbody tr")].map((row) => row.cells[n].textContent);
+const type = async (name, value, kind) => {
+  const node = document.querySelector(`.${name}`);
   node.value = value;
   node.dispatchEvent(new Event(kind));
   await pause();
 };
-const levels = () => [...document.querySelectorAll("#grid img")].map((image) => {
+const levels = () => [...document.querySelectorAll(".grid img")].map((image) => {
   const canvas = document.createElement("canvas");
   canvas.width = canvas.height = 1;
   const context = canvas.getContext("2d");
   context.drawImage(image, 5, 5, 1, 1, 0, 0, 1, 1);
   return context.getImageData(0, 0, 1, 1).data[0];
 });
-const loaded = () => Promise.all([...document.querySelectorAll("#grid img")].map((image) => image.decode()));
-const chart = document.getElementById("plot");
+const loaded = () => Promise.all([...document.querySelectorAll(".grid img")].map((image) => image.decode()));
+const chart = document.querySelector(".plot");
 
 result.ranked = cells(3);
 result.losses = cells(4);
@@ -45,9 +46,9 @@ document.querySelector('[data-view="runs"]').click();
 result.runs = cells(0).length;
 await type("filter", "dcgan seed=2", "input");
 result.filtered = cells(4);
-result.tiles = document.querySelectorAll("#grid figure").length;
-result.legend = document.getElementById("legend").children.length;
-result.count = document.getElementById("count").textContent;
+result.tiles = document.querySelectorAll(".grid figure").length;
+result.legend = document.querySelector(".legend").children.length;
+result.count = document.querySelector(".count").textContent;
 await type("filter", "", "input");
 const pick = document.querySelector('[data-column="loss"]');
 pick.value = "hinge";
@@ -60,8 +61,8 @@ result.late = levels();
 await type("slider", "0", "input");
 await loaded();
 result.early = levels();
-result.turn = document.getElementById("turn").textContent;
-document.querySelector("#grid button").click();
+result.turn = document.querySelector(".turn").textContent;
+document.querySelector(".grid button").click();
 result.enlarged = document.getElementById("large").open;
 result.large_before = document.querySelector("#large p").textContent;
 const key = new KeyboardEvent("keydown", { key: "ArrowRight", bubbles: true });
@@ -77,9 +78,9 @@ for (const axis of ["kimg", "seconds", "turn"]) {
   result.axes.push([chart.layout.xaxis.title.text, chart.data[0].x.at(-1), chart.data.length]);
 }
 result.colours = new Set(chart.data.map((curve) => curve.line.color)).size;
-const area = document.querySelector("#plot .nsewdrag");
-const point = document.querySelectorAll("#plot .scatterlayer .trace")[1].querySelectorAll(".point")[2];
-const tip = document.getElementById("tip");
+const area = document.querySelector(".plot .nsewdrag");
+const point = document.querySelectorAll(".plot .scatterlayer .trace")[1].querySelectorAll(".point")[2];
+const tip = document.querySelector(".tip");
 const mouse = async (kind, target, hidden) => {
   const { x, y } = target.getBoundingClientRect();
   area.dispatchEvent(new MouseEvent(kind, { clientX: x + 2, clientY: y + 2, bubbles: true }));
@@ -87,13 +88,13 @@ const mouse = async (kind, target, hidden) => {
 };
 await mouse("mousemove", point, false);
 result.tip = tip.textContent;
-result.faded = document.querySelectorAll('#plot .trace[style*="opacity: 0.25"]').length;
+result.faded = document.querySelectorAll('.plot .trace[style*="opacity: 0.25"]').length;
 await mouse("mouseout", point, true);
 result.tip_gone = tip.hidden;
 await type("metric", "loss/D", "change");
 result.other = chart.data[0].y;
 result.scales = [chart.layout.yaxis.type];
-document.getElementById("log").click();
+document.querySelector(".log").click();
 result.scales.push(chart.layout.yaxis.type);
 result.text_before = chart.layout.font.color;
 result.before = document.documentElement.dataset.theme;
@@ -101,7 +102,7 @@ document.getElementById("theme").click();
 result.after = document.documentElement.dataset.theme;
 result.text_after = chart.layout.font.color;
 result.wide = document.documentElement.scrollWidth > window.innerWidth;
-result.told_by = document.getElementById("filter").getBoundingClientRect().top;
+result.told_by = document.querySelector(".filter").getBoundingClientRect().top;
 """
 
 
@@ -109,9 +110,8 @@ def write(folder: Path, *folders: Path) -> Path:
     """The page of some runs."""
     found = read_runs([str(one) for one in folders])
     path = folder / "compare.html"
-    path.write_text(
-        render_page(compare_runs(found.runs, found.unreadable), "runs", "from a test", pictures=12), encoding="utf-8"
-    )
+    comparison = compare_by_data_set(found.runs, found.unreadable)
+    path.write_text(render_page(comparison, "from a test", pictures=12), encoding="utf-8")
     return path
 
 
@@ -152,7 +152,7 @@ def test_a_reader_sorts_filters_and_slides(tmp_path: Path) -> None:
 def test_a_page_of_whatever_there_is_has_no_errors(tmp_path: Path) -> None:
     write_fake_run(tmp_path / "a", "model=<b>&amp;</script>", fd=3.0, pictures=())
     write_fake_run(tmp_path / "b", "model=$x{{data}}", done=None, pictures=(0, 70))
-    got = run_in_page(write(tmp_path, tmp_path), "result.text = document.querySelector('#table').textContent")
+    got = run_in_page(write(tmp_path, tmp_path), "result.text = document.querySelector('.table').textContent")
     assert got["said"] == []
     assert "<b>&amp;</script>" in got["text"]
     assert "$x{{data}}" in got["text"]
@@ -169,7 +169,7 @@ def test_a_phone_shows_all_of_it_without_scrolling_sideways(tmp_path: Path) -> N
     script = """
     const inner = frames[0].document;
     result.wide = inner.documentElement.scrollWidth;
-    const chart = inner.getElementById("plot");
+    const chart = inner.querySelector(".plot");
     result.chart = [chart._fullLayout.width, chart.clientWidth];
     document.querySelector("iframe").width = 360;
     await new Promise((done) => setTimeout(done, 500));
@@ -239,7 +239,7 @@ def test_hostile_texts_run_nothing_and_are_shown(tmp_path: Path) -> None:
     path = write(tmp_path, write_hostile_runs(tmp_path / "hostile"))
     script = """
     document.querySelector('[data-view="runs"]').click();
-    document.querySelector("#grid button")?.click();
+    document.querySelector(".grid button")?.click();
     for (const select of document.querySelectorAll("select")) select.dispatchEvent(new Event("change"));
     await pause();
     result.canary = window.canary ?? 0;
@@ -259,8 +259,90 @@ def test_the_page_needs_nothing_else(tmp_path: Path) -> None:
     assert re.findall(r"""(?:src|href)=["'](?!data:)[^"']*|url\((?!data:)[^)]*|@import""", text) == []
     data = re.search(r'<script type="application/json" id="data">(.*?)</script>', text, re.DOTALL)
     assert data is not None
-    assert len(json.loads(data.group(1))["runs"]) == 8
+    assert len(json.loads(data.group(1))[0]["runs"]) == 8
     assert len(text) < 400_000
+
+
+@pytest.mark.slow  # a busy machine keeps a browser waiting
+@browser
+def test_each_data_set_has_a_section_and_a_click_sorts_the_best_first(tmp_path: Path) -> None:
+    for name, precision in (("low", 0.2), ("high", 0.9), ("middle", 0.5)):
+        folder = write_fake_run(tmp_path / "m" / name, "data=mnist", f"model={name}", fd=100 * precision)
+        summary = json.loads((folder / "summary.json").read_text())
+        summary["report"]["best"]["scores"]["precision"] = precision
+        (folder / "summary.json").write_text(json.dumps(summary))
+    write_fake_run(tmp_path / "d", "data=digits", "model=mlp")
+    script = """
+    const [mnist, digits] = document.querySelectorAll(".dataset");
+    const sort = (key) => {
+      mnist.querySelector(`[data-key="${key}"] button`).click();
+      return [...mnist.querySelectorAll(".table tbody tr")].map((row) => row.cells[3].textContent);
+    };
+    const heading = mnist.querySelector('[data-key="best/precision"]');
+    result.names = [mnist, digits].map((part) => part.querySelector("h2").textContent);
+    result.open = [mnist.open, digits.open];
+    const note = (key) => mnist.querySelector(`[data-key="${key}"] small`).textContent;
+    result.notes = ["best/fd_digits", "best/precision"].map(note);
+    result.precision = [sort("best/precision"), sort("best/precision")];
+    result.distance = [sort("best/fd_digits"), sort("best/fd_digits")];
+    mnist.querySelector(".opener").click();
+    result.origin = [...mnist.querySelectorAll("tr.origin b, tr.origin code")].map((node) => node.textContent);
+    digits.open = true;
+    await pause();
+    result.rows = digits.querySelectorAll(".table tbody tr").length;
+    """
+    got = run_in_page(write(tmp_path, tmp_path), script)
+    assert got["said"] == []
+    assert (got["names"], got["open"]) == (["mnist", "digits"], [True, False])
+    assert got["notes"] == ["less is better", "more is better"]
+    assert got["precision"] == [["high", "middle", "low"], ["low", "middle", "high"]]
+    assert got["distance"] == [["low", "middle", "high"], ["high", "middle", "low"]]
+    command = "python src/train.py data=mnist model=high seed=1"
+    assert got["origin"] == [str(tmp_path / "m" / "high"), command]
+    assert got["rows"] == 1
+
+
+@pytest.mark.slow  # a busy machine keeps a browser waiting
+@browser
+def test_a_page_of_many_runs_stays_short(tmp_path: Path) -> None:
+    for i in range(40):
+        told = (f"model=m{i}", f"loss=l{i % 7}", f"augment=a{i % 3}", *(f"optim.x{k}={i % (k + 2)}" for k in range(9)))
+        write_fake_run(tmp_path / f"run{i}", *told, fd=float(i), seed=i % 2)
+    write(tmp_path, tmp_path)
+    frame = tmp_path / "phone.html"
+    frame.write_text(
+        '<html><head></head><body><iframe src="compare.html" width="420" height="800"></iframe></body></html>'
+    )
+    script = """
+    const inner = frames[0].document;
+    const count = (part) => inner.querySelectorAll(part).length;
+    result.height = inner.documentElement.scrollHeight;
+    result.width = inner.documentElement.scrollWidth;
+    result.first = [count(".table tbody tr"), count(".grid figure"), count(".legend > span"), count(".picks select")];
+    for (const button of inner.querySelectorAll(".all")) button.click();
+    result.all = [count(".table tbody tr"), count(".grid figure"), count(".legend > span")];
+    const styles = [...inner.querySelectorAll(".swatch")].map((node) => node.getAttribute("style"));
+    result.styles = new Set(styles.slice(0, 30)).size;
+    """
+    got = run_in_page(frame, script, "--allow-file-access-from-files")
+    assert got["said"] == []
+    assert got["height"] < 5000
+    assert got["width"] <= 420
+    assert got["first"] == [12, 8, 10, 2]  # of losses and augmentations; models are too many for a menu
+    assert got["all"] == [40, 40, 40]
+    assert got["styles"] == 30
+
+
+def test_a_number_is_drawn_as_a_scatter_and_a_name_as_bars(tmp_path: Path) -> None:
+    for i, lr in enumerate(("1e-4", "1e-3", "1e-2")):
+        write_fake_run(tmp_path / f"a{i}", "model=mlp", f"recipe.lr={lr}", fd=float(i))
+        write_fake_run(tmp_path / f"b{i}", "model=<i>", f"recipe.lr={lr}", fd=float(i + 10))
+    text = write(tmp_path, tmp_path).read_text(encoding="utf-8").replace(get_plotlyjs(), "")
+    (scatter,) = re.findall(r'<svg class="scatter".*?</svg>', text, re.DOTALL)
+    assert scatter.count("<circle") == 6
+    assert "recipe.lr (log scale)" in scatter
+    assert text.count('class="effect') == 2
+    assert "<i>" not in text.partition("<main>")[2].partition("<script")[0].replace("<i style", "")
 
 
 def test_rows_without_a_time_lie_between_their_neighbours(tmp_path: Path) -> None:

@@ -5,9 +5,9 @@ from pathlib import Path
 
 from omegaconf import DictConfig, ListConfig
 
-from gantry.compare.comparison import Comparison, compare_runs, format_verdict, list_remarks
+from gantry.compare.data_sets import compare_by_data_set, format_verdicts
 from gantry.compare.find_runs import read_runs
-from gantry.compare.markdown import format_comparison
+from gantry.compare.markdown import format_data_sets
 from gantry.compare.page.page import render_page
 from gantry.errors import RunError, UserError, format_on_one_line, user_errors
 from gantry.files import check_output_file, write_text
@@ -18,12 +18,11 @@ def compare(cfg: DictConfig) -> Path:
     with user_errors():
         folders, pictures, out = parse_compare_config(cfg)
     result = read_runs(folders)
-    comparison = compare_runs(result.runs, result.unreadable)
+    comparison = compare_by_data_set(result.runs, result.unreadable)
     origin = f"{time.strftime('%Y-%m-%d %H:%M')}, from {', '.join(folders)}"
-    write_output_file(out, render_page(comparison, format_title(comparison), origin, pictures))
-    write_output_file(out.with_suffix(".md"), format_comparison(comparison))
-    lines = [format_verdict(comparison), *(f"- {line}" for line in list_remarks(comparison))]
-    print("\n".join(map(format_on_one_line, lines)))
+    write_output_file(out, render_page(comparison, origin, pictures))
+    write_output_file(out.with_suffix(".md"), format_data_sets(comparison))
+    print("\n".join(map(format_on_one_line, format_verdicts(comparison))))
     print(f"{out} and {out.with_suffix('.md').name}")
     return out
 
@@ -49,9 +48,3 @@ def write_output_file(path: Path, text: str) -> None:
         write_text(path, text)
     except RunError as error:
         raise UserError(f"out must be where a file can be written, got {error}") from None
-
-
-def format_title(comparison: Comparison) -> str:
-    """Return `8 runs, 4 settings`."""
-    runs, settings = len(comparison.runs), len({one.values for one in comparison.groups})
-    return f"{runs} run{'s' * (runs != 1)}, {settings} setting{'s' * (settings != 1)}"

@@ -5,12 +5,16 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
 
-from gantry.compare.config_diff import ValueTable, format_cell, split_settings
+from gantry.compare.config_diff import ValueTable, format_cell, is_main_setting, split_settings
 from gantry.compare.groups import MeanByValue, RunGroup, compute_effects, group_runs, list_score_names, rank_groups
 from gantry.compare.interval import Interval
 from gantry.compare.protocols import format_protocol_legend, label_protocols, list_selection_rules
 from gantry.compare.run_record import RunRecord
+from gantry.compare.score_direction import Direction, get_direction
 from gantry.runs.status import RunStatus
+
+MAX_MAIN_COLUMNS = 6
+MAX_LISTED_RUNS = 3  # of one state that remarks name
 
 
 @dataclass(frozen=True)
@@ -62,6 +66,15 @@ class Comparison:
         """Return the names of all scores, the deciding one first."""
         names = list_score_names(self.runs)
         return sorted(names, key=lambda name: name != self.monitor)
+
+    @property
+    def main_columns(self) -> list[str]:
+        """Return the columns to show first: a few of model, loss, optimiser and the like."""
+        return ([key for key in self.columns if is_main_setting(key)] or list(self.columns))[:MAX_MAIN_COLUMNS]
+
+    def get_score_direction(self, score: str) -> Direction:
+        """Return the direction in which a score gets better; the configuration has that of the monitored one."""
+        return Direction(self.sort_sign) if score == self.monitor else get_direction(score)
 
 
 def compare_runs(runs: Sequence[RunRecord], unreadable: Sequence[str] = ()) -> Comparison:
@@ -119,8 +132,7 @@ def format_significance(first: Interval, second: Interval) -> str:
 
 def list_remarks(comparison: Comparison) -> list[str]:
     """Return the remarks about the runs, one line each."""
-    lines = list(comparison.unreadable)
-    lines += [f"{run.name} is {run.status}" for run in comparison.runs if run.status.state != RunStatus.FINISHED]
+    lines = [*comparison.unreadable, *list_status_remarks(comparison.runs)]
     data = dict.fromkeys(format_cell(run.config.get("data.name")) for run in comparison.runs if run.config)
     if len(data) > 1:
         lines.append(f"the runs are of different data sets ({', '.join(data)}): their numbers cannot be compared")
@@ -129,3 +141,16 @@ def list_remarks(comparison: Comparison) -> list[str]:
         lines += ["the runs were evaluated with different protocols; each row has the letter of its protocol", *legend]
     rules = list_selection_rules([run for run in comparison.runs if run.is_finished])
     return lines + (["the best checkpoints were selected by different rules", *rules] if rules else [])
+
+
+def list_status_remarks(runs: Sequence[RunRecord]) -> list[str]:
+    """Return a line for each run that is not finished, with the reason; one for all of a state if there are many."""
+    lines = []
+    for state in (state for state in RunStatus if state != RunStatus.FINISHED):
+        members = [run for run in runs if run.status.state == state]
+        if len(members) <= MAX_LISTED_RUNS:
+            lines += [f"{run.name} is {run.status}" for run in members]
+        else:
+            names = ", ".join(run.name for run in members[:MAX_LISTED_RUNS])
+            lines.append(f"{len(members)} runs are {state}: {names} and {len(members) - MAX_LISTED_RUNS} more")
+    return lines

@@ -5,7 +5,7 @@ from typing import Any
 
 from gantry.compare.run_record import RunRecord
 
-NON_SETTING_GROUPS = {
+NON_SETTING_GROUPS = {  # where and how a run was made; an experiment or a search is known by the keys that it sets
     "run",
     "resume",
     "task",
@@ -14,12 +14,19 @@ NON_SETTING_GROUPS = {
     "trust",
     "show",
     "paths",
+    "local",
     "callbacks",
     "logger",
+    "trainer",
+    "hardware",
     "launcher",
+    "experiment",
+    "hparams_search",
     "hydra",
     "debug",
 }
+ARITHMETIC_KEYS = {"trainer.precision"}  # settings although their group is none: numbers depend on them
+MAIN_GROUPS = ("model", "loss", "recipe", "optim", "data", "augment", "ema", "turns")  # the first ones matter most
 MISSING_VALUE = "-"
 ValueTable = dict[str, list[Any]]  # key -> its value in each run
 
@@ -27,8 +34,9 @@ ValueTable = dict[str, list[Any]]  # key -> its value in each run
 def split_settings(runs: Sequence[RunRecord]) -> tuple[ValueTable, ValueTable]:
     """Return (columns, dependent columns) of the keys that differ between runs.
 
-    Two runs that agree in the columns agree in everything but the seed. Config groups come first (`model`), then keys
-    that were set on the command line; another key is a column only if these do not determine its value.
+    Two runs that agree in the columns agree in everything but the seed. The columns are the config groups that differ
+    (`model`), keys that were set on the command line, and other keys only if these do not determine their values. The
+    most important come first.
     """
     differing = find_differing_keys([select_settings(run) for run in runs])
     choices = find_differing_keys([{k: v for k, v in run.choices.items() if is_setting(k)} for run in runs])
@@ -38,7 +46,18 @@ def split_settings(runs: Sequence[RunRecord]) -> tuple[ValueTable, ValueTable]:
     dependent = ValueTable()
     for key in sorted(differing.keys() - columns.keys(), key=key_sort_order):
         (dependent if is_determined(differing[key], columns) else columns)[key] = differing[key]
-    return columns, dependent
+    return {key: columns[key] for key in sorted(columns, key=importance_order)}, dependent
+
+
+def importance_order(key: str) -> tuple[bool, bool, int]:
+    """Return a sort order: config groups (model, loss, ...), then their keys, then keys that hardly matter."""
+    group = get_top_group(key)
+    return (False, key != group, MAIN_GROUPS.index(group)) if group in MAIN_GROUPS else (True, key != group, 0)
+
+
+def is_main_setting(key: str) -> bool:
+    """Return True if a key belongs to model, loss, optimiser, data and the like."""
+    return get_top_group(key) in MAIN_GROUPS
 
 
 def select_settings(run: RunRecord) -> dict[str, Any]:
@@ -49,7 +68,12 @@ def select_settings(run: RunRecord) -> dict[str, Any]:
 
 def is_setting(key: str) -> bool:
     """Return True if a key belongs to the experiment, and not to where or how it ran."""
-    return key.split(".")[0].split("/")[0] not in NON_SETTING_GROUPS
+    return key in ARITHMETIC_KEYS or get_top_group(key) not in NON_SETTING_GROUPS
+
+
+def get_top_group(key: str) -> str:
+    """Return the first part of a key or of a config group: `hparams_search` of `hparams_search/pruner`."""
+    return key.partition(".")[0].partition("/")[0].partition("@")[0]
 
 
 def is_overridden(key: str, overridden: Sequence[str]) -> bool:

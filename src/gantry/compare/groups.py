@@ -1,13 +1,18 @@
 """Group runs that differ only in the seed, average their scores, and rank the groups."""
 
+from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
-from gantry.compare.config_diff import ValueTable, format_cell, is_determined
+from gantry.compare.config_diff import MISSING_VALUE, ValueTable, format_cell, is_determined
 from gantry.compare.interval import Interval, confidence_interval
 from gantry.compare.protocols import compare_entry_protocols, find_run_differences
 from gantry.compare.run_record import BEST_AND_LAST, RunRecord
 
+MAX_LABEL_SETTINGS = 4
+MAX_VALUE_LENGTH = 40  # characters
+LABEL_KEYS = ("model", "loss")
 MeanByValue = Mapping[str, float]  # value of a setting -> mean of the score
 
 
@@ -64,9 +69,28 @@ def find_independent_columns(columns: ValueTable) -> set[str]:
     return set(independent)
 
 
-def format_group_label(columns: Iterable[str], values: Iterable[str], independent: set[str]) -> str:
-    """Return `model=dcgan loss=hinge`."""
-    return " ".join(f"{key}={value}" for key, value in zip(columns, values) if key in independent) or "all runs"
+def format_group_label(columns: ValueTable, values: Iterable[str], independent: set[str]) -> str:
+    """Return `model=dcgan loss=hinge`.
+
+    Of more than MAX_LABEL_SETTINGS keys it has model, loss and those whose values are not the most common ones.
+    """
+    pairs = {key: value for key, value in zip(columns, values) if key in independent}
+    if len(pairs) > MAX_LABEL_SETTINGS:
+        pairs = {key: value for key, value in pairs.items() if key in LABEL_KEYS or value != most_common(columns[key])}
+    pairs = {key: value for key, value in pairs.items() if value != MISSING_VALUE}
+    text = " ".join(f"{key}={clip_value(value)}" for key, value in list(pairs.items())[:MAX_LABEL_SETTINGS])
+    hidden = len(pairs) - MAX_LABEL_SETTINGS
+    return (f"{text} and {hidden} more" if hidden > 0 else text) or "all runs"
+
+
+def clip_value(value: str) -> str:
+    """Return a value with the end of a long text cut off."""
+    return value if len(value) <= MAX_VALUE_LENGTH else f"{value[: MAX_VALUE_LENGTH - 3]}..."
+
+
+def most_common(values: Iterable[Any]) -> str:
+    """Return the most common value as the text of a cell."""
+    return Counter(map(format_cell, values)).most_common(1)[0][0]
 
 
 def select_scored_runs(runs: Sequence[RunRecord]) -> list[RunRecord]:

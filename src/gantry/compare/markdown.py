@@ -3,9 +3,20 @@
 from collections.abc import Sequence
 
 from gantry.compare.comparison import Comparison, format_verdict, list_remarks
+from gantry.compare.data_sets import DataSetComparison
 from gantry.compare.groups import RunGroup
 from gantry.compare.protocols import format_protocol_legend
 from gantry.compare.run_record import BEST_AND_LAST
+
+
+def format_data_sets(comparison: DataSetComparison) -> str:
+    """Return the comparison of each data set, under its name if there are several, and the folders left out."""
+    sections = [
+        f"## {name}\n\n{format_comparison(section)}" if len(comparison.by_data_set) > 1 else format_comparison(section)
+        for name, section in comparison.by_data_set.items()
+    ]
+    unreadable = "\n".join(["Left out:", "", *(f"- {line}" for line in comparison.unreadable), ""])
+    return "\n".join([*sections, *([unreadable] if comparison.unreadable else [])])
 
 
 def format_comparison(comparison: Comparison) -> str:

@@ -2,6 +2,7 @@
 
 import base64
 import io
+import shlex
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -21,6 +22,8 @@ MAX_PICTURE_PIXELS = 1 << 26  # of a picture that is read
 MAX_SIDE = 640  # of a picture, in pixels
 WEBP_QUALITY = 80
 
+TRAIN_COMMAND = "python src/train.py"
+
 TIME_AXES = {"turn": "turn", "kimg": "kimg", "seconds": SECONDS_COLUMN}
 
 CURVE_PREFIXES = ("score/", "loss/", "logits/", "critic/", "grad", "norm", "speed/images_per_second")
@@ -33,9 +36,10 @@ def make_page_data(comparison: Comparison, pictures: int) -> dict[str, Any]:
     of = {id(run): i for i, one in enumerate(comparison.groups) for run in one.runs}
     return {
         "score": comparison.monitor,
-        "less": comparison.sort_sign > 0,
         "scores": comparison.score_names,
+        "directions": {name: int(comparison.get_score_direction(name)) for name in comparison.score_names},
         "columns": list(comparison.columns),
+        "main": [list(comparison.columns).index(key) for key in comparison.main_columns],
         "groups": [make_group_row(one, ranks.get(id(one))) for one in comparison.groups],
         "runs": [
             make_run_row(one, of[id(one)], mark) for one, mark in zip(comparison.runs, comparison.protocol_labels)
@@ -67,6 +71,8 @@ def make_run_row(one: RunRecord, group: int, protocol: str) -> dict[str, Any]:
     numbers = {f"{place}/{name}": one.get_score(place, name) for place, scores in places.items() for name in scores}
     return {
         "name": one.name,
+        "folder": str(one.folder),
+        "command": format_command(one),
         "group": group,
         "seed": format_cell(one.seed),
         "protocol": protocol,
@@ -74,6 +80,11 @@ def make_run_row(one: RunRecord, group: int, protocol: str) -> dict[str, Any]:
         "numbers": {key: [value, None, 1] for key, value in numbers.items() if value is not None},
         "seconds": one.seconds,
     }
+
+
+def format_command(run: RunRecord) -> str:
+    """Return the command line that started a run, for a shell; "" if its overrides are not known."""
+    return " ".join([TRAIN_COMMAND, *map(shlex.quote, run.overrides)]) if run.overrides else ""
 
 
 def make_page_curves(metrics: Mapping[str, Column]) -> dict[str, Any]:

@@ -1,63 +1,59 @@
-// What all generators make of the same latents at the turn of the slider.
-let enlarged = null;
+// Samples of all generators from the same latents, at the turn of the slider.
+const MOST_TILES = 8; // that are visible at first
+let enlarged = null; // { move, forget } of the section whose picture is enlarged
 
-function picture(i, step) {
-  const { shown: at, turns, data } = D.pictures[i];
-  return at[step] === null ? null : { turn: turns[at[step]], url: data[at[step]] };
+function make_samples(view) {
+  const { D, find } = view;
+  let large = null; // the run whose picture is enlarged
+
+  function picture(i, step) {
+    const { shown: at, turns, data } = D.pictures[i];
+    return at[step] === null ? null : { turn: turns[at[step]], url: data[at[step]] };
+  }
+
+  function tile(i, step) {
+    const { turn, url } = picture(i, step);
+    const late = turn === D.turns[step] ? [] : [element("span", { class: "late" }, ` (turn ${turn.toLocaleString("en")})`)];
+    const image = element("img", { src: url, alt: `samples of ${view.caption(i)} at turn ${turn}` });
+    const button = element("button", { onclick: () => enlarge(i), "aria-label": `enlarge ${view.caption(i)}` }, image);
+    const caption = element("figcaption", {}, view.dot(D.runs[i].group), view.caption(i), ...late);
+    return element("figure", { "data-run": i }, button, caption);
+  }
+
+  function draw() {
+    const step = Number(find("slider").value);
+    if (!D.turns.length) return;
+    find("turn").textContent = `turn ${D.turns[step].toLocaleString("en")}`;
+    const there = view.visible_runs().filter((i) => picture(i, step)?.url).sort(view.by_rank);
+    find("grid").replaceChildren(...view.first("samples", there, MOST_TILES, "runs").map((i) => tile(i, step)));
+    if (large !== null) show_large();
+  }
+
+  function enlarge(i) {
+    large = i;
+    enlarged = { move, forget: () => (large = null) };
+    show_large();
+    document.getElementById("large").showModal();
+  }
+
+  function show_large() {
+    const found = picture(large, Number(find("slider").value));
+    if (!found) return;
+    const image = document.querySelector("#large img");
+    image.src = found.url;
+    image.alt = `samples of ${view.caption(large)}`;
+    const keys = `${view.caption(large)}, turn ${found.turn.toLocaleString("en")} (arrow keys: other turns)`;
+    document.querySelector("#large p").textContent = keys;
+  }
+
+  function move(steps) {
+    find("slider").value = Number(find("slider").value) + steps;
+    draw();
+  }
+
+  find("samples").hidden = !D.turns.length;
+  find("slider").max = Math.max(0, D.turns.length - 1);
+  find("slider").value = find("slider").max;
+  find("slider").addEventListener("input", draw);
+  return draw;
 }
-
-function tile(i, step) {
-  const { turn, url } = picture(i, step);
-  const late = turn === D.turns[step] ? [] : [element("span", { class: "late" }, ` (turn ${turn.toLocaleString("en")})`)];
-  const image = element("img", { src: url, alt: `samples of ${caption(i)} at turn ${turn}` });
-  const dot = element("span", { class: "dot", style: `background:${colour(D.runs[i].group)}` });
-  const button = element("button", { onclick: () => enlarge(i), "aria-label": `enlarge ${caption(i)}` }, image);
-  return element("figure", { "data-run": i }, button, element("figcaption", {}, dot, caption(i), ...late));
-}
-
-function draw_samples() {
-  const step = Number($("slider").value);
-  if (!D.turns.length) return;
-  $("turn").textContent = `turn ${D.turns[step].toLocaleString("en")}`;
-  const there = visible_runs().filter((i) => picture(i, step)?.url).sort(by_rank);
-  $("grid").replaceChildren(...there.map((i) => tile(i, step)));
-  if (enlarged !== null) show_large();
-}
-
-function enlarge(i) {
-  enlarged = i;
-  show_large();
-  $("large").showModal();
-}
-
-function show_large() {
-  const found = picture(enlarged, Number($("slider").value));
-  if (!found) return;
-  const image = document.querySelector("#large img");
-  image.src = found.url;
-  image.alt = `samples of ${caption(enlarged)}`;
-  document.querySelector("#large p").textContent = `${caption(enlarged)}, turn ${found.turn.toLocaleString("en")} (arrow keys: other turns)`;
-}
-
-function move(steps) {
-  $("slider").value = Number($("slider").value) + steps;
-  draw_samples();
-}
-
-function set_up_samples() {
-  $("samples").hidden = !D.turns.length;
-  $("slider").max = Math.max(0, D.turns.length - 1);
-  $("slider").value = $("slider").max;
-  $("slider").addEventListener("input", draw_samples);
-  $("large").addEventListener("click", () => $("large").close());
-  $("large").addEventListener("close", () => (enlarged = null));
-  $("large").addEventListener("keydown", (event) => {
-    const steps = { ArrowLeft: -1, ArrowRight: 1 }[event.key];
-    if (steps) move(steps);
-  });
-}
-
-set_up_table();
-set_up_curves();
-set_up_samples();
-redraw();

@@ -1,7 +1,8 @@
 // Curves averaged over the seeds of a setting: the mean, in a band from the lowest to the highest.
-const MOST = 400; // points of a mean
+const MOST_POINTS = 400; // of a mean
 
-function members(group, there) {
+// The finished runs of a setting or, if there are none, all; the last one of each seed.
+function members(D, group, there) {
   const runs = there.filter((i) => D.runs[i].group === group);
   const finished = runs.filter((i) => D.runs[i].status === "finished");
   return [...new Map((finished.length ? finished : runs).map((i) => [D.runs[i].seed, i])).values()];
@@ -10,8 +11,8 @@ function members(group, there) {
 function between(times, y, time) {
   const after = times.findIndex((other) => other >= time);
   if (times[after] === time || after === 0) return y[after];
-  const share = (time - times[after - 1]) / (times[after] - times[after - 1]);
-  return y[after - 1] + share * (y[after] - y[after - 1]);
+  const fraction = (time - times[after - 1]) / (times[after] - times[after - 1]);
+  return y[after - 1] + fraction * (y[after] - y[after - 1]);
 }
 
 function shared_times(curves) {
@@ -19,11 +20,11 @@ function shared_times(curves) {
   const last = Math.min(...curves.map(({ times }) => times.at(-1)));
   const all = [...new Set(curves.flatMap(({ times }) => times))].filter((time) => time >= first && time <= last);
   const kept = all.sort((a, b) => a - b);
-  const step = Math.max(1, Math.ceil(kept.length / MOST));
+  const step = Math.max(1, Math.ceil(kept.length / MOST_POINTS));
   return kept.filter((_, k) => k % step === 0 || k === kept.length - 1);
 }
 
-function over_seeds(runs, name, axis) {
+function over_seeds(D, runs, name, axis) {
   const curves = runs.map((i) => ({ times: D.curves[i][name][axis], y: D.curves[i][name].y }));
   const times = shared_times(curves);
   const values = times.map((time) => curves.map(({ times: own, y }) => between(own, y, time)));
