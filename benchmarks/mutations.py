@@ -403,8 +403,8 @@ BOOKKEEPING = [
         "gan.is_due(self.every)",
         "best is last",
     ),
-    Mutation("compare/interval.py", "t.ppf(0.975, n - 1)", "t.ppf(0.95, n - 1)", "an interval of 90 %"),
-    Mutation("compare/interval.py", "t.ppf(0.975, n - 1)", "t.ppf(0.975, n)", "degrees of freedom"),
+    Mutation("compare/groups.py", "t.ppf(0.975, n - 1)", "t.ppf(0.95, n - 1)", "an interval of 90 %"),
+    Mutation("compare/groups.py", "t.ppf(0.975, n - 1)", "t.ppf(0.975, n)", "degrees of freedom"),
 ]
 
 MUTATIONS = [*UPDATES, *LOSSES, *AUGMENT, *NETS, *RANDOM, *METRICS, *BOOKKEEPING]

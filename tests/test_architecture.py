@@ -81,7 +81,6 @@ WITHOUT_TORCH = [
     "compare/data_sets",
     "compare/find_runs",
     "compare/groups",
-    "compare/interval",
     "compare/markdown",
     "compare/page/page",
     "compare/page/page_data",

@@ -11,7 +11,7 @@ from omegaconf import OmegaConf
 
 from gantry.compare.comparison import compare_runs
 from gantry.compare.find_runs import read_runs
-from gantry.compare.interval import Interval, confidence_interval
+from gantry.compare.groups import Interval, confidence_interval
 from gantry.runs.folder import write_config
 from gantry.runs.summary import write_summary
 from gantry.sweeps.hydra_callbacks import SweepTablesCallback

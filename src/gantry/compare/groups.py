@@ -17,6 +17,18 @@ MeanByValue = Mapping[str, float]  # value of a setting -> mean of the score
 
 
 @dataclass(frozen=True)
+class Interval:
+    """The 95 % interval `mean` +- `half` of a mean over `n` training seeds (Student's t); half is None for one seed."""
+
+    mean: float
+    half: float | None
+    n: int
+
+    def __str__(self) -> str:
+        return f"{self.mean:.4g}" + ("" if self.half is None else f" ± {self.half:.2g}")
+
+
+@dataclass(frozen=True)
 class RunGroup:
     """Runs with the same `values` of the columns and the same protocol.
 
@@ -108,6 +120,16 @@ def compute_intervals(runs: Sequence[RunRecord]) -> dict[str, Interval]:
         if values and len(values) == len(scored):
             intervals[f"{which}/{name}"] = confidence_interval(values)
     return intervals
+
+
+def confidence_interval(values: Sequence[float]) -> Interval:
+    """Return the interval of independent values, one for each seed."""
+    n, mean = len(values), fmean(values)
+    if n < 2:
+        return Interval(mean, None, n)
+    from scipy.stats import t
+
+    return Interval(mean, float(t.ppf(0.975, n - 1)) * stdev(values) / n**0.5, n)
 
 
 def list_score_names(runs: Iterable[RunRecord]) -> list[str]:

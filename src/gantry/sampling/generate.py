@@ -8,6 +8,8 @@ from torch import Tensor
 from gantry.nets.contract import Generator
 from gantry.sampling.latents import balanced_labels, sample_latents
 
+GENERATE_BATCH_SIZE = 128
+
 
 def iter_sample_batches(
     G: Generator, seed: int, start: int, stop: int, batch_size: int, device: torch.device | str
@@ -22,7 +24,7 @@ def iter_sample_batches(
 
 @torch.no_grad()
 def generate(G: Generator, z: Tensor, c: Tensor | None) -> Tensor:
-    """G(z, c) in evaluation mode, float32 whatever G's weights are; G is left in the mode it was in."""
+    """Return G(z, c) in evaluation mode, as float32 for any dtype of G's weights; the mode of G is restored."""
     training = G.training
     G.eval()
     x: Tensor = G(z.to(next(G.parameters()).dtype), c)
@@ -30,10 +32,7 @@ def generate(G: Generator, z: Tensor, c: Tensor | None) -> Tensor:
     return x.float()
 
 
-GENERATE_BATCH_SIZE = 128
-
-
 def generate_on_cpu(G: Generator, z: Tensor, c: Tensor, device: torch.device | str = "cpu") -> Tensor:
-    """G's samples, on the CPU: x float [N, *shape] in [-1, 1]."""
+    """Return G's samples on the CPU: x float [N, *shape] in [-1, 1]."""
     batches = zip(torch.split(z, GENERATE_BATCH_SIZE), torch.split(c, GENERATE_BATCH_SIZE))
     return torch.cat([generate(G, z_part.to(device), c_part.to(device)).cpu() for z_part, c_part in batches])

@@ -6,8 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from gantry.compare.comparison import Comparison
-from gantry.compare.groups import RunGroup, describe_excluded_runs
-from gantry.compare.interval import Interval
+from gantry.compare.groups import Interval, RunGroup, describe_excluded_runs
 from gantry.compare.markdown import format_table_header, format_table_row
 from gantry.compare.run_record import BEST_AND_LAST
 from gantry.files import write_text

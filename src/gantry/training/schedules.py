@@ -1,4 +1,7 @@
-"""Schedules: the factor of an initial value at a progress (finished turns over the budget) in [0, 1]."""
+"""Schedules: the factor of an initial value at a progress (finished turns over the budget) in [0, 1].
+
+They are named by `_target_` in configs; without torch, so that a wrong argument is refused at once.
+"""
 
 import math
 from collections.abc import Callable
