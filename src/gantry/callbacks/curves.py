@@ -1,4 +1,4 @@
-"""Curves of metrics.csv as a figure."""
+"""Draw the curves of metrics.csv during a run."""
 
 import time
 from pathlib import Path
@@ -12,7 +12,7 @@ from gantry.runs.layout import CURVES_FILE, PLOTS_FOLDER
 from gantry.runs.metrics_csv import read_metrics
 from gantry.training.gan import GAN
 
-MAX_TIME_FRACTION = 0.02  # of a run's time for figures that the next one replaces
+MAX_TIME_FRACTION = 0.02  # of the run's time, for figures that later ones replace
 
 
 class CurvePlotter(GanCallback):
@@ -35,7 +35,7 @@ class CurvePlotter(GanCallback):
     def draw(self) -> None:
         """Draw the rows of metrics.csv so far."""
         start = time.monotonic()
-        from gantry.figures.curves import write_curves  # matplotlib
+        from gantry.figures.curves import write_curves  # imports matplotlib
 
         metrics = read_metrics(self.folder)
         if metrics:

@@ -1,4 +1,4 @@
-"""Scores of the averaged generator during training."""
+"""Score the averaged generator during training, and decide which checkpoint is the best."""
 
 import logging
 import math
@@ -48,7 +48,7 @@ class Evaluator(GanCallback):
         if self.evaluation.scores:
             self.reference = build_reference(get_datamodule(trainer), self.evaluation.reference)
             self.evaluation.check_requirements(self.reference)
-            if self.evaluation.report is not None:  # now, and not at the end of a long run
+            if self.evaluation.report is not None:  # now, not at the end of a long run
                 self.evaluation.report_evaluation.check_requirements(self.reference, "metrics.report.num_samples")
             check_conditional(self.evaluation.report_evaluation, gan.G_ema)
 
@@ -105,7 +105,7 @@ class Evaluator(GanCallback):
 
     @property
     def selection_rule(self) -> str:
-        """The rule by which the best checkpoint is chosen."""
+        """Return the rule by which the best checkpoint is chosen."""
         evaluation = self.evaluation
         samples = f"{evaluation.num_samples} samples of seed {evaluation.seed}"
         return f"best {evaluation.monitor} ({evaluation.mode}) on {samples}, every {self.every} turns"

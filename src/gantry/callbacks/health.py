@@ -81,7 +81,7 @@ class HealthCheck(GanCallback):
 
     @property
     def advice(self) -> str:
-        """The remedy, for the error line."""
+        """Return the remedy, for the error line."""
         skip = "" if self.skip else ", callbacks.health.skip=true leaves such updates out"
         return f"the checkpoints in {self.folder} are from before{skip}"
 

@@ -1,4 +1,4 @@
-"""Numbers that callbacks log with Lightning's `self.log` or `gan.log`, on their way to the loggers of a run."""
+"""Send numbers that callbacks log with Lightning's `self.log` or `gan.log` to the loggers of a run."""
 
 from typing import Any
 

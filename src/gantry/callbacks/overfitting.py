@@ -1,4 +1,4 @@
-"""Early signs that D overfits: its logits at training images, at held-out images and at fakes."""
+"""Early signs that D overfits: its logits for training images, held-out images and fakes."""
 
 import logging
 

@@ -1,4 +1,4 @@
-"""The scores that a run is judged by: its best and its last generator, scored by the full protocol at the end."""
+"""The final scores of a run: its best and its last generator, scored with the full protocol at the end."""
 
 import copy
 import logging

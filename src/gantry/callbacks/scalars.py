@@ -16,7 +16,7 @@ from gantry.nets.contract import Net
 from gantry.training.gan import GAN
 
 KIB, GIB = 1024, 1024**3
-MAXRSS_UNIT = 1 if sys.platform == "darwin" else KIB  # bytes in which the system counts
+MAXRSS_UNIT = 1 if sys.platform == "darwin" else KIB  # bytes in the unit of ru_maxrss
 
 
 class ScalarMonitor(GanCallback):
@@ -105,7 +105,7 @@ def compute_gradient_norms(nets: Mapping[str, Net]) -> dict[str, Tensor]:
 def measure_peak_memory(device: torch.device | str) -> dict[str, float]:
     """Return the peak in GiB: `memory/process_gib` of main memory, and on a GPU `memory/gpu_gib` of tensors."""
     peak = {}
-    if sys.platform != "win32":  # which does not count it
+    if sys.platform != "win32":  # Windows does not measure it
         import resource
 
         peak["memory/process_gib"] = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * MAXRSS_UNIT / GIB

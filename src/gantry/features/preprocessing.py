@@ -1,4 +1,4 @@
-"""Convert the bytes of images to the input of a network: channels, resolution, normalisation."""
+"""Convert images to the input of a network: channels, resolution, normalisation; shared by the extractors."""
 
 import torch
 import torch.nn.functional as F

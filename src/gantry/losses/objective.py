@@ -75,7 +75,7 @@ class Objective:
         return self.n_critic + (1 if self.relativistic else 0)
 
     def due_terms(self, turn: int) -> DueTerms:
-        """Return the terms that a turn includes; turns of which these are equal are of one kind."""
+        """Return the terms that a turn includes; turns with equal terms are of one kind."""
         updates = range(turn * self.n_critic, (turn + 1) * self.n_critic)
         d = tuple(tuple(name for name, term in self.d_terms.items() if term.is_due(update)) for update in updates)
         return DueTerms(d, tuple(name for name, term in self.g_terms.items() if term.is_due(turn)))

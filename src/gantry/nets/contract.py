@@ -1,4 +1,4 @@
-"""The contract between the nets and all that uses them: what a generator and a discriminator must be."""
+"""The contract of the nets: the signatures and attributes of a generator and a discriminator."""
 
 from collections.abc import Iterator
 from typing import Any, Protocol, Self

@@ -1,4 +1,4 @@
-"""metrics.csv read back, without Lightning."""
+"""Read metrics.csv; apart from its logger, so that comparisons import no Lightning."""
 
 import csv
 from collections.abc import Iterable, Sequence

@@ -1,4 +1,4 @@
-"""The numbers that a run ends with: `summary.json` in its folder, every score beside its protocol."""
+"""Read and write `summary.json` in a run folder: scores with their protocol."""
 
 import json
 from collections.abc import Mapping

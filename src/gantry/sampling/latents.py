@@ -1,4 +1,4 @@
-"""Samples for evaluation and for people: sample i depends on (seed, i) alone, not on batches or ranks."""
+"""Latents and classes of samples: sample i depends on (seed, i) alone, not on batches or ranks."""
 
 import torch
 from torch import Tensor

@@ -55,7 +55,7 @@ class EagerExecutor:
     """Calls the updates, operation by operation."""
 
     def setup(self, optimizers: Iterable[Optimizer]) -> None:
-        """Clear the flag `capturable`: a checkpoint of captured turns brings it to machines that know no capture."""
+        """Clear the flag `capturable`: a checkpoint of captured turns sets it, also on machines without capture."""
         for group in (group for optimizer in optimizers for group in optimizer.param_groups):
             if "capturable" in group:
                 group["capturable"] = False

@@ -176,7 +176,7 @@ class GAN(LightningModule):
         return rng.randn(len(x), self.G.z_dim, device=x.device)
 
     def may_step(self, numbers: list[Tensor]) -> bool:
-        """Return False, and count it, where an update is to be left out because its numbers are not finite.
+        """Return False, and count the skipped update, if its numbers must be finite and are not.
 
         All processes see the same numbers.
         """

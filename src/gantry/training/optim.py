@@ -35,14 +35,14 @@ class Optim:
             raise ValueError(f"optim.accumulate must be at least 1, got {self.accumulate}")
 
     def create_optimizers(self, G: Net, D: Net) -> tuple[Optimizer, Optimizer]:
-        """Return those of G and of D; each parameter group keeps the rate that its schedule starts from."""
+        """Return the optimisers of G and D; each parameter group keeps its initial learning rate for the schedule."""
         optimizers = self.G(G.parameters()), self.D(D.parameters())
         for group in iter_param_groups(optimizers):
             group["initial_lr"] = group["lr"]
         return optimizers
 
     def clip_gradients_(self, parameters: list[Parameter]) -> None:
-        """Scale the gradients down to the norm `clip` where they exceed it."""
+        """Scale the gradients down to the norm `clip` if they exceed it."""
         if self.clip is not None:
             nn.utils.clip_grad_norm_(parameters, self.clip)
 
