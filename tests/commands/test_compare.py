@@ -14,14 +14,14 @@ from gantry.errors import UserError
 ROOT = Path(__file__).parents[2]
 
 
-def compared(out: Path, *folders: Path | str, **other: object) -> Path:
+def write_comparison(out: Path, *folders: Path | str, **other: object) -> Path:
     return compare(OmegaConf.create({"runs": [str(f) for f in folders], "out": str(out), "pictures": 3, **other}))
 
 
-def test_a_page_and_a_table_and_the_answer(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_page_a_table_and_the_verdict_are_written(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     sweep = write_fake_sweep(tmp_path / "sweep")
     write_fake_run(sweep / "8", "model=sngan", done=40)
-    assert compared(tmp_path / "out", sweep) == tmp_path / "out" / "compare.html"
+    assert write_comparison(tmp_path / "out", sweep) == tmp_path / "out" / "compare.html"
     text = (tmp_path / "out" / "compare.md").read_text()
     assert text.startswith("Best: model=dcgan loss=hinge with fd_digits 20.15 ± 0.64")
     assert "| 1 | dcgan | hinge | 1, 2 | 20.15 ± 0.64 | 21.15 ± 0.64 | A | finished |" in text
@@ -31,7 +31,7 @@ def test_a_page_and_a_table_and_the_answer(tmp_path: Path, capsys: pytest.Captur
     said = capsys.readouterr().out
     assert said.startswith("Best: model=dcgan loss=hinge")
     assert "- 8 is interrupted" in said
-    assert compared(tmp_path / "other.html", sweep).is_file()
+    assert write_comparison(tmp_path / "other.html", sweep).is_file()
     assert (tmp_path / "other.md").read_text() == text
 
 

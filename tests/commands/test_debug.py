@@ -31,7 +31,7 @@ def test_every_choice_runs(choice: str, tmp_path: Path) -> None:
         assert "training_step" in (run / "fit-profile.txt").read_text()
 
 
-def test_what_the_choices_set() -> None:
+def test_the_choices_set_their_keys() -> None:
     for choice in list_choices("debug"):
         assert compose_config(f"debug={choice}").callbacks.health.patience == 1
     default = compose_config("debug=default")

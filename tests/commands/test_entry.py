@@ -25,14 +25,14 @@ def named(folder: Path, *words: str) -> DictConfig:
     return cfg
 
 
-def test_a_run_by_itself_is_called_as_its_folder_and_in_no_group(tmp_path: Path) -> None:
+def test_a_single_run_is_named_after_its_folder_and_has_no_group(tmp_path: Path) -> None:
     cfg = named(tmp_path / "first", "run.name=first", "hydra.mode=RUN")
     assert (cfg.logger.wandb.name, cfg.logger.wandb.group) == ("first", None)
     assert named(tmp_path / "first", "run.name=first", "run.group=G", "hydra.mode=RUN").logger.wandb.group == "G"
 
 
 @pytest.mark.parametrize(("said", "group"), [([], "S"), (["run.group=G"], "G")])
-def test_a_job_of_a_sweep_is_in_a_group_also_when_it_goes_on(tmp_path: Path, said: list[str], group: str) -> None:
+def test_a_job_of_a_sweep_stays_in_its_group_when_it_is_resumed(tmp_path: Path, said: list[str], group: str) -> None:
     folder = tmp_path / "S" / "3"
     cfg = named(folder, f"hydra.sweep.dir={folder.parent}", "hydra.mode=MULTIRUN", *said)
     assert (cfg.logger.wandb.name, cfg.logger.wandb.group) == ("S/3", group)
@@ -41,7 +41,7 @@ def test_a_job_of_a_sweep_is_in_a_group_also_when_it_goes_on(tmp_path: Path, sai
     assert (again.logger.wandb.name, again.logger.wandb.group) == ("S/3", group)
 
 
-def test_the_logger_is_told_what_it_is(tmp_path: Path) -> None:
+def test_the_logger_gets_the_facts_of_the_samples(tmp_path: Path) -> None:
     wandb = compose_config("tags=[a,b]", "run.name=first").logger.wandb
     assert (wandb.job_type, list(wandb.tags), wandb.project) == ("train", ["a", "b"], "gantry")
 

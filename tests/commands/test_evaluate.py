@@ -51,7 +51,7 @@ def scores_of(*overrides: str) -> dict[str, float]:
     return evaluate(compose_config("num_samples=60", "device=cpu", *overrides, config_name="evaluate"))
 
 
-def test_a_run_is_scored_and_the_numbers_stand_with_their_protocol(
+def test_a_run_is_scored_and_scores_are_stored_with_their_protocol(
     run: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     scores = scores_of(f"run={run}", f"output={tmp_path / 'out'}")
@@ -82,7 +82,7 @@ def test_the_checkpoint_is_a_choice(run: Path) -> None:
     assert read_summary(run)["evaluations"][-2]["protocol"]["checkpoint"] == "last.ckpt"
 
 
-def test_some_of_the_samples_of_a_folder_are_spread_over_it() -> None:
+def test_a_subset_of_the_samples_of_a_folder_is_evenly_spaced() -> None:
     files = SampleFiles(6, (1, 1, 1), lambda start, stop: torch.arange(start, stop).view(-1, 1, 1, 1), torch.arange(6))
     drawn = make_file_sample_source(files, Evaluation({}, 3, None, "min"))
     assert drawn.images(0, 3).flatten().tolist() == [0, 2, 5]
@@ -120,7 +120,7 @@ def test_scores_of_samples_can_be_logged_without_a_run(tmp_path: Path) -> None:
     assert event.value == pytest.approx(scores["fd_digits"])
 
 
-def test_mistakes_are_named(run: Path, tmp_path: Path) -> None:
+def test_mistakes_name_their_key(run: Path, tmp_path: Path) -> None:
     np.savez(tmp_path / "few.npz", np.zeros((12, 8, 8, 1), np.uint8))
     files = f"samples={tmp_path}/few.npz"
     (tmp_path / "other.ckpt").write_bytes(b"half")
@@ -150,7 +150,7 @@ def test_mistakes_are_named(run: Path, tmp_path: Path) -> None:
             scores_of(*overrides)
 
 
-def test_a_number_of_the_run_stands_beside_with_what_was_otherwise(
+def test_earlier_scores_are_printed_with_the_differences_of_their_protocol(
     run: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     scores_of(f"run={run}")
@@ -168,7 +168,7 @@ def test_a_number_of_the_run_stands_beside_with_what_was_otherwise(
     assert len(said) == 2
 
 
-def test_real_images_may_come_from_anywhere(run: Path, tmp_path: Path) -> None:
+def test_real_images_can_be_read_from_a_folder(run: Path, tmp_path: Path) -> None:
     train = Digits().load().train
     np.savez(tmp_path / "real.npz", train.load_range(0, 500).x.permute(0, 2, 3, 1).numpy())
     scores_of(f"run={run}", f"reference={tmp_path}/real.npz")

@@ -33,7 +33,7 @@ def test_the_log_names_what_rules_cuda_graphs_out(words: str, why: str, caplog: 
     assert why in message
 
 
-def test_turns_are_captured_on_one_gpu_and_nowhere_else() -> None:
+def test_turns_are_captured_only_on_one_gpu() -> None:
     assert hardware.find_capture_obstacle(compose_config("trainer=gpu")) is None
     captured = {
         name: compose_config(f"trainer={name}").hardware.capture for name in ("cpu", "gpu", "mps", "ddp", "ddp_cpu")
@@ -49,7 +49,7 @@ def test_switches_are_true_or_false(name: str) -> None:
         compose_config(f"hardware.{name}=2")
 
 
-def test_tf32_is_for_the_products_of_the_run(tmp_path: object) -> None:
+def test_tf32_applies_to_the_matrix_products_of_the_run(tmp_path: object) -> None:
     matmul, cudnn = torch.backends.cuda.matmul, torch.backends.cudnn
     try:
         for switch, precision, asked in (("true", "tf32", "high"), ("false", "ieee", "highest")):
@@ -65,7 +65,7 @@ def test_tf32_is_for_the_products_of_the_run(tmp_path: object) -> None:
         cudnn.allow_tf32 = True
 
 
-def test_compiled_nets_have_the_names_of_plain_ones(monkeypatch: pytest.MonkeyPatch, tmp_path: object) -> None:
+def test_compiled_nets_have_the_same_parameter_names(monkeypatch: pytest.MonkeyPatch, tmp_path: object) -> None:
     made: list[torch.nn.Module] = []
     monkeypatch.setattr(torch, "compile", lambda net: made.append(net) or net)
     gan = build_gan(compose_config("model=mlp", "hardware.compile=true", f"run.dir={tmp_path}"))

@@ -43,7 +43,7 @@ def test_every_command_has_help(name: str) -> None:
     assert format_help(name, []).startswith(f"python src/{name}.py")
 
 
-def test_help_ends_with_status_0_and_makes_nothing(tmp_path: Path) -> None:
+def test_help_ends_with_status_0_and_writes_nothing(tmp_path: Path) -> None:
     command = [sys.executable, str(ROOT / "src" / "train.py"), "--help"]
     done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=True)
     assert "Choices (GROUP=CHOICE)" in done.stdout

@@ -43,14 +43,14 @@ def pixels(x: torch.Tensor) -> np.ndarray:
 
 
 @pytest.mark.parametrize("shape", [(1, 8, 8), (3, 8, 6)])
-def test_npz_holds_the_samples_that_metrics_see(tmp_path: Path, shape: tuple[int, ...]) -> None:
+def test_npz_has_the_samples_that_metrics_see(tmp_path: Path, shape: tuple[int, ...]) -> None:
     with np.load(ask(run(tmp_path, shape), what="npz", n=300)) as file:
         assert file.files == ["arr_0"]
         assert file["arr_0"].dtype == np.uint8
         np.testing.assert_array_equal(file["arr_0"], pixels(expected(300, shape)))
 
 
-def test_npz_holds_classes_where_there_are_some(tmp_path: Path) -> None:
+def test_npz_has_the_classes_of_conditional_samples(tmp_path: Path) -> None:
     with np.load(ask(run(tmp_path, num_classes=3), what="npz", n=200)) as file:
         np.testing.assert_array_equal(file["arr_1"], balanced_labels(0, 200, 3))
         assert file["arr_1"].dtype == np.int64
@@ -151,7 +151,7 @@ def test_memory_is_bounded_by_the_batch(tmp_path: Path, monkeypatch: pytest.Monk
     assert seen == [128, 128, 44]
 
 
-def test_the_name_says_what_is_in_it(tmp_path: Path) -> None:
+def test_the_file_name_describes_the_samples(tmp_path: Path) -> None:
     run(tmp_path, num_classes=5)
     name = ask(tmp_path, what="npz", n=3, seed=2, truncation=0.5, **{"class": 4}).name
     assert name == "npz-3-seed2-class4-truncation0.5.npz"

@@ -33,7 +33,7 @@ def test_show_prints_the_resolved_configuration(tmp_path: Path) -> None:
     assert "hydra" not in shown
 
 
-def test_show_reads_a_folder_of_ones_own(tmp_path: Path) -> None:
+def test_show_reads_a_config_dir(tmp_path: Path) -> None:
     """With --config-dir, the early validation does not compose: Hydra does."""
     folder, empty = tmp_path / "mine", tmp_path / "empty"
     (folder / "model").mkdir(parents=True)

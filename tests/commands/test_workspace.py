@@ -1,4 +1,4 @@
-"""The W&B workspace of a group: what would be sent to a server, of which there is none here."""
+"""The W&B workspace of a group, as it would be sent to a server, of which there is none here."""
 
 import json
 from importlib.util import find_spec
@@ -26,7 +26,7 @@ def cfg(*overrides: str) -> Any:
     return compose_config("entity=team", *overrides, config_name="workspace")
 
 
-def sent(*overrides: str) -> dict[str, Any]:
+def make_workspace_spec(*overrides: str) -> dict[str, Any]:
     """The specification of the workspace."""
     return dict(
         build_workspace(parse_workspace_config(cfg(*overrides)))
@@ -43,7 +43,7 @@ def panels(spec: dict[str, Any], kind: str) -> list[dict[str, Any]]:
 
 @needs_package
 def test_it_compares_the_runs_of_the_group() -> None:
-    spec = sent("group=S", "score=fid", "compare=[model,optim/G/lr]")
+    spec = make_workspace_spec("group=S", "score=fid", "compare=[model,optim/G/lr]")
     (runs,) = spec["section"]["runSets"]
     assert '"S"' in json.dumps(runs["filters"])
     assert '"group"' in json.dumps(runs["filters"])
@@ -58,8 +58,8 @@ def test_it_compares_the_runs_of_the_group() -> None:
 
 
 @needs_package
-def test_every_curve_is_there_against_turn_and_kimg() -> None:
-    plots = panels(sent("score=fid"), "Run History Line Plot")
+def test_every_curve_is_plotted_against_turn_and_kimg() -> None:
+    plots = panels(make_workspace_spec("score=fid"), "Run History Line Plot")
     axes = {axis: [plot["metrics"] for plot in plots if plot["xAxis"] == axis] for axis in ("turn", "kimg")}
     assert axes["turn"] == axes["kimg"]
     assert {"score/fid", "loss/D", "grad/G"} <= {name for names in axes["turn"] for name in names}
@@ -73,7 +73,7 @@ def test_every_curve_is_there_against_turn_and_kimg() -> None:
         ("entity=team compare=[]", r"compare must be keys of the configuration, \[model,loss\], got \[\]"),
     ],
 )
-def test_mistakes_are_named(said: str, line: str) -> None:
+def test_mistakes_name_their_key(said: str, line: str) -> None:
     with pytest.raises(UserError, match=line):
         save_workspace(compose_config(*said.split(), config_name="workspace"))
 

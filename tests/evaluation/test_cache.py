@@ -20,7 +20,7 @@ class Maker:
         return {"n": torch.tensor(3), "mean": torch.arange(4.0, dtype=torch.float64)}
 
 
-def test_what_was_made_once_is_read_afterwards(tmp_path: Path) -> None:
+def test_the_second_call_reads_the_stored_file(tmp_path: Path) -> None:
     make = Maker()
     first = load_or_compute(tmp_path / "new", FACTS, make, CPU)
     second = load_or_compute(tmp_path / "new", FACTS, make, CPU)
@@ -39,7 +39,7 @@ def test_any_other_fact_has_a_key_of_its_own(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("damage", ["flip", "cut", "empty", "other"])
-def test_a_damaged_file_is_noticed_and_made_again(
+def test_a_damaged_file_is_detected_and_computed_again(
     damage: str, tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     make = Maker()
@@ -57,7 +57,7 @@ def test_a_damaged_file_is_noticed_and_made_again(
     assert make.calls == 3  # one of them above
 
 
-def test_without_a_folder_or_a_place_to_write_nothing_is_kept(tmp_path: Path) -> None:
+def test_without_a_writable_folder_nothing_is_stored(tmp_path: Path) -> None:
     make = Maker()
     (tmp_path / "file").touch()
     for folder in (None, tmp_path / "file" / "cache"):

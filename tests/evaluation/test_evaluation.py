@@ -85,7 +85,7 @@ def test_float_samples_are_rounded_to_the_same_bytes() -> None:
     assert compute_toy_scores(from_uint8(x), 20) == compute_toy_scores(x, 20)
 
 
-def test_features_have_the_order_of_the_samples_and_are_kept_only_on_request() -> None:
+def test_features_have_the_order_of_the_samples_and_are_stored_only_on_request() -> None:
     x = random_images(10, seed=0)
     feature_pass = FeaturePass(ToyExtractor(), 3, True, CPU)
     features = feature_pass.extract(slice_source(x), 10).features
@@ -198,7 +198,7 @@ class ToyExtractorWithoutClasses(ToyExtractor):
     num_classes = 0
 
 
-def test_flipped_training_images_are_read_where_d_sees_them_too() -> None:
+def test_flipped_training_images_are_read_if_d_sees_them() -> None:
     real = random_images(30, seed=0)
     evaluation = Evaluation({"m": Memorisation(quantile=0.1)}, 30, None, "min", extractor=ToyExtractor, batch_size=7)
     unflipped = replace(make_reference(real), held_out=make_reference(random_images(20, seed=2)))

@@ -21,7 +21,7 @@ def test_only_inception_has_the_published_names() -> None:
     assert make_metric_name("fd", "inception-0a1b2c3d") == "fd_inception-0a1b2c3d"
 
 
-def test_a_protocol_names_everything_and_is_plain() -> None:
+def test_a_protocol_has_every_fact_as_a_plain_value() -> None:
     real = make_reference(random_images(30, seed=0))
     protocol = make_toy_evaluation(num_samples=20, seed=7).build_protocol(
         real, SampleFacts((3, 4, 4), "last", "G_ema", "running")
@@ -61,7 +61,7 @@ def test_differences_are_named() -> None:
     ]
 
 
-def test_a_score_is_compared_where_both_have_it() -> None:
+def test_only_scores_of_both_protocols_are_compared() -> None:
     about = SampleFacts((3, 4, 4), "last")
     with_kd = make_toy_evaluation().build_protocol(make_reference(random_images(30, seed=0)), about).to_dict()
     without = (
@@ -74,7 +74,7 @@ def test_a_score_is_compared_where_both_have_it() -> None:
     assert said.startswith("scores.kd: ")
 
 
-def test_what_json_changes_is_no_difference() -> None:
+def test_tuples_and_lists_are_no_difference() -> None:
     modes = MixtureModeCoverage(centres=((0.0, 1.0),), sigma=1.0)
     made = Evaluation({"modes": modes}, 4, None, "min")
     points = Reference("two", "train", "abc", 2, (2,), lambda start, stop: torch.zeros(stop - start, 2))
@@ -83,5 +83,5 @@ def test_what_json_changes_is_no_difference() -> None:
     assert find_protocol_differences(protocol, json.loads(json.dumps(protocol))) == []
 
 
-def test_digests_are_shortened_for_people() -> None:
+def test_digests_are_shortened_in_texts() -> None:
     assert format_protocol_value({"a": "0" * 64, "b": None, "c": {}, "d": [1, 2]}) == "a 000000000000, b -, c, d [1, 2]"

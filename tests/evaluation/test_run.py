@@ -16,7 +16,7 @@ def score_toy_images(facts: SampleFacts) -> Entry:
     return score_samples(source, evaluation, REFERENCE, evaluation.extract_real(REFERENCE, CPU), CPU)
 
 
-def test_an_entry_has_the_scores_of_the_samples_and_the_protocol_they_were_measured_by() -> None:
+def test_an_entry_has_the_scores_of_the_samples_and_their_protocol() -> None:
     facts = SampleFacts((3, 4, 4), "last", "G_ema", "running statistics", turn=7, kimg=0.5)
     entry = score_toy_images(facts)
     evaluation = make_toy_evaluation(num_samples=20)
@@ -28,7 +28,7 @@ def test_an_entry_has_the_scores_of_the_samples_and_the_protocol_they_were_measu
     assert torch.equal(entry.features.features, fake.features)
 
 
-def test_the_stored_entry_has_turn_and_kimg_where_they_are_known() -> None:
+def test_the_stored_entry_has_turn_and_kimg_if_they_are_known() -> None:
     trained = score_toy_images(SampleFacts((3, 4, 4), "last", turn=7, kimg=0.5))
     assert list(trained.to_dict()) == ["turn", "kimg", "scores", "protocol"]
     assert (trained.to_dict()["turn"], trained.to_dict()["kimg"]) == (7, 0.5)

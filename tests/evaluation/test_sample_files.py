@@ -58,7 +58,7 @@ def test_images_of_another_size_are_named(tmp_path: Path) -> None:
         open_samples(tmp_path, 1).images(0, 4)
 
 
-def test_what_is_no_image_is_named(tmp_path: Path) -> None:
+def test_a_file_that_is_no_image_is_named(tmp_path: Path) -> None:
     with pytest.raises(ValueError, match="does not exist"):
         open_samples(tmp_path / "nowhere", 3)
     with pytest.raises(ValueError, match=r"samples must be a folder with images .* got .* without any"):
@@ -86,7 +86,7 @@ def test_arrays_of_another_kind_are_refused(x: NDArray, message: str, tmp_path: 
         open_samples(tmp_path / "x.npz", 3)
 
 
-def test_an_npz_that_is_none_is_refused(tmp_path: Path) -> None:
+def test_a_file_that_is_no_npz_is_refused(tmp_path: Path) -> None:
     np.savez(tmp_path / "named.npz", images=pixels(2, 3))
     (tmp_path / "pickle.npz").write_bytes(pickle.dumps([1]))
     (tmp_path / "text.npz").write_bytes(b"text")
@@ -99,7 +99,7 @@ def test_an_npz_that_is_none_is_refused(tmp_path: Path) -> None:
         open_samples(tmp_path / "one.npz", 3)
 
 
-def zipped(path: Path, x: NDArray[np.uint8]) -> Path:
+def write_zip(path: Path, x: NDArray[np.uint8]) -> Path:
     """An archive of pngs, stored as they are."""
     write_pngs(path.with_suffix(""), x)
     with zipfile.ZipFile(path, "w") as archive:
@@ -108,7 +108,7 @@ def zipped(path: Path, x: NDArray[np.uint8]) -> Path:
     return path
 
 
-def test_a_zip_that_is_none_is_refused(tmp_path: Path) -> None:
+def test_a_file_that_is_no_zip_is_refused(tmp_path: Path) -> None:
     (tmp_path / "bad.zip").write_bytes(b"text")
     with pytest.raises(
         ValueError, match=r"samples must be a whole \.zip of image files, got .*bad\.zip: File is not a zip file"
@@ -117,7 +117,7 @@ def test_a_zip_that_is_none_is_refused(tmp_path: Path) -> None:
 
 
 def test_a_damaged_or_locked_member_of_a_zip_is_named(tmp_path: Path) -> None:
-    path = zipped(tmp_path / "all.zip", pixels(2, 1))
+    path = write_zip(tmp_path / "all.zip", pixels(2, 1))
     whole = path.read_bytes()
     image = (tmp_path / "all" / "001.png").read_bytes()
     path.write_bytes(whole.replace(image, image[:-1] + b"x", 1))
@@ -131,7 +131,7 @@ def test_a_damaged_or_locked_member_of_a_zip_is_named(tmp_path: Path) -> None:
         open_samples(path, 1)
 
 
-def test_hidden_files_are_passed_over(tmp_path: Path) -> None:
+def test_hidden_files_are_skipped(tmp_path: Path) -> None:
     write_pngs(tmp_path / "all", pixels(3, 1))
     for folder in ("", "__MACOSX", ".thumbnails"):
         (tmp_path / "all" / folder).mkdir(exist_ok=True)

@@ -26,13 +26,13 @@ def _precisions() -> list[str]:
 
 
 @pytest.mark.usefixtures("cheap_arithmetic")
-def test_arithmetic_is_exact_inside_and_as_it_was_outside() -> None:
+def test_arithmetic_is_exact_inside_and_restored_outside() -> None:
     with apply_arithmetic(torch.device("cpu")):
         assert _precisions() == ["ieee"] * 4
     assert _precisions() == CHEAP
 
 
-def test_the_older_way_to_ask_for_cheap_products_is_put_back() -> None:
+def test_the_older_setting_of_matmul_precision_is_restored() -> None:
     torch.set_float32_matmul_precision("high")
     try:
         with apply_arithmetic(torch.device("cpu")):
@@ -44,7 +44,7 @@ def test_the_older_way_to_ask_for_cheap_products_is_put_back() -> None:
 
 
 @pytest.mark.usefixtures("cheap_arithmetic")
-def test_an_error_inside_leaves_nothing_changed() -> None:
+def test_an_error_inside_restores_the_settings() -> None:
     with pytest.raises(RuntimeError, match="broken"), apply_arithmetic(torch.device("cpu")):
         raise RuntimeError("broken")
     assert _precisions() == CHEAP
@@ -58,7 +58,7 @@ def test_autocast_is_off_inside() -> None:
 
 
 @pytest.mark.usefixtures("cheap_arithmetic")
-def test_less_is_computed_where_it_is_asked_for() -> None:
+def test_arithmetic_of_lower_precision_is_used_on_request() -> None:
     with use_arithmetic("tf32"), apply_arithmetic(torch.device("cpu")):
         assert _precisions() == ["tf32"] * 4
     with use_arithmetic("bf16"), apply_arithmetic(torch.device("cpu")):

@@ -73,7 +73,7 @@ def test_grey_images_of_another_size_are_prepared() -> None:
 
 
 @pytest.mark.parametrize("suffix", ["safetensors", "pt"])
-def test_weights_come_from_a_file_and_the_digest_is_theirs(tmp_path: Path, suffix: str) -> None:
+def test_weights_are_read_from_a_file_and_give_the_digest(tmp_path: Path, suffix: str) -> None:
     trained = Means()
     nn.init.constant_(trained.weight, 3)
     path = tmp_path / f"net.{suffix}"
@@ -111,7 +111,7 @@ def test_weights_of_another_network_are_refused(tmp_path: Path) -> None:
         (print, r"net must be a torch\.nn\.Module, got <built-in function print>$"),
     ],
 )
-def test_what_is_no_such_network_is_refused_in_one_line(net: nn.Module, reason: str) -> None:
+def test_other_objects_are_refused_in_one_line(net: nn.Module, reason: str) -> None:
     with pytest.raises(ValueError, match=rf"^metrics\.extractor\.net .*{reason.removeprefix('net ')}"):
         own(net)
 
@@ -127,7 +127,7 @@ def test_what_is_no_such_network_is_refused_in_one_line(net: nn.Module, reason: 
         ({"std": (0.5, 0.0, 1.0)}, r"std must be positive, got"),
     ],
 )
-def test_what_does_not_fit_together_is_refused(changes: dict[str, object], reason: str) -> None:
+def test_arguments_that_do_not_fit_together_are_refused(changes: dict[str, object], reason: str) -> None:
     with pytest.raises(ValueError, match=rf"metrics\.extractor\.{reason}"):
         own(Means(), **changes)
 

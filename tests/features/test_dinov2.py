@@ -102,7 +102,7 @@ def weights(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return path
 
 
-def test_positions_are_resampled_as_the_published_code_does_it() -> None:
+def test_positions_are_resampled_as_in_the_published_code() -> None:
     positions = torch.randn(1, 1 + PATCHES**2, 3, generator=torch.Generator().manual_seed(0))
     torch.testing.assert_close(resample_position_embeddings(positions, 16), bicubic(positions, 16), rtol=0, atol=1e-5)
 
@@ -123,7 +123,7 @@ def test_it_is_the_published_network(weights: Path) -> None:
 
 
 @pytest.mark.parametrize("shape", [(32, 32), (100, 60), (300, 260)])
-def test_images_are_resized_as_pillow_does_it(shape: tuple[int, int]) -> None:
+def test_images_are_resized_like_pillow(shape: tuple[int, int]) -> None:
     x = F.interpolate(photographs(1, seed=1).float(), shape).to(torch.uint8)  # edges, so that cubics overshoot
     picture = Image.fromarray(x[0].permute(1, 2, 0).numpy()).resize((224, 224), Image.Resampling.BICUBIC)
     off = resize_like_pillow(x)[0] - torch.from_numpy(np.array(picture)).permute(2, 0, 1).float()
@@ -131,7 +131,7 @@ def test_images_are_resized_as_pillow_does_it(shape: tuple[int, int]) -> None:
     assert off.abs().mean() < 0.02  # ties, which Pillow rounds up
 
 
-def test_grey_is_repeated_and_the_right_size_is_left_alone() -> None:
+def test_grey_is_repeated_and_the_right_size_is_not_changed() -> None:
     grey = photographs(2, seed=0)[:, :1]
     assert torch.equal(resize_like_pillow(grey), resize_like_pillow(grey.repeat(1, 3, 1, 1)))
     x = torch.randint(0, 256, (1, 3, 224, 224), dtype=torch.uint8, generator=torch.Generator().manual_seed(0))
@@ -149,7 +149,7 @@ def test_the_name_is_that_of_the_published_weights_alone(weights: Path, monkeypa
     assert Dinov2(str(weights), size="small").name == "dinov2_vits14"
 
 
-def test_weights_are_found_in_the_cache_or_one_line_names_the_place(
+def test_weights_are_read_from_the_cache_or_one_line_names_their_path(
     weights: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def refuse(*_: object, **__: object) -> None:
@@ -186,7 +186,7 @@ def test_other_files_are_refused(weights: Path, tmp_path: Path) -> None:
     assert "\n" not in str(error.value)
 
 
-def test_without_timm_one_line_says_what_to_install(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_without_timm_one_line_names_the_package(monkeypatch: pytest.MonkeyPatch) -> None:
     real = builtins.__import__
 
     def without_timm(name: str, *rest: object) -> object:

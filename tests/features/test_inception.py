@@ -39,7 +39,7 @@ def weights(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return path
 
 
-def test_it_is_torch_fidelitys_and_carries_the_digest_of_its_weights(weights: Path) -> None:
+def test_it_is_torch_fidelitys_net_with_the_digest_of_its_weights(weights: Path) -> None:
     x = photographs(3, seed=0)
     ours = Inception(str(weights))
     theirs = FeatureExtractorInceptionV3("theirs", ["2048", "logits_unbiased"], str(weights))
@@ -119,7 +119,7 @@ class Trap:
         return exec, ("raise SystemExit('the pickle was run')",)
 
 
-def test_files_that_are_no_weights_are_refused_and_not_run(tmp_path: Path) -> None:
+def test_files_without_weights_are_refused_and_not_executed(tmp_path: Path) -> None:
     tensors = io.BytesIO()
     torch.save({"fc.weight": torch.zeros(1)}, tensors)
     for data in (pickle.dumps(Trap(), protocol=2), b"text", b"", tensors.getvalue()):

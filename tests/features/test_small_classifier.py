@@ -30,7 +30,7 @@ def accuracy(net: SmallNet, images: Tensor, labels: Tensor) -> float:
     ("name", "dim", "size"),
     [("digits", 64, (1, 8, 8)), ("mnist", 128, (1, 28, 28)), ("cifar10", 256, (3, 32, 32))],
 )
-def test_a_shipped_network_is_frozen_small_and_says_what_it_is(name: str, dim: int, size: tuple) -> None:
+def test_a_shipped_network_is_frozen_and_small_with_its_attributes(name: str, dim: int, size: tuple) -> None:
     net = load_small_net(name)
     file = ROOT / f"src/gantry/features/weights/{name}.safetensors"
     assert (net.name, net.dim, net.num_classes, net.size) == (name, dim, 10, size)

@@ -30,7 +30,7 @@ def test_column_after_column() -> None:
     assert centres(make_image_grid(levels(5), rows=2)) == [[0, 20, 40], [10, 30, GRID_BACKGROUND]]
 
 
-def test_gaps_lie_around_every_image() -> None:
+def test_every_image_has_a_gap_around_it() -> None:
     picture = make_image_grid(levels(4), columns=2)[..., 0]
     gap = np.zeros_like(picture, dtype=bool)
     for start in (0, 50, 100):
@@ -48,7 +48,7 @@ def test_enlarging_repeats_pixels() -> None:
 
 
 @pytest.mark.parametrize(("side", "enlarged"), [(8, 48), (28, 56), (32, 64), (48, 48), (64, 64), (1, 48)])
-def test_large_enough_to_be_seen(side: int, enlarged: int) -> None:
+def test_small_images_are_enlarged(side: int, enlarged: int) -> None:
     assert enlarge(levels(1, side=side)).shape == (1, 1, enlarged, enlarged)
 
 
@@ -59,7 +59,7 @@ def test_grey_and_colour_are_shown_as_they_are(channels: int) -> None:
 
 
 @pytest.mark.parametrize("channels", [2, 5])
-def test_other_channels_stand_side_by_side(channels: int) -> None:
+def test_other_channels_are_placed_side_by_side(channels: int) -> None:
     x = torch.randint(0, 256, (3, channels, 4, 6), dtype=torch.uint8)
     shown = to_grey_or_rgb(x)
     assert shown.shape == (3, 1, 4, 6 * channels)
@@ -96,12 +96,12 @@ def test_animation_holds_the_last_frame(tmp_path: Path) -> None:
     assert animation.info["loop"] == 0
 
 
-def test_one_frame_is_an_animation_too(tmp_path: Path) -> None:
+def test_a_single_frame_is_an_animation(tmp_path: Path) -> None:
     write_animation([Image.new("L", (9, 9))], tmp_path / "x.webp", 100)
     assert Image.open(tmp_path / "x.webp").size == (9, 9)
 
 
-def test_captions_stand_below_the_picture() -> None:
+def test_captions_are_below_the_picture() -> None:
     picture = Image.new("L", (200, 40), 0)
     frame = np.asarray(add_caption(picture, "turn 1,234,567", 0.5))
     assert frame.shape == (40 + CAPTION_HEIGHT, 200, 3)

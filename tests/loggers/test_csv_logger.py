@@ -15,7 +15,7 @@ def lines(folder: Path) -> list[str]:
     return (folder / "metrics.csv").read_text().splitlines()
 
 
-def test_one_row_a_turn_whoever_logs(tmp_path: Path) -> None:
+def test_all_numbers_of_a_turn_share_one_row(tmp_path: Path) -> None:
     logger = CsvLogger(str(tmp_path))
     logger.log_metrics({"loss/D": 0.5, "turn": 10, "kimg": 0.64}, step=10)
     logger.log_metrics({"score/fid": 33.25, "turn": 10, "kimg": 0.64}, step=10)
@@ -42,7 +42,7 @@ def test_every_row_is_on_the_disk_at_once(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("value", [1 / 3, 1e-300, 1.7976931348623157e308, -0.1, 123456789.123456789, math.inf, 2.0])
-def test_numbers_come_back_exactly(tmp_path: Path, value: float) -> None:
+def test_numbers_are_read_back_exactly(tmp_path: Path, value: float) -> None:
     CsvLogger(str(tmp_path)).log_metrics({"a": value, "b": torch.tensor(value, dtype=torch.float64)}, step=0)
     metrics = read_metrics(tmp_path)
     assert metrics["a"].item() == metrics["b"].item() == value
@@ -66,7 +66,7 @@ def test_a_resumed_run_has_no_row_twice(tmp_path: Path) -> None:
     assert lines(tmp_path) == ["turn,a,b", "0,0.5,", "10,10.5,1", "16,16,"]
 
 
-def test_a_line_cut_short_by_a_crash_is_left_out(tmp_path: Path) -> None:
+def test_an_incomplete_last_line_is_ignored(tmp_path: Path) -> None:
     logger = CsvLogger(str(tmp_path))
     for turn in range(3):
         logger.log_metrics({"a": 1.25, "b": 2.5}, step=turn)
@@ -77,7 +77,7 @@ def test_a_line_cut_short_by_a_crash_is_left_out(tmp_path: Path) -> None:
     assert lines(tmp_path) == ["turn,a,b,c", "0,1.25,2.5,", "1,1.25,2.5,", "2,1,1,1"]
 
 
-def test_going_on_after_a_cut_line(tmp_path: Path) -> None:
+def test_a_run_resumes_after_an_incomplete_line(tmp_path: Path) -> None:
     logger = CsvLogger(str(tmp_path))
     logger.log_metrics({"a": 1.25}, step=0)
     logger.log_metrics({"a": 1.25}, step=1)
@@ -87,7 +87,7 @@ def test_going_on_after_a_cut_line(tmp_path: Path) -> None:
     assert lines(tmp_path) == ["turn,a", "0,1.25", "1,3.5"]
 
 
-def test_no_file_no_columns(tmp_path: Path) -> None:
+def test_a_missing_file_has_no_columns(tmp_path: Path) -> None:
     assert read_metrics(tmp_path) == {}
     (tmp_path / "metrics.csv").touch()
     assert read_metrics(tmp_path) == {}

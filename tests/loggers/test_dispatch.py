@@ -34,7 +34,7 @@ def test_flat_names() -> None:
     assert flatten(config, "/") == named
 
 
-def test_a_logger_that_cannot_is_passed_over(tmp_path: Path) -> None:
+def test_a_logger_without_support_is_skipped(tmp_path: Path) -> None:
     loggers = [CsvLogger(str(tmp_path)), CSVLogger(str(tmp_path))]
     log_image(loggers, "samples", PICTURE, 3)
     log_histogram(loggers, "logits", np.ones(3), 3)
@@ -55,7 +55,7 @@ class Lost(RecordingLogger):
             raise ConnectionError("no route to\nhost")
 
 
-def test_a_logger_that_fails_is_told_no_more(caplog: pytest.LogCaptureFixture) -> None:
+def test_a_logger_that_fails_is_disabled(caplog: pytest.LogCaptureFixture) -> None:
     lost, kept = Lost(), RecordingLogger()
     loggers = [lost, kept]
     for turn in (1, 2, 3):
@@ -73,7 +73,7 @@ def test_a_run_whose_numbers_cannot_be_written_fails(tmp_path: Path) -> None:
 
 
 @pytest.mark.filterwarnings("ignore::pytest.PytestUnhandledThreadExceptionWarning")  # of TensorBoard's own thread
-def test_tensorboard_on_a_full_disk_is_told_no_more(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+def test_tensorboard_on_a_full_disk_is_disabled(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     logger = TensorBoardLogger(str(tmp_path))
     loggers = [logger]
     log_metrics(loggers, {"a": 0.5}, 1, kimg=0.1)
@@ -110,7 +110,7 @@ def test_tensorboard_gets_numbers_and_pictures(tmp_path: Path) -> None:
     assert (image.step, image.width, image.height) == (7, 16, 12)
 
 
-def test_tensorboard_forgets_what_a_resumed_run_repeats(tmp_path: Path) -> None:
+def test_tensorboard_drops_the_turns_that_a_resumed_run_repeats(tmp_path: Path) -> None:
     first = TensorBoardLogger(str(tmp_path))
     for turn in (10, 20, 30):
         first.log_metrics({"loss/D": float(turn)}, step=turn)

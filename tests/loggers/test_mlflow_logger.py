@@ -32,7 +32,7 @@ def config(turns: int) -> Mapping[str, object]:
     return {"turns": turns, "model": {"G": {"width": 32}}}
 
 
-def test_what_a_run_leaves(tmp_path: Path, place: str) -> None:
+def test_files_of_a_run(tmp_path: Path, place: str) -> None:
     generator = tmp_path / "generator"
     generator.mkdir()
     (generator / "model.safetensors").write_bytes(b"weights")
@@ -56,7 +56,7 @@ def test_what_a_run_leaves(tmp_path: Path, place: str) -> None:
     assert any(name.startswith("samples") and name.endswith(".png") for name in kept)
 
 
-def test_a_resumed_run_goes_on_as_the_same_one(tmp_path: Path, place: str) -> None:
+def test_a_resumed_run_keeps_its_id(tmp_path: Path, place: str) -> None:
     for turns in (4, 8):  # a parameter that changed stays what it was: MLflow would refuse another
         one = logger(tmp_path, place)
         log_config([one], config(turns), {})

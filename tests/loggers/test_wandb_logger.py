@@ -73,7 +73,7 @@ def turns(all_records: list[Record]) -> list[int]:
     return [items_to_dict(row.item)["turn"] for row in filter_records("history", all_records)]
 
 
-def test_all_arrives_in_the_offline_run(tmp_path: Path) -> None:
+def test_the_offline_run_has_all_logged_data(tmp_path: Path) -> None:
     train(tmp_path, "first", range(25))
     got = records(tmp_path)
 
@@ -123,7 +123,7 @@ def test_histograms_are_in_the_rows_of_their_turns(tmp_path: Path) -> None:
     assert set(read_wandb_run(find_wandb_logs(tmp_path)).metrics) == {"turn", "kimg", "loss/D"}
 
 
-def test_the_generator_is_an_artifact_whose_files_lie_in_the_run(tmp_path: Path) -> None:
+def test_the_generator_is_an_artifact_with_its_files_in_the_run_folder(tmp_path: Path) -> None:
     generator = tmp_path / "generator" / "best"
     (generator / "inner").mkdir(parents=True)
     (generator / "model.safetensors").write_bytes(b"weights")
@@ -143,16 +143,14 @@ def test_the_generator_is_an_artifact_whose_files_lie_in_the_run(tmp_path: Path)
     assert all(path.is_relative_to(log.parent) for path in files.values())
 
 
-def test_what_a_sweep_of_wandb_starts_bears_the_id_that_it_gave(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_run_of_a_wandb_sweep_has_the_id_of_its_agent(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("WANDB_RUN_ID", "abcd1234")
     train(tmp_path, "first", range(2))
     records(tmp_path)  # W&B has written all
     assert read_wandb_run(find_wandb_logs(tmp_path)).id == "abcd1234"
 
 
-def test_a_run_is_read_back_whole_without_a_server(tmp_path: Path) -> None:
+def test_a_run_is_read_back_completely_without_a_server(tmp_path: Path) -> None:
     train(tmp_path, "first", range(3), success=False)
     records(tmp_path)  # W&B has written all
     time.sleep(1)  # W&B names its folders by the second
@@ -170,7 +168,7 @@ def test_a_run_is_read_back_whole_without_a_server(tmp_path: Path) -> None:
     assert run.exit_code == 0
 
 
-def test_a_run_that_is_going_on_is_read_as_far_as_it_is_written(tmp_path: Path) -> None:
+def test_a_running_run_is_read_up_to_its_last_record(tmp_path: Path) -> None:
     train(tmp_path, "first", range(40))
     records(tmp_path)
     (path,) = find_wandb_logs(tmp_path)
@@ -180,7 +178,7 @@ def test_a_run_that_is_going_on_is_read_as_far_as_it_is_written(tmp_path: Path) 
     assert 0 < len(run.rows) < 40
 
 
-def test_two_jobs_of_one_process_are_two_runs_and_a_resumed_one_goes_on(tmp_path: Path) -> None:
+def test_two_jobs_of_one_process_are_two_runs_and_a_resumed_one_keeps_its_id(tmp_path: Path) -> None:
     train(tmp_path / "one", "one", range(2), success=False)
     train(tmp_path / "two", "two", range(2))
     time.sleep(1)  # W&B names its folders by the second
@@ -193,7 +191,7 @@ def test_two_jobs_of_one_process_are_two_runs_and_a_resumed_one_goes_on(tmp_path
     assert wandb.run is None
 
 
-def test_a_job_that_did_not_end_its_run_does_not_get_into_the_next(tmp_path: Path) -> None:
+def test_a_job_that_left_its_run_open_does_not_log_to_the_next_one(tmp_path: Path) -> None:
     forgotten = logger(tmp_path / "one")
     forgotten.log_metrics({"turn": 7}, step=7)
     train(tmp_path / "two", "two", range(2))
@@ -201,7 +199,7 @@ def test_a_job_that_did_not_end_its_run_does_not_get_into_the_next(tmp_path: Pat
     assert turns(records(tmp_path / "two")) == [0, 1]
 
 
-def test_a_server_that_is_not_there_stops_nothing(
+def test_an_unreachable_server_does_not_stop_the_run(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     monkeypatch.setenv("WANDB_API_KEY", KEY)
@@ -214,11 +212,11 @@ def test_a_server_that_is_not_there_stops_nothing(
 
 
 @pytest.mark.parametrize("said", ["online", "offline", "dryrun", "shared", "run"])
-def test_offline_rather_than_a_prompt(said: str, tmp_path: Path) -> None:
+def test_without_a_login_the_mode_is_offline(said: str, tmp_path: Path) -> None:
     assert choose_wandb_mode(said, {"NETRC": str(tmp_path / "none")}) == "offline"
 
 
-def test_modes_of_somebody_who_is_logged_in() -> None:
+def test_modes_with_a_login() -> None:
     modes = {
         said: choose_wandb_mode(said, {"WANDB_API_KEY": KEY}) for said in ("online", "offline", "dryrun", "disabled")
     }
@@ -229,7 +227,7 @@ def test_modes_of_somebody_who_is_logged_in() -> None:
     ("server", "found"),
     [({}, True), ({"WANDB_BASE_URL": "https://wandb.example:8080"}, False)],
 )
-def test_the_key_of_wandb_login_is_found(tmp_path: Path, server: dict[str, str], found: bool) -> None:
+def test_the_key_of_wandb_login_is_read(tmp_path: Path, server: dict[str, str], found: bool) -> None:
     path = tmp_path / "netrc"
     path.write_text(f"machine api.wandb.ai\n  login user\n  password {KEY}\n")
     assert is_logged_in({"NETRC": str(path), **server}) is found
@@ -241,7 +239,7 @@ def test_a_broken_netrc_is_no_key(tmp_path: Path) -> None:
     assert not is_logged_in({"NETRC": str(path)})
 
 
-def test_disabled_leaves_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_mode_disabled_writes_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("WANDB_MODE", "disabled")
     train(tmp_path, "first", range(2))
     assert not list((tmp_path / "wandb").glob("*run-*"))

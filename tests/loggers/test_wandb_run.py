@@ -59,7 +59,7 @@ def test_the_jobs_are_runs_of_a_group_that_can_be_filtered(sweep: Path) -> None:
         assert run.exit_code == 0
 
 
-def test_every_number_is_there_at_every_turn(sweep: Path) -> None:
+def test_every_number_is_logged_at_every_turn(sweep: Path) -> None:
     metrics = read(sweep / "0").metrics
     assert set(metrics) >= SCALARS
     for name in SCALARS:
@@ -67,7 +67,7 @@ def test_every_number_is_there_at_every_turn(sweep: Path) -> None:
     np.testing.assert_allclose(metrics["kimg"][1:], metrics["turn"][1:] * 0.008)
 
 
-def test_samples_and_histograms_are_there_at_every_turn(sweep: Path) -> None:
+def test_samples_and_histograms_are_logged_at_every_turn(sweep: Path) -> None:
     run = read(sweep / "0")
     assert sorted(run.images) == list(range(TURNS + 1))
     pixels = np.asarray(Image.open(run.images[TURNS]))
@@ -78,7 +78,7 @@ def test_samples_and_histograms_are_there_at_every_turn(sweep: Path) -> None:
         assert sum(count > 0 for count in counts) == TURNS
 
 
-def test_the_summary_has_what_the_run_is_judged_by(sweep: Path) -> None:
+def test_the_summary_has_the_final_scores(sweep: Path) -> None:
     run, said = read(sweep / "0"), json.loads((sweep / "0" / "summary.json").read_text())
     for place in ("best", "last"):
         assert run.summary[f"{place}/fd_digits"] == said[place]["scores"]["fd_digits"]
@@ -131,7 +131,7 @@ def test_scores_and_samples_are_runs_of_the_same_group(sweep: Path, tmp_path: Pa
     np.testing.assert_array_equal(Image.open(picture), Image.open(tmp_path / "grid.png"))
 
 
-def test_a_job_goes_on_as_the_same_run(sweep: Path) -> None:
+def test_a_job_resumes_as_the_same_run(sweep: Path) -> None:
     before = read(sweep / "1")
     run_training(f"resume={sweep / '1'}", f"turns={TURNS + 2}", *SMALL[1:], folder=sweep.parents[2])
     after = read(sweep / "1")

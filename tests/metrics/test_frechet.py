@@ -27,7 +27,7 @@ def test_variances_along_common_axes() -> None:
     assert frechet_distance(real, fake) == pytest.approx(expected, rel=1e-9)
 
 
-def test_any_two_covariances_against_the_square_root_of_their_product() -> None:
+def test_two_covariances_equal_the_square_root_of_their_product() -> None:
     S, T = random_covariance(8, 8, seed=0), random_covariance(8, 8, seed=1)
     m = seeded_randn(8, seed=2)
     root = np.trace(sqrtm((S @ T).numpy())).real

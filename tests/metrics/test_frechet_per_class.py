@@ -8,7 +8,7 @@ from gantry.metrics.frechet_per_class import FrechetPerClass, compute_statistics
 from gantry.metrics.statistics import FeatureSet, Statistics
 
 
-def collected(features: torch.Tensor, labels: torch.Tensor) -> FeatureSet:
+def make_features(features: torch.Tensor, labels: torch.Tensor) -> FeatureSet:
     statistics = Statistics(features.shape[1])
     statistics.update(features)
     return FeatureSet(statistics, features=features, labels=labels)
@@ -18,7 +18,7 @@ def draws(n: int, seed: int, shift: float = 0.0) -> FeatureSet:
     """Class 0 around 0, class 1 around 10 + shift."""
     c = torch.arange(n) % 2
     x = torch.randn(n, 3, generator=torch.Generator().manual_seed(seed)) + (10 + shift) * c[:, None]
-    return collected(x, c)
+    return make_features(x, c)
 
 
 def test_each_class_is_compared_with_itself() -> None:
@@ -41,7 +41,7 @@ def test_equal_sets_are_at_0_and_exchanged_classes_far_apart() -> None:
     assert max(FrechetPerClass(2)(real, real)) == pytest.approx(0, abs=1e-9)
     assert real.features is not None
     assert real.labels is not None
-    exchanged = collected(real.features, 1 - real.labels)
+    exchanged = make_features(real.features, 1 - real.labels)
     assert frechet_distance(real.statistics, exchanged.statistics) == pytest.approx(0, abs=1e-9)
     assert min(FrechetPerClass(2)(real, exchanged)) > 250
 
@@ -71,6 +71,6 @@ def test_mistakes() -> None:
         FrechetPerClass(0)
     real = draws(10, 0)
     assert real.features is not None
-    few = collected(real.features, torch.tensor([0] * 9 + [1]))
+    few = make_features(real.features, torch.tensor([0] * 9 + [1]))
     with pytest.raises(ValueError, match="at least 2 samples of each class, got 1 of 1"):
         FrechetPerClass(2)(real, few)

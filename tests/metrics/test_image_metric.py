@@ -80,7 +80,7 @@ def test_each_score_alone_is_that_of_an_evaluation(name: str) -> None:
     assert as_numbers(metric.compute()) == pytest.approx(evaluate(name, batch_size=7), rel=1e-9)
 
 
-def test_float_images_points_and_outputs_of_the_extractor_are_taken_as_well() -> None:
+def test_float_images_points_and_outputs_of_the_extractor_are_accepted() -> None:
     extractor = ToyExtractor()
     floats, outputs = ImageMetric(extractor, FrechetDistance()), ImageMetric(extractor, FrechetDistance())
     for x, real in ((REAL, True), (FAKE, False)):
@@ -104,7 +104,7 @@ def test_a_collection_reads_images_once_for_metrics_of_equal_states() -> None:
     assert extractor.num_images == 2 * 130 + 7  # the first batch shows which states are equal
 
 
-def test_reset_forgets_all_images() -> None:
+def test_reset_removes_all_images() -> None:
     metric = update_in_batches(ImageMetric(ToyExtractor(), *SCORES.values()))
     metric.update(torch.full((2, 3, 4, 4), torch.nan), real=False, labels=torch.zeros(2, dtype=torch.int64))
     metric.reset()
@@ -179,7 +179,7 @@ class ToyModule(nn.Module):
 
 
 @pytest.mark.parametrize("cast", [nn.Module.half, nn.Module.bfloat16, lambda module: module.to(torch.float16)])
-def test_the_module_that_holds_the_metric_may_be_cast_saved_and_trained(cast: Callable[[nn.Module], nn.Module]) -> None:
+def test_the_module_with_the_metric_can_be_cast_saved_and_trained(cast: Callable[[nn.Module], nn.Module]) -> None:
     module = ToyModule()
     cast(module)
     update_in_batches(module.metric)

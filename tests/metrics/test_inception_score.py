@@ -13,7 +13,7 @@ from gantry.sampling.latents import balanced_labels
 from gaussians import seeded_randn
 
 
-def sums_of(probabilities: Tensor, batch_size: int = 7) -> PredictionSums:
+def sum_predictions(probabilities: Tensor, batch_size: int = 7) -> PredictionSums:
     sums = PredictionSums(probabilities.shape[1])
     for start in range(0, len(probabilities), batch_size):
         sums.update(probabilities[start : start + batch_size], start)
@@ -24,7 +24,7 @@ def score_orders(p: Tensor) -> list[float]:
     """Return the scores of certain predictions p [N, K] as they are, sorted by class and shuffled."""
     shuffled = torch.randperm(len(p), generator=torch.Generator().manual_seed(0))
     orders = (torch.arange(len(p)), p.argmax(1).argsort(stable=True), shuffled)
-    return [float(compute_inception_score_per_split(sums_of(p[order], 500)).mean()) for order in orders]
+    return [float(compute_inception_score_per_split(sum_predictions(p[order], 500)).mean()) for order in orders]
 
 
 @pytest.mark.parametrize("classes", [2, 5, 10, 20, 21, 31, 51, 99, 100, 101])
@@ -58,14 +58,14 @@ def test_equal_divisions_of_certain_predictions_score_the_number_of_classes() ->
 
 
 def test_equal_predictions_score_one() -> None:
-    scores = compute_inception_score_per_split(sums_of(torch.tensor([[0.7, 0.3, 0.0]]).repeat(50, 1)))
+    scores = compute_inception_score_per_split(sum_predictions(torch.tensor([[0.7, 0.3, 0.0]]).repeat(50, 1)))
     torch.testing.assert_close(scores, torch.ones(NUM_SCORE_SPLITS, dtype=torch.float64), rtol=1e-6, atol=0)
 
 
 def test_each_split_is_compared_with_its_own_mean() -> None:
     p = seeded_randn(53, 5, seed=0).softmax(1)
     splits = assign_splits(0, 53)
-    for split, score in enumerate(compute_inception_score_per_split(sums_of(p)).tolist()):
+    for split, score in enumerate(compute_inception_score_per_split(sum_predictions(p)).tolist()):
         own = p[splits == split]
         divergences = [sum(v * math.log(v / q) for v, q in zip(row, own.mean(0).tolist())) for row in own.tolist()]
         assert score == pytest.approx(math.exp(np.mean(divergences)), rel=1e-12)
@@ -74,7 +74,7 @@ def test_each_split_is_compared_with_its_own_mean() -> None:
 def test_it_agrees_with_torch_fidelity() -> None:
     logits = 3 * seeded_randn(200, 30, seed=0)
     splits = assign_splits(0, 200)
-    ours = compute_inception_score_per_split(sums_of(logits.softmax(1).float()))
+    ours = compute_inception_score_per_split(sum_predictions(logits.softmax(1).float()))
     for split, score in enumerate(ours.tolist()):
         theirs = isc_features_to_metric(logits[splits == split], splits=1, shuffle=False)
         assert score == pytest.approx(theirs["inception_score_mean"], rel=1e-6)
@@ -82,4 +82,4 @@ def test_it_agrees_with_torch_fidelity() -> None:
 
 def test_every_split_needs_a_sample() -> None:
     with pytest.raises(ValueError, match=r"metrics\.num_samples must be at least 10.* got 9"):
-        compute_inception_score_per_split(sums_of(torch.eye(9)))
+        compute_inception_score_per_split(sum_predictions(torch.eye(9)))

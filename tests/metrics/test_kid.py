@@ -48,7 +48,7 @@ def test_it_grows_with_the_distance() -> None:
     assert distances[1] > 10 * abs(distances[0])
 
 
-def collected(features: torch.Tensor) -> FeatureSet:
+def make_features(features: torch.Tensor) -> FeatureSet:
     return FeatureSet(accumulate_features(features), features=features.float())
 
 
@@ -57,10 +57,12 @@ def test_it_agrees_with_torch_fidelity_on_the_same_subsets() -> None:
     theirs = kid_features_to_metric(
         fake.float(), real.float(), kid_subsets=5, kid_subset_size=50, rng_seed=2020, verbose=False
     )
-    ours = KernelDistance(subsets=5, subset_size=50)(collected(real), collected(fake))
+    ours = KernelDistance(subsets=5, subset_size=50)(make_features(real), make_features(fake))
     assert ours == pytest.approx(tuple(theirs.values()), rel=1e-4)
 
 
 def test_subsets_larger_than_a_set_are_refused() -> None:
     with pytest.raises(ValueError, match=r"subset_size .* must be at most 9.* got 10"):
-        KernelDistance(subset_size=10)(collected(seeded_randn(20, 2, seed=0)), collected(seeded_randn(9, 2, seed=0)))
+        KernelDistance(subset_size=10)(
+            make_features(seeded_randn(20, 2, seed=0)), make_features(seeded_randn(9, 2, seed=0))
+        )

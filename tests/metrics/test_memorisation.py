@@ -39,7 +39,7 @@ def test_a_generator_that_copies_a_tenth() -> None:
     assert scores(samples) == pytest.approx((0.1, 0.1))
 
 
-def test_a_set_that_is_held_out_in_name_only_shows_nothing() -> None:
+def test_a_held_out_set_equal_to_the_training_set_shows_no_copies() -> None:
     assert scores(TRAINING[:300], held_out=TRAINING[300:600]) == (0.5, 0)
 
 
@@ -74,7 +74,7 @@ def test_a_quantile_that_no_sample_could_be_below_is_refused() -> None:
         scores(TRAINING[:5], held_out=HELD_OUT[:98])
 
 
-def test_a_copy_of_a_mirrored_training_image_is_a_copy_where_they_are_mirrored() -> None:
+def test_a_copy_of_a_mirrored_training_image_counts_if_training_mirrors_images() -> None:
     mirrored = seeded_randn(1500, DIM, seed=6).float()
     fake = FeatureSet(accumulate_features(mirrored), features=mirrored[:300] + 1e-5)
     real = FeatureSet(accumulate_features(TRAINING), features=TRAINING, held_out_features=HELD_OUT)

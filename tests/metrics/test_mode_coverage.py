@@ -71,6 +71,6 @@ def test_classes_are_counted_by_the_likeliest() -> None:
     assert ClassModeCoverage()(fake, fake) == (pytest.approx(kl), 2.0)
 
 
-def test_divergence_from_even_goes_from_nothing_to_log_k() -> None:
+def test_divergence_from_uniform_is_between_zero_and_log_k() -> None:
     assert kl_from_uniform(torch.full((1000,), 26)) == pytest.approx(0, abs=1e-12)
     assert kl_from_uniform(torch.eye(1000, dtype=torch.int64)[3]) == pytest.approx(math.log(1000))

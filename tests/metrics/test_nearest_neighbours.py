@@ -21,7 +21,7 @@ def table(x: Tensor, y: Tensor) -> Tensor:
 
 
 @pytest.mark.parametrize("block", SIZES)
-def test_the_nearest_are_those_of_the_whole_table(block: int, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_nearest_are_those_of_the_full_distance_matrix(block: int, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(nearest_neighbours, "DISTANCE_BLOCK_ROWS", block)
     x, y = seeded_randn(17, 5, seed=0).float(), seeded_randn(23, 5, seed=1).float()
     expected = table(x, y).topk(4, largest=False)
@@ -40,7 +40,7 @@ def test_nearest_others_leave_out_the_row_itself(block: int, monkeypatch: pytest
     assert torch.equal(index, expected.indices)
 
 
-def test_all_other_rows_can_be_asked_for() -> None:
+def test_all_other_rows_can_be_neighbours() -> None:
     x = torch.tensor([[0.0], [1.0], [3.0]])
     assert find_k_nearest_others(x, 2)[0].tolist() == [[1, 9], [1, 4], [4, 9]]
     assert find_k_nearest(x[:1], x, 3)[0].tolist() == [[0, 1, 9]]
@@ -62,14 +62,14 @@ def test_distances_are_not_squared() -> None:
     assert index.tolist() == [0, 1]
 
 
-def test_near_ties_are_told_apart_in_float64() -> None:
+def test_near_ties_are_distinguished_in_float64() -> None:
     far = torch.tensor([3e3, 0.0])
     y = torch.stack([far + torch.tensor([0.0, 2e-3]), far + torch.tensor([0.0, 1e-3]), -far])
     assert find_nearest_neighbours(far[None], y)[1].tolist() == [1]
 
 
 @pytest.mark.parametrize("block", SIZES)
-def test_pairs_within_are_all_that_a_reach_asks_for(block: int, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_all_pairs_within_the_reach_are_yielded(block: int, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(nearest_neighbours, "DISTANCE_BLOCK_ROWS", block)
     x, y = seeded_randn(17, 4, seed=0).float(), seeded_randn(23, 4, seed=1).float()
     full = table(x, y)
@@ -84,7 +84,7 @@ def test_pairs_within_are_all_that_a_reach_asks_for(block: int, monkeypatch: pyt
 
 
 @pytest.mark.parametrize("shift", [0.0, 100.0])
-def test_pairs_on_the_very_edge_of_a_reach_are_among_them(shift: float) -> None:
+def test_pairs_at_exactly_the_reach_are_included(shift: float) -> None:
     x, y = (seeded_randn(40, 64, seed=0) + shift).float(), (seeded_randn(50, 64, seed=1) + shift).float()
     full = table(x, y)
     for reach_x, reach_y in ((full.median(1).values, -torch.ones(50)), (-torch.ones(40), full.median(0).values)):
@@ -96,7 +96,7 @@ def test_pairs_on_the_very_edge_of_a_reach_are_among_them(shift: float) -> None:
         assert int(seen.sum()) < int(wanted.sum()) + 20
 
 
-def test_the_stated_error_is_ten_times_what_is_seen() -> None:
+def test_the_error_bound_is_ten_times_the_measured_error() -> None:
     x = seeded_randn(200, 2048, seed=0).abs().float()
     y = x + seeded_randn(200, 2048, seed=1).float() * 0.01
     a, b = (next(nearest_neighbours.iter_row_blocks(z, y.mean(0))) for z in (x, y))

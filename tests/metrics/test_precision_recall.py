@@ -31,7 +31,7 @@ def line(*points: float) -> Tensor:
     return torch.tensor(points, dtype=torch.float32)[:, None]
 
 
-def collected(features: Tensor) -> FeatureSet:
+def make_features(features: Tensor) -> FeatureSet:
     return FeatureSet(accumulate_features(features), features=features.float())
 
 
@@ -45,21 +45,21 @@ def test_points_on_a_line_counted_by_hand() -> None:
     assert coverage == 3 / 4  # 1 to 5 is empty
 
 
-def test_a_tight_cluster_in_a_wide_one_is_precise_and_recalls_little_and_the_reverse() -> None:
+def test_a_tight_cluster_in_a_wide_one_has_high_precision_and_low_recall() -> None:
     wide, tight = seeded_randn(400, 4, seed=0), seeded_randn(400, 4, seed=1) * 0.05
-    precision, recall, density, coverage = PrecisionRecall()(collected(wide), collected(tight))
+    precision, recall, density, coverage = PrecisionRecall()(make_features(wide), make_features(tight))
     assert precision == 1
     assert recall < 0.02
     assert density > 1
     assert coverage < 0.1
-    precision, recall, density, coverage = PrecisionRecall()(collected(tight), collected(wide))
+    precision, recall, density, coverage = PrecisionRecall()(make_features(tight), make_features(wide))
     assert precision < 0.02
     assert recall == 1
     assert density < 0.02
     assert coverage < 0.1
 
 
-def test_equal_sets_have_all_and_disjoint_sets_nothing() -> None:
+def test_equal_sets_score_one_and_disjoint_sets_zero() -> None:
     x = seeded_randn(60, 8, seed=0).float()
     assert compute_prdc(x, x.clone(), 3, 5) == (1, 1, 6 / 5, 1)  # a ball holds its middle and 5 neighbours
     assert compute_prdc(x, x + 100, 3, 5) == (0, 0, 0, 0)
@@ -135,16 +135,16 @@ def test_names_follow_the_extractor() -> None:
 )
 def test_sets_that_are_too_small_are_refused(score: PrecisionRecall, real: int, fake: int, message: str) -> None:
     with pytest.raises(ValueError, match=f"^{message}$"):
-        score(collected(seeded_randn(real, 2, seed=0)), collected(seeded_randn(fake, 2, seed=1)))
+        score(make_features(seeded_randn(real, 2, seed=0)), make_features(seeded_randn(fake, 2, seed=1)))
 
 
-def test_the_smallest_sets_that_do() -> None:
+def test_the_smallest_valid_sets() -> None:
     scores = PrecisionRecall(k=3, density_k=5)(
-        collected(seeded_randn(6, 2, seed=0)), collected(seeded_randn(4, 2, seed=1))
+        make_features(seeded_randn(6, 2, seed=0)), make_features(seeded_randn(4, 2, seed=1))
     )
     assert all(score >= 0 for score in scores)
 
 
-def test_a_neighbourhood_of_none_is_refused() -> None:
+def test_zero_neighbours_are_refused() -> None:
     with pytest.raises(ValueError, match="density_k of density must be at least 1, got 0"):
         PrecisionRecall(density_k=0)

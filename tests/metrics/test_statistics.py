@@ -32,7 +32,7 @@ def test_the_scatter_is_symmetric_after_every_update() -> None:
         assert torch.equal(statistics.scatter, statistics.scatter.T)
 
 
-def test_updates_do_not_change_the_tensors_that_statistics_were_made_of() -> None:
+def test_updates_do_not_change_the_source_tensors() -> None:
     tensors = accumulate_features(seeded_randn(9, 3, seed=0)).to_tensors()
     before = tensors["scatter"].clone()
     Statistics.from_tensors(tensors).update(seeded_randn(5, 3, seed=1))
@@ -59,7 +59,7 @@ def accumulate_part(x: Tensor, p: Tensor) -> tuple[dict[str, Tensor], dict[str, 
     return statistics.to_tensors(), dict(sums.metric_state)
 
 
-def test_ranks_are_merged_as_batches_are_also_one_without_samples() -> None:
+def test_ranks_are_merged_like_batches_even_without_samples() -> None:
     x, p = seeded_randn(53, 4, seed=0) + 1e6, seeded_randn(53, 5, seed=1).softmax(1)
     expected, sums = accumulate_features(x), PredictionSums(5)
     sums.update(p)

@@ -27,7 +27,7 @@ def test_a_sealed_checkpoint_is_one_that_torch_reads(path: Path) -> None:
         assert len(archive.comment) == TAIL_BYTES - 2
 
 
-def test_any_byte_that_is_wrong(path: Path) -> None:
+def test_any_damaged_byte_is_detected(path: Path) -> None:
     """But for those of the mark, without which the archive, being whole, is judged by itself."""
     data = path.read_bytes()
     for i in range(len(data)):
@@ -38,7 +38,7 @@ def test_any_byte_that_is_wrong(path: Path) -> None:
 
 
 @pytest.mark.parametrize("count", [0, 1, 21, TAIL_BYTES, TAIL_BYTES + 1, 500])
-def test_a_part_that_is_missing_or_added(path: Path, count: int) -> None:
+def test_missing_and_additional_entries_are_refused(path: Path, count: int) -> None:
     data = path.read_bytes()
     path.write_bytes(data[:count])
     assert find_damage(path)
@@ -48,7 +48,7 @@ def test_a_part_that_is_missing_or_added(path: Path, count: int) -> None:
     assert find_damage(path) == "its checksum is wrong"
 
 
-def test_one_without_a_seal_is_judged_by_its_own_checksums(path: Path) -> None:
+def test_without_a_seal_the_checksums_of_the_archive_are_checked(path: Path) -> None:
     torch.save({"x": torch.arange(1000.0)}, path)
     assert find_damage(path) == ""
     data = path.read_bytes()

@@ -17,8 +17,8 @@ MLP = {"shape": (1, 4, 4), "z_dim": 3, "num_classes": 2, "hidden": [5], "norm": 
 CONFIG = {"_target_": "gantry.nets.mlp.Generator", **MLP}
 
 
-def saved(folder: Path, **changes: Any) -> Generator:
-    """A generator whose statistics are not the initial ones, saved; `changes` are made to its JSON."""
+def save_changed_generator(folder: Path, **changes: Any) -> Generator:
+    """Save a generator whose statistics are not the initial ones, with `changes` of its JSON; return it."""
     G = Generator(**MLP)
     G(torch.randn(50, 3), torch.zeros(50, dtype=torch.int64))
     save_generator(G, CONFIG, folder, {"turn": 7})
@@ -28,7 +28,7 @@ def saved(folder: Path, **changes: Any) -> Generator:
 
 
 def test_the_same_samples_in_evaluation_mode(tmp_path: Path) -> None:
-    G = saved(tmp_path)
+    G = save_changed_generator(tmp_path)
     again = load_generator(tmp_path)
     z, c = torch.randn(6, 3), torch.tensor([0, 1, 0, 1, 0, 1])
     assert not again.training
@@ -36,8 +36,8 @@ def test_the_same_samples_in_evaluation_mode(tmp_path: Path) -> None:
     assert (again.shape, again.z_dim, again.num_classes) == ((1, 4, 4), 3, 2)
 
 
-def test_what_the_json_says(tmp_path: Path) -> None:
-    saved(tmp_path)
+def test_the_fields_of_generator_json(tmp_path: Path) -> None:
+    save_changed_generator(tmp_path)
     what = read_generator_info(tmp_path)
     assert (what.shape, what.z_dim, what.num_classes, what.extra) == ([1, 4, 4], 3, 2, {"turn": 7})
     assert what.config == CONFIG | {"shape": [1, 4, 4]}
@@ -45,22 +45,22 @@ def test_what_the_json_says(tmp_path: Path) -> None:
 
 
 def test_loading_leaves_the_random_state_alone(tmp_path: Path) -> None:
-    saved(tmp_path)
+    save_changed_generator(tmp_path)
     state = torch.get_rng_state()
     load_generator(tmp_path)
     assert torch.equal(torch.get_rng_state(), state)
 
 
 def test_saving_again_replaces(tmp_path: Path) -> None:
-    saved(tmp_path)
-    G = saved(tmp_path)
+    save_changed_generator(tmp_path)
+    G = save_changed_generator(tmp_path)
     again = load_generator(tmp_path)
     assert all(torch.equal(a, b) for a, b in zip(G.state_dict().values(), again.state_dict().values()))
 
 
 @pytest.mark.parametrize("name", ["model.safetensors", "generator.json"])
 def test_a_truncated_file_is_one_line(tmp_path: Path, name: str) -> None:
-    saved(tmp_path)
+    save_changed_generator(tmp_path)
     path = tmp_path / name
     path.write_bytes(path.read_bytes()[:-20])
     with pytest.raises(ValueError, match=r"^generator must have (the|a) whole .*, got [^\n]*$"):
@@ -69,7 +69,7 @@ def test_a_truncated_file_is_one_line(tmp_path: Path, name: str) -> None:
 
 @pytest.mark.parametrize("name", ["model.safetensors", "generator.json"])
 def test_a_missing_file_is_one_line(tmp_path: Path, name: str) -> None:
-    saved(tmp_path)
+    save_changed_generator(tmp_path)
     (tmp_path / name).unlink()
     with pytest.raises(ValueError, match=r"^generator must [^\n]*$"):
         load_generator(tmp_path)
@@ -87,13 +87,13 @@ def test_a_missing_file_is_one_line(tmp_path: Path, name: str) -> None:
     ],
 )
 def test_a_mismatch_is_one_line(tmp_path: Path, config: dict[str, Any], rule: str) -> None:
-    saved(tmp_path, config=config)
+    save_changed_generator(tmp_path, config=config)
     with pytest.raises(ValueError, match=rf"^{rule}[^\n]*, got [^\n]*$"):
         load_generator(tmp_path)
 
 
 def test_json_of_something_else_is_one_line(tmp_path: Path) -> None:
-    saved(tmp_path, more=1)
+    save_changed_generator(tmp_path, more=1)
     with pytest.raises(ValueError, match=r"^generator must have a whole generator.json[^\n]*$"):
         load_generator(tmp_path)
 
@@ -116,14 +116,14 @@ class Tuned(Foreign):
         self.activation = activation
 
 
-def test_other_classes_are_built_for_those_who_trust_them(tmp_path: Path) -> None:
+def test_other_classes_are_built_if_their_package_is_trusted(tmp_path: Path) -> None:
     save_generator(Foreign(), {"_target_": f"{__name__}.Foreign"}, tmp_path)
     with pytest.raises(ValueError, match=r"^generator\._target_ must be under gantry, torch or lightning, or in a tru"):
         load_generator(tmp_path)
     assert isinstance(load_generator(tmp_path, [__name__]), nn.Module)
 
 
-def test_a_generator_with_parts_of_its_own_is_built_as_in_training(tmp_path: Path) -> None:
+def test_a_generator_with_nested_parts_is_built_as_in_training(tmp_path: Path) -> None:
     config = {"_target_": f"{__name__}.Tuned", "activation": {"_target_": "torch.nn.Tanh"}}
     save_generator(Tuned(nn.Tanh()), config, tmp_path)
     assert isinstance(cast(Any, load_generator(tmp_path, [__name__])).activation, nn.Tanh)
@@ -147,8 +147,8 @@ def test_the_generator_of_a_run(tmp_path: Path) -> None:
         find_generator(tmp_path / "gone")
     with pytest.raises(ValueError, match=r"^run must be a folder with generator/best or generator/last"):
         find_generator(tmp_path)
-    saved(tmp_path / "generator" / "last")
+    save_changed_generator(tmp_path / "generator" / "last")
     assert find_generator(tmp_path).name == "last"
-    saved(tmp_path / "generator" / "best")
+    save_changed_generator(tmp_path / "generator" / "best")
     assert find_generator(tmp_path).name == "best"
     assert find_generator(tmp_path, "last").name == "last"

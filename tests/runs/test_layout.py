@@ -40,7 +40,7 @@ def test_the_configuration_names_the_same_files() -> None:
     assert f"{train['task']}.log" == layout.LOG_FILE
 
 
-def test_sample_images_come_in_the_order_of_turns(tmp_path: Path) -> None:
+def test_sample_images_are_sorted_by_turn(tmp_path: Path) -> None:
     for name in (layout.sample_image_name(1_000_000), layout.sample_image_name(200), "grid.png", "samples.webp"):
         (tmp_path / name).touch()
     assert list(layout.list_sample_images(tmp_path)) == [200, 1_000_000]

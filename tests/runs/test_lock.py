@@ -44,7 +44,7 @@ def test_a_second_process_is_refused_until_the_first_is_killed(tmp_path: Path, h
         pass
 
 
-def test_a_look_leaves_nothing_behind(tmp_path: Path) -> None:
+def test_checking_a_lock_writes_no_file(tmp_path: Path) -> None:
     check_unlocked(tmp_path / "new")
     assert not (tmp_path / "new").exists()
     with lock_run_folder(tmp_path, wait=0.2):
@@ -52,7 +52,7 @@ def test_a_look_leaves_nothing_behind(tmp_path: Path) -> None:
     check_unlocked(tmp_path)
 
 
-def test_a_file_system_without_locks_is_warned_of(
+def test_a_file_system_without_locks_gives_a_warning(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     def flock(*_: object) -> None:

@@ -50,7 +50,7 @@ def test_switches_of_speed_are_those_of_the_hardware(stored: dict[str, Any]) -> 
     assert config["trainer"]["max_steps"] == 20
 
 
-def test_the_learning_rate_has_the_scale_of_the_model_in_it(stored: dict[str, Any]) -> None:
+def test_the_learning_rate_includes_the_scale_of_the_model(stored: dict[str, Any]) -> None:
     assert (stored["recipe"]["lr"], stored["model"]["lr_scale"]) == (2e-4, 2)
     config = migrate_config(stored)
     assert config["recipe"]["lr"] == config["optim"]["G"]["lr"] == config["optim"]["D"]["lr"] == 4e-4

@@ -38,7 +38,7 @@ def status_after(folder: Path, done: int | None, turns: int) -> StatusReport:
     return read_run_status(folder, turns)
 
 
-def test_a_run_of_this_process_is_running_until_it_has_done_its_turns(tmp_path: Path) -> None:
+def test_a_run_of_this_process_is_running_until_its_last_turn(tmp_path: Path) -> None:
     write_job_start(tmp_path, {"model": "mlp"})
     assert read_choices(tmp_path) == {"model": "mlp"}
     assert status_after(tmp_path, None, 10).state == RunStatus.RUNNING
@@ -46,7 +46,7 @@ def test_a_run_of_this_process_is_running_until_it_has_done_its_turns(tmp_path: 
     assert status_after(tmp_path, 10, 10) == StatusReport(RunStatus.FINISHED)
 
 
-def test_a_run_that_its_process_has_left_was_interrupted(tmp_path: Path) -> None:
+def test_a_run_whose_process_left_it_is_interrupted(tmp_path: Path) -> None:
     write_job_start(tmp_path, {})
     write_job_end(tmp_path)
     assert status_after(tmp_path, 5, 10).state == RunStatus.INTERRUPTED
@@ -54,7 +54,7 @@ def test_a_run_that_its_process_has_left_was_interrupted(tmp_path: Path) -> None
     assert status_after(tmp_path, 5, 10).state == RunStatus.RUNNING
 
 
-def test_a_pruned_run_is_so_until_it_goes_on_or_is_done(tmp_path: Path) -> None:
+def test_a_run_is_pruned_until_it_resumes_or_finishes(tmp_path: Path) -> None:
     write_job_start(tmp_path, {})
     write_job_pruning(tmp_path, "at turn 5 of 10")
     assert str(status_after(tmp_path, 5, 10)) == "pruned: at turn 5 of 10"
@@ -64,7 +64,7 @@ def test_a_pruned_run_is_so_until_it_goes_on_or_is_done(tmp_path: Path) -> None:
     assert status_after(tmp_path, 5, 10).state == RunStatus.RUNNING
 
 
-def test_a_run_whose_process_is_gone_was_interrupted(tmp_path: Path) -> None:
+def test_a_run_whose_process_is_gone_is_interrupted(tmp_path: Path) -> None:
     write_job(tmp_path, host=platform.node(), pid=get_dead_pid())
     assert str(status_after(tmp_path, 5, 1000)) == "interrupted: at turn 5 of 1,000"
     assert str(status_after(tmp_path, None, 10)) == "interrupted: before its end"
@@ -79,7 +79,7 @@ def test_a_run_elsewhere_is_running_while_it_writes(tmp_path: Path) -> None:
     assert status_after(tmp_path, None, 10).state == RunStatus.INTERRUPTED
 
 
-def test_a_failure_is_kept_with_its_reason_and_forgotten_when_the_run_goes_on(tmp_path: Path) -> None:
+def test_a_failure_is_stored_with_its_reason_and_removed_when_the_run_resumes(tmp_path: Path) -> None:
     write_job_start(tmp_path, {"model": "mlp"})
     (tmp_path / "config.yaml").touch()
     write_job_failure(tmp_path, ["seed=1"], "it broke")
@@ -89,7 +89,7 @@ def test_a_failure_is_kept_with_its_reason_and_forgotten_when_the_run_goes_on(tm
     assert status_after(tmp_path, None, 10).state == RunStatus.RUNNING
 
 
-def test_a_job_that_never_began_does_not_spoil_the_run_in_whose_folder_it_was_to_be(tmp_path: Path) -> None:
+def test_a_job_that_never_started_does_not_damage_the_run_in_its_folder(tmp_path: Path) -> None:
     (tmp_path / "config.yaml").touch()
     write_job(tmp_path, host=platform.node(), pid=1)
     write_job_failure(tmp_path, ["seed=1"], "run.name must be new")
@@ -100,7 +100,7 @@ def test_a_job_that_never_began_does_not_spoil_the_run_in_whose_folder_it_was_to
 
 
 @pytest.mark.parametrize("text", ["", "[1", "null"])
-def test_a_broken_file_says_nothing(text: str, tmp_path: Path) -> None:
+def test_a_broken_file_counts_as_absent(text: str, tmp_path: Path) -> None:
     (tmp_path / JOB_FILE).write_text(text)
     assert has_job(tmp_path)
     assert read_choices(tmp_path) == {}

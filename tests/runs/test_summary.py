@@ -7,7 +7,7 @@ import pytest
 from gantry.runs.summary import read_best_score, read_summary, write_summary
 
 
-def test_entries_are_added_and_replaced_as_a_whole(tmp_path: Path) -> None:
+def test_entries_are_added_and_replaced_completely(tmp_path: Path) -> None:
     assert read_summary(tmp_path) == {}
     write_summary(tmp_path, {"turns": 3, "last": {"fd_digits": 2.0, "kl": 1.0}})
     write_summary(tmp_path, {"last": {"fid": 1.5}, "best": {"fid": 1.5}})
@@ -15,14 +15,14 @@ def test_entries_are_added_and_replaced_as_a_whole(tmp_path: Path) -> None:
     assert [path.name for path in tmp_path.iterdir()] == ["summary.json"]
 
 
-def test_it_is_json_for_everybody(tmp_path: Path) -> None:
+def test_the_summary_is_valid_json(tmp_path: Path) -> None:
     write_summary(tmp_path, {"last": {"fid": math.nan, "shape": (3, 2), "kid": [math.inf]}})
     text = (tmp_path / "summary.json").read_text()
     expected = {"last": {"fid": None, "shape": [3, 2], "kid": [None]}}
     assert json.loads(text, parse_constant=lambda name: pytest.fail(name)) == expected
 
 
-def test_the_best_score_is_what_selected_and_not_what_was_reported(tmp_path: Path) -> None:
+def test_the_best_score_is_that_of_the_selection_and_not_of_the_report(tmp_path: Path) -> None:
     assert read_best_score(tmp_path, "fid") is None
     reported = {"best": {"scores": {"fid": 3.0}}}
     write_summary(tmp_path, {"best": {"scores": {"fid": 2.0, "kid": math.nan}}, "report": reported})
