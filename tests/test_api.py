@@ -48,7 +48,7 @@ def run(folder: Path, monkeypatch: pytest.MonkeyPatch) -> str:
 
 
 def evaluate_command(*overrides: str) -> dict[str, Any]:
-    """What evaluate.py writes down."""
+    """Return the entry that evaluate.py writes."""
     cfg = compose_config(*overrides, "device=cpu", "output=evaluated", config_name="evaluate")
     evaluate(cfg)
     return json.loads(Path("evaluated/scores.json").read_text())

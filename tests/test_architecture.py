@@ -127,15 +127,15 @@ def room_of(path: Path) -> str:
 
 def statements(path: Path, everywhere: bool) -> list[ast.stmt]:
     """Import statements of a file: all of them, or those that run when it is imported."""
-    found: list[ast.stmt] = []
+    result: list[ast.stmt] = []
     queue: list[ast.AST] = [ast.parse(path.read_text(encoding="utf-8"))]
     while queue:
         node = queue.pop()
         if isinstance(node, ast.Import | ast.ImportFrom):
-            found.append(node)
+            result.append(node)
         elif everywhere or not (isinstance(node, ast.FunctionDef | ast.Lambda) or is_type_checking(node)):
             queue += ast.iter_child_nodes(node)
-    return found
+    return result
 
 
 def is_type_checking(node: ast.AST) -> bool:
@@ -145,14 +145,14 @@ def is_type_checking(node: ast.AST) -> bool:
 @cache
 def imports(path: Path, everywhere: bool = True) -> frozenset[str]:
     """Dotted names of everything that a file imports, with and without the last part of a `from` import."""
-    found = set()
+    result = set()
     for node in statements(path, everywhere):
         if isinstance(node, ast.Import):
-            found |= {alias.name for alias in node.names}
+            result |= {alias.name for alias in node.names}
         elif isinstance(node, ast.ImportFrom):
             assert node.level == 0, f"{path}: relative import"
-            found |= {node.module or ""} | {f"{node.module}.{alias.name}" for alias in node.names}
-    return frozenset(found)
+            result |= {node.module or ""} | {f"{node.module}.{alias.name}" for alias in node.names}
+    return frozenset(result)
 
 
 def rooms_imported(path: Path) -> set[str]:
@@ -259,7 +259,7 @@ def test_a_top_level_name_has_one_meaning() -> None:
         for node in ast.parse(path.read_text()).body:
             if isinstance(node, ast.FunctionDef | ast.ClassDef) and not node.name.startswith("_"):
                 places.setdefault(node.name, []).append(name_of(path))
-    several = {name: found for name, found in places.items() if len(found) > 1}
+    several = {name: result for name, result in places.items() if len(result) > 1}
     assert several.keys() <= {"Generator", "Discriminator"}, several  # the papers' names, one pair for each family
 
 

@@ -113,8 +113,8 @@ def test_with_trust_it_is_evaluated_and_sampled(folder: Path, monkeypatch: pytes
 
 
 def test_comparing_needs_no_trust(folder: Path) -> None:
-    found = read_runs(["logs/train"])
-    assert [(run.name, run.status.state) for run in found.runs] == [
+    result = read_runs(["logs/train"])
+    assert [(run.name, run.status.state) for run in result.runs] == [
         ("mine", RunStatus.FINISHED),
         ("squares", RunStatus.FINISHED),
         ("words", RunStatus.FINISHED),

@@ -71,13 +71,13 @@ def test_an_equal_score_is_no_better(tmp_path: Path) -> None:
 @pytest.mark.parametrize(("mode", "best"), [("min", 0.2), ("max", 0.9)])
 def test_less_or_more_is_better_and_nan_never_is(mode: str, best: float, tmp_path: Path) -> None:
     callback = Evaluator(make_points_evaluation(mode=mode), 1, str(tmp_path))
-    kept = []
+    best_scores = []
     for score in (math.nan, 0.5, 0.2, math.nan, 0.9, 0.3):
         if callback.is_improvement({"high_quality": score}):
             callback.best_entry = {"scores": {"high_quality": score}}
-            kept.append(score)
-    assert kept[0] == 0.5
-    assert kept[-1] == best
+            best_scores.append(score)
+    assert best_scores[0] == 0.5
+    assert best_scores[-1] == best
 
 
 def test_a_resumed_run_remembers_the_best_and_says_what_changed(

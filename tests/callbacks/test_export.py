@@ -43,9 +43,9 @@ def turns_in(folder: Path) -> dict[str, int]:
     names = sorted(path.name for path in (folder / "generator").iterdir())
     bias = {name: load_generator(folder / "generator" / name).head[0].bias for name in names}
     assert all((b == b[0]).all() for b in bias.values())
-    said = {name: read_generator_info(folder / "generator" / name).extra["turn"] for name in names}
-    assert said == {name: int(b[0]) for name, b in bias.items()}
-    return said
+    output = {name: read_generator_info(folder / "generator" / name).extra["turn"] for name in names}
+    assert output == {name: int(b[0]) for name, b in bias.items()}
+    return output
 
 
 def test_best_and_last(tmp_path: Path) -> None:

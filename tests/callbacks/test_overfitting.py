@@ -61,7 +61,7 @@ def test_the_means_are_those_of_the_three_kinds_of_images() -> None:
 
 
 def overfitting(train: float, held_out: float, fake: float) -> float:
-    """Of logits with these means."""
+    """Return the overfitting of logits with these means."""
     means = {"train": train, "held_out": held_out, "fake": fake}
     return compute_overfitting({name: np.array([mean - 1, mean + 1]) for name, mean in means.items()})[
         "critic/overfitting"

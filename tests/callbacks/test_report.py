@@ -1,4 +1,4 @@
-"""What a run is judged by."""
+"""The final scores of a run."""
 
 import json
 from pathlib import Path
@@ -23,9 +23,9 @@ def summary(folder: Path) -> dict[str, Any]:
     return dict(json.loads((folder / "summary.json").read_text()))
 
 
-def ended(folder: Path, made: Evaluation, interrupted: int = 0) -> FakePointsRun:
+def ended(folder: Path, evaluation: Evaluation, interrupted: int = 0) -> FakePointsRun:
     """A run whose last generator is bad, and whose best one is good."""
-    run = FakePointsRun(Evaluator(made, every=2, path=str(folder)))
+    run = FakePointsRun(Evaluator(evaluation, every=2, path=str(folder)))
     for spread in (1.0, 1.0, 1.5, 1.5, 1.5):
         run.run_turn(spread)
     best = GeneratorInfo({}, [2], 3, 2, "", {"turn": 2, "kimg": 0.128})
@@ -69,18 +69,18 @@ def test_a_best_that_is_the_last_is_scored_once(tmp_path: Path) -> None:
     assert (report["best"]["protocol"]["checkpoint"], report["last"]["protocol"]["checkpoint"]) == (RULE, "last")
 
 
-@pytest.mark.parametrize(("made", "interrupted"), [(make_points_evaluation(), 0), (FULL, 15)])
+@pytest.mark.parametrize(("evaluation", "interrupted"), [(make_points_evaluation(), 0), (FULL, 15)])
 def test_without_a_report_and_when_interrupted_it_is_left_out(
-    tmp_path: Path, made: Evaluation, interrupted: int
+    tmp_path: Path, evaluation: Evaluation, interrupted: int
 ) -> None:
-    ended(tmp_path, made, interrupted)
+    ended(tmp_path, evaluation, interrupted)
     assert "report" not in summary(tmp_path)
 
 
 def test_the_report_is_checked_before_the_run_begins(tmp_path: Path) -> None:
-    made = make_points_evaluation(report=ReportSettings(num_samples=0, seed=4))
+    evaluation = make_points_evaluation(report=ReportSettings(num_samples=0, seed=4))
     with pytest.raises(UserError, match=r"metrics\.report\.num_samples must be at least 1 for the score modes"):
-        FakePointsRun(Evaluator(made, every=2, path=str(tmp_path)))
+        FakePointsRun(Evaluator(evaluation, every=2, path=str(tmp_path)))
     with pytest.raises(ValueError, match=r"metrics\.report\.seed must differ from metrics\.seed.*, got 0"):
         make_points_evaluation(report=ReportSettings(num_samples=12, seed=0))
 

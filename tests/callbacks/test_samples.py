@@ -86,13 +86,13 @@ def test_a_long_animation_skips_pictures(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, pictures: int, shown: list[int]
 ) -> None:
     monkeypatch.setattr(samples, "MAX_FRAMES", 4)
-    said = []
-    monkeypatch.setattr(samples, "add_caption", lambda picture, text, done: said.append((text, done)))
+    output = []
+    monkeypatch.setattr(samples, "add_caption", lambda picture, text, done: output.append((text, done)))
     for turn in range(pictures):
         Image.new("L", (4, 4)).save(tmp_path / f"{turn:06d}.png")
     list(samples.read_frames(tmp_path))
-    assert [text for text, _ in said] == [f"turn {turn}" for turn in shown]
-    assert said[-1][1] == (1.0 if pictures > 1 else 0.0)
+    assert [text for text, _ in output] == [f"turn {turn}" for turn in shown]
+    assert output[-1][1] == (1.0 if pictures > 1 else 0.0)
 
 
 def test_without_pictures_no_animation(tmp_path: Path) -> None:

@@ -42,12 +42,12 @@ def test_a_row_may_lack_a_lazy_term() -> None:
 
 
 def test_a_run_interrupted_between_two_rows_goes_on_to_the_same_row() -> None:
-    recorder, whole = RecordingLogger(), rows(TinyGan(turns=10), turns=10, every=4)
+    recorder, complete = RecordingLogger(), rows(TinyGan(turns=10), turns=10, every=4)
     before, after = ScalarMonitor(4), ScalarMonitor(4)
     call_hooks(before, make_trainer_stub(recorder), TinyGan(turns=10), 6, losses)
     after.load_state_dict(before.state_dict())
     call_hooks(after, make_trainer_stub(recorder), TinyGan(turns=10, turn=6), 10, losses)
-    assert [without_speed(row) for row in recorder.rows] == [without_speed(row) for row in whole]
+    assert [without_speed(row) for row in recorder.rows] == [without_speed(row) for row in complete]
 
 
 def test_restored_sums_come_to_the_device_of_training_whether_or_not_they_are_seen_again() -> None:

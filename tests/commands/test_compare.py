@@ -28,9 +28,9 @@ def test_a_page_a_table_and_the_verdict_are_written(tmp_path: Path, capsys: pyte
     assert "|  | sngan | - | 1 |  |  |  | 0 of 1 finished |" in text
     assert "model (mean best fd_digits over 2 matched settings): dcgan 22.15, mlp 42.15" in text
     assert "- 8 is interrupted: at turn 40 of 100" in text
-    said = capsys.readouterr().out
-    assert said.startswith("Best: model=dcgan loss=hinge")
-    assert "- 8 is interrupted" in said
+    output = capsys.readouterr().out
+    assert output.startswith("Best: model=dcgan loss=hinge")
+    assert "- 8 is interrupted" in output
     assert write_comparison(tmp_path / "other.html", sweep).is_file()
     assert (tmp_path / "other.md").read_text() == text
 

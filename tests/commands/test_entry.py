@@ -31,10 +31,10 @@ def test_a_single_run_is_named_after_its_folder_and_has_no_group(tmp_path: Path)
     assert named(tmp_path / "first", "run.name=first", "run.group=G", "hydra.mode=RUN").logger.wandb.group == "G"
 
 
-@pytest.mark.parametrize(("said", "group"), [([], "S"), (["run.group=G"], "G")])
-def test_a_job_of_a_sweep_stays_in_its_group_when_it_is_resumed(tmp_path: Path, said: list[str], group: str) -> None:
+@pytest.mark.parametrize(("words", "group"), [([], "S"), (["run.group=G"], "G")])
+def test_a_job_of_a_sweep_stays_in_its_group_when_it_is_resumed(tmp_path: Path, words: list[str], group: str) -> None:
     folder = tmp_path / "S" / "3"
-    cfg = named(folder, f"hydra.sweep.dir={folder.parent}", "hydra.mode=MULTIRUN", *said)
+    cfg = named(folder, f"hydra.sweep.dir={folder.parent}", "hydra.mode=MULTIRUN", *words)
     assert (cfg.logger.wandb.name, cfg.logger.wandb.group) == ("S/3", group)
     write_config(cfg, folder)
     again = named(folder, f"resume={folder}", "run.name='3'", "hydra.mode=RUN")

@@ -84,11 +84,11 @@ def test_the_checkpoint_is_a_choice(run: Path) -> None:
 
 def test_a_subset_of_the_samples_of_a_folder_is_evenly_spaced() -> None:
     files = SampleFiles(6, (1, 1, 1), lambda start, stop: torch.arange(start, stop).view(-1, 1, 1, 1), torch.arange(6))
-    drawn = make_file_sample_source(files, Evaluation({}, 3, None, "min"))
-    assert drawn.images(0, 3).flatten().tolist() == [0, 2, 5]
-    assert drawn.labels is not None
-    assert drawn.labels.tolist() == [0, 2, 5]
-    assert drawn.images(1, 2).flatten().tolist() == [2]
+    samples = make_file_sample_source(files, Evaluation({}, 3, None, "min"))
+    assert samples.images(0, 3).flatten().tolist() == [0, 2, 5]
+    assert samples.labels is not None
+    assert samples.labels.tolist() == [0, 2, 5]
+    assert samples.images(1, 2).flatten().tolist() == [2]
 
 
 def test_metrics_are_a_choice(run: Path) -> None:
@@ -102,8 +102,8 @@ def test_metrics_are_a_choice(run: Path) -> None:
 def test_the_real_images_as_samples_are_perfect(tmp_path: Path) -> None:
     train = Digits().load().train
     np.savez(tmp_path / "real.npz", train.load_range(0, len(train)).x.permute(0, 2, 3, 1).numpy())
-    whole = evaluate(compose_config(f"samples={tmp_path}/real.npz", "data=digits", config_name="evaluate"))
-    assert whole["fd_digits"] == pytest.approx(0, abs=1e-6)
+    complete = evaluate(compose_config(f"samples={tmp_path}/real.npz", "data=digits", config_name="evaluate"))
+    assert complete["fd_digits"] == pytest.approx(0, abs=1e-6)
     (path,) = (tmp_path / "logs" / "evaluate").glob("*/scores.json")
     protocol = json.loads(path.read_text())["protocol"]
     assert (protocol["num_samples"], protocol["seed"], protocol["generator"]) == (len(train), None, None)
@@ -160,12 +160,12 @@ def test_earlier_scores_are_printed_with_the_differences_of_their_protocol(
     write_summary(run, {"best": best, "report": {"best": record, "last": {"scores": {"fid": 1.0}, "protocol": {}}}})
     capsys.readouterr()
     scores_of(f"run={run}")
-    said = [line for line in capsys.readouterr().out.splitlines() if "of the run" in line]
-    assert said[0].startswith("best of the run: fd_digits 1.5 (measured otherwise, by ")
-    assert said[0].endswith("num_samples: 5000 and 60; seed: 0 and 1)")
-    assert said[1].startswith(f"report/best of the run: fd_digits {record['scores']['fd_digits']:.6g}")
-    assert said[1].endswith("(measured alike)")
-    assert len(said) == 2
+    output = [line for line in capsys.readouterr().out.splitlines() if "of the run" in line]
+    assert output[0].startswith("best of the run: fd_digits 1.5 (measured otherwise, by ")
+    assert output[0].endswith("num_samples: 5000 and 60; seed: 0 and 1)")
+    assert output[1].startswith(f"report/best of the run: fd_digits {record['scores']['fd_digits']:.6g}")
+    assert output[1].endswith("(measured alike)")
+    assert len(output) == 2
 
 
 def test_real_images_can_be_read_from_a_folder(run: Path, tmp_path: Path) -> None:
@@ -174,12 +174,12 @@ def test_real_images_can_be_read_from_a_folder(run: Path, tmp_path: Path) -> Non
     scores_of(f"run={run}", f"reference={tmp_path}/real.npz")
     protocol = read_summary(run)["evaluations"][0]["protocol"]
     assert (protocol["real"], protocol["real_split"], protocol["real_count"]) == ("real.npz", "folder", 500)
-    whole = evaluate(
+    complete = evaluate(
         compose_config(
             f"samples={tmp_path}/real.npz", f"reference={tmp_path}/real.npz", "data=digits", config_name="evaluate"
         )
     )
-    assert whole["fd_digits"] == pytest.approx(0, abs=1e-6)
+    assert complete["fd_digits"] == pytest.approx(0, abs=1e-6)
     np.savez(tmp_path / "points.npz", np.zeros((12, 2), np.float32))
     with pytest.raises(UserError, match=r"^reference must hold real images like \[1, 8, 8\], got \[2\]"):
         scores_of(f"run={run}", f"reference={tmp_path}/points.npz")
@@ -187,5 +187,5 @@ def test_real_images_can_be_read_from_a_folder(run: Path, tmp_path: Path) -> Non
 
 def test_batchnorm_is_a_choice(run: Path) -> None:
     scores = [scores_of(f"run={run}", f"batchnorm={mode}")["fd_digits"] for mode in ("running", "standing", "batch")]
-    said = [entry["protocol"]["batchnorm"] for entry in read_summary(run)["evaluations"]]
-    assert len(set(said)) == len(set(scores)) == 3
+    output = [entry["protocol"]["batchnorm"] for entry in read_summary(run)["evaluations"]]
+    assert len(set(output)) == len(set(scores)) == 3

@@ -66,8 +66,8 @@ def test_tf32_applies_to_the_matrix_products_of_the_run(tmp_path: object) -> Non
 
 
 def test_compiled_nets_have_the_same_parameter_names(monkeypatch: pytest.MonkeyPatch, tmp_path: object) -> None:
-    made: list[torch.nn.Module] = []
-    monkeypatch.setattr(torch, "compile", lambda net: made.append(net) or net)
+    compiled: list[torch.nn.Module] = []
+    monkeypatch.setattr(torch, "compile", lambda net: compiled.append(net) or net)
     gan = build_gan(compose_config("model=mlp", "hardware.compile=true", f"run.dir={tmp_path}"))
-    assert made == [gan.G, gan.D]
+    assert compiled == [gan.G, gan.D]
     assert {name.split(".")[0] for name in gan.state_dict()} == {"G", "D", "G_ema"}

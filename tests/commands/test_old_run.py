@@ -83,9 +83,9 @@ def test_it_compares_with_a_run_of_this_version(old_run: Path) -> None:
     cfg = read_config(new_run)
     cfg.recipe.lr = cfg.optim.G.lr = cfg.optim.D.lr = 1e-3
     write_config(cfg, new_run)
-    found = read_runs([str(old_run.parent)])
-    assert found.unreadable == ()
-    assert [run.status.state for run in found.runs] == [RunStatus.FINISHED, RunStatus.FINISHED]
-    comparison = compare_runs(found.runs, found.unreadable)
+    result = read_runs([str(old_run.parent)])
+    assert result.unreadable == ()
+    assert [run.status.state for run in result.runs] == [RunStatus.FINISHED, RunStatus.FINISHED]
+    comparison = compare_runs(result.runs, result.unreadable)
     assert {*comparison.columns, *comparison.dependent_columns} == {"recipe.lr", "optim.G.lr", "optim.D.lr"}
     assert len(set(comparison.protocol_labels)) == 1

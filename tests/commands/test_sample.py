@@ -29,8 +29,8 @@ def run(folder: Path, shape: tuple[int, ...] = (1, 8, 8), num_classes: int = 0) 
     return folder
 
 
-def ask(folder: Path, **said: Any) -> Path:
-    return sample(OmegaConf.create({**DEFAULTS, "run": str(folder), "device": "cpu", **said}))
+def ask(folder: Path, **keys: Any) -> Path:
+    return sample(OmegaConf.create({**DEFAULTS, "run": str(folder), "device": "cpu", **keys}))
 
 
 def expected(n: int, shape: tuple[int, ...] = (1, 8, 8), num_classes: int = 0) -> torch.Tensor:
@@ -160,7 +160,7 @@ def test_the_file_name_describes_the_samples(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("said", "line"),
+    ("request_keys", "line"),
     [
         ({"n": 0}, "n must be an integer of at least 1, got 0"),
         ({"n": 2.5}, "n must be an integer of at least 1, got 2.5"),
@@ -180,10 +180,10 @@ def test_the_file_name_describes_the_samples(tmp_path: Path) -> None:
         ({"what": "png", "out": "tests"}, "out must be a folder without other files, got tests with .*"),
     ],
 )
-def test_a_mistake_is_one_line(tmp_path: Path, said: dict[str, Any], line: str) -> None:
+def test_a_mistake_is_one_line(tmp_path: Path, request_keys: dict[str, Any], line: str) -> None:
     run(tmp_path)
     with pytest.raises(ValueError, match=rf"^{line}$"):
-        ask(tmp_path, **said)
+        ask(tmp_path, **request_keys)
 
 
 @pytest.mark.parametrize("chosen", [3, -1, "cat", 1.5, True])

@@ -1,4 +1,4 @@
-"""What show=true prints, and that it starts nothing."""
+"""show=true prints the configuration and starts nothing."""
 
 import subprocess
 import sys

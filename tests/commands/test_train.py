@@ -60,8 +60,8 @@ def state(folder: Path, name: str = "last") -> dict[str, Tensor]:
 def rows(folder: Path) -> list[str]:
     """The rows of metrics.csv without speed and memory, which differ by nature."""
     lines = [line.split(",") for line in (folder / "metrics.csv").read_text().splitlines()]
-    kept = [i for i, name in enumerate(lines[0]) if not name.startswith(("speed/", "memory/"))]
-    return [",".join(line[i] for i in kept) for line in lines]
+    columns = [i for i, name in enumerate(lines[0]) if not name.startswith(("speed/", "memory/"))]
+    return [",".join(line[i] for i in columns) for line in lines]
 
 
 def report(folder: Path) -> list[dict[str, float]]:
@@ -164,8 +164,8 @@ def test_dcgan_with_a_gradient_penalty_on_two_processes(tmp_path: Path) -> None:
 def test_a_run_on_a_gpu(tmp_path: Path, precision: str) -> None:
     """Whole, with its evaluations, pictures and report; recorded turns give what plain ones give."""
     words = ["trainer=gpu", f"trainer.precision={precision}", "model=dcgan_small", "loss=wgan_gp", "turns=20"]
-    said = train(*words, folder=tmp_path / "recorded")
-    assert "CUDA graph" not in said
+    output = train(*words, folder=tmp_path / "recorded")
+    assert "CUDA graph" not in output
     train(*words, "hardware.capture=false", folder=tmp_path / "plain")
     for recorded, plain in zip(report(tmp_path / "recorded"), report(tmp_path / "plain")):
         assert recorded == pytest.approx(plain, rel=0.05)

@@ -66,16 +66,16 @@ def test_every_curve_is_plotted_against_turn_and_kimg() -> None:
 
 
 @pytest.mark.parametrize(
-    ("said", "line"),
+    ("override", "line"),
     [
         ("entity=null", "entity must be a name, got None"),
         ("entity=team mode=least", "mode must be min or max, got least"),
         ("entity=team compare=[]", r"compare must be keys of the configuration, \[model,loss\], got \[\]"),
     ],
 )
-def test_mistakes_name_their_key(said: str, line: str) -> None:
+def test_mistakes_name_their_key(override: str, line: str) -> None:
     with pytest.raises(UserError, match=line):
-        save_workspace(compose_config(*said.split(), config_name="workspace"))
+        save_workspace(compose_config(*override.split(), config_name="workspace"))
 
 
 @needs_package

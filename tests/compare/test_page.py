@@ -108,7 +108,7 @@ result.told_by = document.querySelector(".filter").getBoundingClientRect().top;
 
 def write(folder: Path, *folders: Path) -> Path:
     """The page of some runs."""
-    found = read_runs([str(one) for one in folders])
+    result = read_runs([str(one) for one in folders])
     path = folder / "compare.html"
     comparison = compare_by_data_set(found.runs, found.unreadable)
     path.write_text(render_page(comparison, "from a test", pictures=12), encoding="utf-8")
@@ -133,8 +133,8 @@ def test_a_reader_sorts_filters_and_slides(tmp_path: Path) -> None:
     assert (got["enlarged"], got["closed"]) == (True, True)
     assert (", turn 0 " in got["large_before"], ", turn 50 " in got["large_after"]) == (True, True)
     assert len(got["means"]) == 12  # for each setting its lowest, its highest and its mean
-    said = "model=mlp loss=hinge, mean of 2 seeds"
-    assert got["means"][:3] == [[said, 40.1, ""], [said, 40.2, "tonexty"], [said, pytest.approx(40.15), ""]]
+    output = "model=mlp loss=hinge, mean of 2 seeds"
+    assert got["means"][:3] == [[output, 40.1, ""], [output, 40.2, "tonexty"], [output, pytest.approx(40.15), ""]]
     assert got["axes"] == [["kimg", 6.4, 8], ["wall time, s", 20, 8], ["turn", 100, 8]]
     assert got["colours"] == 4
     assert got["tip"] == "model=mlp loss=hinge seed=2: 40.2"
@@ -347,8 +347,8 @@ def test_a_number_is_drawn_as_a_scatter_and_a_name_as_bars(tmp_path: Path) -> No
 
 def test_rows_without_a_time_lie_between_their_neighbours(tmp_path: Path) -> None:
     write_fake_run(tmp_path / "a", "model=mlp")
-    found = read_runs([str(tmp_path)])
-    (curves,) = make_page_data(compare_runs(found.runs), 0)["curves"]
+    result = read_runs([str(tmp_path)])
+    (curves,) = make_page_data(compare_runs(result.runs), 0)["curves"]
     assert curves["score/fd_digits"]["seconds"] == [0.0, 10.0, 20.0]
     assert curves["score/fd_digits"]["y"] == [110.0, 60.0, 10.0]
 

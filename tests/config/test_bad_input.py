@@ -236,11 +236,11 @@ def test_a_damaged_checkpoint_is_noticed_and_the_one_before_is_used(
 ) -> None:
     last = checkpoint(tmp_path / "checkpoints" / "last.ckpt")
     assert find_newest_checkpoint(tmp_path) == last
-    whole = last.read_bytes()
-    last.write_bytes(whole[:-100])
+    complete = last.read_bytes()
+    last.write_bytes(complete[:-100])
     with pytest.raises(ValueError, match="checkpoint must be whole"):
         find_newest_checkpoint(tmp_path)
-    last.write_bytes(whole[:500] + b"\xff" + whole[501:])
+    last.write_bytes(complete[:500] + b"\xff" + complete[501:])
     with pytest.raises(ValueError, match=r"damaged|CRC"):
         verify_checkpoint(last)
     before = checkpoint(tmp_path / "checkpoints" / "before.ckpt")

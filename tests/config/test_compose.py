@@ -74,7 +74,7 @@ def test_every_pruner_composes_and_is_built(pruner: str) -> None:
         words = (f"hparams_search={search}", f"hparams_search/pruner={pruner}", "run.dir=S/3")
         pruning = compose_config(*words).callbacks.get("pruning")
         assert (pruning is None) == (pruner == "none")
-        assert all(made.folder.name == "3" for made in build_all({"pruning": pruning}).values())  # type: ignore[arg-type]
+        assert all(part.folder.name == "3" for part in build_all({"pruning": pruning}).values())  # type: ignore[arg-type]
 
 
 MINE = """# @package _global_

@@ -27,8 +27,8 @@ def search_path(tmp_path: Path) -> str:
 
 @pytest.mark.parametrize("words", [["--config-dir", "{}"], ["--config-dir={}"], ["-cd", "{}"], ["-cd={}"]])
 def test_the_option_becomes_an_override(words: list[str], tmp_path: Path) -> None:
-    given = ["-m", "a=1", *(word.format(tmp_path) for word in words), "b=2"]
-    assert replace_config_dir(given) == ["-m", "a=1", "b=2", f'hydra.searchpath=["file://{tmp_path}"]']
+    arguments = ["-m", "a=1", *(word.format(tmp_path) for word in words), "b=2"]
+    assert replace_config_dir(arguments) == ["-m", "a=1", "b=2", f'hydra.searchpath=["file://{tmp_path}"]']
 
 
 def test_relative_and_several_folders(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

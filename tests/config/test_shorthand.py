@@ -1,4 +1,4 @@
-"""What may be said in short."""
+"""Short forms of terms and scores."""
 
 from typing import Any
 

@@ -70,15 +70,15 @@ def test_only_scores_of_both_protocols_are_compared() -> None:
     assert find_protocol_differences(with_kd, without) == []
     other = json.loads(json.dumps(with_kd))
     other["scores"]["kd"]["subset_size"] = 9
-    (said,) = find_protocol_differences(with_kd, other)
-    assert said.startswith("scores.kd: ")
+    (output,) = find_protocol_differences(with_kd, other)
+    assert output.startswith("scores.kd: ")
 
 
 def test_tuples_and_lists_are_no_difference() -> None:
     modes = MixtureModeCoverage(centres=((0.0, 1.0),), sigma=1.0)
-    made = Evaluation({"modes": modes}, 4, None, "min")
+    evaluation = Evaluation({"modes": modes}, 4, None, "min")
     points = Reference("two", "train", "abc", 2, (2,), lambda start, stop: torch.zeros(stop - start, 2))
-    protocol = made.build_protocol(points, SampleFacts((2,), "last")).to_dict()
+    protocol = evaluation.build_protocol(points, SampleFacts((2,), "last")).to_dict()
     assert json.loads(json.dumps(protocol)) == protocol
     assert find_protocol_differences(protocol, json.loads(json.dumps(protocol))) == []
 

@@ -118,7 +118,7 @@ def test_a_file_that_is_no_zip_is_refused(tmp_path: Path) -> None:
 
 def test_a_damaged_or_locked_member_of_a_zip_is_named(tmp_path: Path) -> None:
     path = write_zip(tmp_path / "all.zip", pixels(2, 1))
-    whole = path.read_bytes()
+    complete = path.read_bytes()
     image = (tmp_path / "all" / "001.png").read_bytes()
     path.write_bytes(whole.replace(image, image[:-1] + b"x", 1))
     with pytest.raises(ValueError, match=r"samples must be images, got 001\.png: BadZipFile: Bad CRC-32"):

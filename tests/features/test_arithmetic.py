@@ -12,7 +12,7 @@ CHEAP = ["tf32", "tf32", "bf16", "bf16"]
 
 @pytest.fixture
 def cheap_arithmetic():  # type: ignore[no-untyped-def]
-    """What a user may have set for speed; put back afterwards."""
+    """Settings that a user may have changed for speed; they are restored afterwards."""
     before = _precisions()
     for operator, precision in zip((*GPU, *CPU), CHEAP):
         operator.fp32_precision = precision

@@ -123,18 +123,18 @@ def test_autocast_around_it_changes_nothing() -> None:
     net, images = load_small_net("cifar10"), noise(4, 3, 32, 32)
     expected = net(images)
     with torch.autocast("cpu", torch.bfloat16):
-        found = net(images)
-    assert torch.equal(found.features, expected.features)
-    assert torch.equal(found.probabilities, expected.probabilities)
+        result = net(images)
+    assert torch.equal(result.features, expected.features)
+    assert torch.equal(result.probabilities, expected.probabilities)
 
 
 @pytest.mark.gpu
 def test_a_gpu_gives_the_features_of_the_cpu() -> None:
     net, images = load_small_net("cifar10"), noise(64, 3, 32, 32)
     expected = net(images)
-    found = net.cuda()(images.cuda())
-    assert_close(found.features.cpu(), expected.features, rtol=1e-4, atol=1e-5)
-    assert_close(found.probabilities.cpu(), expected.probabilities, rtol=1e-4, atol=1e-5)
+    result = net.cuda()(images.cuda())
+    assert_close(result.features.cpu(), expected.features, rtol=1e-4, atol=1e-5)
+    assert_close(result.probabilities.cpu(), expected.probabilities, rtol=1e-4, atol=1e-5)
 
 
 def test_digits_are_recognised() -> None:

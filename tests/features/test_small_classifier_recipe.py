@@ -63,6 +63,6 @@ def test_augmentation_moves_and_mirrors_whole_images(recipe) -> None:  # type: i
 def test_the_recipe_makes_the_shipped_digits_network(recipe, tmp_path, monkeypatch) -> None:  # type: ignore[no-untyped-def]
     monkeypatch.setattr(sys, "argv", ["train_small_net.py", "digits", "--out", str(tmp_path)])
     recipe.main()
-    made = load_small_net("digits", tmp_path)
-    assert made.dim == load_small_net("digits").dim
-    assert recipe.accuracy(made, recipe.real_images("digits", "").test) >= 0.985
+    net = load_small_net("digits", tmp_path)
+    assert net.dim == load_small_net("digits").dim
+    assert recipe.accuracy(net, recipe.real_images("digits", "").test) >= 0.985

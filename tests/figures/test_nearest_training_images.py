@@ -24,10 +24,10 @@ def make_features(x: Tensor) -> FeatureSet:
 
 
 def test_a_sample_is_above_its_nearest_training_image(tmp_path: Path) -> None:
-    trained, made = levels([0, 50, 100, 150, 200]), levels([40, 101, 0, 153, 249, *[255] * 30])
+    trained, generated = levels([0, 50, 100, 150, 200]), levels([40, 101, 0, 153, 249, *[255] * 30])
     reference = Reference("few", "train", "", 5, (1, 8, 8), lambda start, stop: trained[start:stop])
-    drawn = SampleSource(lambda start, stop: from_uint8(made[start:stop]), None, SampleFacts((1, 8, 8), "last"))
-    write_neighbours_figure(tmp_path / "n.png", drawn, make_features(made), reference, make_features(trained))
+    samples = SampleSource(lambda start, stop: from_uint8(generated[start:stop]), None, SampleFacts((1, 8, 8), "last"))
+    write_neighbours_figure(tmp_path / "n.png", samples, make_features(generated), reference, make_features(trained))
     cells = np.asarray(Image.open(tmp_path / "n.png"))[26::50, 26::50]
     assert cells.shape == (6, PAIR_COLUMNS)
     assert cells[0, :5].tolist() == [0, 101, 153, 40, 249]  # by distance: 0, 1, 3, 10, 49
@@ -35,8 +35,8 @@ def test_a_sample_is_above_its_nearest_training_image(tmp_path: Path) -> None:
 
 
 def test_images_of_another_shape_have_no_picture(tmp_path: Path) -> None:
-    made = levels([0, 1])
-    reference = Reference("few", "train", "", 2, (3, 8, 8), lambda start, stop: made[start:stop])
-    drawn = SampleSource(lambda start, stop: made[start:stop], None, SampleFacts((1, 8, 8), "files"))
-    write_neighbours_figure(tmp_path / "n.png", drawn, make_features(made), reference, make_features(made))
+    generated = levels([0, 1])
+    reference = Reference("few", "train", "", 2, (3, 8, 8), lambda start, stop: generated[start:stop])
+    samples = SampleSource(lambda start, stop: generated[start:stop], None, SampleFacts((1, 8, 8), "files"))
+    write_neighbours_figure(tmp_path / "n.png", samples, make_features(generated), reference, make_features(generated))
     assert not (tmp_path / "n.png").exists()

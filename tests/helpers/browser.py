@@ -51,6 +51,6 @@ def run_in_page(page: Path, script: str, *options: str) -> dict[str, Any]:
     profile = f"--user-data-dir={page.parent / 'profile'}"
     more = ["--virtual-time-budget=20000", no_network, profile, *options, copy.resolve().as_uri()]
     done = subprocess.run([*command, *more], capture_output=True, text=True, timeout=180, check=True)
-    found = re.search(r'<pre id="told">(.*?)</pre>', done.stdout, re.DOTALL)
-    assert found, f"the script did not end: {done.stderr[-2000:]}"
-    return dict(json.loads(html.unescape(found.group(1))))
+    result = re.search(r'<pre id="told">(.*?)</pre>', done.stdout, re.DOTALL)
+    assert result, f"the script did not end: {done.stderr[-2000:]}"
+    return dict(json.loads(html.unescape(result.group(1))))

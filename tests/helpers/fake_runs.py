@@ -20,14 +20,14 @@ GREY_LEVELS = {0: 10, 50: 120, 100: 240}  # of the grey in the picture of a turn
 
 
 def make_protocol(**other: Any) -> dict[str, Any]:
-    """How the numbers of a made run were measured."""
+    """Return the protocol of a fake run."""
     facts = {"extractor": "digits", "num_samples": 500, "seed": 1, "real": "digits", "real_split": "train"}
     return facts | {"real_count": 1437, "batchnorm": "running", "checkpoint": "best", "scores": {}} | other
 
 
 def write_fake_run(
     folder: Path,
-    *told: str,
+    *overrides: str,
     fd: float = 10.0,
     seed: int = 1,
     done: int | None = 100,
@@ -39,10 +39,10 @@ def write_fake_run(
 
     What it was told is its configuration: `model=mlp` is the name of the model, `recipe.lr=1` a value.
     """
-    values = [word.split("=") for word in told]
+    values = [word.split("=") for word in overrides]
     chosen = {key: value for key, value in values if "." not in key}
-    dotted = OmegaConf.from_dotlist([word for word in told if "." in word])
-    rest: Any = {"turns": 100, "seed": seed, "run": {"dir": str(folder), "overrides": [*told, f"seed={seed}"]}}
+    dotted = OmegaConf.from_dotlist([word for word in overrides if "." in word])
+    rest: Any = {"turns": 100, "seed": seed, "run": {"dir": str(folder), "overrides": [*overrides, f"seed={seed}"]}}
     rest["metrics"] = {"monitor": "fd_digits", "mode": "min"}
     named = {group: {"name": name} for group, name in {"data": "digits", **chosen}.items()}
     write_config(OmegaConf.merge(rest, named, dotted, config or {}), folder)
@@ -79,8 +79,8 @@ def write_fake_sweep(folder: Path) -> Path:
     for model, base in (("mlp", 40.0), ("dcgan", 20.0)):
         for loss, more in (("hinge", 0.0), ("nonsaturating", 4.0)):
             for seed in (1, 2):
-                told = (f"model={model}", f"loss={loss}")
-                write_fake_run(folder / str(number), *told, fd=base + more + seed / 10, seed=seed)
+                overrides = (f"model={model}", f"loss={loss}")
+                write_fake_run(folder / str(number), *overrides, fd=base + more + seed / 10, seed=seed)
                 number += 1
     return folder
 

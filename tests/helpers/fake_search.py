@@ -39,14 +39,14 @@ class FakeLauncher:
             assert words[-1] == "run.auto_resume=true"
             self.run_job(number, dict(word.split("=", 1) for word in words))
 
-    def run_job(self, number: int, told: dict[str, str]) -> None:
+    def run_job(self, number: int, options: dict[str, str]) -> None:
         folder = self.sweep_folder / str(number)
         write_job_start(folder, {})
         write_config(OmegaConf.create({"turns": 10}), folder)
         if number == self.killed_before:
             self.killed_before = -1
             raise KeyboardInterrupt
-        self.learning_rates[number] = float(told["optim.D.lr"])
+        self.learning_rates[number] = float(options["optim.D.lr"])
         if number in self.failing:
             write_job_failure(folder, [], "nothing but trouble")
         else:
@@ -55,12 +55,12 @@ class FakeLauncher:
 
 
 def search_in_process(*words: str, launch: Callable[..., Any]) -> None:
-    """What `python src/train.py -m` does with these words, with a launcher of its own."""
+    """Run a search as `python src/train.py -m` does with these overrides, with another launcher."""
     resolvers.register_resolvers()
     with hydra.initialize_config_dir(str(CONFIG_DIR), version_base="1.3"):
         state = GlobalHydra.instance().hydra
         assert state is not None
         config = state.config_loader.load_configuration("train", [*SEARCH_OVERRIDES, *words], run_mode=RunMode.MULTIRUN)
-        told = list(config.hydra.overrides.task)
+        options = list(config.hydra.overrides.task)
         launcher: Any = SimpleNamespace(launch=lambda jobs, initial_job_idx: launch(jobs, initial_job_idx))
-        run_search(config, state.config_loader, launcher, told)
+        run_search(config, state.config_loader, launcher, options)

@@ -35,6 +35,6 @@ class SignalSender(RankRecorder):
 
 
 def read_rank_records(folder: Path) -> list[dict[str, int]]:
-    """What the processes wrote, by turn and rank."""
+    """Return the records of the processes, by turn and rank."""
     lines = (folder / "ranks").read_text().splitlines()
     return sorted((json.loads(line) for line in lines), key=lambda about: (about["turn"], about["rank"]))

@@ -29,7 +29,7 @@ class TinyG(nn.Module):
 
 @dataclass
 class TinyGan:
-    """What callbacks see of a GAN."""
+    """The part of a GAN that callbacks see."""
 
     G_ema: nn.Module = field(default_factory=TinyG)
     G: nn.Module = field(default_factory=TinyG)
@@ -68,7 +68,7 @@ class RecordingLogger(DummyLogger):
 
 
 def make_trainer_stub(*loggers: Any, rank: int = 0, **more: Any) -> Any:
-    """What callbacks see of a trainer."""
+    """The part of a trainer that callbacks see."""
     return SimpleNamespace(is_global_zero=rank == 0, loggers=list(loggers), **more)
 
 

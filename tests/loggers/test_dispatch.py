@@ -1,4 +1,4 @@
-"""What Gantry asks of its loggers, and TensorBoard, read back."""
+"""Dispatch to loggers, and TensorBoard's files, read back."""
 
 from pathlib import Path
 
@@ -56,12 +56,12 @@ class Lost(RecordingLogger):
 
 
 def test_a_logger_that_fails_is_disabled(caplog: pytest.LogCaptureFixture) -> None:
-    lost, kept = Lost(), RecordingLogger()
-    loggers = [lost, kept]
+    lost, working = Lost(), RecordingLogger()
+    loggers = [lost, working]
     for turn in (1, 2, 3):
         log_metrics(loggers, {"a": 0.5}, turn, kimg=0.1)
         log_image(loggers, "samples", PICTURE, turn)
-    assert [turn for turn, _ in kept.rows] == [turn for _, turn, _ in kept.images] == [1, 2, 3]
+    assert [turn for turn, _ in working.rows] == [turn for _, turn, _ in working.images] == [1, 2, 3]
     assert [turn for turn, _ in lost.rows] == [1, 2]
     assert [turn for _, turn, _ in lost.images] == [1]
     assert caplog.messages == ["Lost failed: ConnectionError: no route to host. It is disabled for the rest of the run"]

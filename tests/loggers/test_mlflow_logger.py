@@ -50,10 +50,10 @@ def test_files_of_a_run(tmp_path: Path, place: str) -> None:
     assert run.data.params["model/G/width"] == "32"
     assert history(place, one.run_id, "loss/D") == [(2, 1.0), (4, 2.0)]
     assert run.data.metrics["report/best/fid"] == 12.5
-    kept = {path.name: path for path in (tmp_path / "artifacts").rglob("*") if path.is_file()}
-    assert kept["model.safetensors"].read_bytes() == b"weights"
-    assert json.loads(kept["about.json"].read_text())["scores"]["fid"] == 12.5
-    assert any(name.startswith("samples") and name.endswith(".png") for name in kept)
+    files = {path.name: path for path in (tmp_path / "artifacts").rglob("*") if path.is_file()}
+    assert files["model.safetensors"].read_bytes() == b"weights"
+    assert json.loads(files["about.json"].read_text())["scores"]["fid"] == 12.5
+    assert any(name.startswith("samples") and name.endswith(".png") for name in files)
 
 
 def test_a_resumed_run_keeps_its_id(tmp_path: Path, place: str) -> None:

@@ -53,7 +53,7 @@ def train(folder: Path, name: str, turns: range, success: bool = True) -> None:
 
 
 def records(folder: Path) -> list[Record]:
-    """What the ended offline runs in a folder hold, in the order in which they were written."""
+    """Return the contents of the finished offline runs in a folder, in the order of their writing."""
     paths = sorted((folder / "wandb").glob("offline-run-*/*.wandb"))
     return [record for path in paths for record in ended(path)]
 
@@ -61,9 +61,9 @@ def records(folder: Path) -> list[Record]:
 def ended(path: Path) -> list[Record]:
     """The records of a run that has been ended, whose file W&B completes a little later."""
     for _ in range(200):
-        found = list(read_wandb_records(path))
-        if filter_records("exit", found):
-            return found
+        result = list(read_wandb_records(path))
+        if filter_records("exit", result):
+            return result
         time.sleep(0.05)
     pytest.fail(f"{path} is not complete")
 
@@ -211,26 +211,27 @@ def test_an_unreachable_server_does_not_stop_the_run(
     assert turns(records(tmp_path)) == [0, 1, 2]
 
 
-@pytest.mark.parametrize("said", ["online", "offline", "dryrun", "shared", "run"])
-def test_without_a_login_the_mode_is_offline(said: str, tmp_path: Path) -> None:
-    assert choose_wandb_mode(said, {"NETRC": str(tmp_path / "none")}) == "offline"
+@pytest.mark.parametrize("setting", ["online", "offline", "dryrun", "shared", "run"])
+def test_without_a_login_the_mode_is_offline(setting: str, tmp_path: Path) -> None:
+    assert choose_wandb_mode(setting, {"NETRC": str(tmp_path / "none")}) == "offline"
 
 
 def test_modes_with_a_login() -> None:
     modes = {
-        said: choose_wandb_mode(said, {"WANDB_API_KEY": KEY}) for said in ("online", "offline", "dryrun", "disabled")
+        setting: choose_wandb_mode(setting, {"WANDB_API_KEY": KEY})
+        for setting in ("online", "offline", "dryrun", "disabled")
     }
     assert modes == {"online": "online", "offline": "offline", "dryrun": "offline", "disabled": "disabled"}
 
 
 @pytest.mark.parametrize(
-    ("server", "found"),
+    ("server", "logged_in"),
     [({}, True), ({"WANDB_BASE_URL": "https://wandb.example:8080"}, False)],
 )
-def test_the_key_of_wandb_login_is_read(tmp_path: Path, server: dict[str, str], found: bool) -> None:
+def test_the_key_of_wandb_login_is_read(tmp_path: Path, server: dict[str, str], logged_in: bool) -> None:
     path = tmp_path / "netrc"
     path.write_text(f"machine api.wandb.ai\n  login user\n  password {KEY}\n")
-    assert is_logged_in({"NETRC": str(path), **server}) is found
+    assert is_logged_in({"NETRC": str(path), **server}) is logged_in
 
 
 def test_a_broken_netrc_is_no_key(tmp_path: Path) -> None:

@@ -79,34 +79,34 @@ def test_samples_and_histograms_are_logged_at_every_turn(sweep: Path) -> None:
 
 
 def test_the_summary_has_the_final_scores(sweep: Path) -> None:
-    run, said = read(sweep / "0"), json.loads((sweep / "0" / "summary.json").read_text())
+    run, output = read(sweep / "0"), json.loads((sweep / "0" / "summary.json").read_text())
     for place in ("best", "last"):
-        assert run.summary[f"{place}/fd_digits"] == said[place]["scores"]["fd_digits"]
-        assert run.summary[f"report/{place}/fd_digits"] == said["report"][place]["scores"]["fd_digits"]
+        assert run.summary[f"{place}/fd_digits"] == output[place]["scores"]["fd_digits"]
+        assert run.summary[f"report/{place}/fd_digits"] == output["report"][place]["scores"]["fd_digits"]
     weights = load_file(sweep / "0" / "generator" / "last" / "model.safetensors")
     assert run.summary["parameters/G"] == run.config["parameters/G"] <= sum(w.numel() for w in weights.values())
     assert run.summary["parameters/G"] > 0 < run.summary["parameters/D"]
-    assert run.summary["seconds"] == said["seconds"]
+    assert run.summary["seconds"] == output["seconds"]
 
 
 def artifact(folder: Path) -> Any:
     """The one that the run logged."""
-    (found,) = [
+    (result,) = [
         one for log in find_wandb_logs(folder) for one in filter_records("artifact", list(read_wandb_records(log)))
     ]
-    return found
+    return result
 
 
 def test_the_best_generator_is_an_artifact_with_its_protocol(sweep: Path) -> None:
-    found, said = artifact(sweep / "0"), json.loads((sweep / "0" / "summary.json").read_text())["report"]["best"]
-    about = json.loads(found.metadata)
-    assert (about["checkpoint"], about["turn"]) == ("best", said["turn"])
-    assert about["scores/fd_digits"] == said["scores"]["fd_digits"]
-    assert about["protocol/extractor"] == said["protocol"]["extractor"]
-    files = {entry.path: Path(entry.local_path) for entry in found.manifest.contents}
-    kept, best = load_file(files["model.safetensors"]), load_file(sweep / "0/generator/best/model.safetensors")
-    assert kept.keys() == best.keys()
-    assert all(torch.equal(kept[name], best[name]) for name in best)
+    result, output = artifact(sweep / "0"), json.loads((sweep / "0" / "summary.json").read_text())["report"]["best"]
+    about = json.loads(result.metadata)
+    assert (about["checkpoint"], about["turn"]) == ("best", output["turn"])
+    assert about["scores/fd_digits"] == output["scores"]["fd_digits"]
+    assert about["protocol/extractor"] == output["protocol"]["extractor"]
+    files = {entry.path: Path(entry.local_path) for entry in result.manifest.contents}
+    weights, best = load_file(files["model.safetensors"]), load_file(sweep / "0/generator/best/model.safetensors")
+    assert weights.keys() == best.keys()
+    assert all(torch.equal(weights[name], best[name]) for name in best)
 
 
 def command(name: str, *words: str, folder: Path) -> None:

@@ -13,7 +13,7 @@ from gaussians import accumulate_features, make_gaussian_statistics, seeded_rand
 
 
 def make_features(x: Tensor) -> FeatureSet:
-    """What a pass over features leaves."""
+    """Return the feature set of these features."""
     return FeatureSet(accumulate_features(x), features=x)
 
 

@@ -59,11 +59,11 @@ def test_names() -> None:
 def test_many_features_are_summed_block_by_block(monkeypatch: pytest.MonkeyPatch) -> None:
     x = torch.randn(50, 4, generator=torch.Generator().manual_seed(0))
     index = torch.arange(0, 50, 3)
-    whole = compute_statistics(x, index)
+    complete = compute_statistics(x, index)
     monkeypatch.setattr("gantry.metrics.frechet_per_class.CLASS_STATISTICS_BLOCK_ROWS", 5)
     parts = compute_statistics(x, index)
-    assert parts.n == whole.n == 17
-    torch.testing.assert_close(parts.scatter, whole.scatter)
+    assert parts.n == complete.n == 17
+    torch.testing.assert_close(parts.scatter, complete.scatter)
 
 
 def test_mistakes() -> None:

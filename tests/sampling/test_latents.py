@@ -19,9 +19,9 @@ class Affine(nn.Module):
 
 
 def test_a_sample_depends_on_its_number_alone() -> None:
-    whole = sample_latents(5, 0, 3 * LATENT_BLOCK_SIZE + 7, 2)
+    complete = sample_latents(5, 0, 3 * LATENT_BLOCK_SIZE + 7, 2)
     cuts = [0, 1, LATENT_BLOCK_SIZE - 1, LATENT_BLOCK_SIZE, LATENT_BLOCK_SIZE + 1, 3 * LATENT_BLOCK_SIZE + 7]
-    assert torch.equal(torch.cat([sample_latents(5, a, b, 2) for a, b in pairwise(cuts)]), whole)
+    assert torch.equal(torch.cat([sample_latents(5, a, b, 2) for a, b in pairwise(cuts)]), complete)
     assert sample_latents(5, 9, 9, 2).shape == (0, 2)
 
 
@@ -46,9 +46,9 @@ def test_labels_are_balanced() -> None:
 
 def test_batches_change_nothing_and_the_mode_is_kept() -> None:
     G = Affine().train()
-    whole = generate(G, sample_latents(1, 0, 10, 3), balanced_labels(0, 10, 4))
+    complete = generate(G, sample_latents(1, 0, 10, 3), balanced_labels(0, 10, 4))
     parts = list(iter_sample_batches(G, seed=1, start=0, stop=10, batch_size=4, device="cpu"))
     assert [len(part) for part in parts] == [4, 4, 2]
-    torch.testing.assert_close(torch.cat(parts), whole)
+    torch.testing.assert_close(torch.cat(parts), complete)
     assert G.training
     assert int(G.norm.num_batches_tracked) == 0

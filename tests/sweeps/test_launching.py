@@ -1,4 +1,4 @@
-"""What launchers take, and what is said of jobs that run at a time."""
+"""Settings of launchers, and the line about parallel jobs."""
 
 import pytest
 from omegaconf import OmegaConf
@@ -13,20 +13,20 @@ def config(n_jobs: int | None, devices: int) -> object:
     return OmegaConf.create({"hydra": {"launcher": launcher}, "trainer": {"devices": devices}})
 
 
-def said(n_jobs: int | None, devices: int = 1, there: int = 8) -> str | None:
+def format_use(n_jobs: int | None, devices: int = 1, there: int = 8) -> str | None:
     return format_core_use(config(n_jobs, devices), there)  # type: ignore[arg-type]
 
 
-def test_more_than_the_cores_is_said(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_more_threads_than_cores_give_a_warning(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("OMP_NUM_THREADS", raising=False)
-    assert said(None) is None
-    assert said(4) == said(4, devices=2, there=8).replace("2 processes", "1 processes")  # type: ignore[union-attr]
-    assert said(-1) == "joblib: 8 jobs at a time, each of 1 processes and 1 threads, on 8 cores"
-    assert str(said(8, devices=2)).startswith(
+    assert format_use(None) is None
+    assert format_use(4) == format_use(4, devices=2, there=8).replace("2 processes", "1 processes")  # type: ignore[union-attr]
+    assert format_use(-1) == "joblib: 8 jobs at a time, each of 1 processes and 1 threads, on 8 cores"
+    assert str(format_use(8, devices=2)).startswith(
         "warning: joblib: 8 jobs at a time, each of 2 processes and 2 threads: 16 on 8"
     )
     monkeypatch.setenv("OMP_NUM_THREADS", "4")
-    assert str(said(4)).startswith(
+    assert str(format_use(4)).startswith(
         "warning: joblib: 4 jobs at a time, each of 1 processes and 4 threads: 16 on 8 cores"
     )
 

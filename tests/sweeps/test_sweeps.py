@@ -31,7 +31,7 @@ def needs(plugin: str, extra: str) -> pytest.MarkDecorator:
 
 
 def jobs(folder: Path) -> list[list[dict[str, int]]]:
-    """What the processes of each job wrote, in the order of the jobs."""
+    """Return the records of the processes of each job, in the order of the jobs."""
     sweep = folder / "train" / "sweeps" / "S"
     assert [path.name for path in (folder / "train").iterdir()] == ["sweeps"]
     numbers = sorted(path.name for path in sweep.iterdir() if path.is_dir() and path.name != ".submitit")
@@ -52,8 +52,8 @@ def test_jobs_of_two_processes_one_after_the_other(tmp_path: Path) -> None:
 
 @needs("hydra_joblib_launcher", "joblib")
 def test_joblib_shares_out_the_cores(tmp_path: Path) -> None:
-    said = run_training(*SWEEP, "launcher=joblib", "hydra.launcher.n_jobs=64", folder=tmp_path)
-    assert "warning: joblib: 64 jobs at a time, each of 1 processes and 1 threads: 64 on " in said
+    output = run_training(*SWEEP, "launcher=joblib", "hydra.launcher.n_jobs=64", folder=tmp_path)
+    assert "warning: joblib: 64 jobs at a time, each of 1 processes and 1 threads: 64 on " in output
     assert jobs(tmp_path) == ON_ONE
 
 
@@ -93,8 +93,8 @@ def test_a_killed_run_starts_again_by_the_same_command_and_not_twice_at_a_time(t
     first, run = start_command(command, tmp_path), tmp_path / "train" / "X"
     while not (run / "paused").exists() and first.poll() is None:
         time.sleep(0.1)
-    said = wait_for_exit(start_command(command, tmp_path), status=2)
-    assert said == f"error: run.dir must be a folder in which no other process trains, got {run}\n"
+    output = wait_for_exit(start_command(command, tmp_path), status=2)
+    assert output == f"error: run.dir must be a folder in which no other process trains, got {run}\n"
     first.kill()
     first.wait()
     wait_for_exit(start_command(command, tmp_path))

@@ -47,13 +47,13 @@ def ends(sweep: Path, number: int, error: Exception | None, mode: RunMode = RunM
 
 def test_a_row_for_each_job_with_its_numbers_and_how_they_were_measured(tmp_path: Path) -> None:
     write_sweep_table(write_fake_sweep(tmp_path))
-    found = rows(tmp_path)
-    assert list(found[0])[:6] == ["job", "model", "loss", "seed", "status", "reason"]
-    assert [row["job"] for row in found] == [str(i) for i in range(8)]
-    assert (found[4]["model"], found[4]["loss"], found[4]["seed"]) == ("dcgan", "hinge", "1")
-    assert (float(found[4]["best/fd_digits"]), float(found[4]["last/fd_digits"])) == (20.1, 21.1)
-    assert (found[4]["turn"], found[4]["seconds"]) == ("100", "20.0")
-    assert found[4]["protocol"] == "report: digits, 500 samples of seed 1 against digits train (1437)"
+    result = rows(tmp_path)
+    assert list(result[0])[:6] == ["job", "model", "loss", "seed", "status", "reason"]
+    assert [row["job"] for row in result] == [str(i) for i in range(8)]
+    assert (result[4]["model"], result[4]["loss"], result[4]["seed"]) == ("dcgan", "hinge", "1")
+    assert (float(result[4]["best/fd_digits"]), float(result[4]["last/fd_digits"])) == (20.1, 21.1)
+    assert (result[4]["turn"], result[4]["seconds"]) == ("100", "20.0")
+    assert result[4]["protocol"] == "report: digits, 500 samples of seed 1 against digits train (1437)"
     text = (tmp_path / "table.md").read_text()
     assert "| 4 | dcgan | hinge | 1 | finished | 20 | 20.1 | 21.1 | A |" in text
     assert "- A: report: digits, 500 samples" in text

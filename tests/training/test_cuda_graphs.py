@@ -254,10 +254,10 @@ def test_a_run_continues_after_a_failed_capture_on_a_gpu() -> None:
 @pytest.mark.gpu
 def test_a_captured_run_resumes_bit_for_bit(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(torch.backends.cudnn, "deterministic", True)
-    whole = train_gan(make_gan(pictures, OBJECTIVES["lazy_r1"]), CudaGraphExecutor(), turns=30, accelerator="cuda")
+    complete = train_gan(make_gan(pictures, OBJECTIVES["lazy_r1"]), CudaGraphExecutor(), turns=30, accelerator="cuda")
     first = make_gan(pictures, OBJECTIVES["lazy_r1"])
     train_gan(first, CudaGraphExecutor(), turns=30, accelerator="cuda", stop=17, save=tmp_path / "turn17.ckpt")
     second = make_gan(pictures, OBJECTIVES["lazy_r1"])
     train_gan(second, CudaGraphExecutor(), turns=30, accelerator="cuda", resume=tmp_path / "turn17.ckpt")
     for name, value in second.state_dict().items():
-        assert torch.equal(value, whole.state_dict()[name]), name
+        assert torch.equal(value, complete.state_dict()[name]), name

@@ -39,9 +39,9 @@ class SyncRecorder(CudaGraphExecutor):
     def __call__(self, updates: UpdateFunction, kind: Hashable, x: Tensor, c: Tensor) -> list[ScalarTensors]:
         assert x.device == c.device == FAKE_DEVICE
         before = len(self.machine.synchronizing_ops)
-        made = updates(x, c)
+        scalars = updates(x, c)
         self.synchronising += self.machine.synchronizing_ops[before:]
-        return made
+        return scalars
 
 
 def train_on_fake_device(
@@ -85,7 +85,9 @@ def test_scores_equal_those_of_the_cpu(tmp_path: Path, monkeypatch: pytest.Monke
     expected = train_in_process(build_gan(cfg), cfg, build_trainer(cfg))
     cfg = compose_config(*words, *metrics, f"run.dir={tmp_path}/there")
     read, devices = Evaluation.extract_samples, list[torch.device]()
-    monkeypatch.setattr(Evaluation, "extract_samples", lambda *given: (devices.append(given[2]), read(*given))[1])
+    monkeypatch.setattr(
+        Evaluation, "extract_samples", lambda *arguments: (devices.append(arguments[2]), read(*arguments))[1]
+    )
     gan, _ = train_on_fake_device(cfg, build_trainer, monkeypatch)
     assert devices == [FAKE_DEVICE] * 3  # at the start, at the end, for the report
     for name, value in gan.state_dict().items():

@@ -145,8 +145,8 @@ def test_the_schedule_follows_the_turns() -> None:
 
 
 def test_accumulation_changes_nothing() -> None:
-    whole, parts = train_gan(SATURATING)[0], train_gan(SATURATING, accumulate=4)[0]
-    for value, expected in zip(parts.state_dict().values(), whole.state_dict().values()):
+    complete, parts = train_gan(SATURATING)[0], train_gan(SATURATING, accumulate=4)[0]
+    for value, expected in zip(parts.state_dict().values(), complete.state_dict().values()):
         torch.testing.assert_close(value, expected, rtol=1e-4, atol=1e-6)
 
 

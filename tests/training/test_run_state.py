@@ -1,4 +1,4 @@
-"""What checkpoints keep of the state that callbacks share."""
+"""The part of the shared state that checkpoints store."""
 
 from typing import Any
 

@@ -16,7 +16,7 @@ from gantry.sweeps.search.study import open_study
 
 @pytest.fixture
 def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """Where the search S is kept."""
+    """Return the folder of the search S."""
     monkeypatch.setenv("GANTRY_LOGS", str(tmp_path))
     return tmp_path / "train" / "sweeps" / "S"
 
@@ -29,7 +29,7 @@ def trials(count: int) -> str:
     return f"hydra.sweeper.n_trials={count}"
 
 
-def said(folder: Path) -> dict[str, Any]:
+def output(folder: Path) -> dict[str, Any]:
     return dict(json.loads((folder / "study.json").read_text()))
 
 
@@ -43,7 +43,7 @@ def test_job_and_trial_have_one_number_and_failures_are_left_behind(
     assert jobs.launches == [(0, 1), (1, 1), (2, 1), (3, 1), (4, 1)]
     assert jobs.learning_rates == {trial.number: trial.params["optim.D.lr"] for trial in study.trials}
     assert study.trials[3].user_attrs["reason"] == "nothing but trouble"
-    best = said(folder)["best"]
+    best = output(folder)["best"]
     assert best["number"] == study.best_trial.number
     assert best["overrides"] == [f"optim.D.lr={jobs.learning_rates[best['number']]}"]
     assert best["folder"] == str(folder / str(best["number"]))
@@ -52,16 +52,16 @@ def test_job_and_trial_have_one_number_and_failures_are_left_behind(
 
 @pytest.mark.parametrize("sampler", ["tpe", "random"])
 def test_a_search_that_was_killed_equals_an_unbroken_one(sampler: str, folder: Path, tmp_path: Path) -> None:
-    whole, broken = FakeLauncher(folder), FakeLauncher(folder.parent / "T", killed_before=3)
+    complete, broken = FakeLauncher(folder), FakeLauncher(folder.parent / "T", killed_before=3)
     words = [f"hparams_search={sampler}", LR_SWEEP, trials(12)]
-    search_in_process(*words, launch=whole.launch)
+    search_in_process(*words, launch=complete.launch)
     with pytest.raises(KeyboardInterrupt):
         search_in_process(*words, "run.name=T", launch=broken.launch)
     assert states(open_study(broken.sweep_folder)) == "COMPLETE COMPLETE COMPLETE RUNNING"
     search_in_process(*words, "run.name=T", launch=broken.launch)
     assert [first for first, _ in broken.launches] == [0, 1, 2, 3, 3, *range(4, 12)]
-    assert broken.learning_rates == whole.learning_rates
-    assert len(set(whole.learning_rates.values())) == 12
+    assert broken.learning_rates == complete.learning_rates
+    assert len(set(complete.learning_rates.values())) == 12
 
 
 def test_one_command_makes_as_many_trials_as_it_says(folder: Path) -> None:
@@ -96,7 +96,7 @@ def test_an_end_that_the_study_was_not_told_of_is_read_from_the_run(folder: Path
     search_in_process(*words, launch=jobs.launch)
     assert jobs.launches == [(0, 2)]
     assert states(open_study(folder)) == "COMPLETE PRUNED"
-    assert said(folder)["trials"][1]["reason"] == "at turn 2 of 10"
+    assert output(folder)["trials"][1]["reason"] == "at turn 2 of 10"
 
 
 def test_a_trial_without_all_of_its_values_is_given_the_others(folder: Path) -> None:
@@ -145,7 +145,7 @@ def test_nothing_but_failures(folder: Path) -> None:
         search_in_process(
             "hparams_search=random", LR_SWEEP, trials(2), launch=FakeLauncher(folder, failing=[0, 1]).launch
         )
-    assert said(folder)["best"] is None
+    assert output(folder)["best"] is None
 
 
 def test_no_trial_begins_when_the_time_is_over(folder: Path) -> None:

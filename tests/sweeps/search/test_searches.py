@@ -46,18 +46,18 @@ def config(folder: Path, number: int) -> Any:
 
 def check(folder: Path, count: int, failed: Sequence[int] = ()) -> Study:
     """As many trials as asked for, none repeated, and in the folder of each what the study has of it."""
-    study, found = study_of(folder), rows(folder)
+    study, result = study_of(folder), rows(folder)
     assert [trial.number for trial in study.trials] == list(range(count))
     assert len(set(rates(study))) == count
-    assert [row["job"] for row in found] == [str(i) for i in range(count)]
-    assert [float(row["optim.D.lr"]) for row in found] == rates(study)
-    assert [i for i, row in enumerate(found) if row["status"] == "failed"] == list(failed)
+    assert [row["job"] for row in result] == [str(i) for i in range(count)]
+    assert [float(row["optim.D.lr"]) for row in result] == rates(study)
+    assert [i for i, row in enumerate(result) if row["status"] == "failed"] == list(failed)
     assert [trial.number for trial in study.trials if trial.state == TrialState.FAIL] == list(failed)
-    done = {int(row["job"]): float(row["selected/overlap"]) for row in found if row["status"] == "finished"}
+    done = {int(row["job"]): float(row["selected/overlap"]) for row in result if row["status"] == "finished"}
     assert {trial.number: trial.value for trial in study.get_trials(states=[TrialState.COMPLETE])} == done
     assert study.best_value == max(done.values())
-    said = json.loads((folder / "train" / "sweeps" / "S" / "study.json").read_text())
-    assert (said["best"]["number"], said["best"]["value"]) == (study.best_trial.number, study.best_value)
+    output = json.loads((folder / "train" / "sweeps" / "S" / "study.json").read_text())
+    assert (output["best"]["number"], output["best"]["value"]) == (study.best_trial.number, study.best_value)
     return study
 
 
@@ -68,7 +68,7 @@ def test_eight_trials_of_which_one_fails_killed_in_the_middle_and_continued(tmp_
     wait_for_exit(start_command(command, tmp_path), status=-signal.SIGKILL)
     before = study_of(tmp_path).trials
     assert [trial.state.name for trial in before] == ["COMPLETE", "COMPLETE", "FAIL", "COMPLETE", "RUNNING"]
-    said = wait_for_exit(start_command(command, tmp_path))
+    output = wait_for_exit(start_command(command, tmp_path))
     study = check(tmp_path, 8, failed=[2])
     assert rates(study)[:5] == [trial.params["optim.D.lr"] for trial in before]
     assert study.trials[2].user_attrs["reason"] == "RuntimeError: nothing but trouble"
@@ -77,8 +77,8 @@ def test_eight_trials_of_which_one_fails_killed_in_the_middle_and_continued(tmp_
         [0, 4],
         [0],
     ]
-    assert f"best trial {study.best_trial.number} of 8 (7 complete, 1 fail): best overlap (max) " in said
-    assert "8 jobs: 7 finished, 1 failed" in said
+    assert f"best trial {study.best_trial.number} of 8 (7 complete, 1 fail): best overlap (max) " in output
+    assert "8 jobs: 7 finished, 1 failed" in output
     again = wait_for_exit(start_command(command, tmp_path))
     assert "Launching" not in again
     assert rates(check(tmp_path, 8, failed=[2])) == rates(study)
@@ -101,13 +101,13 @@ def test_two_processes_train_each_trial_together(tmp_path: Path) -> None:
 def test_hopeless_trials_end_early_wherever_they_run(tmp_path: Path) -> None:
     pruner = "callbacks.pruning.pruner.n_startup_trials=2"
     several = ["launcher=joblib", "hydra.launcher.n_jobs=2"]
-    said = run_training(*SEARCH, *EARLY, *several, pruner, f"{TRIALS}=4", folder=tmp_path)
-    study, found = study_of(tmp_path), rows(tmp_path)
+    output = run_training(*SEARCH, *EARLY, *several, pruner, f"{TRIALS}=4", folder=tmp_path)
+    study, result = study_of(tmp_path), rows(tmp_path)
     hopeless = [i for i in (2, 3) if rates(study)[i] < min(rates(study)[:2])]
     assert hopeless == [2]
     assert study.trials[2].state == TrialState.PRUNED
-    assert (found[2]["status"], found[2]["reason"]) == ("pruned", "at turn 1 of 6")
-    assert "1 pruned" in said
+    assert (result[2]["status"], result[2]["reason"]) == ("pruned", "at turn 1 of 6")
+    assert "1 pruned" in output
 
 
 def test_two_processes_give_up_together(tmp_path: Path) -> None:
@@ -119,5 +119,5 @@ def test_two_processes_give_up_together(tmp_path: Path) -> None:
 
 def test_a_search_that_has_nothing_but_failures_fails(tmp_path: Path) -> None:
     trouble = "+callbacks.trouble={_target_:search_callbacks.FailOrKill,folder:${run.dir},fails:0,killed:9}"
-    said = run_training(*SEARCH, f"{TRIALS}=1", trouble, folder=tmp_path, status=1)
-    assert "error: no trial was completed (1 fail); the last one: RuntimeError: nothing but trouble\n" in said
+    output = run_training(*SEARCH, f"{TRIALS}=1", trouble, folder=tmp_path, status=1)
+    assert "error: no trial was completed (1 fail); the last one: RuntimeError: nothing but trouble\n" in output

@@ -27,18 +27,18 @@ def space(*words: str) -> SearchSpace:
 
 @pytest.mark.parametrize("text", SPACES)
 def test_a_sweep_is_a_distribution(text: str) -> None:
-    found = space(f"optim.D.lr={text}", "data=ring")
-    assert found.distributions == {"optim.D.lr": SPACES[text]}
-    assert found.expressions == {"optim.D.lr": text}
-    assert found.fixed_overrides == ("data=ring",)
+    result = space(f"optim.D.lr={text}", "data=ring")
+    assert result.distributions == {"optim.D.lr": SPACES[text]}
+    assert result.expressions == {"optim.D.lr": text}
+    assert result.fixed_overrides == ("data=ring",)
 
 
 def test_a_point_is_overrides_that_hydra_reads_back() -> None:
-    found = space("data=ring", "model.G.hidden=[8,8],[16]", "+loss.d_terms.r1=interval(0,1)")
-    (point, _) = found.iter_examples()
-    assert found.to_overrides(point) == ["data=ring", "model.G.hidden=[8,8]", "+loss.d_terms.r1=0.5"]
-    assert OverridesParser.create().parse_override(found.swept_overrides(point)[0]).value() == [8, 8]
-    assert [one["model.G.hidden"] for one in found.iter_examples()] == ["[8,8]", "[16]"]
+    result = space("data=ring", "model.G.hidden=[8,8],[16]", "+loss.d_terms.r1=interval(0,1)")
+    (point, _) = result.iter_examples()
+    assert result.to_overrides(point) == ["data=ring", "model.G.hidden=[8,8]", "+loss.d_terms.r1=0.5"]
+    assert OverridesParser.create().parse_override(result.swept_overrides(point)[0]).value() == [8, 8]
+    assert [one["model.G.hidden"] for one in result.iter_examples()] == ["[8,8]", "[16]"]
 
 
 def test_the_later_of_two_of_one_key_counts() -> None:
@@ -65,8 +65,8 @@ def test_what_cannot_be_searched() -> None:
 
 
 def test_a_grid_is_the_product_and_ends() -> None:
-    found = space("a=x,y", "b=range(1,6,2)", "c=range(0,0.3,0.1)")
-    grid = GridSampler(found.distributions)
+    result = space("a=x,y", "b=range(1,6,2)", "c=range(0,0.3,0.1)")
+    grid = GridSampler(result.distributions)
     assert len(grid) == 2 * 3 * 3
     assert grid.points[:4] == [("x", 1, 0.0), ("x", 1, 0.1), ("x", 1, 0.2), ("x", 3, 0.0)]
     assert GridSampler(space("c=range(0,0.4,0.1)").distributions).points[3] == (0.3,)

@@ -1,4 +1,4 @@
-"""How a search starts: with and without -m, and by one process alone."""
+"""The start of a search: with and without -m, and by one process alone."""
 
 import subprocess
 import sys
