@@ -120,10 +120,10 @@ def test_a_damaged_or_locked_member_of_a_zip_is_named(tmp_path: Path) -> None:
     path = write_zip(tmp_path / "all.zip", pixels(2, 1))
     complete = path.read_bytes()
     image = (tmp_path / "all" / "001.png").read_bytes()
-    path.write_bytes(whole.replace(image, image[:-1] + b"x", 1))
+    path.write_bytes(complete.replace(image, image[:-1] + b"x", 1))
     with pytest.raises(ValueError, match=r"samples must be images, got 001\.png: BadZipFile: Bad CRC-32"):
         open_samples(path, 1)
-    locked = bytearray(whole)
+    locked = bytearray(complete)
     for signature, flags in ((b"PK\3\4", 6), (b"PK\1\2", 8)):
         struct.pack_into("<H", locked, locked.index(signature) + flags, 1)
     path.write_bytes(locked)
