@@ -110,7 +110,7 @@ def write(folder: Path, *folders: Path) -> Path:
     """The page of some runs."""
     result = read_runs([str(one) for one in folders])
     path = folder / "compare.html"
-    comparison = compare_by_data_set(found.runs, found.unreadable)
+    comparison = compare_by_data_set(result.runs, result.unreadable)
     path.write_text(render_page(comparison, "from a test", pictures=12), encoding="utf-8")
     return path
 

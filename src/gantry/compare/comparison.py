@@ -6,8 +6,15 @@ from dataclasses import dataclass
 from functools import cached_property
 
 from gantry.compare.config_diff import ValueTable, format_cell, is_main_setting, split_settings
-from gantry.compare.groups import MeanByValue, RunGroup, compute_effects, group_runs, list_score_names, rank_groups
-from gantry.compare.interval import Interval
+from gantry.compare.groups import (
+    Interval,
+    MeanByValue,
+    RunGroup,
+    compute_effects,
+    group_runs,
+    list_score_names,
+    rank_groups,
+)
 from gantry.compare.protocols import format_protocol_legend, label_protocols, list_selection_rules
 from gantry.compare.run_record import RunRecord
 from gantry.compare.score_direction import Direction, get_direction

@@ -3,10 +3,10 @@
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from statistics import fmean, stdev
 from typing import Any
 
 from gantry.compare.config_diff import MISSING_VALUE, ValueTable, format_cell, is_determined
-from gantry.compare.interval import Interval, confidence_interval
 from gantry.compare.protocols import compare_entry_protocols, find_run_differences
 from gantry.compare.run_record import BEST_AND_LAST, RunRecord
 
