@@ -10,6 +10,7 @@ import torch
 from numpy.typing import NDArray
 from PIL import Image
 
+from gantry.data.decoding import decode_image
 from gantry.evaluation.sample_files import open_samples
 
 
@@ -165,3 +166,63 @@ def test_transparent_pixels_are_white(tmp_path: Path) -> None:
     x = open_samples(tmp_path, 3).images(0, 1)[0]
     assert x[:, 0, 0].tolist() == [10, 20, 30]
     assert x[:, 1:].unique().tolist() == [255]
+
+
+def test_photographs_are_turned_upright_as_in_training(tmp_path: Path) -> None:
+    x = pixels(1, 1, side=4)[0, :3, :, 0]  # 3 rows of 4
+    exif = Image.Exif()
+    exif[0x0112] = 6
+    Image.fromarray(x).save(tmp_path / "a.png", exif=exif)
+    samples = open_samples(tmp_path, 1)
+    assert samples.shape == (1, 4, 3)
+    assert np.array_equal(samples.images(0, 1)[0, 0].numpy(), np.rot90(x, -1))
+    assert np.array_equal(decode_image(tmp_path / "a.png", (1, 4, 3))[0], np.rot90(x, -1))
+    assert samples.conversions == "turned upright"
+
+
+def test_every_format_of_training_is_a_sample(tmp_path: Path) -> None:
+    x = pixels(1, 1).squeeze()
+    for suffix in ("png", "PNG", "bmp", "gif", "tif", "TIFF", "pgm", "pnm"):
+        Image.fromarray(x).save(tmp_path / f"a.{suffix}", "PPM" if suffix in ("pgm", "pnm") else None)
+    (tmp_path / "b.ppm").write_bytes(b"P6 5 5 255 " + np.repeat(x[:, :, None], 3, 2).tobytes())
+    samples = open_samples(tmp_path, 1)
+    assert samples.count == 9
+    assert np.array_equal(samples.images(0, 9)[:, 0].numpy(), np.stack([x] * 9))
+
+
+@pytest.mark.parametrize("name", ["x.npz", "x.NPZ", "packed.npz", "x.npy"])
+def test_arrays_are_read_in_pieces_in_any_order(name: str, tmp_path: Path) -> None:
+    x = pixels(12, 3)
+    with (tmp_path / name).open("wb") as file:
+        (np.save if name.endswith("npy") else np.savez_compressed if name == "packed.npz" else np.savez)(file, x)
+    samples = open_samples(tmp_path / name, 3)
+    for start, stop in ((3, 9), (0, 2), (11, 20), (4, 4)):
+        assert torch.equal(samples.images(start, stop), torch.from_numpy(x[start:stop]).permute(0, 3, 1, 2))
+
+
+def test_16_bits_become_8_and_the_protocol_says_so(tmp_path: Path) -> None:
+    np.savez(tmp_path / "x.npz", (pixels(4, 1).astype(np.uint16) * 257))
+    samples = open_samples(tmp_path / "x.npz", 1)
+    assert samples.conversions == "16 bits to 8"
+    assert torch.equal(samples.images(0, 4), torch.from_numpy(pixels(4, 1)).permute(0, 3, 1, 2))
+    Image.fromarray(np.full((5, 5), 200 * 257, np.uint16)).save(tmp_path / "a.png")
+    (tmp_path / "x.npz").unlink()
+    samples = open_samples(tmp_path, 3)
+    assert samples.images(0, 1).unique().tolist() == [200]
+    assert samples.conversions == "16 bits to 8, grey to colour"
+
+
+def test_the_key_of_the_mistake_is_named(tmp_path: Path) -> None:
+    write_pngs(tmp_path / "images", pixels(1, 1))
+    for key in ("samples", "reference", "metrics.reference"):
+        with pytest.raises(ValueError, match=f"^{key} must be a folder with images"):
+            open_samples(tmp_path / "nowhere", 1, key)
+        with pytest.raises(ValueError, match=f"^{key} must be an .npz or .npy with 5 channels"):
+            open_samples(tmp_path / "images", 5, key)
+
+
+def test_labels_that_are_no_classes_are_said_when_they_are_needed(tmp_path: Path) -> None:
+    np.savez(tmp_path / "x.npz", pixels(3, 1), np.array([0.5, 1, 2]))
+    samples = open_samples(tmp_path / "x.npz", 1)
+    assert samples.labels is None
+    assert samples.unlabelled == "arr_1 float64 [3] with numbers that are not whole"

@@ -37,7 +37,7 @@ class ZipFolder:
             members = self._archive.infolist()
         except (zipfile.BadZipFile, NotImplementedError, OSError, ValueError) as error:
             raise UserError(f"{rule}, got {self.path}: {format_on_one_line(error)}") from None
-        images = [member for member in members if is_image_name(member.filename) and not is_hidden(member.filename)]
+        images = [member for member in members if _is_image(member.filename.replace("\\", "/"))]
         counts = Counter(member.filename for member in images)
         for member in images:
             if problem := _find_problem(member, counts[member.filename]):
@@ -73,6 +73,10 @@ class ZipFolder:
         """Return facts that change with the content of a member: its size and checksum."""
         member = self._archive.getinfo(name)
         return member.file_size, member.CRC
+
+
+def _is_image(name: str) -> bool:
+    return is_image_name(name) and not is_hidden(name)
 
 
 def _find_problem(member: zipfile.ZipInfo, count: int) -> str | None:

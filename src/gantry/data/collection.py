@@ -16,7 +16,7 @@ from gantry.data.archives import DATASET_JSON, MAX_MEMBER_BYTES, ZipFolder
 from gantry.data.arrays import ArrayFile, open_array
 from gantry.data.class_names import ClassLabels, label_by_array, label_by_dataset_json, label_by_folder
 from gantry.data.decoding import EncodedImage, ImageHeader
-from gantry.data.folder_index import COLLECTION_RULE, FolderWalk, describe_missing_images, sort_names, to_printable
+from gantry.data.folder_index import COLLECTION_RULE, FolderWalk, sort_names, to_printable
 from gantry.distributed import collectives
 from gantry.errors import UserError
 
@@ -170,7 +170,7 @@ def _label_files(
     path: Path, store: ImageStore, names: Sequence[str], dataset_json: bytes | None, key: str
 ) -> EncodedImages:
     if not names:
-        raise UserError(f"{key} must be {COLLECTION_RULE}, got {path} {describe_missing_images(path)}")
+        raise UserError(f"{key} must be {COLLECTION_RULE}, got {path} without any")
     if dataset_json is None:
         return EncodedImages(path, store, tuple(names), label_by_folder(names))
     try:
