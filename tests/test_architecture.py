@@ -74,6 +74,7 @@ WITHOUT_TORCH = [
     "config/rules",
     "config/search_path",
     "config/signatures",
+    "config/text_values",
     "config/trust",
     "config/validate",
     "compare/comparison",

@@ -133,11 +133,12 @@ def _compose_evaluation(words: Sequence[str], path: Path | str | None) -> Any:
     from gantry.commands.evaluate import complete_config
     from gantry.config.compose import compose_as_library, finalize_config
     from gantry.config.resolvers import register_resolvers
+    from gantry.config.text_values import quote_text_values
     from gantry.errors import user_errors
 
     register_resolvers()
     with user_errors():
-        cfg = compose_as_library("evaluate", words)
+        cfg = compose_as_library("evaluate", quote_text_values(words))
         if path is not None:
             folder = Path(path).expanduser()
             cfg["run" if (folder / CONFIG_FILE).is_file() else "samples"] = str(folder)

@@ -14,6 +14,7 @@ With `GANTRY_DEBUG=1` in the environment the first two show their traceback as w
 import difflib
 import errno
 import re
+import shlex
 import unicodedata
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
@@ -73,6 +74,8 @@ def format_error(error: BaseException) -> str:
         return f"{group} must be one of {', '.join(sorted(error.options))}, got {choice}"
     if isinstance(error, OverrideParseException) and "=" not in error.override:
         return f"each word of the command must be KEY=VALUE, got {error.override}"
+    if isinstance(error, OverrideParseException):
+        return quoting_message(error)
     cause = error.__cause__ or error
     if isinstance(cause, ConfigAttributeError | ConfigKeyError) and cause.full_key:
         return unknown_key_message(str(cause.full_key), _sibling_keys(cause))
@@ -98,6 +101,14 @@ def unknown_key_message(key: str, known: Iterable[str]) -> str:
     close = difflib.get_close_matches(key.rpartition(".")[2], known, n=1)
     hint = f" (did you mean {close[0]}?)" if close else ""
     return f"{key} must be one of the known keys {', '.join(known)}, got an unknown one{hint}"
+
+
+def quoting_message(error: OverrideParseException) -> str:
+    """Return the line for a value that Hydra's grammar does not take, with the word that it takes as text."""
+    head, _, value = error.override.partition("=")
+    key = head.lstrip("+~")
+    word = shlex.quote(f'{head}="{value}"') if not {"'", '"'} & set(value) else f"{head}=\"'...'\""
+    return f"{key} must be a value that Hydra can read (text with special characters in quotes: {word}), got {value}"
 
 
 def _sibling_keys(error: OmegaConfBaseException) -> list[str]:

@@ -18,10 +18,11 @@ from omegaconf import DictConfig
 from omegaconf.errors import OmegaConfBaseException
 
 from gantry.commands.help import format_help
-from gantry.commands.resume import check_run_folder, expand_resume, set_run_folder
+from gantry.commands.resume import check_run_folder, check_run_name, expand_resume, set_run_folder
 from gantry.config import resolvers
 from gantry.config.compose import CONFIG_DIR, compose, finalize_config
 from gantry.config.search_path import replace_config_dir
+from gantry.config.text_values import quote_text_values, read_text_value
 from gantry.distributed import environment
 from gantry.errors import RunError, UserError, disk_errors, format_error, user_errors
 
@@ -39,7 +40,7 @@ def command(config_name: str) -> Callable[[CommandFunction], Callable[[], None]]
             try:
                 with user_errors():
                     environment.export_srun_variables()
-                    sys.argv[1:] = replace_config_dir(sys.argv[1:])
+                    sys.argv[1:] = quote_text_values(replace_config_dir(sys.argv[1:]))
                     if {"--help", "-h"} & set(sys.argv[1:]):
                         print(format_help(config_name, [word for word in sys.argv[1:] if not word.startswith("-")]))
                         sys.exit(0)
@@ -116,6 +117,8 @@ def validate_early(config_name: str, argv: list[str]) -> None:
             f"a sweep must start its processes itself (trainer=ddp), got {environment.read_ranks().world_size} of them"
         )
     if sweep:
+        if (name := read_text_value(argv, "run.name")) is not None:
+            check_run_name(name)
         export_python_path()
     if (
         environment.PARENT_VARIABLE in os.environ

@@ -17,7 +17,7 @@ from gantry.evaluation.protocol import find_protocol_differences
 from gantry.files import write_text
 from gantry.runs.folder import read_config
 from gantry.runs.generator_json import find_generator, read_generator_info
-from gantry.runs.layout import SCORES_FILE
+from gantry.runs.layout import SCORES_FILE, split_run_path
 from gantry.runs.summary import read_summary, write_summary
 from gantry.values import non_finite_to_none
 
@@ -55,7 +55,7 @@ def complete_config(cfg: DictConfig, in_memory: bool = False) -> None:
     check_reference("reference", cfg.reference)
     check_logger_name(cfg.log_to)
     with open_dict(cfg):
-        cfg.run = cfg.run or find_run_folder(cfg.checkpoint)
+        resolve_run_path(cfg)
         if not in_memory and (cfg.run is None) == (cfg.samples is None):
             raise ValueError("run or samples must be given, and not both: run=FOLDER of a run, or samples=PATH")
         stored_keys = fill_from_run(cfg) if cfg.run is not None else []
@@ -98,11 +98,16 @@ def check_stored_parts(cfg: DictConfig, keys: Sequence[str]) -> None:
         check_targets(OmegaConf.to_container(cfg.model.G, resolve=True), "model.G", trusted)
 
 
-def find_run_folder(checkpoint: str | None) -> str | None:
-    """Return the run folder of a checkpoint or a generator: RUN/checkpoints/last.ckpt, RUN/generator/best."""
-    if checkpoint is None or not Path(checkpoint).exists():
-        return None
-    return str(Path(checkpoint).resolve().parents[1])
+def resolve_run_path(cfg: DictConfig) -> None:
+    """Fill in the run that a checkpoint or a generator lies in, and the checkpoint that a path given as `run` names."""
+    if cfg.run:
+        path = Path(cfg.run)
+        folder, chosen = split_run_path(path)
+        cfg.run = str(folder)
+        if chosen is not None and cfg.checkpoint is None:
+            cfg.checkpoint = chosen if path.is_dir() else str(path)
+    elif cfg.checkpoint is not None and Path(cfg.checkpoint).exists():
+        cfg.run = str(Path(cfg.checkpoint).resolve().parents[1])
 
 
 def read_training_progress(cfg: DictConfig) -> tuple[int, float]:

@@ -8,15 +8,19 @@ from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.types import RunMode
 from omegaconf import DictConfig, OmegaConf, open_dict
 
+from gantry.config.text_values import get_override_key, quote_text, read_text_value
 from gantry.config.trust import check_targets, read_trusted_packages
 from gantry.distributed import environment
 from gantry.runs.checkpoint import has_checkpoint
 from gantry.runs.folder import check_new_folder, check_resumable, read_config
+from gantry.runs.layout import LAST_CHECKPOINT, split_run_path
 from gantry.runs.lock import check_unlocked
 
 LAUNCH_KEYS = ("resume", "run.name", "run.dir", "run.auto_resume", "launcher", "trust", "show")
 
 OPTIONS_WITH_VALUE = ("--config-name", "-cn", "--config-path", "-cp", "--cfg", "-c", "--package", "-p")
+
+MAX_NAME_BYTES = 255  # of Linux's and macOS's file systems
 
 SEARCH_KEYS = ("hparams_search", "callbacks.pruning")  # a run that is resumed alone is no longer part of a search
 
@@ -24,6 +28,7 @@ SEARCH_KEYS = ("hparams_search", "callbacks.pruning")  # a run that is resumed a
 def set_run_folder(cfg: DictConfig) -> None:
     """Set the folder of the run, its overrides and, for an automatic resume, the run to resume."""
     hydra_config = HydraConfig.get()
+    check_run_name(cfg.run.name)
     again = should_auto_resume(cfg, sweep=hydra_config.mode == RunMode.MULTIRUN)
     with open_dict(cfg):
         cfg.run.dir = hydra_config.runtime.output_dir
@@ -32,6 +37,15 @@ def set_run_folder(cfg: DictConfig) -> None:
         if again and not cfg.resume and has_checkpoint(Path(cfg.run.dir)):
             cfg.resume = cfg.run.dir
         set_run_name(cfg)
+
+
+def check_run_name(name: object) -> None:
+    """Raise ValueError unless the name of a run is text that can name one folder."""
+    if not isinstance(name, str):
+        raise ValueError(f"run.name must be text (in a YAML, in quotes), got {name}")
+    if not name.strip() or name in (".", "..") or "/" in name or "\0" in name or len(name.encode()) > MAX_NAME_BYTES:
+        rule = f"the name of a folder: not empty, not . or .., without /, at most {MAX_NAME_BYTES} bytes"
+        raise ValueError(f"run.name must be {rule}, got {name or 'an empty one'}")
 
 
 def set_run_name(cfg: DictConfig) -> None:
@@ -69,6 +83,7 @@ def is_stored_override(override: str) -> bool:
 
 def check_run_folder(cfg: DictConfig) -> None:
     """Raise ValueError unless the folder is new or can be resumed, and no other process works in it."""
+    check_run_name(cfg.run.name)
     folder = Path(cfg.resume or cfg.run.dir)
     if cfg.resume or (should_auto_resume(cfg) and has_checkpoint(folder)):
         check_resumable(cfg, folder)
@@ -82,16 +97,19 @@ def expand_resume(argv: list[str]) -> list[str]:
 
     Raises ValueError if the stored overrides name parts that a run folder may not.
     """
-    folder = find_override(argv, "resume")
-    if folder in ("", "null"):
+    path = read_text_value(argv, "resume")
+    if path is None:
         return argv
+    folder, chosen = split_run_path(Path(path))
+    if chosen not in (None, Path(LAST_CHECKPOINT).stem):
+        raise ValueError(f"resume must be a run or its {LAST_CHECKPOINT}: a run resumes from its end, got {path}")
     typed = {get_override_key(word) for word in argv}
-    stored = read_config(Path(folder)).run.overrides
+    stored = read_config(folder, "resume").run.overrides
     remaining = [override for override in stored if get_override_key(override) not in typed]
     check_stored_overrides(remaining, read_trusted_packages(parse_trust(argv)))
-    name = Path(folder).resolve().name.replace("'", "\\'")  # in quotes, since the name of a job is a number
-    options, overrides = split_options(argv)
-    return [*options, *remaining, *overrides, f"run.name='{name}'", f"hydra.run.dir={folder}"]
+    texts = {"resume": str(folder), "run.name": folder.resolve().name, "hydra.run.dir": str(folder)}
+    options, overrides = split_options([word for word in argv if not word.startswith("resume=")])
+    return [*options, *remaining, *overrides, *(f"{key}={quote_text(text)}" for key, text in texts.items())]
 
 
 def split_options(argv: Sequence[str]) -> tuple[list[str], list[str]]:
@@ -117,13 +135,3 @@ def parse_trust(argv: Sequence[str]) -> object:
     """Return the value of the override `trust`; None without one."""
     trust_overrides = [word for word in argv if get_override_key(word) == "trust"]
     return OverridesParser.create().parse_override(trust_overrides[-1]).value() if trust_overrides else None
-
-
-def find_override(argv: Sequence[str], key: str) -> str:
-    """Return the text of the first override of a key; "" without one."""
-    return next((word.partition("=")[2] for word in argv if word.startswith(f"{key}=")), "")
-
-
-def get_override_key(override: str) -> str:
-    """Return the key of an override: `+loss.d_terms.r1=5` -> `loss.d_terms.r1`."""
-    return override.partition("=")[0].lstrip("+~")

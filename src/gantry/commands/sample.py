@@ -18,7 +18,7 @@ from gantry.commands.sample_request import (
 from gantry.config.trust import check_targets, read_trusted_packages
 from gantry.errors import user_errors
 from gantry.runs.generator_json import find_generator, read_generator_info
-from gantry.runs.layout import GENERATED_FOLDER
+from gantry.runs.layout import GENERATED_FOLDER, split_run_path
 
 
 def sample(cfg: DictConfig) -> Path:
@@ -26,8 +26,8 @@ def sample(cfg: DictConfig) -> Path:
     with user_errors():
         if cfg.run is None:
             raise ValueError("run must be the folder of a run, got null")
-        run = Path(cfg.run)
-        folder = find_generator(run, cfg.which)
+        run, chosen = split_run_path(Path(cfg.run))
+        folder = find_generator(run, cfg.which or chosen)
         what, trusted = read_generator_info(folder), read_trusted_packages(cfg.get("trust"))
         check_targets(what.config, "generator", trusted)
         request = SampleRequest(cfg.n, cfg.seed, parse_label(cfg["class"], what), cfg.truncation)

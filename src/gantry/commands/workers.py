@@ -19,6 +19,7 @@ from torch import distributed as dist
 
 from gantry.config.compose import CONFIG_DIR
 from gantry.config.search_path import format_search_path, list_user_sources
+from gantry.config.text_values import quote_text
 from gantry.distributed.environment import (
     PARENT_VARIABLE,
     find_free_port,
@@ -111,8 +112,8 @@ def start_worker(rank: int, resume: str | None) -> subprocess.Popen[bytes]:
     """Start rank `rank` of this job."""
     config = HydraConfig.get()
     overrides = [override for override in config.overrides.task if not override.startswith(RANK_0_OVERRIDES)]
-    folder = f'hydra.run.dir="{config.runtime.output_dir}"'
-    resumption = [f'++resume="{resume}"' if resume else "++resume=null", "++run.auto_resume=false"]
+    folder = f"hydra.run.dir={quote_text(config.runtime.output_dir)}"
+    resumption = [f"++resume={quote_text(resume)}" if resume else "++resume=null", "++run.auto_resume=false"]
     hydra_overrides = [folder, format_search_path(list_user_sources()), "hydra.mode=RUN"]
     command = [sys.executable, str(TRAIN_SCRIPT), *overrides, *resumption, *hydra_overrides]
     variables = {"LOCAL_RANK": str(rank), PARENT_VARIABLE: str(os.getpid())}

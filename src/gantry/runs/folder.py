@@ -63,13 +63,17 @@ def write_config(cfg: DictConfig, folder: Path) -> None:
     write_text(folder / CONFIG_FILE, f"{VERSION_KEY}: {CONFIG_VERSION}\n{OmegaConf.to_yaml(cfg, resolve=True)}")
 
 
-def read_config(folder: Path) -> DictConfig:
-    """Read the resolved configuration of a run, in the keys of this version. Raises UserError if there is none."""
+def read_config(folder: Path, key: str = "run") -> DictConfig:
+    """Read the resolved configuration of a run, in the keys of this version. Raises UserError if there is none.
+
+    `key` is what the user named the folder by.
+    """
     if not folder.is_dir():
-        raise UserError(f"run must be the folder of a run, got {folder}, which does not exist")
+        reason = "is a file" if folder.exists() else "does not exist"
+        raise UserError(f"{key} must be the folder of a run, got {folder}, which {reason}")
     path = folder / CONFIG_FILE
     if not path.is_file():
-        raise UserError(f"run must be the folder of a run, got {folder}, which has no {CONFIG_FILE}")
+        raise UserError(f"{key} must be the folder of a run, got {folder}, which has no {CONFIG_FILE}")
     cfg = OmegaConf.create(load_config(path, path.stat().st_mtime_ns))
     assert isinstance(cfg, DictConfig)
     return cfg

@@ -45,6 +45,20 @@ def generator_folder(run: Path, which: str) -> Path:
     return run / GENERATORS_FOLDER / which
 
 
+def split_run_path(path: Path) -> tuple[Path, str | None]:
+    """Return the run that a path stands for, and which of its checkpoints or generators, if the path is of one.
+
+    RUN/checkpoints/last.ckpt and RUN/generator/last -> (RUN, "last"); RUN and RUN/config.yaml -> (RUN, None).
+    """
+    run = path.parent.parent
+    if (path / CONFIG_FILE).is_file() or not path.exists():
+        return path, None
+    if path.parent.name in (CHECKPOINTS_FOLDER, GENERATORS_FOLDER) and (run / CONFIG_FILE).is_file():
+        return run, path.stem
+    is_within = path.is_file() or path.name in (CHECKPOINTS_FOLDER, GENERATORS_FOLDER)
+    return (path.parent, None) if is_within and (path.parent / CONFIG_FILE).is_file() else (path, None)
+
+
 def sample_image_name(turn: int) -> str:
     """Return the name of the picture of a turn: `000100.png`."""
     return f"{turn:06d}.png"
