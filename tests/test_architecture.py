@@ -74,6 +74,7 @@ WITHOUT_TORCH = [
     "config/rules",
     "config/search_path",
     "config/signatures",
+    "config/stored_overrides",
     "config/text_values",
     "config/trust",
     "config/validate",

@@ -41,6 +41,21 @@ def test_every_part_of_a_configuration_may_be_named(target: str) -> None:
         "gantry.nets.gone.Generator",
         "gantry.nets",
         "gantry",
+        "gantry.evaluation.cache.write_cached_tensors",
+        "gantry.features.published_weights.read_weights",
+        "gantry.features.published_weights.PublishedWeights",
+        "gantry.loggers.wandb_logger.init_wandb_run",
+        "gantry.callbacks.lightning_log.redirect_log",
+        "gantry.nets.mlp.Generator.forward",
+        "gantry.nets.mlp.Generator.__init__.__globals__.get",
+        "lightning.pytorch.callbacks.ModelCheckpoint",
+        "lightning.pytorch.callbacks.LambdaCallback",
+        "lightning.pytorch.loggers.CSVLogger",
+        "lightning.pytorch.strategies.DeepSpeedStrategy",
+        "lightning.LightningModule",
+        "torch.utils.cpp_extension.load",
+        "torch.nn.modules.linear.Linear",
+        "torch.optim.swa_utils.AveragedModel",
         "gantry.commands.entry.export_python_path",
         "gantry.nets.../../../evil.Generator",
         "${oc.env:HOME}",
@@ -68,8 +83,20 @@ def test_a_package_of_the_user_is_refused_until_it_is_trusted() -> None:
         check_targets(values, "data", ["stub"])
 
 
+def test_libraries_are_trusted_in_parts_too() -> None:
+    target = "lightning.pytorch.callbacks.ModelCheckpoint"
+    check_targets({"_target_": target}, "callbacks.x", ["lightning.pytorch.callbacks"])
+    with pytest.raises(ValueError, match="must be a part of gantry"):
+        check_targets({"_target_": "lightning.pytorch.loggers.CSVLogger"}, "x", ["lightning.pytorch.callbacks"])
+    with pytest.raises(ValueError, match="must be a part of gantry"):
+        check_targets({"_target_": "gantry.files.write_text"}, "x", ["gantry"])
+
+
+REEXPORTS = ("SimpleNamespace", "torch.load", "torch.ops.aten.relu", "InMemoryImages.__init__.__globals__.get")
+
+
 def test_what_a_trusted_package_only_imports_is_refused() -> None:
-    for target in ("fake_points_run.SimpleNamespace", "fake_points_run.torch.load"):
+    for target in (f"fake_points_run.{name}" for name in REEXPORTS):
         with pytest.raises(ValueError, match=rf"^data\._target_ must be defined in a trusted package, got {target},"):
             check_targets({"_target_": target}, "data", ["fake_points_run"])
     check_targets(

@@ -12,7 +12,7 @@ from gantry.commands.log_results import check_logger_name, log_scores
 from gantry.config.checks import check_reference
 from gantry.config.compose import CONFIG_DIR, expand_shorthand
 from gantry.config.trust import check_targets, read_trusted_packages
-from gantry.errors import user_errors
+from gantry.errors import UserError, user_errors
 from gantry.evaluation.protocol import find_protocol_differences
 from gantry.files import write_text
 from gantry.runs.folder import read_config
@@ -32,10 +32,7 @@ def evaluate(cfg: DictConfig) -> dict[str, float]:
     from gantry.commands import evaluate_job  # imports torch, which takes seconds
 
     entry = evaluate_job.run_evaluation(cfg)
-    print(entry)
     record = {"of": str(cfg.samples or cfg.run)} | entry.to_dict()
-    for line in format_earlier_scores(record, Path(cfg.run)) if cfg.run is not None else ():
-        print(line)
     path = Path(cfg.output) / SCORES_FILE
     write_text(path, json.dumps(non_finite_to_none(record), indent=2, allow_nan=False) + "\n")
     if cfg.run is not None:
@@ -43,6 +40,8 @@ def evaluate(cfg: DictConfig) -> dict[str, float]:
         write_summary(Path(cfg.run), {"evaluations": [*earlier, record]})
     if cfg.log_to is not None:
         log_scores(cfg.log_to, cfg.run and Path(cfg.run), Path(cfg.output), record, *read_training_progress(cfg))
+    earlier_scores = format_earlier_scores(record, Path(cfg.run)) if cfg.run is not None else ()
+    print("\n".join([str(entry), *earlier_scores]))  # at the end: a reader that has gone must not cost the numbers
     log.info("written to %s", path)
     return dict(record["scores"])
 
@@ -66,7 +65,7 @@ def complete_config(cfg: DictConfig, in_memory: bool = False) -> None:
             if cfg.metrics.get("report") is not None:
                 cfg.metrics.report.scores = {}
         expand_shorthand(cfg)
-    if "_target_" not in cfg.data:
+    if "_target_" not in (cfg.data or {}):
         raise ValueError("data must be the data set to compare the samples with (data=cifar10, say), got none")
     if not OmegaConf.select(cfg, "metrics.scores"):
         raise ValueError("metrics must be a choice with scores (metrics=small, metrics=inception), got none")
@@ -77,12 +76,30 @@ def complete_config(cfg: DictConfig, in_memory: bool = False) -> None:
 def fill_from_run(cfg: DictConfig) -> list[str]:
     """Fill in the model of the run, and its data and metrics unless others are chosen; -> those of the two."""
     stored = read_config(Path(cfg.run))
-    cfg.model = stored.model
-    missing = {"data": "_target_" not in cfg.data, "metrics": cfg.get("metrics") is None}
+    cfg.model = stored.get("model")
+    missing = {"data": "_target_" not in (cfg.data or {}), "metrics": cfg.get("metrics") is None}
     keys = [key for key, is_missing in missing.items() if is_missing]
+    values: Any = OmegaConf.to_container(stored)
     for key in keys:
-        cfg[key] = stored[key]
+        cfg[key] = replace_stored_folders(values.get(key), key, cfg.paths, values.get("paths"))
     return keys
+
+
+def replace_stored_folders(value: Any, key: str, paths: Mapping[str, Any], stored: Mapping[str, Any] | None) -> Any:
+    """Return plain values of a run with this machine's folder of statistics, and of data sets where theirs is missing.
+
+    Raises UserError for another folder of data that does not exist: nothing is downloaded to where a run says.
+    """
+    if isinstance(value, dict):
+        return {name: replace_stored_folders(inner, f"{key}.{name}", paths, stored) for name, inner in value.items()}
+    name = key.rpartition(".")[2]
+    if name == "cache" and isinstance(value, str):
+        return f"{paths['cache']}/{Path(value).name}"
+    if name == "root" and isinstance(value, str) and not Path(value).expanduser().is_dir():
+        if value not in (paths["data"], (stored or {}).get("data")):
+            raise UserError(f"{key} of the run must be a folder that exists, got {value}; choose another by data=")
+        return paths["data"]
+    return value
 
 
 def check_stored_parts(cfg: DictConfig, keys: Sequence[str]) -> None:
@@ -127,7 +144,7 @@ def format_earlier_scores(record: Mapping[str, Any], run: Path) -> Iterator[str]
         scores = (entry or {}).get("scores", {})
         shared = ", ".join(f"{name} {format_score(scores[name])}" for name in record["scores"] if name in scores)
         if entry and shared:
-            unlike = "; ".join(find_protocol_differences(entry["protocol"], record["protocol"]))
+            unlike = "; ".join(find_protocol_differences(entry.get("protocol", {}), record["protocol"]))
             yield f"{title} of the run: {shared} (measured {f'otherwise, by {unlike}' if unlike else 'alike'})"
 
 

@@ -8,8 +8,9 @@ from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.types import RunMode
 from omegaconf import DictConfig, OmegaConf, open_dict
 
+from gantry.config.stored_overrides import check_stored_overrides
 from gantry.config.text_values import get_override_key, quote_text, read_text_value
-from gantry.config.trust import check_targets, read_trusted_packages
+from gantry.config.trust import read_trusted_packages
 from gantry.distributed import environment
 from gantry.runs.checkpoint import has_checkpoint
 from gantry.runs.folder import check_new_folder, check_resumable, read_config
@@ -104,9 +105,10 @@ def expand_resume(argv: list[str]) -> list[str]:
     if chosen not in (None, Path(LAST_CHECKPOINT).stem):
         raise ValueError(f"resume must be a run or its {LAST_CHECKPOINT}: a run resumes from its end, got {path}")
     typed = {get_override_key(word) for word in argv}
-    stored = read_config(folder, "resume").run.overrides
-    remaining = [override for override in stored if get_override_key(override) not in typed]
-    check_stored_overrides(remaining, read_trusted_packages(parse_trust(argv)))
+    stored = (read_config(folder, "resume").get("run") or {}).get("overrides", ())
+    own = [override for override in stored if is_stored_override(override)]  # one of `trust`, say, is a stranger's
+    remaining = [override for override in own if get_override_key(override) not in typed]
+    check_stored_overrides(remaining, read_trusted_packages(parse_trust(argv)), folder)
     texts = {"resume": str(folder), "run.name": folder.resolve().name, "hydra.run.dir": str(folder)}
     options, overrides = split_options([word for word in argv if not word.startswith("resume=")])
     return [*options, *remaining, *overrides, *(f"{key}={quote_text(text)}" for key, text in texts.items())]
@@ -120,15 +122,6 @@ def split_options(argv: Sequence[str]) -> tuple[list[str], list[str]]:
         is_value = bool(options) and options[-1] in OPTIONS_WITH_VALUE and "=" not in word
         (options if word.startswith("-") or is_value else overrides).append(word)
     return options, overrides
-
-
-def check_stored_overrides(overrides: Sequence[str], trusted: Sequence[str]) -> None:
-    """Raise ValueError for a stored override that sets up Hydra itself or names a part that a run folder may not."""
-    for override in OverridesParser.create().parse_overrides(list(overrides)):
-        key, value = override.key_or_group, override.value()
-        if key.startswith("hydra") or "oc.create" in str(value) or "oc.decode" in str(value):
-            raise ValueError(f"run.overrides must be settings of the experiment, got {override.input_line}")
-        check_targets(value, key, trusted)
 
 
 def parse_trust(argv: Sequence[str]) -> object:

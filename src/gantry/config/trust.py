@@ -1,21 +1,25 @@
 """The parts that a run folder may name. They are imported and called when it is read back, so not every name will do.
 
-Allowed are the parts of Gantry, torch.nn and torch.optim, the trainer, callbacks and loggers of Lightning, and the
-packages that the user trusts: `trust=[my_models]` on the command line, or GANTRY_TRUST=my_models in the environment,
-names separated by commas. What the user types on the command line needs no trust.
+Allowed are the parts of Gantry that a file of configs/ names (other functions of it write files, say), the layers and
+optimisers of torch, those parts of Lightning that write nowhere but in the folder of the run, and the packages that the
+user trusts: `trust=[my_models]` on the command line, or GANTRY_TRUST=my_models in the environment, names separated by
+commas. What the user types on the command line needs no trust.
 """
 
 import ast
 import os
 import re
+import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import cache
 from inspect import isclass, isroutine
 from pathlib import Path
+from types import ModuleType
 from typing import Any
 
 from omegaconf import OmegaConf
 
+from gantry.config.compose import CONFIG_DIR
 from gantry.config.instantiate import build, import_target
 from gantry.errors import UserError
 
@@ -37,10 +41,20 @@ PART_ROOMS = (
     "training",
 )
 
-LIBRARY_PARTS = re.compile(
+NAMED_PART = re.compile(r"(?:_target_|sides): *[\"']?(gantry(?:\.\w+)+)")  # in a file of configs/
+
+UNNAMED_PARTS = {
+    "gantry.data.images.InMemoryImages",
+    "gantry.training.schedules.cosine",
+}  # parts that no choice has yet
+
+LIBRARY_PARTS = re.compile(  # those of Lightning that write nowhere but in the folder of the run
     r"torch\.(nn|optim)\.[A-Z]\w*"
     r"|lightning\.(pytorch\.)?Trainer"
-    r"|lightning\.pytorch\.(callbacks|loggers|profilers|strategies)\.[A-Z]\w*"
+    r"|lightning\.pytorch\.callbacks\.(DeviceStatsMonitor|EarlyStopping|LearningRateMonitor|ThroughputMonitor|Timer)"
+    r"|lightning\.pytorch\.callbacks\.(ModelSummary|RichModelSummary|RichProgressBar|TQDMProgressBar)"
+    r"|lightning\.pytorch\.profilers\.(Advanced|PassThrough|PyTorch|Simple)Profiler"
+    r"|lightning\.pytorch\.strategies\.(DDPStrategy|SingleDeviceStrategy)"
 )
 
 PACKAGE_NAME = re.compile(r"[A-Za-z_]\w*(\.[A-Za-z_]\w*)*")
@@ -82,21 +96,29 @@ def check_target(key: str, target: Any, trusted: Sequence[str]) -> None:
     """Raise ValueError unless a run folder may name this part."""
     if isinstance(target, str) and is_known_part(target):
         return
+    is_name = isinstance(target, str) and PACKAGE_NAME.fullmatch(target)
     package = str(target).partition(".")[0]
-    if not (isinstance(target, str) and PACKAGE_NAME.fullmatch(target)) or package in ("gantry", "torch", "lightning"):
+    if not is_name or package == "gantry" or (package in ("torch", "lightning") and not is_inside(target, trusted)):
         rule = "a part of gantry, torch.nn, torch.optim or Lightning, or of a trusted package"
         raise UserError(f"{key} must be {rule}, got {target}")
     if not is_inside(target, trusted):
         rule = f"in a trusted package (trust=[{package}] or {TRUST_VARIABLE}={package})"
         raise UserError(f"{key} must be under gantry, torch or lightning, or {rule}, got {target}")
-    if not is_defined_inside(import_target(key, target), trusted):
+    if not is_defined_inside(import_target(key, target), trusted) or crosses_module(target, trusted):
         raise UserError(f"{key} must be defined in a trusted package, got {target}, which is only imported there")
 
 
 def is_known_part(target: str) -> bool:
     """Return True for a part of Gantry, or of a library, that every run folder may name. Imports nothing."""
     module, _, name = target.rpartition(".")
-    return bool(LIBRARY_PARTS.fullmatch(target)) or name in list_parts(module)
+    return bool(LIBRARY_PARTS.fullmatch(target)) or (target in list_named_parts() and name in list_parts(module))
+
+
+@cache
+def list_named_parts() -> frozenset[str]:
+    """Return the names of Gantry's that are a `_target_` in a file of configs/, and the parts without a file."""
+    texts = [path.read_text(encoding="utf-8") for path in CONFIG_DIR.rglob("*.yaml")]
+    return frozenset(name for text in texts for name in NAMED_PART.findall(text)) | UNNAMED_PARTS
 
 
 @cache
@@ -122,6 +144,19 @@ def is_defined_inside(target: Callable[..., Any], packages: Sequence[str]) -> bo
         return True
     name = f"{target.__module__}.{target.__qualname__}"
     return is_inside(name, packages) or is_known_part(name)
+
+
+def crosses_module(target: str, packages: Sequence[str]) -> bool:
+    """Return True if a name leads through a module of another package: `my_models.numpy.ones`."""
+    names = target.split(".")
+    value: Any = sys.modules[names[0]]
+    for name in names[1:]:
+        value = getattr(value, name)
+        if isinstance(value, ModuleType):
+            is_above = any(is_inside(package, [value.__name__]) for package in packages)
+            if not (is_above or is_inside(value.__name__, packages)):
+                return True
+    return False
 
 
 def build_stored(values: Mapping[str, Any], key: str, trusted: Sequence[str]) -> Any:
