@@ -3,11 +3,15 @@
 from pathlib import Path
 
 import numpy as np
-from PIL import Image
+import pytest
+from matplotlib.figure import Figure
+from PIL import Image, ImageColor
 
 from gantry.callbacks.curves import CurvePlotter
-from gantry.figures.curves import Curve, arrange_panels, max_min_ratio
+from gantry.figures.curves import BEST_COLOUR, Curve, arrange_panels, draw_panel, mark_best, max_min_ratio
 from gantry.loggers.csv_logger import CsvLogger
+from gantry.runs.metrics_csv import read_metrics
+from gantry.runs.summary import write_summary
 from gantry.training.run_state import RunState
 from stubs import TinyGan, call_hooks, make_trainer_stub
 
@@ -86,6 +90,29 @@ def test_too_soon_after_the_last_picture_none_is_drawn(tmp_path: Path) -> None:
     assert not (tmp_path / "plots" / "curves.png").exists()
     curves.on_training_end(make_trainer_stub(), gan)
     assert (tmp_path / "plots" / "curves.png").exists()
+
+
+def test_the_best_checkpoint_is_marked_in_the_panel_of_each_score(tmp_path: Path) -> None:
+    log_run(tmp_path)
+    write_summary(tmp_path, {"best": {"turn": 20, "scores": {}, "protocol": {}}})
+    metrics = read_metrics(tmp_path)
+    axes = Figure().add_subplot()
+    draw_panel(axes, "fd_digits", metrics["turn"], [Curve("fd_digits", metrics["score/fd_digits"])])
+    mark_best(axes, metrics["turn"], Curve("fd_digits", metrics["score/fd_digits"]), 20)
+    (star,) = [line for line in axes.lines if line.get_marker() == "*"]
+    assert (star.get_xdata()[0], star.get_ydata()[0]) == (20, pytest.approx(500 / 21))
+    assert axes.get_title() == "fd_digits (last: 16.13)\n★ best checkpoint: 23.81 at turn 20"
+    CurvePlotter(str(tmp_path)).draw()
+    marked = np.asarray(Image.open(tmp_path / "plots" / "curves.png").convert("RGB")).astype(int)
+    green = np.abs(marked - np.array(ImageColor.getrgb(BEST_COLOUR))).max(axis=2) < 8
+    assert green.sum() > 40
+
+
+def test_a_turn_without_a_score_marks_nothing() -> None:
+    axes = Figure().add_subplot()
+    mark_best(axes, np.array([0.0, 1.0]), Curve("x", np.array([NAN, 1.0])), 0)
+    mark_best(axes, np.array([0.0, 1.0]), Curve("x", np.array([NAN, 1.0])), 7)
+    assert not axes.lines
 
 
 def test_no_numbers_no_picture(tmp_path: Path) -> None:

@@ -54,7 +54,9 @@ def test_latents_are_fixed_whatever_training_draws(tmp_path: Path) -> None:
 
 
 def test_a_row_for_each_class(tmp_path: Path) -> None:
-    pixels = run(tmp_path, TinyGan(TinyG(num_classes=3)), turns=0).images[0][2]
+    labelled = run(tmp_path, TinyGan(TinyG(num_classes=3)), turns=0).images[0][2]
+    labels, pixels = labelled[:, : -(4 * 50 + 2)], labelled[:, -(4 * 50 + 2) :]
+    assert all((labels[2 + 50 * row : 50 + 50 * row] < 128).any() for row in range(3))  # a text beside each row
     means = [pixels[2 + 50 * row : 50 + 50 * row].mean() for row in range(3)]
     assert means[0] < means[1] < means[2]  # tanh(z / 4 + c)
     cells = pixels[10::50, 10::50, 0]

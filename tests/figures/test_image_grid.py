@@ -8,7 +8,14 @@ import torch
 from PIL import Image
 
 from gantry.figures.animation import CAPTION_HEIGHT, add_caption, write_animation
-from gantry.figures.image_grid import GRID_BACKGROUND, enlarge, make_image_grid, to_grey_or_rgb, write_png
+from gantry.figures.image_grid import (
+    GRID_BACKGROUND,
+    add_row_labels,
+    enlarge,
+    make_image_grid,
+    to_grey_or_rgb,
+    write_png,
+)
 
 
 def levels(n: int, channels: int = 1, side: int = 48) -> torch.Tensor:
@@ -37,6 +44,20 @@ def test_every_image_has_a_gap_around_it() -> None:
         gap[start : start + 2] = gap[:, start : start + 2] = True
     assert (picture[gap] == GRID_BACKGROUND).all()
     assert (picture[~gap] != GRID_BACKGROUND).all()
+
+
+@pytest.mark.parametrize("channels", [1, 3])
+def test_labels_stand_beside_their_rows_and_are_not_cut_off(channels: int) -> None:
+    grid = make_image_grid(torch.zeros(6, channels, 8, 8, dtype=torch.uint8), columns=2)
+    labelled = add_row_labels(grid, ["class 0", "", "a very long name gjpqy"])
+    np.testing.assert_array_equal(labelled[:, -grid.shape[1] :], grid)
+    margin = labelled[:, : -grid.shape[1], 0]
+    rows = [margin[2 + 50 * i : 50 + 50 * i] < 128 for i in range(3)]
+    assert [bool(row.any()) for row in rows] == [True, False, True]
+    assert all((margin[50 * i : 50 * i + 2] == 255).all() for i in range(3))
+    assert (margin[:, :2] == 255).all()
+    assert (margin[:, -2:] == 255).all()
+    assert np.flatnonzero(rows[0].any(0))[0] > np.flatnonzero(rows[2].any(0))[0]  # right-aligned
 
 
 def test_enlarging_repeats_pixels() -> None:

@@ -28,7 +28,11 @@ def test_a_sample_is_above_its_nearest_training_image(tmp_path: Path) -> None:
     reference = Reference("few", "train", "", 5, (1, 8, 8), lambda start, stop: trained[start:stop])
     samples = SampleSource(lambda start, stop: from_uint8(generated[start:stop]), None, SampleFacts((1, 8, 8), "last"))
     write_neighbours_figure(tmp_path / "n.png", samples, make_features(generated), reference, make_features(trained))
-    cells = np.asarray(Image.open(tmp_path / "n.png"))[26::50, 26::50]
+    labels, pictures = np.split(np.asarray(Image.open(tmp_path / "n.png")), [-(50 * PAIR_COLUMNS + 2)], axis=1)
+    assert all((labels[50 * row : 50 * row + 50] < 128).any() for row in range(6))  # a text beside each row
+    assert (labels[:50] != labels[50:100]).any()
+    np.testing.assert_array_equal(labels[:48], labels[100:148])
+    cells = pictures[26::50, 26::50]
     assert cells.shape == (6, PAIR_COLUMNS)
     assert cells[0, :5].tolist() == [0, 101, 153, 40, 249]  # by distance: 0, 1, 3, 10, 49
     assert cells[1, :5].tolist() == [0, 100, 150, 50, 200]

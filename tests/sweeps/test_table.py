@@ -136,9 +136,9 @@ def test_nothing_is_said_of_a_sweep_that_never_began(tmp_path: Path, capsys: pyt
 
 def test_numbers_are_to_scale_and_names_evenly_spread(stub_axes: Callable[[], object]) -> None:
     axes = stub_axes()
-    np.testing.assert_allclose(plot_axis_values(axes, 0, [1, 10, 4]), [0, 1, 1 / 3])
-    np.testing.assert_allclose(plot_axis_values(axes, 0, ["b", "c", "a", "b"]), [0.5, 1, 0, 0.5])
-    np.testing.assert_allclose(plot_axis_values(axes, 0, [3.0, 3.0]), [0.5, 0.5])
+    np.testing.assert_allclose(plot_axis_values(axes, 0, [1, 10, 4])[0], [0, 1, 1 / 3])
+    np.testing.assert_allclose(plot_axis_values(axes, 0, ["b", "c", "a", "b"])[0], [0.5, 1, 0, 0.5])
+    np.testing.assert_allclose(plot_axis_values(axes, 0, [3.0, 3.0])[0], [0.5, 0.5])
 
 
 @pytest.fixture

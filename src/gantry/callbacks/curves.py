@@ -10,6 +10,7 @@ from gantry.callbacks.gan_callback import GanCallback, TurnOutputs
 from gantry.files import optional_write
 from gantry.runs.layout import CURVES_FILE, PLOTS_FOLDER
 from gantry.runs.metrics_csv import read_metrics
+from gantry.runs.summary import read_summary
 from gantry.training.gan import GAN
 
 MAX_TIME_FRACTION = 0.02  # of the run's time, for figures that later ones replace
@@ -40,5 +41,6 @@ class CurvePlotter(GanCallback):
         metrics = read_metrics(self.folder)
         if metrics:
             with optional_write():
-                write_curves(metrics, self.folder / PLOTS_FOLDER / CURVES_FILE)
+                best_turn = read_summary(self.folder).get("best", {}).get("turn")
+                write_curves(metrics, self.folder / PLOTS_FOLDER / CURVES_FILE, best_turn)
         self.next_draw_time = time.monotonic() + (time.monotonic() - start) / MAX_TIME_FRACTION

@@ -42,7 +42,8 @@ class SampleWriter(GanCallback):
         self.real_points: Tensor | None = None
 
     def on_training_start(self, trainer: Trainer, gan: GAN) -> None:
-        self.sheet = make_fixed_sheet(gan.G_ema, self.seed, self.rows, self.columns)
+        class_names = getattr(getattr(trainer, "datamodule", None), "classes", ())
+        self.sheet = make_fixed_sheet(gan.G_ema, self.seed, self.rows, self.columns, class_names)
         self.real_points = read_real_points(trainer, gan)
         if gan.turn == 0:
             self.write_samples(trainer, gan)

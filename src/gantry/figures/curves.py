@@ -19,7 +19,20 @@ SPARSE_TICKS_RATIO = 1000.0  # and with fewer ticks from here on
 MAX_MARKED_POINTS = 25  # so few points are marked one by one
 PANEL_TITLES = {"terms": "terms of the losses, unweighted", "logits": "mean logits", "grad": "gradient norms"}
 OMITTED_COLUMNS = ("speed/seconds", "memory/")  # an axis, as turn and kimg are; and memory hardly changes
-CURVE_COLOURS = ("#1f5fd0", "#d9541e", "#2a9d5c", "#8a4fc7", "#b8860b", "#5b6470")
+BEST_COLOUR = "#15803d"
+CURVE_COLOURS = (
+    "#1f5fd0",
+    "#d9541e",
+    "#2a9d5c",
+    "#8a4fc7",
+    "#b8860b",
+    "#5b6470",
+    "#d6457f",
+    "#1fa3a8",
+    "#8d6e4f",
+    "#14213d",
+)
+LINE_STYLES = ("-", "--", ":", "-.")  # the next one where the colours are used up
 
 
 @dataclass(frozen=True)
@@ -31,8 +44,11 @@ class Curve:
     std: Column | None = None
 
 
-def write_curves(metrics: Mapping[str, Column], path: Path) -> None:
-    """Plot the columns of metrics.csv against turn and kimg: related ones in one panel, each score in its own."""
+def write_curves(metrics: Mapping[str, Column], path: Path, best_turn: int | None = None) -> None:
+    """Plot the columns of metrics.csv against turn and kimg: related ones in one panel, each score in its own.
+
+    Each score is marked at `best_turn`, that of the best checkpoint.
+    """
     panels = arrange_panels(metrics)
     if not panels:
         return
@@ -41,6 +57,8 @@ def write_curves(metrics: Mapping[str, Column], path: Path) -> None:
     for i, (title, curves) in enumerate(panels.items()):
         axes = figure.add_subplot(rows, columns, i + 1)
         draw_panel(axes, title, metrics["turn"], curves)
+        if best_turn is not None and f"score/{curves[0].label}" in metrics:
+            mark_best(axes, metrics["turn"], curves[0], best_turn)
         if i < columns:
             add_kimg_axis(axes, metrics)
     save_figure(figure, path)
@@ -84,8 +102,8 @@ def panel_sort_key(name: str) -> tuple[int, str]:
 
 def draw_panel(axes: Axes, title: str, turn: Column, curves: list[Curve]) -> None:
     """Draw one panel: curves with their names or, for a single curve, with its last value."""
-    for colour, curve in zip(CURVE_COLOURS * len(curves), curves):
-        add_curve(axes, turn, curve, colour)
+    for i, curve in enumerate(curves):
+        add_curve(axes, turn, curve, *curve_style(i))
     format_axes(axes, turn.max(), curves)
     if len(curves) > 1:
         axes.legend(fontsize=8, frameon=False)
@@ -110,13 +128,29 @@ def format_axes(axes: Axes, last_turn: float, curves: list[Curve]) -> None:
     axes.spines[["top", "right"]].set_visible(False)
 
 
-def add_curve(axes: Axes, turn: Column, curve: Curve, colour: str) -> None:
+def mark_best(axes: Axes, turn: Column, curve: Curve, best_turn: int) -> None:
+    """Mark the value of a score at the turn of the best checkpoint, and name it in the title."""
+    rows = np.flatnonzero((turn == best_turn) & np.isfinite(curve.values))
+    if not rows.size:
+        return
+    value = curve.values[rows[-1]]
+    axes.axvline(best_turn, color=BEST_COLOUR, lw=1, ls=":")
+    axes.plot(best_turn, value, marker="*", ms=13, color=BEST_COLOUR, mec="white", mew=0.8, zorder=3, clip_on=False)
+    best = f"best checkpoint: {value:.4g} at turn {best_turn:,}"
+    axes.set_title(f"{curve.label} (last: {last_value(curve):.4g})\n★ {best}", fontsize=11)
+
+
+def curve_style(i: int) -> tuple[str, str]:
+    """Return colour and line style of the i-th curve: different ones for 40."""
+    return CURVE_COLOURS[i % len(CURVE_COLOURS)], LINE_STYLES[i // len(CURVE_COLOURS) % len(LINE_STYLES)]
+
+
+def add_curve(axes: Axes, turn: Column, curve: Curve, colour: str, style: str = "-") -> None:
     """Draw a line through the rows that have a value, with a band of one standard deviation on each side."""
     there = np.isfinite(curve.values)
     x, y = turn[there], curve.values[there]
-    axes.plot(
-        x, y, color=colour, label=curve.label, lw=1.3, marker="o" if len(x) <= MAX_MARKED_POINTS else None, ms=3.5
-    )
+    marker = "o" if len(x) <= MAX_MARKED_POINTS else None
+    axes.plot(x, y, color=colour, ls=style, label=curve.label, lw=1.3, marker=marker, ms=3.5)
     if curve.std is not None:
         axes.fill_between(x, y - curve.std[there], y + curve.std[there], color=colour, alpha=0.15, lw=0)
 

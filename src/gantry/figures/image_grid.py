@@ -1,11 +1,12 @@
 """Grids: many images in one picture."""
 
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from PIL import Image
+from PIL import Image, ImageDraw, ImageFont
 from torch import Tensor
 
 from gantry.files import atomic_write
@@ -15,6 +16,8 @@ Pixels = NDArray[np.uint8]
 MIN_CELL_SIZE = 48  # pixels that the side of a cell has at least: an 8 x 8 digit is enlarged six times
 CELL_GAP = 2
 GRID_BACKGROUND = 128  # apart from black and from white
+LABEL_SIZE, LABEL_GAP = 14, 6  # of the labels of rows, in pixels
+LABEL_COLOUR, LABEL_BACKGROUND = 32, 255
 CHANNEL_MODES = {1: "L", 2: "LA", 3: "RGB", 4: "RGBA"}
 
 
@@ -36,6 +39,19 @@ def make_image_grid(x: Tensor, columns: int | None = None, rows: int | None = No
         top, left = CELL_GAP + row * (height + CELL_GAP), CELL_GAP + column * (width + CELL_GAP)
         picture[:, top : top + height, left : left + width] = cell
     return picture.permute(1, 2, 0).numpy()
+
+
+def add_row_labels(pixels: Pixels, labels: Sequence[str]) -> Pixels:
+    """Return a picture uint8 [H, W, C] with a text to the left of each of its rows of images, `labels` from the top."""
+    font = ImageFont.load_default(size=LABEL_SIZE)
+    margin = round(max(font.getlength(label) for label in labels)) + 2 * LABEL_GAP
+    strip = Image.new("L", (margin, pixels.shape[0]), LABEL_BACKGROUND)
+    draw = ImageDraw.Draw(strip)
+    for i, label in enumerate(labels):
+        middle = round((CELL_GAP + (2 * i + 1) * (pixels.shape[0] - CELL_GAP) / len(labels)) / 2)
+        draw.text((margin - LABEL_GAP, middle), label, fill=LABEL_COLOUR, font=font, anchor="rm")
+    column = np.repeat(np.asarray(strip)[..., None], pixels.shape[2], axis=2)
+    return np.concatenate([column, pixels], axis=1)
 
 
 def to_grey_or_rgb(x: Tensor) -> Tensor:

@@ -7,13 +7,15 @@ from torch import Tensor
 
 from gantry.evaluation.generator_samples import SampleSource
 from gantry.evaluation.reference import Reference
-from gantry.figures.image_grid import make_image_grid, write_png
+from gantry.figures.image_grid import add_row_labels, make_image_grid, write_png
 from gantry.metrics.memorisation import get_training_features
 from gantry.metrics.nearest_neighbours import find_nearest_neighbours
 from gantry.metrics.statistics import FeatureSet
 from gantry.pixels import to_uint8
 
 PAIR_COLUMNS, PAIR_ROWS = 10, 3  # pairs: a row of samples, and below it the nearest training image of each
+
+PAIR_LABELS = ("sample", "nearest training image")
 
 
 def write_neighbours_figure(
@@ -30,8 +32,8 @@ def write_neighbours_figure(
     suspects = distance.argsort()[: min(PAIR_ROWS, len(distance) // columns) * columns]
     samples = torch.cat([_to_uint8_cpu(source.images(i, i + 1)) for i in suspects.tolist()])
     trained = torch.cat([get_training_image(reference, i) for i in index[suspects].tolist()])
-    rows = zip(torch.split(samples, columns), torch.split(trained, columns))
-    write_png(make_image_grid(torch.cat([image for pair in rows for image in pair]), columns=columns), path)
+    rows = [image for pair in zip(torch.split(samples, columns), torch.split(trained, columns)) for image in pair]
+    write_png(add_row_labels(make_image_grid(torch.cat(rows), columns=columns), PAIR_LABELS * (len(rows) // 2)), path)
 
 
 def get_training_image(reference: Reference, i: int) -> Tensor:
