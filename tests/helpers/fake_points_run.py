@@ -51,7 +51,7 @@ class FakePointsRun:
     def __init__(self, callback: Any) -> None:
         real = InMemoryImages(torch.tensor(MODE_POINTS).repeat(10, 1), torch.zeros(20, dtype=torch.int64))
         splits = {"train": real, "test": real}
-        data = SimpleNamespace(name="two", shape=(2,), num_classes=0, flip=False)
+        data = SimpleNamespace(name="two", shape=(2,), num_classes=0, classes=(), flip=False)
         data.get_reference_split = splits.__getitem__
         data.data = SimpleNamespace(test=real)
         self.logger = LoggerStub()
