@@ -1,4 +1,5 @@
-"""Send numbers that callbacks log with Lightning's `self.log` or `gan.log` to the loggers of a run."""
+"""Send numbers that callbacks log with Lightning's `self.log` or `gan.log` to the loggers of a run, each in the row of
+its turn."""
 
 from typing import Any
 

@@ -120,13 +120,13 @@ def match_class_names(names: Sequence[str], targets: Sequence[str]) -> list[int]
     no target or shares it with another one.
     """
     known = _index_aliases(targets)
-    found = [next((known[alias] for alias in _make_aliases(name) if alias in known), -1) for name in names]
+    indices = [next((known[alias] for alias in _make_aliases(name) if alias in known), -1) for name in names]
     has_numbers = any(alias.isdecimal() for alias in known)
     if not has_numbers and all(name.isdecimal() and int(name) < len(targets) for name in names):
-        found = [int(name) for name in names]
-    if -1 in found or len(set(found)) < len(found):
+        indices = [int(name) for name in names]
+    if -1 in indices or len(set(indices)) < len(indices):
         raise ValueError(f"{list_class_names(targets)}, got {list_class_names(names)}")
-    return found
+    return indices
 
 
 def _index_aliases(targets: Sequence[str]) -> Mapping[str, int]:
@@ -135,7 +135,7 @@ def _index_aliases(targets: Sequence[str]) -> Mapping[str, int]:
     for i, target in enumerate(targets):
         for alias in _make_aliases(target):
             positions.setdefault(alias, set()).add(i)
-    return {alias: min(found) for alias, found in positions.items() if len(found) == 1}
+    return {alias: min(indices) for alias, indices in positions.items() if len(indices) == 1}
 
 
 def _make_aliases(name: str) -> list[str]:

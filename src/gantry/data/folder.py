@@ -108,8 +108,8 @@ class ImageFolder(DataSource):
         errors = read_parallel(len(index), lambda i: _check_header(collection, int(index[i])))
         readable = [i for i in range(len(index)) if i not in errors]
         labels = torch.from_numpy(c[index[readable]])
-        kept = tuple(index[readable].tolist())
-        images = ImageFiles(collection, kept, labels, tuple(self.shape), self.workers, self.bits)
+        readable_indices = tuple(index[readable].tolist())
+        images = ImageFiles(collection, readable_indices, labels, tuple(self.shape), self.workers, self.bits)
         return images, _name_errors(collection, index, errors)
 
     def _report_broken_files(self, errors: dict[str, str], total: int) -> None:

@@ -64,7 +64,7 @@ def match_sample_classes(source: SampleSource, reference: Reference) -> Tensor |
     if source.labels is None or not source.class_names or source.class_names == reference.class_names:
         return source.labels
     try:
-        found = match_class_names(source.class_names, reference.class_names)
+        indices = match_class_names(source.class_names, reference.class_names)
     except ValueError as error:
         raise UserError(f"samples must be of the classes of {reference.name} for scores per class, {error}") from None
-    return torch.tensor(found)[source.labels]
+    return torch.tensor(indices)[source.labels]

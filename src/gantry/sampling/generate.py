@@ -1,4 +1,4 @@
-"""Samples of a generator: batch by batch, in evaluation mode."""
+"""Generate samples batch by batch, in evaluation mode; latents.py, which draws their z and c, needs no G."""
 
 from collections.abc import Iterator
 

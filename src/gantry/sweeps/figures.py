@@ -142,11 +142,11 @@ def list_axis_ticks(numbers: Column, log: bool) -> list[float]:
 def plot_axis_labels(axes: Axes, i: int, labels: Sequence[str], heights: Column) -> None:
     """Write labels beside axis i; one that would lie on another is left out, but for the first and the last."""
     gap, last = 0.035, len(heights) - 1
-    kept = [0]
+    ticks = [0]
     for k in range(1, last):
-        if heights[k] - heights[kept[-1]] >= gap and heights[last] - heights[k] >= gap:
-            kept.append(k)
-    for k in dict.fromkeys([*kept, last]):
+        if heights[k] - heights[ticks[-1]] >= gap and heights[last] - heights[k] >= gap:
+            ticks.append(k)
+    for k in dict.fromkeys([*ticks, last]):
         axes.text(i + 0.03, heights[k], labels[k], fontsize=8, va="center", bbox=LABEL_BOX)
 
 
