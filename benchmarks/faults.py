@@ -19,6 +19,7 @@ from gantry.distributed import collectives
 from gantry.evaluation.evaluation import Evaluation
 from gantry.loggers.csv_logger import CsvLogger, _format_row
 from gantry.losses.penalties import gradient_penalty
+from gantry.losses.update import Update
 from gantry.training.gan import GAN
 
 PATH_REPLACE = Path.replace
@@ -114,7 +115,7 @@ class NanPenalty:
     def __init__(self, at: int, count: int = 1) -> None:
         self.calls, self.nan_calls = 0, range(at, at + count)
 
-    def __call__(self, critic: Callable[[Tensor], Tensor], x_real: Tensor, x_fake: Tensor) -> Tensor:
+    def __call__(self, update: Update) -> Tensor:
         self.calls += 1
-        penalty = gradient_penalty(critic, x_real, x_fake)
+        penalty = gradient_penalty(update)
         return penalty * float("nan") if self.calls in self.nan_calls else penalty

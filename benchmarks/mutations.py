@@ -19,27 +19,36 @@ PENALTIES = "losses/penalties.py"
 UPDATES = [
     Mutation(
         GAN,
-        "collectives.all_gather_pair(critic(x), critic(x_fake))",
-        "collectives.all_gather_pair(critic(x), self.compiled_D(x_fake, c).float())",
-        "D's update does not augment the fakes",
+        "judgements = {name: self.judge_augmented(D, images[name], c) for name in judged}",
+        "judgements = {n: judge(D(self.augment(x) if n == 'x_real' else x, c), x) for n, x in images.items()}",
+        "fakes are not augmented",
     ),
     Mutation(
         GAN,
-        "collectives.all_gather_pair(critic(x), critic(x_fake))",
-        "collectives.all_gather_pair(self.compiled_D(x, c).float(), critic(x_fake))",
-        "D's update does not augment the reals",
+        "judgements = {name: self.judge_augmented(D, images[name], c) for name in judged}",
+        "judgements = {n: judge(D(self.augment(x) if n == 'x_fake' else x, c), x) for n, x in images.items()}",
+        "reals are not augmented",
     ),
     Mutation(
         GAN,
-        "critic(self.generate_fakes(z, c, x.dtype))",
-        "self.compiled_D(self.generate_fakes(z, c, x.dtype), c).float()",
-        "G's update does not augment the fakes",
+        "critic=lambda x: self.judge_augmented(self.D, x, c).logits,",
+        "critic=lambda x: judge(self.D(x, c), x).logits,",
+        "penalties between the images do not augment",
     ),
     Mutation(
         GAN,
-        "penalty(self.make_critic(self.D, c), x, x_fake)",
-        "penalty(lambda images: self.D(images, c).float(), x, x_fake)",
-        "penalties do not augment",
+        "images |= {name: images[name].requires_grad_() for name in differentiated}",
+        "images |= {name: images[name].clone().requires_grad_() for name in images}",
+        "G's update is cut off, or a graph is kept for nothing",
+    ),
+    Mutation(
+        "losses/objective.py",
+        "collectives.all_gather(term.penalty(update)).mean()",
+        "term.penalty(update).mean()",
+        "terms are means of one rank",
+    ),
+    Mutation(
+        "losses/objective.py", "loss + scales[name] * scalars", "loss + 1.0 * scalars", "weights of terms are ignored"
     ),
     Mutation(
         GAN,
@@ -57,14 +66,14 @@ UPDATES = [
     Mutation(GAN, "x[k], c[k]", "x[0], c[0]", "every update of D takes the first batch"),
     Mutation(
         GAN,
-        "collectives.all_gather_pair(critic(x), fake_logits)",
-        "collectives.all_gather_pair(fake_logits, critic(x))",
+        "self.loss.g(fake_logits, real_logits)",
+        "self.loss.g(real_logits, fake_logits)",
         "G's relativistic loss has real and fake exchanged",
     ),
     Mutation(
         GAN,
-        "critic = self.make_critic(self.compiled_D, c)\n        fake_logits",
-        "critic = self.make_critic(self.compiled_D, c)\n        z = z.detach() * 0\n        fake_logits",
+        "update = self.judge_images(judged, x, self.generate_fakes(z, c, x.dtype), c, z, terms)",
+        "update = self.judge_images(judged, x, self.generate_fakes(0 * z, c, x.dtype), c, z, terms)",
         "G trains on one latent",
     ),
     Mutation(GAN, "loss.new_full((), 1 / parts)", "loss.new_full((), 1.0)", "parts of a batch are summed"),
@@ -97,9 +106,7 @@ UPDATES = [
     ),
     Mutation(GAN, 'group["initial_lr"] * factor', 'group["initial_lr"]', "the schedule is ignored"),
     Mutation(GAN, "rng.seed_turn(self.seed, self.turn)", "rng.seed_turn(self.seed, 0)", "all turns draw the same"),
-    Mutation(GAN, "for name in self.due.d[k]:", "for name in self.due.d[0]:", "lazy terms follow the first update"),
-    Mutation(GAN, "self.values.d_scale[name] * scalars", "1.0 * scalars", "the weights of D's terms are ignored"),
-    Mutation(GAN, "self.values.g_scale[name] * scalars", "1.0 * scalars", "the weights of G's terms are ignored"),
+    Mutation(GAN, "for name in self.due.d[k]}", "for name in self.due.d[0]}", "lazy terms follow the first update"),
     Mutation(GAN, "self.run_state.num_skipped += not fine", "pass", "skipped updates are not counted"),
     Mutation(GAN, "fine = not self.skip_nonfinite or", "fine = True or", "updates that are not finite are made"),
     Mutation(GAN, 'self.turn = checkpoint["gan"]["turn"]', "pass", "the turn is not restored"),
@@ -146,19 +153,17 @@ LOSSES = [
         "F.softplus(real_logits - fake_logits)\n",
         "the relativistic loss is reversed",
     ),
-    Mutation(ADVERSARIAL, "fake_logits.mean() - real", "real_logits.mean() - real", "the mean of the wrong logits"),
-    Mutation(
-        PENALTIES, "critic(x).sum(), x, create_graph=True", "critic(x).mean(), x, create_graph=True", "N too small"
-    ),
+    Mutation(ADVERSARIAL, "fake_logits.mean(0) - real", "real_logits.mean(0) - real", "the mean of the wrong logits"),
+    Mutation(PENALTIES, "logits.sum(), x, create_graph=True", "logits.mean(), x, create_graph=True", "N too small"),
     Mutation(PENALTIES, "rng.rand(len(a), *[1]", "rng.rand(1, *[1]", "one interpolation for the whole batch"),
     Mutation(
         PENALTIES,
-        "x_fake)).norm(dim=1) - 1).square()",
-        "x_fake)).norm(dim=1)).square()",
+        "update.x_fake)) - 1).square()",
+        "update.x_fake))).square()",
         "the gradient is drawn to 0, not to 1",
     ),
     Mutation(PENALTIES, ".relu().square()", ".square()", "small gradients are penalised too"),
-    Mutation(PENALTIES, "x_real + 0.5 * _global_std", "x_real + _global_std", "DRAGAN's noise is twice as wide"),
+    Mutation(PENALTIES, "x + 0.5 * _global_std", "x + _global_std", "DRAGAN's noise is twice as wide"),
     Mutation(
         PENALTIES,
         "count, total, squares = collectives.all_reduce_sum_(",
@@ -166,10 +171,16 @@ LOSSES = [
         "std of one rank",
     ),
     Mutation(
-        PENALTIES, "input_gradient(critic, x_real).square()", "input_gradient(critic, x_fake).square()", "R1 is R2"
+        PENALTIES,
+        "input_gradient(update.real.logits, update.x_real)",
+        "input_gradient(update.fake.logits, update.x_fake)",
+        "R1 is R2",
     ),
     Mutation(
-        PENALTIES, "input_gradient(critic, x_fake).square()", "input_gradient(critic, x_real).square()", "R2 is R1"
+        PENALTIES,
+        "input_gradient(update.fake.logits, update.x_fake)",
+        "input_gradient(update.real.logits, update.x_real)",
+        "R2 is R1",
     ),
     Mutation("losses/objective.py", "return weight * self.every", "return weight", "a lazy term is too weak"),
     Mutation(

@@ -2,7 +2,6 @@
 
 import copy
 import math
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +17,7 @@ from gantry.callbacks.health import HealthCheck
 from gantry.errors import RunError
 from gantry.losses import adversarial, penalties
 from gantry.losses.objective import Objective, Term
+from gantry.losses.update import Update
 from gantry.nets import mlp
 from gantry.training.ema import Ema
 from gantry.training.gan import GAN
@@ -47,9 +47,9 @@ class Penalty:
     def __init__(self, value: float, *calls: int) -> None:
         self.value, self.calls, self.count = value, calls, 0
 
-    def __call__(self, critic: Callable[[Tensor], Tensor], x_real: Tensor, x_fake: Tensor) -> Tensor:
+    def __call__(self, update: Update) -> Tensor:
         self.count += 1
-        penalty = penalties.gradient_penalty(critic, x_real, x_fake)
+        penalty = penalties.gradient_penalty(update)
         return penalty * self.value if self.count in self.calls else penalty
 
 

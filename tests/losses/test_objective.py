@@ -8,6 +8,7 @@ from torch.testing import assert_close
 
 from gantry.losses import adversarial, penalties
 from gantry.losses.objective import Objective, Term
+from updates import penalise
 
 
 def make_objective(**changes: Any) -> Objective:
@@ -37,7 +38,7 @@ def test_weight_contains_the_one_half_of_r1() -> None:
     """(gamma / 2) |gradient|^2 with gamma = 10 (Mescheder et al. 2018, eq. 9), for the gradient (3, 4)."""
     term = Term(penalties.r1, weight=10 / 2)
     x = torch.rand(2, 2)
-    penalty = term.penalty(lambda x: x @ torch.tensor([3.0, 4.0]), x, x)
+    penalty = penalise(term.penalty, lambda x: x @ torch.tensor([3.0, 4.0]), x, x)
     assert_close(term.compute_scale(0) * penalty.mean(), torch.tensor(10 / 2 * 25.0))
 
 

@@ -9,7 +9,7 @@ from torch import Tensor, nn
 from gantry.losses import adversarial
 from gantry.losses.objective import Objective
 from gantry.nets import mlp
-from gantry.nets.contract import check_generator, check_logits
+from gantry.nets.contract import Judgement, check_generator, judge
 from gantry.training.ema import Ema
 from gantry.training.gan import GAN
 from gantry.training.optim import Optim
@@ -49,12 +49,24 @@ def test_the_gan_checks_its_generator() -> None:
         GAN(Bare(), mlp.Discriminator((2,), hidden=[4], norm="none"), loss, Optim(adam, adam), Ema(0), 1, 4, seed=0)  # type: ignore[arg-type]
 
 
-@pytest.mark.parametrize("shape", [(4, 1), (4, 4), (1,), (8,)])
-def test_logits_of_another_shape_are_refused(shape: tuple[int, ...]) -> None:
-    with pytest.raises(ValueError, match=r"model\.D must return one logit for each image, \[4\], got \["):
-        check_logits(torch.zeros(shape), torch.zeros(4, 2))
+@pytest.mark.parametrize("shape", [(), (1,), (8,), (1, 4)])
+def test_logits_of_another_number_of_images_are_refused(shape: tuple[int, ...]) -> None:
+    with pytest.raises(ValueError, match=r"model\.D must return logits for each image, \[4\] or \[4, \.\.\.\], got \["):
+        judge(torch.zeros(shape), torch.zeros(4, 2))
 
 
-def test_logits_of_the_right_shape_pass() -> None:
-    logits = torch.zeros(4)
-    assert check_logits(logits, torch.zeros(4, 1, 8, 8)) is logits
+@pytest.mark.parametrize("shape", [(4,), (4, 1), (4, 3, 3)])
+def test_logits_of_each_image_pass(shape: tuple[int, ...]) -> None:
+    logits = torch.zeros(shape)
+    assert judge(logits, torch.zeros(4, 1, 8, 8)) == Judgement(logits)
+
+
+def test_a_judgement_is_made_float32() -> None:
+    half = torch.zeros(4, dtype=torch.bfloat16)
+    judgement = judge(Judgement(half, half[:, None]), torch.zeros(4, 2))
+    assert judgement.features is not None
+    assert (judgement.logits.dtype, judgement.features.dtype, judgement.class_logits) == (
+        torch.float32,
+        torch.float32,
+        None,
+    )

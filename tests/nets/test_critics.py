@@ -11,6 +11,7 @@ from torch.testing import assert_close
 
 from gantry.losses.penalties import gradient_penalty, r1
 from gantry.nets import dcgan, mlp, resnet
+from updates import penalise
 
 Shape = tuple[int, ...]
 SIDES = [8, 14, 28, 32, 48, 64]
@@ -94,7 +95,7 @@ def test_penalty_gradient_equals_a_finite_difference(name: str, penalty: object)
     directions = [torch.randn_like(parameter) for parameter in parameters]
 
     def value() -> Tensor:
-        return penalty(lambda images: D(images, c), x, x).sum()
+        return penalise(penalty, lambda images: D(images, c), x, x).sum()
 
     value().backward()
     slope = sum((p.grad * d).sum() for p, d in zip(parameters, directions) if p.grad is not None)
@@ -159,7 +160,7 @@ def test_spectral_norm_bounds_the_slope_by_one() -> None:
     D = make_critic("mlp-spectral", (3, 8, 8))
     for _ in range(200):
         D(torch.rand(2, 3, 8, 8))
-    slopes = r1(D, torch.rand(64, 3, 8, 8), torch.empty(0)).sqrt()
+    slopes = penalise(r1, D, *torch.rand(2, 64, 3, 8, 8)).sqrt()
     assert slopes.max() <= 1 + 1e-5
     assert slopes.max() > 0.01
 

@@ -16,6 +16,7 @@ from fake_cuda_graphs import FakeGraphRecorder
 from gantry.augment.diffaugment import DiffAugment
 from gantry.losses import adversarial, penalties
 from gantry.losses.objective import Objective, Term
+from gantry.losses.update import Update
 from gantry.nets import dcgan, mlp, resnet
 from gantry.training.cuda_graphs import WARM_UP_TURNS, CudaGraphExecutor
 from gantry.training.ema import Ema
@@ -156,9 +157,9 @@ def test_turn_values_are_float32_in_bfloat16_nets() -> None:
     assert rate.item() == pytest.approx(1e-3, rel=1e-6)
 
 
-def fetch_mean(critic: Any, x_real: Tensor, x_fake: Tensor) -> Tensor:
+def fetch_mean(update: Update) -> Tensor:
     """A penalty that cannot be captured: it fetches a number."""
-    return critic(x_real) * float(x_real.mean())
+    return update.critic(update.x_real) * float(update.x_real.mean())
 
 
 def test_a_turn_that_cannot_be_captured_runs_eagerly_with_a_warning(caplog: pytest.LogCaptureFixture) -> None:

@@ -14,6 +14,7 @@ from torch import Tensor, nn
 from gantry import rng
 from gantry.losses import adversarial, penalties
 from gantry.losses.objective import Objective, Term
+from gantry.losses.update import Update
 from gantry.nets import mlp
 from gantry.training.ema import Ema
 from gantry.training.gan import GAN
@@ -112,9 +113,9 @@ def test_a_turn_is_algorithm_1() -> None:
 def test_a_lazy_term_is_scaled_by_its_interval() -> None:
     seen: list[float] = []
 
-    def penalty(critic: Any, x_real: Tensor, x_fake: Tensor) -> Tensor:
-        seen.append(float(x_real[0, 0]))
-        return critic(x_real) * 0 + 1
+    def penalty(update: Update) -> Tensor:
+        seen.append(float(update.x_real[0, 0]))
+        return update.fake.logits * 0 + 1
 
     term = Term(penalty, weight=0.5, every=3)
     train_gan(Objective(WGAN_GP.d, WGAN_GP.g, {"lazy": term}, n_critic=2))
@@ -168,9 +169,9 @@ def test_weight_clipping_keeps_every_weight_small() -> None:
 def test_terms_of_the_generator_see_its_latents() -> None:
     shapes = []
 
-    def penalty(G: nn.Module, z: Tensor, c: Tensor) -> Tensor:
-        shapes.append((tuple(z.shape), tuple(c.shape)))
-        return G(z, c).square().sum(1)
+    def penalty(update: Update) -> Tensor:
+        shapes.append((tuple(update.z.shape), tuple(update.c.shape)))
+        return update.x_fake.square().sum(1)
 
     train_gan(Objective(SATURATING.d, SATURATING.g, g_terms={"size": Term(penalty, every=2)}))
     assert shapes == [((N, 3), (N,))] * 2

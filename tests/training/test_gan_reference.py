@@ -14,6 +14,7 @@ from gantry import rng
 from gantry.distributed import collectives
 from gantry.losses import adversarial, penalties
 from gantry.losses.objective import Objective, Term
+from gantry.losses.update import Update
 from gantry.nets import mlp
 from gantry.training.ema import Ema
 from gantry.training.gan import GAN
@@ -41,8 +42,8 @@ def augment(x: Tensor) -> Tensor:
     return x * (0.5 + rng.rand(len(x), 1)) + 0.3
 
 
-def size_of_samples(G: nn.Module, z: Tensor, c: Tensor) -> Tensor:
-    return G(z, c).square().sum(1)
+def size_of_samples(update: Update) -> Tensor:
+    return update.x_fake.square().sum(1)
 
 
 RELATIVISTIC = Objective(
@@ -95,10 +96,11 @@ def train_by_hand(parts: int, clip: float | None) -> tuple[nn.Module, nn.Module,
             losses = []
             for x_k, c_k, z in zip(x[k].chunk(parts), c[k].chunk(parts), rng.randn(N, Z).chunk(parts)):
                 x_fake = G(z, c_k).detach()
-                loss = F.softplus(-(D(augment(x_k), c_k) - D(augment(x_fake), c_k))).mean()
+                x_k = x_k.clone().requires_grad_()
+                real_logits = D(augment(x_k), c_k)
+                loss = F.softplus(-(real_logits - D(augment(x_fake), c_k))).mean()
                 if (2 * turn + k) % D_EVERY == 0:
-                    point = x_k.clone().requires_grad_()
-                    (slope,) = torch.autograd.grad(D(augment(point), c_k).sum(), point, create_graph=True)
+                    (slope,) = torch.autograd.grad(real_logits.sum(), x_k, create_graph=True)
                     loss = loss + D_WEIGHT * D_EVERY * slope.square().sum(1).mean()
                 losses.append(loss)
             step_by_hand(D, losses, turn, clip)
@@ -130,8 +132,8 @@ def test_a_conditional_augmented_relativistic_gan_with_lazy_terms(parts: int, cl
 
 
 def test_scalars_of_parts_are_averaged() -> None:
-    def squared_size(critic: Any, x_real: Tensor, x_fake: Tensor) -> Tensor:
-        return x_real.detach().square().sum(1) + 0 * critic(x_real)
+    def squared_size(update: Update) -> Tensor:
+        return update.x_real.square().sum(1)
 
     loss = Objective(RELATIVISTIC.d, RELATIVISTIC.g, {"size": Term(squared_size, 0.0)}, relativistic=True)
     one, two = (train(make_gan(loss, make_nets(), accumulate=parts), turns=1)[0]["loss/D/size"] for parts in (1, 2))
@@ -193,3 +195,27 @@ def test_a_skipped_update_is_counted_and_changes_nothing() -> None:
     assert gan.run_state.num_skipped == 2
     assert [bool(scalars) for scalars in losses] == [False, False, True]
     assert all(torch.equal(value, before[name]) for name, value in gan.D.state_dict().items())
+
+
+def count_passes(loss: Objective) -> list[int]:
+    """-> the passes of D in one turn: through all of its updates, and with G's."""
+    gan, passes = make_gan(loss, make_nets()), 0
+
+    def count(*_: Any) -> None:
+        nonlocal passes
+        passes += 1
+
+    gan.D.register_forward_hook(count)
+    counts = []
+    step = gan.minimize
+    gan.minimize = lambda *args: (step(*args), counts.append(passes))[0] or {}  # type: ignore[method-assign]
+    gan.training_step(make_batches(0), 0)
+    return counts
+
+
+def test_r1_and_r2_need_no_pass_of_their_own() -> None:
+    plain = Objective(adversarial.relativistic_d, adversarial.relativistic_g, relativistic=True)
+    r3 = Objective(plain.d, plain.g, {"r1": Term(penalties.r1), "r2": Term(penalties.r2)}, relativistic=True)
+    gp = Objective(plain.d, plain.g, {"gp": Term(penalties.gradient_penalty)}, relativistic=True)
+    assert count_passes(plain) == count_passes(r3) == [2, 4]
+    assert count_passes(gp) == [3, 5]

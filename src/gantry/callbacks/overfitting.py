@@ -12,6 +12,7 @@ from gantry.callbacks.gan_callback import GanCallback, TurnOutputs, get_datamodu
 from gantry.callbacks.health import HealthCheck
 from gantry.data.images import InMemoryImages, Split, flip_and_scale
 from gantry.loggers.dispatch import log_histogram, log_metrics
+from gantry.nets.contract import judge
 from gantry.sampling.generate import iter_sample_batches
 from gantry.sampling.latents import balanced_labels
 from gantry.training.gan import GAN
@@ -68,14 +69,15 @@ class OverfittingMonitor(GanCallback):
 
     @torch.no_grad()
     def compute_logits(self, gan: GAN, x: Tensor, c: Tensor) -> Logits:
-        """Return D's logits at x [N, *shape] in [-1, 1]: -> [N]. The mode of D is restored."""
+        """Return D's mean logit at each of x [N, *shape] in [-1, 1]: -> [N]. The mode of D is restored."""
         D = gan.D
         training = D.training
         D.eval()
         x, c = x.to(gan.device, next(D.parameters()).dtype), c.to(gan.device)
-        logits = torch.cat([D(*part) for part in zip(torch.split(x, self.batch_size), torch.split(c, self.batch_size))])
+        parts = zip(torch.split(x, self.batch_size), torch.split(c, self.batch_size))
+        logits = torch.cat([judge(D(x_part, c_part), x_part).logits for x_part, c_part in parts])
         D.train(training)
-        return logits.cpu().double().numpy()
+        return logits.reshape(len(x), -1).mean(1).cpu().double().numpy()
 
 
 def evenly_spaced_images(split: Split, count: int) -> InMemoryImages:

@@ -84,8 +84,8 @@ def all_gather(tensor: Tensor) -> Tensor:
 
 
 def all_gather_pair(a: Tensor, b: Tensor) -> tuple[Tensor, Tensor]:
-    """Call `all_gather` for two tensors [N] at once, in one message."""
+    """Call `all_gather` for two tensors [N, ...] of one shape at once, in one message."""
     if world_size() > 1:
-        by_rank = all_gather(torch.stack([a, b])[None])  # [world_size, 2, N]
-        a, b = by_rank.transpose(0, 1).flatten(1).unbind()  # contiguous, so that sums equal those of one process
+        by_rank = all_gather(torch.stack([a, b])[None])  # [world_size, 2, N, ...]
+        a, b = by_rank.transpose(0, 1).flatten(1, 2).unbind()  # contiguous, so that sums equal those of one process
     return a, b

@@ -1,7 +1,7 @@
 """Adversarial losses of D and G, one number per sample; the training step takes the mean.
 
-D's functions: (real_logits [N], fake_logits [N]) -> [N].
-G's functions: (fake_logits [N], real_logits [N] or None) -> [N]; only relativistic ones use real_logits.
+D's functions: (real_logits [N, ...], fake_logits [N, ...]) -> [N, ...].
+G's functions: (fake_logits, real_logits or None) -> [N, ...]; only relativistic ones use real_logits.
 
 In the formulas D is the logit and s the sigmoid. In the code log s(D) = -softplus(-D) and
 log(1 - s(D)) = -softplus(D), whose gradients are exact at any logit.
@@ -83,7 +83,7 @@ def relativistic_average_d(real_logits: Tensor, fake_logits: Tensor) -> Tensor:
 
     Both means couple the samples of a batch: pass the logits of the whole global batch.
     """
-    return F.softplus(fake_logits.mean() - real_logits) + F.softplus(fake_logits - real_logits.mean())
+    return F.softplus(fake_logits.mean(0) - real_logits) + F.softplus(fake_logits - real_logits.mean(0))
 
 
 def relativistic_average_g(fake_logits: Tensor, real_logits: Tensor | None) -> Tensor:

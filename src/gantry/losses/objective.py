@@ -8,11 +8,13 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
+from gantry.distributed import collectives
 from gantry.errors import UserError
+from gantry.losses.update import Update
 
 DLoss = Callable[[Tensor, Tensor], Tensor]
 GLoss = Callable[[Tensor, Tensor | None], Tensor]
-Penalty = Callable[..., Tensor]
+Penalty = Callable[[Update], Tensor]
 
 
 @dataclass(frozen=True)
@@ -29,6 +31,12 @@ class Term:
     def is_due(self, update: int) -> bool:
         """Return True if update number `update` of the net, counted from 0, includes this term."""
         return update % self.every == 0
+
+    @property
+    def differentiates(self) -> tuple[str, ...]:
+        """Return the images by which the penalty differentiates D's judgements, see `gantry.losses.update`."""
+        function = self.penalty.func if isinstance(self.penalty, partial) else self.penalty
+        return getattr(function, "differentiates", ())
 
     def compute_scale(self, progress: float) -> float:
         """Return the factor of the penalty when it is due: the weight times `every`, to replace the skipped updates."""
@@ -79,6 +87,26 @@ class Objective:
         updates = range(turn * self.n_critic, (turn + 1) * self.n_critic)
         d = tuple(tuple(name for name, term in self.d_terms.items() if term.is_due(update)) for update in updates)
         return DueTerms(d, tuple(name for name, term in self.g_terms.items() if term.is_due(turn)))
+
+
+def find_differentiated_images(terms: Mapping[str, Term]) -> set[str]:
+    """Return the images by which one of the terms differentiates D's judgements: "x_real", "x_fake"."""
+    return {name for term in terms.values() for name in term.differentiates}
+
+
+def add_terms(
+    loss: Tensor,
+    scalars: dict[str, Tensor],
+    prefix: str,
+    terms: Mapping[str, Term],
+    scales: Mapping[str, float | Tensor],
+    update: Update,
+) -> tuple[Tensor, dict[str, Tensor]]:
+    """Return the loss plus the scaled means of its terms over the global batch, and the scalars with these means."""
+    for name, term in terms.items():
+        scalars[f"{prefix}/{name}"] = collectives.all_gather(term.penalty(update)).mean()
+        loss = loss + scales[name] * scalars[f"{prefix}/{name}"]
+    return loss, scalars
 
 
 def _check_term(key: str, term: Term) -> None:

@@ -1,4 +1,4 @@
-"""Penalties on the critic's gradient with respect to its input: (critic, x_real, x_fake) -> [N], one number per sample.
+"""Penalties on the critic's gradient with respect to its input: update -> [N], one number per sample.
 
 The critic must treat samples independently (no BatchNorm): the sum of all logits is differentiated once, so the
 dependence of a logit on another image would be attributed to the wrong sample.
@@ -6,22 +6,24 @@ dependence of a logit on another image would be attributed to the wrong sample.
 No penalty contains a factor: the one half that papers put before R1 and R2 is in the term's weight, gamma / 2.
 """
 
-from collections.abc import Callable
-
 import torch
 from torch import Tensor
 
 from gantry import rng
 from gantry.distributed import collectives
+from gantry.losses.update import Update, differentiates
 
-Critic = Callable[[Tensor], Tensor]
 
-
-def input_gradient(critic: Critic, x: Tensor) -> Tensor:
-    """Return the gradient of each logit at its own image, itself differentiable: x [N, *shape] -> [N, prod(shape)]."""
-    x = x.detach().requires_grad_()
-    (gradient,) = torch.autograd.grad(critic(x).sum(), x, create_graph=True)
+def input_gradient(logits: Tensor, x: Tensor) -> Tensor:
+    """Return the gradient of each logit [N, ...] at its own image, itself differentiable: -> [N, prod(shape)]."""
+    (gradient,) = torch.autograd.grad(logits.sum(), x, create_graph=True)
     return gradient.flatten(1)
+
+
+def gradient_norm(update: Update, x: Tensor) -> Tensor:
+    """Return the norm of the critic's gradient at images x [N, *shape] that the loss does not judge: -> [N]."""
+    x = x.detach().requires_grad_()
+    return input_gradient(update.critic(x), x).norm(dim=1)
 
 
 def random_interpolate(a: Tensor, b: Tensor) -> Tensor:
@@ -30,33 +32,41 @@ def random_interpolate(a: Tensor, b: Tensor) -> Tensor:
     return torch.lerp(a, b, epsilon.to(a.dtype))
 
 
-def gradient_penalty(critic: Critic, x_real: Tensor, x_fake: Tensor) -> Tensor:
+def gradient_penalty(update: Update) -> Tensor:
     """(|gradient| - 1)^2 between real and fake images (Gulrajani et al. 2017, eq. 3): -> [N]."""
-    return (input_gradient(critic, random_interpolate(x_real, x_fake)).norm(dim=1) - 1).square()
+    return (gradient_norm(update, random_interpolate(update.x_real, update.x_fake)) - 1).square()
 
 
-def lipschitz_penalty(critic: Critic, x_real: Tensor, x_fake: Tensor) -> Tensor:
+def lipschitz_penalty(update: Update) -> Tensor:
     """max(0, |gradient| - 1)^2 between real and fake images (Petzka et al. 2018, eq. 8): -> [N]."""
-    return (input_gradient(critic, random_interpolate(x_real, x_fake)).norm(dim=1) - 1).relu().square()
+    return (gradient_norm(update, random_interpolate(update.x_real, update.x_fake)) - 1).relu().square()
 
 
-def dragan(critic: Critic, x_real: Tensor, x_fake: Tensor) -> Tensor:  # noqa: ARG001
+def dragan(update: Update) -> Tensor:
     """(|gradient| - 1)^2 around real images (DRAGAN, Kodali et al. 2017): -> [N].
 
     As in the authors' code: between each image x and x + 0.5 std U[0, 1), with the std of the whole batch.
     """
-    x_noisy = x_real + 0.5 * _global_std(x_real) * rng.rand(*x_real.shape, device=x_real.device).to(x_real.dtype)
-    return (input_gradient(critic, random_interpolate(x_real, x_noisy)).norm(dim=1) - 1).square()
+    x = update.x_real
+    x_noisy = x + 0.5 * _global_std(x) * rng.rand(*x.shape, device=x.device).to(x.dtype)
+    return (gradient_norm(update, random_interpolate(x, x_noisy)) - 1).square()
 
 
-def r1(critic: Critic, x_real: Tensor, x_fake: Tensor) -> Tensor:  # noqa: ARG001
-    """Return the squared gradient norm at real images (Mescheder et al. 2018, eq. 9): -> [N]."""
-    return input_gradient(critic, x_real).square().sum(1)
+@differentiates("x_real")
+def r1(update: Update) -> Tensor:
+    """Return the squared gradient norm at real images (Mescheder et al. 2018, eq. 9): -> [N].
+
+    The gradient is that of the loss's own judgement by the image before the augmentation, as in the code of Karras et
+    al. 2020 and Huang et al. 2024: no further pass of D, and no further draw of the augmentation.
+    """
+    assert update.real is not None
+    return input_gradient(update.real.logits, update.x_real).square().sum(1)
 
 
-def r2(critic: Critic, x_real: Tensor, x_fake: Tensor) -> Tensor:  # noqa: ARG001
-    """Return the squared gradient norm at fake images (Mescheder et al. 2018, eq. 10): -> [N]."""
-    return input_gradient(critic, x_fake).square().sum(1)
+@differentiates("x_fake")
+def r2(update: Update) -> Tensor:
+    """Return the squared gradient norm at fake images (Mescheder et al. 2018, eq. 10), like `r1`: -> [N]."""
+    return input_gradient(update.fake.logits, update.x_fake).square().sum(1)
 
 
 def _global_std(x: Tensor) -> Tensor:

@@ -1,7 +1,7 @@
 """The contract of the nets: the signatures and attributes of a generator and a discriminator."""
 
 from collections.abc import Iterator
-from typing import Any, Protocol, Self
+from typing import Any, NamedTuple, Protocol, Self
 
 from torch import Tensor, nn
 
@@ -42,7 +42,17 @@ class Generator(Net, Protocol):
 
 
 class Discriminator(Net, Protocol):
-    """D(x [N, *shape], c int64 [N]) -> logits [N]: a torch.nn.Module. One without classes ignores c."""
+    """D(x [N, *shape], c int64 [N]) -> logits [N, ...] or a `Judgement`: a torch.nn.Module. One without classes
+    ignores c."""
+
+
+class Judgement(NamedTuple):
+    """D's output: `logits` [N, ...], whose further axes are patches or several critics; if D has them, the `features`
+    [N, F] before its head and `class_logits` [N, K]."""
+
+    logits: Tensor
+    features: Tensor | None = None
+    class_logits: Tensor | None = None
 
 
 def check_generator(G: object) -> None:
@@ -58,11 +68,11 @@ def check_generator(G: object) -> None:
             raise ValueError(f"model.G must have the attribute {name} ({meaning}), got a {kind} without it")
 
 
-def check_logits(logits: Tensor, x: Tensor) -> Tensor:
-    """Return the logits; raise ValueError unless there is one for each image x [N, *shape].
-
-    [N, 1] must not pass: [N, 1] - [N] is [N, N], silently.
-    """
-    if logits.shape != x.shape[:1]:
-        raise ValueError(f"model.D must return one logit for each image, [{len(x)}], got {list(logits.shape)}")
-    return logits
+def judge(output: Tensor | Judgement, x: Tensor) -> Judgement:
+    """Return the output of D as a judgement in float32; raise ValueError unless it has logits for each image of x."""
+    judgement = Judgement(output) if isinstance(output, Tensor) else output
+    if judgement.logits.shape[:1] != x.shape[:1]:
+        got = list(judgement.logits.shape)
+        raise ValueError(f"model.D must return logits for each image, [{len(x)}] or [{len(x)}, ...], got {got}")
+    parts = {name: part.float() for name, part in judgement._asdict().items() if part is not None}
+    return Judgement(**parts)

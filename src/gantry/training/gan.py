@@ -1,7 +1,7 @@
 """The training algorithm: the same turn for every GAN (Goodfellow et al. 2014, Algorithm 1)."""
 
 import copy
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from typing import Any
 
@@ -12,8 +12,9 @@ from torch.optim import Optimizer
 
 from gantry import rng
 from gantry.distributed import collectives
-from gantry.losses.objective import DueTerms, Objective
-from gantry.nets.contract import Discriminator, Generator, check_generator, check_logits
+from gantry.losses.objective import DueTerms, Objective, Term, add_terms, find_differentiated_images
+from gantry.losses.update import Update
+from gantry.nets.contract import Discriminator, Generator, Judgement, check_generator, judge
 from gantry.training.ema import Ema, WeightAverage
 from gantry.training.executor import EagerExecutor, ScalarTensors, TurnExecutor, TurnValues
 from gantry.training.finite import all_finite
@@ -134,42 +135,55 @@ class GAN(LightningModule):
 
     def d_loss(self, k: int, x: Tensor, c: Tensor, z: Tensor) -> tuple[Tensor, ScalarTensors]:
         """Return what D minimises in the k-th update of a turn, on real images x of the classes c and as many fakes."""
+        terms = {name: self.loss.d_terms[name] for name in self.due.d[k]}
         with torch.no_grad():
             x_fake = self.generate_fakes(z, c, x.dtype)
-        critic = self.make_critic(self.compiled_D, c)
-        real_logits, fake_logits = collectives.all_gather_pair(critic(x), critic(x_fake))
+        update = self.judge_images(("x_real", "x_fake"), x, x_fake, c, z, terms)
+        assert update.real is not None
+        real_logits, fake_logits = collectives.all_gather_pair(update.real.logits, update.fake.logits)
         loss = self.loss.d(real_logits, fake_logits).mean()
         scalars = {"loss/D": loss, "logits/real": real_logits.mean(), "logits/fake": fake_logits.mean()}
-        for name in self.due.d[k]:
-            penalty = self.loss.d_terms[name].penalty(self.make_critic(self.D, c), x, x_fake)
-            scalars[f"loss/D/{name}"] = collectives.all_gather(penalty).mean()
-            loss = loss + self.values.d_scale[name] * scalars[f"loss/D/{name}"]
-        return loss, scalars
+        return add_terms(loss, scalars, "loss/D", terms, self.values.d_scale, update)
 
     def g_loss(self, x: Tensor, c: Tensor, z: Tensor) -> tuple[Tensor, ScalarTensors]:
         """Return what G minimises on latents z of the classes c; only relativistic losses use the real images x."""
-        critic = self.make_critic(self.compiled_D, c)
-        fake_logits = critic(self.generate_fakes(z, c, x.dtype))
-        if self.loss.relativistic:
-            real_logits, fake_logits = collectives.all_gather_pair(critic(x), fake_logits)
+        terms = {name: self.loss.g_terms[name] for name in self.due.g}
+        judged = ("x_fake", "x_real") if self.loss.relativistic else ("x_fake",)
+        update = self.judge_images(judged, x, self.generate_fakes(z, c, x.dtype), c, z, terms)
+        if update.real is not None:
+            real_logits, fake_logits = collectives.all_gather_pair(update.real.logits, update.fake.logits)
         else:
-            real_logits, fake_logits = None, collectives.all_gather(fake_logits)
+            real_logits, fake_logits = None, collectives.all_gather(update.fake.logits)
         loss = self.loss.g(fake_logits, real_logits).mean()
-        scalars = {"loss/G": loss}
-        for name in self.due.g:
-            penalty = self.loss.g_terms[name].penalty(self.G, z, c)
-            scalars[f"loss/G/{name}"] = collectives.all_gather(penalty).mean()
-            loss = loss + self.values.g_scale[name] * scalars[f"loss/G/{name}"]
-        return loss, scalars
+        return add_terms(loss, {"loss/G": loss}, "loss/G", terms, self.values.g_scale, update)
 
     def generate_fakes(self, z: Tensor, c: Tensor, dtype: torch.dtype) -> Tensor:
         """Return images of G, cast to the dtype of the real ones: under autocast G may return bfloat16."""
         images: Tensor = self.compiled_G(z, c).to(dtype)
         return images
 
-    def make_critic(self, D: Callable[..., Tensor], c: Tensor) -> Callable[[Tensor], Tensor]:
-        """Return D as a function of images alone, behind the augmentation: x -> logits [N]."""
-        return lambda x: check_logits(D(self.augment(x), c), x).float()
+    def judge_images(
+        self, judged: Sequence[str], x_real: Tensor, x_fake: Tensor, c: Tensor, z: Tensor, terms: Mapping[str, Term]
+    ) -> Update:
+        """Return the images, D's judgements of those named in `judged`, and a graph from these to what terms need."""
+        images, differentiated = {"x_real": x_real, "x_fake": x_fake}, find_differentiated_images(terms)
+        images |= {name: images[name].requires_grad_() for name in differentiated}
+        D = self.D if differentiated else self.compiled_D
+        judgements = {name: self.judge_augmented(D, images[name], c) for name in judged}
+        return Update(
+            **images,
+            c=c,
+            z=z,
+            real=judgements.get("x_real"),
+            fake=judgements["x_fake"],
+            critic=lambda x: self.judge_augmented(self.D, x, c).logits,
+            D=self.D,
+            G=self.G,
+        )
+
+    def judge_augmented(self, D: Callable[..., Tensor | Judgement], x: Tensor, c: Tensor) -> Judgement:
+        """Return D's judgement of images x of the classes c, behind the augmentation."""
+        return judge(D(self.augment(x), c), x)
 
     def sample_z(self, x: Tensor) -> Tensor:
         """Draw latents for as many samples as x has images: -> [N, z_dim]."""
