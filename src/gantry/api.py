@@ -106,10 +106,11 @@ def score(
     """Score samples against real images as evaluate.py does: the entry has `scores` and `protocol`; nothing is written.
 
     `samples` are images uint8 [N, 1 or 3, H, W], points float [N, 2], a generator, the folder of a run, or a folder,
-    .zip or .npz of images. `data` and `metrics` name choices of configs/data and configs/metrics; None stands for those
-    of the run, or for the metrics that suit the data. `num_samples` and `seed` (of the latents) are None for those of
-    the metrics' report, and all images. `overrides` are further words of evaluate.py, such as "reference=test",
-    "checkpoint=last" or "scores=[frechet,kid]". Raises ValueError for a choice that does not exist or does not fit.
+    .zip, .npz or .npy of images. `data` and `metrics` name choices of configs/data and configs/metrics; None stands
+    for those of the run, or for the metrics that suit the data. `num_samples` and `seed` (of the latents) are None
+    for those of the metrics' report, and all images. `overrides` are further words of evaluate.py, such as
+    "reference=test", "checkpoint=last" or "scores=[frechet,kid]". Raises ValueError for a choice that does not exist
+    or does not fit.
     """
     arguments = {"data": data, "metrics": metrics, "num_samples": num_samples, "seed": seed, "device": device}
     words = [f"{key}={value}" for key, value in arguments.items() if value is not None]

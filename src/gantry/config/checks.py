@@ -107,7 +107,7 @@ def check_data_folder(cfg: DictConfig) -> None:
 def check_reference(key: str, where: str | None) -> None:
     """Raise ValueError unless real images to compare with are a split or a path that exists."""
     if where not in (None, "train", "test") and not Path(str(where)).expanduser().exists():
-        raise ValueError(f"{key} must be train, test, or a folder, .zip or .npz of real images, got {where}")
+        raise ValueError(f"{key} must be train, test, or a folder, .zip, .npz or .npy of real images, got {where}")
 
 
 CONFIG_CHECKS: tuple[Callable[[DictConfig], None], ...] = (
