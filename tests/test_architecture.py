@@ -64,6 +64,7 @@ WITHOUT_TORCH = [
     "runs/lock",
     "runs/metrics_csv",
     "runs/migrate",
+    "runs/new_folder",
     "runs/status",
     "runs/stored_values",
     "runs/summary",

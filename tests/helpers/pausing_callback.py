@@ -1,11 +1,14 @@
-"""A callback that waits to be interrupted, once."""
+"""Callbacks that wait to be interrupted, or are killed, once."""
 
+import os
 import signal
 import time
 from pathlib import Path
+from typing import Any
 
 from lightning import Trainer
 
+from gantry.callbacks.report import FinalReport
 from gantry.callbacks.scalars import ScalarMonitor
 from gantry.training.gan import GAN
 
@@ -20,3 +23,15 @@ class PausingScalars(ScalarMonitor):
             while signal.getsignal(signal.SIGTERM) != signal.SIG_DFL:
                 time.sleep(0.01)
         super().on_turn_start(trainer, gan)
+
+
+class KilledReport(FinalReport):
+    """Kills its process when the scores of the first report are there but not yet written."""
+
+    def score_checkpoints(self, trainer: Trainer, *args: Any) -> dict[str, dict[str, Any]]:
+        entries = super().score_checkpoints(trainer, *args)
+        killed = self.folder / "killed"
+        if not killed.exists():
+            killed.touch()
+            os.kill(os.getpid(), signal.SIGKILL)
+        return entries

@@ -40,6 +40,9 @@ class CheckpointWriter(GanCallback):
     def on_setup(self, trainer: Trainer, gan: GAN) -> None:
         trainer.strategy.checkpoint_io = InPlaceCheckpointIO()
 
+    def on_training_start(self, trainer: Trainer, gan: GAN) -> None:
+        self.last_turn = gan.turn or -1  # a resumed run has a checkpoint of this turn
+
     def on_turn_end(self, trainer: Trainer, gan: GAN, outputs: TurnOutputs) -> None:
         self.write_best(trainer, gan)
         if gan.is_due(self.every) or gan.run_state.interrupt_signal:

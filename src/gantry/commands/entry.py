@@ -25,6 +25,7 @@ from gantry.config.search_path import replace_config_dir
 from gantry.config.text_values import quote_text_values, read_text_value
 from gantry.distributed import environment
 from gantry.errors import RunError, UserError, disk_errors, format_error, user_errors
+from gantry.runs.new_folder import remove_unused_folder
 
 log = logging.getLogger(__name__)
 CommandFunction = Callable[[DictConfig], Any]
@@ -100,6 +101,8 @@ def wrap_command(task: CommandFunction) -> CommandFunction:
         except (UserError, RunError) as error:
             if HydraConfig.get().mode == RunMode.MULTIRUN:
                 raise
+            if isinstance(cfg.get("run"), DictConfig):
+                remove_unused_folder(Path(HydraConfig.get().runtime.output_dir))
             if isinstance(error, RunError):  # here and not in main: Hydra's own line would precede ours
                 exit_with_run_error(error)
             exit_with_user_error(error)

@@ -13,9 +13,10 @@ from gantry.config.text_values import get_override_key, quote_text, read_text_va
 from gantry.config.trust import read_trusted_packages
 from gantry.distributed import environment
 from gantry.runs.checkpoint import has_checkpoint
-from gantry.runs.folder import check_new_folder, check_resumable, read_config
+from gantry.runs.folder import check_resumable, read_config
 from gantry.runs.layout import LAST_CHECKPOINT, split_run_path
 from gantry.runs.lock import check_unlocked
+from gantry.runs.new_folder import check_new_folder
 
 LAUNCH_KEYS = ("resume", "run.name", "run.dir", "run.auto_resume", "launcher", "trust", "show")
 

@@ -23,6 +23,7 @@ from gantry import rng
 from gantry.callbacks.gan_callback import check_order
 from gantry.callbacks.lightning_log import redirect_log
 from gantry.commands.hardware import apply_hardware_options
+from gantry.commands.start_state import find_start_checkpoint, is_finished_already, look_for_checkpoint
 from gantry.commands.workers import worker_processes
 from gantry.config.checks import check_batch_size
 from gantry.config.instantiate import build, build_all
@@ -30,15 +31,14 @@ from gantry.config.rules import count_devices
 from gantry.data.datamodule import DataModule
 from gantry.distributed import environment
 from gantry.errors import user_errors
-from gantry.files import remove_partial_files
 from gantry.loggers.dispatch import close_loggers, log_config, log_generator, log_summary
-from gantry.runs.checkpoint import find_newest_checkpoint
-from gantry.runs.folder import check_new_folder, check_same_config, list_config_changes, write_config
+from gantry.runs.folder import write_config
 from gantry.runs.generator_json import find_generator
 from gantry.runs.layout import GENERATOR_JSON, GENERATORS_FOLDER
 from gantry.runs.lock import lock_run_folder
 from gantry.runs.status import write_job_end, write_job_start
 from gantry.runs.summary import read_best_score, read_summary, write_summary
+from gantry.training.fit_loop import install_fit_loop
 from gantry.training.gan import GAN
 from gantry.values import flatten
 
@@ -57,16 +57,20 @@ def train(cfg: DictConfig) -> float | None:
             check_batch_size(cfg, count)
             if ranks.rank == 0:
                 stack.enter_context(lock_run_folder(folder))
+                look_for_checkpoint(cfg, folder)
+            if is_finished_already(cfg, folder):
+                log.info("the run is finished: %d turns are done. turns=N resumes it with more", cfg.turns)
+                return read_best_score(folder, OmegaConf.select(cfg, "metrics.monitor"))
             checkpoint = find_start_checkpoint(cfg, folder)
         gan = build_gan(cfg)
         data = build(cfg.data, batches_per_turn=gan.loss.batches_per_turn, seed=cfg.seed)
         data.setup("fit")
-        if ranks.rank == 0:
-            write_config(cfg, folder)
-            write_job_start(folder, read_config_choices())
-            report_choices(cfg, gan)
         with worker_processes(count, cfg.resume):
             trainer = build_trainer(cfg)
+            if ranks.rank == 0:  # not before: a logger that is not installed, say, must leave no run
+                write_config(cfg, folder)
+                write_job_start(folder, read_config_choices())
+                report_choices(cfg, gan)
             fit_gan(trainer, gan, data, checkpoint, cfg)
     if gan.run_state.interrupt_signal:
         if ranks.rank == 0:
@@ -147,20 +151,6 @@ def read_config_choices() -> dict[str, str]:
     return {k: v for k, v in choices if isinstance(v, str) and not k.startswith("hydra")}
 
 
-def find_start_checkpoint(cfg: DictConfig, folder: Path) -> Path | None:
-    """Return the checkpoint of the run to resume, None for a new run. Raises ValueError if its folder does not fit."""
-    if cfg.resume:
-        check_same_config(cfg, folder)
-        if environment.read_ranks().rank == 0:
-            remove_partial_files(folder)
-            for change in list_config_changes(cfg, folder):
-                log.warning("configuration changed on resuming: %s", change)
-        return find_newest_checkpoint(folder)
-    if environment.read_ranks().rank == 0 and not cfg.run.auto_resume:
-        check_new_folder(folder)
-    return None
-
-
 def build_gan(cfg: DictConfig) -> GAN:
     """Build G and D, with initial weights by the seed, and all that trains them."""
     torch.manual_seed(rng.derive_seed(cfg.seed))
@@ -178,6 +168,7 @@ def build_trainer(cfg: DictConfig) -> Trainer:
     check_order(callbacks)
     plugins = {} if "plugins" in cfg.trainer else {"plugins": build_cluster_environment()}
     trainer: Trainer = build(cfg.trainer, logger=loggers, callbacks=list(callbacks.values()), **plugins)
+    install_fit_loop(trainer)
     return trainer
 
 

@@ -23,6 +23,7 @@ from gantry.runs.stored_values import (
     nullable,
     read_yaml,
 )
+from gantry.runs.summary import read_summary
 from gantry.values import flatten
 
 CHANGEABLE_KEYS = (
@@ -94,17 +95,10 @@ def load_config(path: Path, written: int) -> dict[str, Any]:  # noqa: ARG001
     return migrate_config(stored)
 
 
-def check_new_folder(folder: Path) -> None:
-    """Raise UserError if the folder is that of an earlier run, which a new run must not overwrite."""
-    if (folder / CONFIG_FILE).exists():
-        raise UserError(
-            f"run.name must be new (or use resume={folder} to resume it), got the folder {folder} of an earlier run"
-        )
-
-
 def check_resumable(cfg: DictConfig, folder: Path) -> None:
     """Raise UserError unless the folder holds a run of this configuration with an intact checkpoint."""
     check_same_config(cfg, folder)
+    check_turns(cfg.turns, read_summary(folder).get("turns", 0), folder)
     if not has_checkpoint(folder):
         raise UserError(f"resume must be the folder of a run with a checkpoint, got {folder}, which has none yet")
     find_newest_intact_checkpoint(folder)  # read again when training starts, which is quicker than importing torch here
@@ -115,6 +109,12 @@ def list_config_changes(cfg: DictConfig, folder: Path) -> list[str]:
     before = read_config(folder)
     pairs = {key: (OmegaConf.select(before, key), OmegaConf.select(cfg, key)) for key in REPORTED_KEYS}
     return [f"{key} {old} -> {new}" for key, (old, new) in pairs.items() if old != new]
+
+
+def check_turns(turns: int, done: int, folder: Path) -> None:
+    """Raise UserError for a budget that the run in the folder has exceeded already."""
+    if turns < done:
+        raise UserError(f"turns must be at least {done}, which the run {folder} has done already, got {turns}")
 
 
 def check_same_config(cfg: DictConfig, folder: Path) -> None:

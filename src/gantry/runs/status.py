@@ -116,6 +116,12 @@ def read_run_status(folder: Path, turns: int | None) -> StatusReport:
     return StatusReport(RunStatus.INTERRUPTED, "before its end" if turn is None else f"at turn {turn:,} of {turns:,}")
 
 
+def is_finished(folder: Path, turns: int) -> bool:
+    """Return True if the run has done its turns and all that follows them. Raises ValueError as `read_run_status`."""
+    done = read_summary(folder).get("turns")
+    return done is not None and done >= turns and not {"ended", "failed"} & _read_job(folder).keys()
+
+
 def pid_exists(pid: int) -> bool:
     """Return True if a process with this number exists."""
     try:

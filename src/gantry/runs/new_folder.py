@@ -1,0 +1,67 @@
+"""The folder of a new run: it must not hold results of an earlier one; a start that failed leaves none."""
+
+import shutil
+from pathlib import Path
+
+from gantry.errors import UserError
+from gantry.runs.checkpoint import has_checkpoint
+from gantry.runs.layout import (
+    CHECKPOINTS_FOLDER,
+    CONFIG_FILE,
+    GENERATORS_FOLDER,
+    JOB_FILE,
+    LOCK_FILE,
+    LOG_FILE,
+    LOGGER_ID_FILE,
+    METRICS_FILE,
+    MLFLOW_FOLDER,
+    PLOTS_FOLDER,
+    SAMPLES_FOLDER,
+    SUMMARY_FILE,
+    TENSORBOARD_FOLDER,
+    WANDB_FOLDER,
+)
+from gantry.runs.metrics_csv import read_rows
+from gantry.runs.summary import read_summary
+
+
+def check_new_folder(folder: Path) -> None:
+    """Raise UserError if the folder is that of an earlier run, which a new run must not overwrite."""
+    if has_results(folder):
+        remedy = f"use resume={folder} to resume it" if has_checkpoint(folder) else "delete it: it has no checkpoint"
+        raise UserError(f"run.name must be new (or {remedy}), got the folder {folder} of an earlier run")
+
+
+def has_results(folder: Path) -> bool:
+    """Return True if a run left more than its start: a checkpoint, a generator, or numbers of a turn."""
+    if any(path.is_file() for name in (CHECKPOINTS_FOLDER, GENERATORS_FOLDER) for path in (folder / name).rglob("*")):
+        return True
+    try:
+        return "turns" in read_summary(folder) or any(row["turn"] > 0 for row in read_rows(folder / METRICS_FILE))
+    except UserError:  # of files that cannot be read nobody knows
+        return True
+
+
+def remove_failed_start(folder: Path) -> None:
+    """Delete the files of a run that ended before its first checkpoint; its log is continued."""
+    for name in (CONFIG_FILE, METRICS_FILE, SUMMARY_FILE, JOB_FILE):
+        (folder / name).unlink(missing_ok=True)
+    for name in (WANDB_FOLDER, MLFLOW_FOLDER):  # the new run gets an id of its own
+        (folder / name / LOGGER_ID_FILE).unlink(missing_ok=True)
+    for name in (SAMPLES_FOLDER, PLOTS_FOLDER, TENSORBOARD_FOLDER):
+        shutil.rmtree(folder / name, ignore_errors=True)
+
+
+def remove_unused_folder(folder: Path) -> None:
+    """Delete a folder that holds nothing but an empty log and a lock: its command was refused."""
+    files = list(folder.iterdir()) if folder.is_dir() and folder.resolve() != Path.cwd() else []
+    if all(path.name == LOCK_FILE or (path.suffix == Path(LOG_FILE).suffix and is_empty(path)) for path in files):
+        for path in files:
+            path.unlink(missing_ok=True)
+        if files:
+            folder.rmdir()
+
+
+def is_empty(path: Path) -> bool:
+    """Return True for a file without content."""
+    return path.is_file() and path.stat().st_size == 0

@@ -1,0 +1,54 @@
+"""When the folder of an earlier start may be taken by a new run."""
+
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from gantry.errors import UserError
+from gantry.runs.new_folder import check_new_folder, remove_failed_start, remove_unused_folder
+
+RESULTS: dict[str, Callable[[Path], object]] = {
+    "checkpoints/last.ckpt": Path.touch,
+    "generator/last/model.safetensors": Path.touch,
+    "metrics.csv": lambda path: path.write_text("turn,kimg\n0,0\n5,0.1\n"),
+    "summary.json": lambda path: path.write_text('{"turns": 5}'),
+}
+
+
+def write_failed_start(folder: Path) -> None:
+    """Write what a run leaves that fails in its first turn."""
+    for name, text in {"config.yaml": "turns: 6", "metrics.csv": "turn,kimg\n0,0\n", "train.log": "bug"}.items():
+        (folder / name).write_text(text)
+    (folder / "summary.json").write_text('{"start": {}}')
+    for path in (folder / "samples" / "000000.png", folder / "wandb" / "run_id.txt", folder / "wandb" / "log"):
+        path.parent.mkdir(exist_ok=True)
+        path.touch()
+
+
+def test_a_failed_start_is_no_run(tmp_path: Path) -> None:
+    write_failed_start(tmp_path)
+    check_new_folder(tmp_path)
+    remove_failed_start(tmp_path)
+    assert sorted(path.name for path in tmp_path.rglob("*") if path.is_file()) == ["log", "train.log"]
+
+
+@pytest.mark.parametrize("name", RESULTS)
+def test_results_are_not_overwritten(name: str, tmp_path: Path) -> None:
+    write_failed_start(tmp_path)
+    (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+    RESULTS[name](tmp_path / name)
+    remedy = "use resume=" if name.endswith("ckpt") else "delete it"
+    with pytest.raises(UserError, match=rf"^run\.name must be new \(or {remedy}"):
+        check_new_folder(tmp_path)
+
+
+def test_the_folder_of_a_refused_command_goes_with_its_empty_log_alone(tmp_path: Path) -> None:
+    folder = tmp_path / "run"
+    for text, exists in (("", False), ("warning", True)):
+        folder.mkdir()
+        (folder / ".lock").touch()
+        (folder / "train.log").write_text(text)
+        remove_unused_folder(folder)
+        assert folder.exists() == exists
+    remove_unused_folder(tmp_path / "missing")
