@@ -66,13 +66,8 @@ def plot_sweep_curves(comparison: Comparison) -> Figure:
     for k, group in reversed(list(enumerate(groups))):  # the best last, on top of the others
         style = curve_style(k) if k < MAX_NAMED_SETTINGS else (OTHER_COLOUR, "-")
         for i, run in enumerate(run for run in group.runs if name in run.metrics):
-            label = (
-                group.label[:MAX_LEGEND_LENGTH]
-                if k < MAX_NAMED_SETTINGS
-                else f"{len(groups) - MAX_NAMED_SETTINGS} others"
-            )
-            visible = i == 0 and k <= MAX_NAMED_SETTINGS  # one legend entry for each setting
-            curves.append(Curve(label if visible else "", run.metrics[name]))
+            label = names[k] if i == 0 and k < len(names) else ""  # one legend entry for each setting
+            curves.append(Curve(label, run.metrics[name]))
             add_curve(axes, run.metrics["turn"], curves[-1], *style)
             last_turn = max(last_turn, run.metrics["turn"].max())
     format_axes(axes, last_turn, curves)
