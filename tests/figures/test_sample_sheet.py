@@ -9,7 +9,14 @@ from stubs import TinyG
 
 @pytest.mark.parametrize(
     ("c", "label"),
-    [([3, 3, 3], "class 3"), ([0, 1, 2, 3], "0 to 3"), ([3, 0, 1], ""), ([], ""), ([1], "truck"), ([2, 2], "class 2")],
+    [
+        ([3, 3, 3], "class 3"),
+        ([0, 1, 2, 3], "classes 0 to 3"),
+        ([3, 0, 1], ""),
+        ([], ""),
+        ([1], "truck"),
+        ([2, 2], "class 2"),
+    ],
 )
 def test_a_row_is_named_by_its_classes(c: list[int], label: str) -> None:
     assert format_classes(c, ("cat", "truck", "2")) == label

@@ -57,9 +57,9 @@ class SampleSheet:
 
 
 def format_classes(c: Sequence[int], names: Sequence[str] = ()) -> str:
-    """Return `class 3` or its name for images of one class, `0 to 7` for consecutive classes, "" for others."""
+    """Return `class 3` or its name for images of one class, `classes 0 to 7` for consecutive ones, "" for others."""
     if len(set(c)) > 1:
-        return f"{c[0]} to {c[-1]}" if list(c) == list(range(c[0], c[0] + len(c))) else ""
+        return f"classes {c[0]} to {c[-1]}" if list(c) == list(range(c[0], c[0] + len(c))) else ""
     if not c:
         return ""
     name = format_on_one_line(names[c[0]], limit=MAX_NAME_LENGTH) if c[0] < len(names) else ""

@@ -8,7 +8,7 @@ from html import escape
 from gantry.values import is_log_spaced
 
 WIDTH, HEIGHT = 400, 190
-LEFT, RIGHT, TOP, BOTTOM = 56, 16, 10, 38  # margins, for the labels of the axes
+LEFT, RIGHT, TOP, BOTTOM = 56, 22, 10, 38  # margins, for the labels of the axes
 MAX_TICKS = 6
 LABEL_LENGTH = 48  # characters of the name of a setting below its axis
 
