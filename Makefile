@@ -1,9 +1,9 @@
-# make train | test | lint | bench | drill | mutants: each sets up .venv by itself, from python3 and the package index alone.
+# make train | test | lint | bench | drill | mutants | fuzz: each sets up .venv by itself, from python3 and the package index alone.
 PYTHON ?= python3
 BIN    := .venv/bin
 ARGS   ?=
 
-.PHONY: train test test-all lint format bench drill mutants lock clean
+.PHONY: train test test-all lint format bench drill mutants fuzz lock clean
 
 train: .venv/ready
 	$(BIN)/python src/train.py $(ARGS)
@@ -28,6 +28,11 @@ drill: .venv/ready
 # The mathematics is broken in one place at a time; the tests must notice each. Hours on two cores.
 mutants: .venv/ready
 	$(BIN)/python benchmarks/mutants.py $(ARGS)
+
+# Values of every kind for every key: each must be taken or refused in one line. Minutes on two cores.
+fuzz: .venv/ready
+	GANTRY_FUZZ=3000 $(PYTEST) tests/fuzz/test_config_fuzz.py $(ARGS)
+	GANTRY_FUZZ=500 $(PYTEST) tests/fuzz --ignore=tests/fuzz/test_config_fuzz.py $(ARGS) || [ $$? = 5 ]
 
 lint: .venv/ready
 	$(BIN)/ruff check .

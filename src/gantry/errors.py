@@ -30,6 +30,11 @@ LAUNCHER_EXTRAS = {
 }  # by launcher
 
 
+OPEN_NODES = (  # dicts of parts, which the user adds to
+    *("loss.d_terms", "loss.g_terms", "metrics.scores", "metrics.report.scores", "callbacks", "logger"),
+)
+
+
 class UserError(ValueError):
     """A request that cannot be met; the message is one line that says why."""
 
@@ -100,6 +105,8 @@ def unknown_key_message(key: str, known: Iterable[str]) -> str:
         return f"{key} must be written +{key}, which adds a key where there is none, got an unknown one"
     close = difflib.get_close_matches(key.rpartition(".")[2], known, n=1)
     hint = f" (did you mean {close[0]}?)" if close else ""
+    if not close and key.rpartition(".")[0] in OPEN_NODES:
+        hint = f" (+{key} adds one)"
     return f"{key} must be one of the known keys {', '.join(known)}, got an unknown one{hint}"
 
 

@@ -1,6 +1,7 @@
 import ast
 
-from gantry.config.signatures import read_arguments, rule_from_annotation
+from gantry.config.kinds import rule_from_annotation
+from gantry.config.signatures import read_arguments
 
 
 def test_a_class_a_dataclass_a_function_and_a_reexport() -> None:

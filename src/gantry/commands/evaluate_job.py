@@ -42,7 +42,7 @@ def run_evaluation(cfg: DictConfig, files: SampleFiles | None = None, G: Generat
     with user_errors():
         device = torch.device(pick_device(cfg.device))
         evaluation = build_evaluation(cfg)
-    data = build(cfg.data, batches_per_turn=1, seed=0)
+    data = build(cfg.data, DataModule, batches_per_turn=1, seed=0)
     reference = build_reference(
         data, evaluation.reference, "metrics.reference" if cfg.reference is None else "reference"
     )
@@ -70,7 +70,7 @@ def run_evaluation(cfg: DictConfig, files: SampleFiles | None = None, G: Generat
 
 def build_evaluation(cfg: DictConfig) -> Evaluation:
     """Return the final evaluation of a run, with the changes of the command line."""
-    evaluation: Evaluation = build(cfg.metrics)
+    evaluation: Evaluation = build(cfg.metrics, Evaluation)
     full = evaluation.report_evaluation
     seed = full.seed if cfg.seed is None else cfg.seed
     changes = {key: cfg[key] for key in ("reference", "batchnorm", "arithmetic") if cfg[key] is not None}

@@ -5,8 +5,11 @@ import re
 
 import torch
 from omegaconf import DictConfig, OmegaConf
+from torch import nn
 
+from gantry.config.rules import count_devices
 from gantry.distributed.sync_batchnorm import convert_sync_batchnorm_
+from gantry.errors import UserError
 from gantry.training.cuda_graphs import CudaGraphExecutor
 from gantry.training.executor import EagerExecutor, TurnExecutor
 from gantry.training.gan import GAN
@@ -16,6 +19,7 @@ log = logging.getLogger(__name__)
 
 def apply_hardware_options(gan: GAN, cfg: DictConfig) -> GAN:
     """Return the GAN with the memory layout, the compiled nets and the executor that `hardware` asks for."""
+    check_batchnorm_images(gan, cfg)
     set_tf32(cfg.hardware.tf32)
     if cfg.hardware.channels_last:
         gan = gan.to(memory_format=torch.channels_last)
@@ -26,6 +30,16 @@ def apply_hardware_options(gan: GAN, cfg: DictConfig) -> GAN:
         gan.compile_nets(torch.compile)
     gan.executor = choose_executor(cfg)
     return gan
+
+
+def check_batchnorm_images(gan: GAN, cfg: DictConfig) -> None:
+    """Raise UserError for BatchNorm over the features of a single image, which has no variance."""
+    alone = cfg.trainer.strategy == "auto" or cfg.hardware.sync_batchnorm
+    processes = 1 if alone else (count_devices(cfg.trainer.devices) or 1) * cfg.trainer.num_nodes
+    images = cfg.data.batch_size // (processes * cfg.optim.accumulate)
+    if images == 1 and any(isinstance(module, nn.BatchNorm1d) for module in gan.modules()):
+        rule = "at least 2 images for each process and each part of optim.accumulate, since the nets have BatchNorm"
+        raise UserError(f"data.batch_size must leave {rule}, got {cfg.data.batch_size}")
 
 
 def set_tf32(switch: bool) -> None:

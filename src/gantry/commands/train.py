@@ -6,6 +6,7 @@ import signal
 import sys
 import time
 import warnings
+from collections.abc import Callable
 from contextlib import ExitStack
 from pathlib import Path
 from typing import Any, NoReturn
@@ -13,11 +14,13 @@ from typing import Any, NoReturn
 import torch
 from hydra.core.hydra_config import HydraConfig
 from hydra.types import RunMode
-from lightning import Trainer
+from lightning import Callback, Trainer
 from lightning.fabric.plugins.environments.cluster_environment import ClusterEnvironment
 from lightning.fabric.plugins.environments.lightning import LightningEnvironment
 from lightning.fabric.plugins.environments.torchelastic import TorchElasticEnvironment
+from lightning.pytorch.loggers import Logger
 from omegaconf import DictConfig, OmegaConf
+from torch import nn
 
 from gantry import rng
 from gantry.callbacks.gan_callback import check_order
@@ -32,14 +35,17 @@ from gantry.data.datamodule import DataModule
 from gantry.distributed import environment
 from gantry.errors import user_errors
 from gantry.loggers.dispatch import close_loggers, log_config, log_generator, log_summary
+from gantry.losses.objective import Objective
 from gantry.runs.folder import write_config
 from gantry.runs.generator_json import find_generator
 from gantry.runs.layout import GENERATOR_JSON, GENERATORS_FOLDER
 from gantry.runs.lock import lock_run_folder
 from gantry.runs.status import write_job_end, write_job_start
 from gantry.runs.summary import read_best_score, read_summary, write_summary
+from gantry.training.ema import Ema
 from gantry.training.fit_loop import install_fit_loop
 from gantry.training.gan import GAN
+from gantry.training.optim import Optim
 from gantry.values import flatten
 
 log = logging.getLogger(__name__)
@@ -63,7 +69,7 @@ def train(cfg: DictConfig) -> float | None:
                 return read_best_score(folder, OmegaConf.select(cfg, "metrics.monitor"))
             checkpoint = find_start_checkpoint(cfg, folder)
         gan = build_gan(cfg)
-        data = build(cfg.data, batches_per_turn=gan.loss.batches_per_turn, seed=cfg.seed)
+        data = build(cfg.data, DataModule, batches_per_turn=gan.loss.batches_per_turn, seed=cfg.seed)
         data.setup("fit")
         with worker_processes(count, cfg.resume):
             trainer = build_trainer(cfg)
@@ -154,8 +160,9 @@ def read_config_choices() -> dict[str, str]:
 def build_gan(cfg: DictConfig) -> GAN:
     """Build G and D, with initial weights by the seed, and all that trains them."""
     torch.manual_seed(rng.derive_seed(cfg.seed))
-    G, D = build(cfg.model.G), build(cfg.model.D)
-    parts = {name: build(cfg[name]) for name in ("loss", "optim", "ema", "augment")}
+    G, D = build(cfg.model.G, nn.Module), build(cfg.model.D, nn.Module)
+    kinds: dict[str, Any] = {"loss": Objective, "optim": Optim, "ema": Ema, "augment": Callable[..., Any]}
+    parts = {name: build(cfg[name], kind) for name, kind in kinds.items()}
     with user_errors():
         gan = GAN(G, D, **parts, turns=cfg.turns, batch_size=cfg.data.batch_size, seed=cfg.seed)
     return apply_hardware_options(gan, cfg)
@@ -163,11 +170,11 @@ def build_gan(cfg: DictConfig) -> GAN:
 
 def build_trainer(cfg: DictConfig) -> Trainer:
     """Build Lightning's trainer with the configured loggers and callbacks."""
-    loggers = list(build_all(cfg.logger).values())
-    callbacks = build_all(cfg.callbacks)
+    loggers = list(build_all(cfg.logger, Logger).values())
+    callbacks = build_all(cfg.callbacks, Callback)
     check_order(callbacks)
     plugins = {} if "plugins" in cfg.trainer else {"plugins": build_cluster_environment()}
-    trainer: Trainer = build(cfg.trainer, logger=loggers, callbacks=list(callbacks.values()), **plugins)
+    trainer: Trainer = build(cfg.trainer, Trainer, logger=loggers, callbacks=list(callbacks.values()), **plugins)
     install_fit_loop(trainer)
     return trainer
 

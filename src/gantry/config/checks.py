@@ -8,7 +8,7 @@ from pathlib import Path
 from omegaconf import DictConfig, ListConfig, OmegaConf
 
 from gantry.config.instantiate import import_target
-from gantry.config.rules import count_devices, format_value
+from gantry.config.rules import count_devices
 from gantry.data import folder_index
 
 
@@ -24,13 +24,17 @@ def check_processes(cfg: DictConfig) -> None:
     if OmegaConf.select(cfg, "trainer") is None:
         return
     devices, strategy = (OmegaConf.select(cfg, f"trainer.{name}") for name in ("devices", "strategy"))
-    if strategy != "auto" and not isinstance(strategy, DictConfig):
-        rule = "auto or a dict with _target_, as in trainer=ddp"
-        raise ValueError(f"trainer.strategy must be {rule}, got {format_value(strategy)}")
     if OmegaConf.select(cfg, "trainer.accelerator") == "cpu" and (devices == -1 or isinstance(devices, ListConfig)):
         raise ValueError(f"trainer.devices must be an integer of at least 1 on the CPU, got {devices}")
     if strategy == "auto" and count_devices(devices) != 1:
         raise ValueError(f"trainer.devices must be 1 for this trainer (trainer=ddp or ddp_cpu for more), got {devices}")
+
+
+def check_budget(cfg: DictConfig) -> None:
+    """Raise ValueError where Lightning's trainer would end before or after the turns are done."""
+    turns, steps = OmegaConf.select(cfg, "turns"), OmegaConf.select(cfg, "trainer.max_steps")
+    if turns is not None and steps != turns:
+        raise ValueError(f"trainer.max_steps must be left at turns, which is the budget: turns={turns}, got {steps}")
 
 
 def check_devices(cfg: DictConfig) -> None:
@@ -89,6 +93,18 @@ def check_critic_norm(cfg: DictConfig) -> None:
         )
 
 
+def check_generator_terms(cfg: DictConfig) -> None:
+    """Raise ValueError for a penalty of D, (critic, x_real, x_fake) -> [N], among the terms of G, (G, z, c) -> [N]."""
+    terms = OmegaConf.select(cfg, "loss.g_terms") or {}
+    for name in terms:
+        target = OmegaConf.select(cfg, f"loss.g_terms.{name}.penalty._target_")
+        if str(target).startswith("gantry.losses.penalties."):
+            rule = (
+                f"a function (G, z, c) -> [N] with its weight; penalties of D are loss.d_terms (+loss.d_terms.{name})"
+            )
+            raise ValueError(f"loss.g_terms.{name} must be {rule}, got {target}")
+
+
 def check_augment(cfg: DictConfig) -> None:
     """Raise ValueError for DiffAugment, which moves pixels, of points."""
     shape, augment = (OmegaConf.select(cfg, key) for key in ("data.shape", "augment._target_"))
@@ -113,9 +129,11 @@ def check_reference(key: str, where: str | None) -> None:
 CONFIG_CHECKS: tuple[Callable[[DictConfig], None], ...] = (
     check_resolution,
     check_processes,
+    check_budget,
     check_devices,
     check_batch_size,
     check_critic_norm,
+    check_generator_terms,
     check_augment,
     check_data_folder,
 )

@@ -8,9 +8,11 @@ be called: a fifth of the time of a small GAN's turn.
 import importlib
 import inspect
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import is_dataclass
 from functools import partial
-from types import ModuleType
-from typing import Any
+from inspect import isclass
+from types import ModuleType, UnionType
+from typing import Any, Union, get_args, get_origin, get_type_hints
 
 from omegaconf import DictConfig, ListConfig, OmegaConf
 
@@ -18,18 +20,36 @@ from gantry.config.rules import INSTANTIATION_RULES, format_value, is_argument, 
 from gantry.errors import UserError, user_errors
 
 
-def build(node: DictConfig, **extra: Any) -> Any:
+def build(node: DictConfig, kind: Any = None, **extra: Any) -> Any:
     """Return the object that a node with `_target_` describes; `extra` are arguments that only the program knows.
 
-    Raises UserError, naming the key, for a target that does not exist or does not take these arguments, and for a
-    ValueError of its constructor. What else the constructor raises, or the import of its module, is a bug.
+    Raises UserError, naming the key, for a target that does not exist, does not take these arguments or makes no
+    object of this kind, and for a ValueError of its constructor. What else the constructor raises, or the import of its
+    module, is a bug.
     """
-    return _build_node(node, recursive=True, extra=extra)
+    built = _build_node(node, recursive=True, extra=extra)
+    if kind is not None and not is_of_kind(built, kind):
+        raise _wrong_kind(node, kind)
+    return built
 
 
-def build_all(nodes: DictConfig | None) -> dict[str, Any]:
+def build_all(nodes: DictConfig | None, kind: Any = None) -> dict[str, Any]:
     """Return the objects of a dict of nodes, in its order, leaving out those that are null or false."""
-    return {str(name): build(node) for name, node in (nodes or {}).items() if not is_left_out(node)}
+    return {str(name): build(node, kind) for name, node in (nodes or {}).items() if not is_left_out(node)}
+
+
+def is_of_kind(value: Any, annotation: Any) -> bool:
+    """Return False for an object that an annotation does not allow; True where that cannot be known."""
+    origin, arguments = get_origin(annotation), get_args(annotation)
+    if origin in (Union, UnionType):
+        return any(is_of_kind(value, member) for member in arguments)
+    if origin is Callable:
+        return callable(value)
+    if origin in (Mapping, dict):
+        return isinstance(value, Mapping) and all(is_of_kind(item, arguments[1]) for item in value.values())
+    if annotation is Any or not isinstance(annotation, type) or not _can_be_checked(annotation):
+        return True
+    return isinstance(value, annotation)
 
 
 def import_target(key: str, path: str) -> Callable[..., Any]:
@@ -56,12 +76,35 @@ def _build_node(node: DictConfig, recursive: bool, extra: Mapping[str, Any]) -> 
     target = import_target(f"{key}._target_", path)
     args, kwargs = _build_arguments(node, key, node.get("_recursive_", recursive))
     kwargs |= extra
+    _check_kinds(node, target, kwargs)
     if error := _find_signature_mismatch(target, args, kwargs, is_partial):
         raise UserError(f"{key} must have the arguments of {path}, got {error}")
     if is_partial:
         return partial(target, *args, **kwargs)
     with user_errors():
         return target(*args, **kwargs)
+
+
+def _check_kinds(node: DictConfig, target: Callable[..., Any], kwargs: Mapping[str, Any]) -> None:
+    """Raise UserError for an object of another kind than the annotation of its argument, in a part of Gantry."""
+    if str(node["_target_"]).partition(".")[0] != "gantry":
+        return
+    is_plain_class = isclass(target) and not is_dataclass(target)
+    annotations = get_type_hints(target.__init__ if is_plain_class else target)  # type: ignore[misc]
+    for name, value in kwargs.items():
+        part = node.get(name)
+        if isinstance(part, DictConfig) and not is_of_kind(value, annotations.get(name, Any)):
+            raise _wrong_kind(part, annotations[name])
+
+
+def _can_be_checked(annotation: type) -> bool:
+    return not getattr(annotation, "_is_protocol", False) or getattr(annotation, "_is_runtime_protocol", False)
+
+
+def _wrong_kind(node: DictConfig, kind: Any) -> UserError:
+    name = getattr(kind, "__name__", str(kind)) if isinstance(kind, type) else str(kind)
+    targets = node.get("_target_") or ", ".join(f"{key!s}: {part.get('_target_')}" for key, part in node.items())
+    return UserError(f"{node._get_full_key(None)} must describe an object of the kind {name}, got {targets}")
 
 
 def _build_arguments(node: DictConfig, key: str, recursive: bool) -> tuple[list[Any], dict[str, Any]]:

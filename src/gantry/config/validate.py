@@ -4,52 +4,59 @@ A key is checked in this order; the first rule that it breaks is the one that th
 
 1. Hydra composes: choices and keys exist (`gantry.config.compose` expands the shorthand of terms and scores).
 2. `turns`, `seed` and `recipe.lr`, from which other values are computed, keep their rules.
-3. Where a part belongs there is one: a dict with `_target_` (`PART_KEYS` and its neighbours in `gantry.config.rules`).
-4. For each node with `_target_`, from the top: Hydra's keys (`_args_` ...), then names and types of its arguments, as
-   the signature of the target has them, whoever wrote it.
-5. The rule of its full key (`KEY_RULES`), but in a part that is not Gantry's, which has its signature alone.
+3. Where a part belongs there is one: a dict with `_target_` (`PART_KEYS` and its neighbours in
+   `gantry.config.key_rules`).
+4. For each node with `_target_`, from the top: Hydra's keys (`_args_` ...), then names and kinds of its arguments, as
+   the signature of the target has them, whoever wrote it (`gantry.config.kinds`).
+5. The rule of its full key (`gantry.config.key_rules`), but in a part that is not Gantry's, which has its signature
+   alone. Numbers are finite.
 6. Rules across keys (`CONFIG_CHECKS` in `gantry.config.checks`).
 
 Once torch is there the constructors of parts check their arguments (`gantry.config.instantiate`), and functions named
 `check_*` what depends on the data and the hardware.
 """
 
-import ast
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 from omegaconf import DictConfig, ListConfig, OmegaConf
 
 from gantry.config.checks import CONFIG_CHECKS, check_reference
+from gantry.config.key_rules import (
+    NODE_KEYS,
+    PART_KEYS,
+    PARTS_BY_NAME,
+    PROGRAM_ARGUMENTS,
+    find_key_rule,
+    list_key_rules,
+)
+from gantry.config.kinds import find_argument_rule, find_entry_argument, find_partial_rule
 from gantry.config.rules import (
     DICT_RULE,
     INSTANTIATION_RULES,
-    KEY_RULES,
-    OPTIONAL_PART_KEYS,
+    NUMBER_RULES,
     OUR_PACKAGES,
-    PART_KEYS,
     PART_RULE,
-    PARTS_BY_NAME,
     Rule,
-    find_key_rule,
     format_value,
     is_argument,
-    or_null,
 )
-from gantry.config.signatures import read_arguments, rule_from_annotation
+from gantry.config.signatures import Argument, Arguments, find_definition, find_source, read_arguments
 from gantry.errors import unknown_key_message
 
 
 def validate(cfg: DictConfig) -> None:
     """Raise ValueError `<key> must be <rule>, got <value>` for the first mistake."""
+    rules = list_key_rules(list(map(str, cfg)))
     for key in ("turns", "seed", "recipe.lr"):
-        check_rule(cfg, key, OmegaConf.select(cfg, key, default=1), KEY_RULES[key])
+        if key in rules and OmegaConf.select(cfg, key.partition(".")[0]) is not None:
+            check_rule(cfg, key, OmegaConf.select(cfg, key), rules[key])
     if "turns" in cfg:  # a command that trains
         check_parts(cfg)
     for key, node in iterate_target_nodes(cfg):
         check_target_arguments(cfg, key, node)
-    check_key_rules(cfg)
+    check_key_rules(cfg, rules)
     for check in CONFIG_CHECKS:
         check(cfg)
     check_reference("metrics.reference", OmegaConf.select(cfg, "metrics.reference"))
@@ -57,10 +64,12 @@ def validate(cfg: DictConfig) -> None:
 
 def check_parts(cfg: DictConfig) -> None:
     """Raise ValueError for a plain value where a part, or a dict of parts, must be configured."""
-    for key in (*PART_KEYS, *OPTIONAL_PART_KEYS):
-        if not has_user_target(OmegaConf.select(cfg, key.rpartition(".")[0] or key)):
-            rule = or_null(PART_RULE) if key in OPTIONAL_PART_KEYS else PART_RULE
-            check_rule(cfg, key, OmegaConf.select(cfg, key), rule)
+    for key in NODE_KEYS:
+        check_rule(cfg, key, OmegaConf.select(cfg, key), DICT_RULE)
+    for key in PART_KEYS:
+        part = OmegaConf.select(cfg, key)
+        check_rule(cfg, key, part, PART_RULE)
+        check_partial(cfg, key, part, None if key == "augment" else False)
     for key, entry_rule in PARTS_BY_NAME.items():
         if OmegaConf.select(cfg, key.rpartition(".")[0] or key) is None:
             continue
@@ -97,56 +106,108 @@ def join_key(key: str, name: Any) -> str:
 
 
 def check_target_arguments(cfg: DictConfig, key: str, node: DictConfig) -> None:
-    """Raise ValueError unless the keys of a node are arguments of its target, of their types."""
+    """Raise ValueError unless the keys of a node are arguments of its target, of their kinds."""
     for name, rule in INSTANTIATION_RULES.items():
         if name in node:
             check_rule(cfg, f"{key}.{name}", node[name], rule)
-    known = read_arguments(str(node["_target_"]))
+    check_target_name(f"{key}._target_", node["_target_"])
+    known = read_arguments(node["_target_"])
     if known is None:
         return
-    for i, (value, annotation) in enumerate(zip(node.get("_args_", ()), known.values())):
-        check_type(cfg, f"{key}._args_[{i}]", value, annotation)
+    for i, (value, argument) in enumerate(zip(node.get("_args_", ()), known.values())):
+        check_argument(cfg, f"{key}._args_[{i}]", value, argument)
     for name in filter(lambda name: is_argument(join_key(key, name)), node):
         if name not in known:
             raise ValueError(unknown_key_message(join_key(key, name), known))
         if not OmegaConf.is_missing(node, name):
-            check_type(cfg, join_key(key, name), node[name], known[str(name)])
-        elif not node.get("_partial_"):
-            raise ValueError(f"{join_key(key, name)} must be given, got nothing")
+            check_argument(cfg, join_key(key, name), node[name], known[str(name)])
+    if not node.get("_partial_"):
+        check_required_arguments(key, node, known)
 
 
-def check_type(cfg: DictConfig, key: str, value: Any, annotation: ast.expr | None) -> None:
-    """Raise ValueError unless an argument is of the type that its annotation asks for."""
-    rule = rule_from_annotation(annotation)
+def check_target_name(key: str, target: str) -> None:
+    """Raise ValueError for a module in place of a class, and for a name that Gantry does not have."""
+    module, _, name = target.rpartition(".")
+    if find_source(target) is not None:
+        raise ValueError(f"{key} must be a class or a function, got {target}, a module")
+    if target.startswith("gantry.") and find_source(module) is not None and find_definition(target) is None:
+        raise ValueError(f"{key} must be a class or a function of {module}, got {name}")
+
+
+def check_required_arguments(key: str, node: DictConfig, known: Arguments) -> None:
+    """Raise ValueError for an argument without a value."""
+    given = {*list(known)[: len(node.get("_args_", ()))], *PROGRAM_ARGUMENTS.get(key, ())}
+    given |= {str(name) for name in node if not OmegaConf.is_missing(node, name)}
+    left = [name for name, argument in known.items() if (argument.is_required or name in node) and name not in given]
+    if left and "_partial_" in node:
+        raise ValueError(f"{key}._partial_ must be true: {', '.join(left)} of {node['_target_']} come later, got false")
+    if left:
+        raise ValueError(f"{join_key(key, left[0])} must be given, got nothing")
+
+
+def check_argument(cfg: DictConfig, key: str, value: Any, argument: Argument) -> None:
+    """Raise ValueError unless a value is of the kind that the annotation of an argument asks for."""
+    rule = find_argument_rule(argument)
     if rule is not None:
         check_rule(cfg, key, value, rule)
+    check_partial(cfg, key, value, find_partial_rule(argument))
+    entry = find_entry_argument(argument)
+    if entry is not None and isinstance(value, DictConfig):
+        for name in value:
+            if not OmegaConf.is_missing(value, name):
+                check_argument(cfg, join_key(key, name), value[name], entry)
 
 
-def check_key_rules(node: DictConfig, key: str = "", root: DictConfig | None = None) -> None:
-    """Raise ValueError unless every value keeps the rule of its full key, if it has one."""
+def check_partial(cfg: DictConfig, key: str, part: Any, is_partial: bool | None) -> None:
+    """Raise ValueError for an object where a function that makes it is needed, or the other way round."""
+    if is_partial is not None and isinstance(part, DictConfig) and part.get("_partial_", False) is (not is_partial):
+        rule = "true: it is called later" if is_partial else "false: it is no function"
+        raise ValueError(f"{find_source_key(cfg, key)}._partial_ must be {rule}, got {format_value(not is_partial)}")
+
+
+def check_key_rules(node: DictConfig, rules: Mapping[str, Rule], key: str = "", root: DictConfig | None = None) -> None:
+    """Raise ValueError unless every value keeps the rule of its full key, if it has one, and numbers are finite."""
     root = node if root is None else root
-    by_signature_alone = has_user_target(node)
+    if has_user_target(node):
+        return
     for name in node:
         path = join_key(key, name)
         if OmegaConf.is_missing(node, name):
             continue
-        rule = None if by_signature_alone else find_key_rule(path)
-        if isinstance(node[name], DictConfig):
-            check_key_rules(node[name], path, root)
-        elif rule is not None:
+        rule = find_key_rule(rules, path)
+        if rule is not None:
             check_rule(root, path, node[name], rule)
+        if not isinstance(node[name], DictConfig):
+            check_numbers(root, path, node[name])
+        elif not OmegaConf.is_interpolation(node, str(name)):
+            check_key_rules(node[name], rules, path, root)
+
+
+def check_numbers(cfg: DictConfig, key: str, value: Any) -> None:
+    """Raise ValueError for a number that is not finite, or that 64 bits do not hold."""
+    for item in value if isinstance(value, ListConfig) else [value]:
+        if type(item) in NUMBER_RULES:
+            check_rule(cfg, key, item, NUMBER_RULES[type(item)])
 
 
 def check_rule(cfg: DictConfig, key: str, value: Any, rule: Rule) -> None:
     """Raise ValueError, naming the key that the user would change, unless the value keeps the rule."""
     text, is_allowed = rule
-    plain = OmegaConf.to_container(value) if isinstance(value, ListConfig | DictConfig) else value
+    plain = to_plain(value)
     try:
         good = is_allowed(plain)
     except TypeError:
         good = False
     if not good:
-        raise ValueError(f"{find_source_key(cfg, key)} must be {text}, got {format_value(plain)}")
+        source = key if isinstance(value, DictConfig) else find_source_key(cfg, key)
+        raise ValueError(f"{source} must be {text}, got {format_value(plain)}")
+
+
+def to_plain(value: Any) -> Any:
+    """Return lists as lists of plain values, and dicts with their values as they are."""
+    if isinstance(value, DictConfig):
+        return {name: None if OmegaConf.is_missing(value, name) else value._get_node(name) for name in value}
+    return OmegaConf.to_container(value, resolve=True) if isinstance(value, ListConfig) else value
 
 
 def find_source_key(cfg: DictConfig, key: str) -> str:

@@ -5,7 +5,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from functools import cached_property
 from itertools import count
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 import torch
 from torch import Tensor
@@ -134,6 +134,7 @@ class RealData:
         return replace(self, train=self.train.drop_labels(), test=self.test.drop_labels(), classes=())
 
 
+@runtime_checkable
 class DataSource(Protocol):
     """A source of real images: the interface that a new kind of data set implements."""
 

@@ -2,7 +2,7 @@
 
 import math
 from dataclasses import dataclass
-from typing import ClassVar, Protocol
+from typing import ClassVar, Protocol, runtime_checkable
 
 import torch
 from torch import Tensor
@@ -14,6 +14,7 @@ from gantry.metrics.statistics import FeatureSet
 HIGH_QUALITY_SIGMAS = 3.0  # a sample is of high quality within so many standard deviations of a mode
 
 
+@runtime_checkable
 class Mixture(Protocol):
     """Gaussians of equal weight and variance: the facts that the score uses of a data set in the plane."""
 

@@ -1,7 +1,7 @@
 """The contract of scores, and their names: "FID", "IS" and "KID" are for the features of Inception-v3 alone."""
 
 from enum import Flag, auto
-from typing import ClassVar, NamedTuple, Protocol
+from typing import ClassVar, NamedTuple, Protocol, runtime_checkable
 
 from gantry.features.extractor import INCEPTION
 from gantry.metrics.statistics import FeatureSet
@@ -29,6 +29,7 @@ class MinimumSamples(NamedTuple):
     real_per_class: int = 0
 
 
+@runtime_checkable
 class Score(Protocol):
     """(real, fake) -> a number for each of the names; a frozen dataclass whose fields enter the protocol."""
 

@@ -3,13 +3,14 @@
 import math
 from collections.abc import Sized
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from omegaconf import DictConfig
 from optuna.samplers import BaseSampler
 
 from gantry.config.instantiate import build
-from gantry.config.rules import KEY_RULES, Rule, integer_at_least, number_at_least
+from gantry.config.rules import SEED_RULE, Rule, integer_at_least, number_at_least
 from gantry.config.signatures import read_arguments
 from gantry.config.validate import check_rule, check_target_arguments
 from gantry.distributed.environment import count_cores
@@ -41,7 +42,7 @@ def read_search_settings(config: DictConfig, space: SearchSpace) -> SearchSettin
     node = config.hydra.sweeper
     check_target_arguments(config, f"{SWEEPER_KEY}.sampler", node.sampler)
     if node.sampler.get("seed") is not None:
-        check_rule(config, f"{SWEEPER_KEY}.sampler.seed", node.sampler.seed, KEY_RULES["seed"])
+        check_rule(config, f"{SWEEPER_KEY}.sampler.seed", node.sampler.seed, SEED_RULE)
     check_rule(config, f"{SWEEPER_KEY}.n_jobs", node.n_jobs, N_JOBS_RULE)
     if node.timeout is not None:
         check_rule(config, f"{SWEEPER_KEY}.timeout", node.timeout, number_at_least(0))
@@ -54,9 +55,9 @@ def read_search_settings(config: DictConfig, space: SearchSpace) -> SearchSettin
     return SearchSettings(n_trials, timeout, count_cores() if node.n_jobs == -1 else node.n_jobs, node.sampler, space)
 
 
-def make_sampler_arguments(node: DictConfig, space: SearchSpace, number: int) -> dict[str, object]:
+def make_sampler_arguments(node: DictConfig, space: SearchSpace, number: int) -> dict[str, Any]:
     """Return the arguments that are not in the configuration: the space, if the sampler takes one, and the seed."""
-    arguments: dict[str, object] = {}
+    arguments: dict[str, Any] = {}
     if "space" in (read_arguments(str(node["_target_"])) or {}):
         arguments["space"] = space.distributions
     if node.get("seed") is not None:
