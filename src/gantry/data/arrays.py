@@ -100,9 +100,14 @@ def _open_npz(path: Path, key: str) -> ArrayFile:
 
 def _read_npy_header(file: IO[bytes]) -> tuple[tuple[int, ...], np.dtype[Any]]:
     """Return shape and type of an .npy and leave the file at its first number."""
-    version = np.lib.format.read_magic(file)
-    read = np.lib.format.read_array_header_1_0 if version == (1, 0) else np.lib.format.read_array_header_2_0
-    shape, is_fortran, dtype = read(file)
+    try:
+        version = np.lib.format.read_magic(file)
+        read = np.lib.format.read_array_header_1_0 if version == (1, 0) else np.lib.format.read_array_header_2_0
+        shape, is_fortran, dtype = read(file)
+    except _READ_ERRORS:
+        raise
+    except Exception as error:  # NumPy parses the header as Python source: tokenize.TokenError and others
+        raise ValueError(f"a header that cannot be read ({type(error).__name__})") from None
     if dtype.hasobject:
         raise ValueError("an array of Python objects, which is not unpickled")
     if is_fortran and len(shape) > 1:

@@ -61,7 +61,7 @@ class ImageFolder(DataSource):
         if collection.labels is not None:
             c, classes = collection.labels.ids, collection.labels.names
         read = self._load_in_memory if self._fits_in_memory(len(collection.names)) else self._index_on_disk
-        held_out = np.array([is_held_out(name, self.test_share) for name in collection.names])
+        held_out = np.array([is_held_out(name, self.test_share) for name in collection.names], bool)
         train, train_errors = read(collection, (~held_out).nonzero()[0], c)
         test, test_errors = read(collection, held_out.nonzero()[0], c)
         self._report_broken_files(train_errors | test_errors, len(collection.names))
