@@ -100,7 +100,25 @@ def test_the_error_bound_is_ten_times_the_measured_error() -> None:
     x = seeded_randn(200, 2048, seed=0).abs().float()
     y = x + seeded_randn(200, 2048, seed=1).float() * 0.01
     a, b = (next(nearest_neighbours.iter_row_blocks(z, y.mean(0))) for z in (x, y))
-    error = (nearest_neighbours.float32_squared_distances(a, b).double() - table(a.rows, b.rows)).abs()
+    error = (nearest_neighbours.expand_squared_distances(a, b).double() - table(a.rows, b.rows)).abs()
     relative = float((error / (a.squared_norms[:, None] + b.squared_norms)).max())
     assert 0 < relative < nearest_neighbours.FLOAT32_RELATIVE_ERROR / 10
     np.testing.assert_allclose(a.squared_norms, (x - y.mean(0)).double().square().sum(1), rtol=1e-5)
+
+
+@pytest.mark.parametrize("distance", [1e3, 1e5])
+@pytest.mark.parametrize("block", [7, 1000])
+def test_neighbours_in_tight_clusters_far_apart_are_the_exact_ones(
+    distance: float, block: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(nearest_neighbours, "DISTANCE_BLOCK_ROWS", block)
+    centres = distance * seeded_randn(3, 64, seed=0)
+    x, y = ((centres.repeat(n, 1) + seeded_randn(3 * n, 64, seed=n)).float() for n in (20, 30))
+    expected = table(x, x).fill_diagonal_(torch.inf).topk(3, largest=False)
+    squared, index = find_k_nearest_others(x, 3)
+    torch.testing.assert_close(squared, expected.values, rtol=1e-12, atol=0)
+    assert torch.equal(index, expected.indices)
+    expected = table(x, y).topk(3, largest=False)
+    squared, index = find_k_nearest(x, y, 3)
+    torch.testing.assert_close(squared, expected.values, rtol=1e-12, atol=0)
+    assert torch.equal(index, expected.indices)

@@ -1,7 +1,8 @@
 """Nearest neighbours in features, block by block: memory does not grow with the square of the samples.
 
 Float32 products select the few candidate pairs; their distances are then computed in float64 from the features. So
-equal features are at distance 0, equal distances compare equal, and d(x, y) = d(y, x).
+equal features are at distance 0, equal distances compare equal, and d(x, y) = d(y, x). Rows for which rounding may have
+left out a nearer one, as in clusters that are tight beside the distance between them, are searched again in float64.
 """
 
 from collections.abc import Iterator
@@ -38,8 +39,8 @@ def iter_row_blocks(x: Tensor, origin: Tensor, first: int = 0) -> Iterator[RowBl
         yield RowBlock(start, rows, rows.square().sum(1))
 
 
-def float32_squared_distances(x: RowBlock, y: RowBlock) -> Tensor:
-    """|x_i - y_j|^2 [n, m] in float32; about 0 it can be negative."""
+def expand_squared_distances(x: RowBlock, y: RowBlock) -> Tensor:
+    """|x_i - y_j|^2 [n, m] in the precision of the rows; about 0 it can be negative."""
     return torch.addmm(y.squared_norms, x.rows, y.rows.T, alpha=-2).add_(x.squared_norms[:, None])
 
 
@@ -73,9 +74,13 @@ class NearestCandidates:
         self.squared_distances[x.row_slice], order = both.topk(self.squared_distances.shape[1], largest=False)
         self.indices[x.row_slice] = indices.gather(1, order)
 
-    def select_nearest(self, x: Tensor, y: Tensor, k: int) -> tuple[Tensor, Tensor]:
-        """Return the k nearest of them by their exact distances: squared, float64 [N, k], rising; int64 [N, k]."""
-        i = torch.arange(len(x), device=x.device).repeat_interleave(self.indices.shape[1])
+    def select_nearest(self, x: Tensor, y: Tensor, k: int, i: Tensor | None = None) -> tuple[Tensor, Tensor]:
+        """Return the k nearest of them by their exact distances: squared, float64 [N, k], rising; int64 [N, k].
+
+        `i` are the N rows of x that the candidates are of; None: all.
+        """
+        i = torch.arange(len(x), device=x.device) if i is None else i
+        i = i.repeat_interleave(self.indices.shape[1])
         squared = exact_squared_distances(x, y, i, self.indices.flatten()).view(self.indices.shape)
         squared, order = squared.sort(1)
         return squared[:, :k], self.indices.gather(1, order)[:, :k]
@@ -88,8 +93,8 @@ def find_k_nearest(x: Tensor, y: Tensor, k: int) -> tuple[Tensor, Tensor]:
     candidates = NearestCandidates.empty(x, min(k + EXTRA_CANDIDATES, len(y)))
     for a in iter_row_blocks(x, origin):
         for b in iter_row_blocks(y, origin):
-            candidates.update(a, b, float32_squared_distances(a, b))
-    return candidates.select_nearest(x, y, k)
+            candidates.update(a, b, expand_squared_distances(a, b))
+    return search_doubtful_rows(candidates, candidates.select_nearest(x, y, k), x, y)
 
 
 def find_k_nearest_others(x: Tensor, k: int) -> tuple[Tensor, Tensor]:
@@ -99,13 +104,49 @@ def find_k_nearest_others(x: Tensor, k: int) -> tuple[Tensor, Tensor]:
     candidates = NearestCandidates.empty(x, min(k + EXTRA_CANDIDATES, len(x) - 1))
     for a in iter_row_blocks(x, origin):
         for b in iter_row_blocks(x, origin, a.start):
-            squared = float32_squared_distances(a, b)
+            squared = expand_squared_distances(a, b)
             if a.start == b.start:
                 squared.fill_diagonal_(torch.inf)
             else:
                 candidates.update(b, a, squared.T.contiguous())
             candidates.update(a, b, squared)
-    return candidates.select_nearest(x, x, k)
+    return search_doubtful_rows(candidates, candidates.select_nearest(x, x, k), x, x, others=True)
+
+
+def search_doubtful_rows(
+    candidates: NearestCandidates, nearest: tuple[Tensor, Tensor], x: Tensor, y: Tensor, others: bool = False
+) -> tuple[Tensor, Tensor]:
+    """Return the nearest rows, those of doubtful rows by a search in float64; with `others` a row is not its own."""
+    doubtful = find_doubtful_rows(candidates, nearest[0], x, y, others)
+    if not len(doubtful):
+        return nearest
+    origin, (squared, index) = y.mean(0).double(), nearest
+    again = NearestCandidates.empty(squared[doubtful], candidates.indices.shape[1])
+    for part in torch.arange(len(doubtful), device=x.device).split(DISTANCE_BLOCK_ROWS):
+        own = doubtful[part]
+        rows = x[own].double() - origin
+        a = RowBlock(int(part[0]), rows, rows.square().sum(1))
+        for b in iter_row_blocks(y, origin):
+            table = expand_squared_distances(a, b)
+            if others:
+                table[own[:, None] == torch.arange(b.start, b.start + len(b.rows), device=x.device)] = torch.inf
+            again.update(a, b, table)
+    squared[doubtful], index[doubtful] = again.select_nearest(x, y, squared.shape[1], doubtful)
+    return squared, index
+
+
+def find_doubtful_rows(candidates: NearestCandidates, squared: Tensor, x: Tensor, y: Tensor, others: bool) -> Tensor:
+    """Return the rows that rounding may have left a nearer row out of the candidates of: int64 [P].
+
+    All that were left out are at least as far, in float32, as the last candidate. `squared` [N, k] are exact.
+    """
+    if candidates.indices.shape[1] == len(y) - others:  # none was left out
+        return squared.new_empty(0, dtype=torch.int64)
+    origin = y.mean(0)
+    largest = max(float(b.squared_norms.max()) for b in iter_row_blocks(y, origin))
+    norms = torch.cat([a.squared_norms for a in iter_row_blocks(x, origin)])
+    safe = candidates.squared_distances[:, -1].double() - FLOAT32_RELATIVE_ERROR * (norms.double() + largest)
+    return ((squared[:, -1] > safe) & (squared[:, -1] > 0)).nonzero().flatten()
 
 
 def find_nearest_neighbours(samples: Tensor, training: Tensor) -> tuple[Tensor, Tensor]:
@@ -131,7 +172,7 @@ def iter_pairs_within(x: Tensor, y: Tensor, reach_x: Tensor, reach_y: Tensor) ->
     origin = y.mean(0)
     for a in iter_row_blocks(x, origin):
         for b in iter_row_blocks(y, origin):
-            squared = float32_squared_distances(a, b)
+            squared = expand_squared_distances(a, b)
             limit_x = (
                 reach_x[a.row_slice] + FLOAT32_RELATIVE_ERROR * (a.squared_norms + b.squared_norms.max())
             ).float()
