@@ -10,6 +10,7 @@ from gantry.distributed import collectives
 from gantry.evaluation.evaluation import Evaluation, ReportSettings
 from gantry.evaluation.feature_pass import FeaturePass
 from gantry.evaluation.reference import Reference
+from gantry.features.extractor import ExtractorOutput
 from gantry.features.small_classifier import load_small_net
 from gantry.metrics.frechet import FrechetDistance
 from gantry.metrics.frechet_infinity import FrechetInfinity
@@ -237,3 +238,23 @@ def test_the_report_is_the_same_evaluation_with_other_latents_and_more_scores() 
     assert (full.num_samples, full.seed, full.batchnorm) == (30, 5, "batch")
     assert list(full.scores) == ["fd", "manifold"]
     assert full.report_evaluation == full
+
+
+class OverflowingExtractor(ToyExtractor):
+    def forward(self, x: Tensor) -> ExtractorOutput:
+        return ExtractorOutput(torch.full((len(x), 5), torch.inf), super().forward(x).probabilities)
+
+
+def test_features_that_are_not_finite_are_the_fault_of_the_extractor_where_images_are_bytes() -> None:
+    evaluation = Evaluation({"fd": FrechetDistance()}, 20, "fd_toy", "min", extractor=OverflowingExtractor)
+    with pytest.raises(ValueError, match=r"^metrics\.extractor must give finite features, got .* for 31 of 31 images$"):
+        evaluation.extract_real(make_reference(random_images(31, seed=0)), CPU)
+
+
+@pytest.mark.parametrize("dtype", [torch.bool, torch.int64, torch.int16])
+def test_integers_other_than_bytes_are_refused_by_the_extractor(dtype: torch.dtype) -> None:
+    evaluation = Evaluation(
+        {"fd": FrechetDistance()}, 20, "fd_digits", "min", extractor=lambda: load_small_net("digits")
+    )
+    with pytest.raises(ValueError, match=r"images must be uint8 \[N, 1 or 3, H, W\], got torch\."):
+        evaluation.extract_samples(slice_source(torch.ones(20, 1, 8, 8, dtype=dtype)), CPU)

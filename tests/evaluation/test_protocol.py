@@ -1,9 +1,11 @@
 import json
+from dataclasses import fields
 
+import pytest
 import torch
 
 from gantry.evaluation.evaluation import Evaluation
-from gantry.evaluation.protocol import SampleFacts, find_protocol_differences, format_protocol_value
+from gantry.evaluation.protocol import EvaluationProtocol, SampleFacts, find_protocol_differences, format_protocol_value
 from gantry.evaluation.reference import Reference
 from gantry.metrics.mode_coverage import MixtureModeCoverage
 from gantry.metrics.score import make_metric_name
@@ -85,3 +87,21 @@ def test_tuples_and_lists_are_no_difference() -> None:
 
 def test_digests_are_shortened_in_texts() -> None:
     assert format_protocol_value({"a": "0" * 64, "b": None, "c": {}, "d": [1, 2]}) == "a 000000000000, b -, c, d [1, 2]"
+
+
+@pytest.mark.parametrize("fact", [field.name for field in fields(EvaluationProtocol)])
+def test_each_fact_of_the_protocol_is_compared(fact: str) -> None:
+    about = SampleFacts((3, 4, 4), "last", "G_ema", "running")
+    protocol = make_toy_evaluation().build_protocol(make_reference(random_images(30, seed=0)), about).to_dict()
+    other = {name: {"splits": "other"} for name in protocol["scores"]} if fact == "scores" else "other"
+    differences = find_protocol_differences(protocol, protocol | {fact: other})
+    expected = [f"scores.{name}" for name in sorted(protocol["scores"])] if fact == "scores" else [fact]
+    assert [line.partition(": ")[0] for line in differences] == expected
+
+
+def test_older_protocols_without_the_arithmetic_mean_float32() -> None:
+    about = SampleFacts((3, 4, 4), "last")
+    protocol = make_toy_evaluation().build_protocol(make_reference(random_images(30, seed=0)), about).to_dict()
+    older = {name: value for name, value in protocol.items() if name != "arithmetic"}
+    assert find_protocol_differences(older, protocol) == []
+    assert find_protocol_differences(older, protocol | {"arithmetic": "bf16"}) == ["arithmetic: float32 and bf16"]

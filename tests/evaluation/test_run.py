@@ -1,8 +1,9 @@
+import pytest
 import torch
 
 from gantry.evaluation.generator_samples import SampleSource
 from gantry.evaluation.protocol import SampleFacts
-from gantry.evaluation.run import Entry, score_samples
+from gantry.evaluation.run import Entry, score_samples, warn_of_other_shape
 from toy_extractor import make_reference, make_toy_evaluation, random_images, slice_source
 
 CPU = torch.device("cpu")
@@ -41,3 +42,13 @@ def test_another_checkpoint_rule_changes_nothing_else() -> None:
     best = score_toy_images(SampleFacts((3, 4, 4), "last", turn=7, kimg=0.5)).with_checkpoint_rule("best fd").to_dict()
     assert best["protocol"] == last["protocol"] | {"checkpoint": "best fd"}
     assert best | {"protocol": None} == last | {"protocol": None}
+
+
+def test_samples_of_another_size_or_number_of_channels_are_warned_of(caplog: pytest.LogCaptureFixture) -> None:
+    warn_of_other_shape((3, 4, 4), REFERENCE)
+    assert caplog.messages == []
+    for shape, text in (((3, 8, 8), "3x8x8"), ((1, 4, 4), "1x4x4")):
+        caplog.clear()
+        warn_of_other_shape(shape, REFERENCE)
+        (message,) = caplog.messages
+        assert message.startswith(f"samples are {text} and real images (noise) 3x4x4: scores also measure")

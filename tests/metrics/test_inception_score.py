@@ -9,6 +9,7 @@ from torch_fidelity.metric_isc import isc_features_to_metric
 
 from gantry.metrics.inception_score import InceptionScore, compute_inception_score_per_split
 from gantry.metrics.prediction_sums import NUM_SCORE_SPLITS, PredictionSums, assign_splits
+from gantry.metrics.statistics import FeatureSet, Statistics
 from gantry.sampling.latents import balanced_labels
 from gaussians import seeded_randn
 
@@ -83,3 +84,14 @@ def test_it_agrees_with_torch_fidelity() -> None:
 def test_every_split_needs_a_sample() -> None:
     with pytest.raises(ValueError, match=r"metrics\.num_samples must be at least 10.* got 9"):
         compute_inception_score_per_split(sum_predictions(torch.eye(9)))
+
+
+def test_the_deviation_is_that_of_the_splits_themselves() -> None:
+    sums = PredictionSums(4)
+    for split in range(NUM_SCORE_SPLITS):
+        num_classes = 1 if split < 5 else 3
+        sums.n[split] = num_classes
+        sums.p[split, :num_classes] = 1
+    statistics = Statistics(2)
+    score = InceptionScore()(FeatureSet(statistics), FeatureSet(statistics, sums))
+    assert score == pytest.approx((2.0, 1.0), rel=1e-12)  # of 1 and 3: sqrt(10 / 10), not sqrt(10 / 9)

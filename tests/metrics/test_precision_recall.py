@@ -5,7 +5,7 @@ from torch import Tensor
 from torch_fidelity.metric_prc import calculate_precision_recall_part
 
 from gantry.metrics import nearest_neighbours
-from gantry.metrics.precision_recall import PrecisionRecall, compute_prdc
+from gantry.metrics.precision_recall import PrecisionRecall, compute_prdc, warn_of_copies
 from gantry.metrics.statistics import FeatureSet
 from gaussians import accumulate_features, seeded_randn
 
@@ -148,3 +148,15 @@ def test_the_smallest_valid_sets() -> None:
 def test_zero_neighbours_are_refused() -> None:
     with pytest.raises(ValueError, match="density_k of density must be at least 1, got 0"):
         PrecisionRecall(density_k=0)
+
+
+def test_copies_among_the_real_images_are_warned_of_once(caplog: pytest.LogCaptureFixture) -> None:
+    warn_of_copies.cache_clear()
+    real, fake = seeded_randn(50, 4, seed=0).float(), seeded_randn(60, 4, seed=1).float()
+    few = torch.cat([real[:1].repeat(4, 1), real.repeat_interleave(9, 0) + seeded_randn(450, 4, seed=2).float()])
+    compute_prdc(few, fake, 3, 5)  # 4 of 454 occur more than 3 times
+    assert caplog.messages == []
+    for _ in range(2):
+        assert compute_prdc(real.repeat(4, 1), fake, 3, 5)[0] == 0
+    (message,) = caplog.messages
+    assert message.startswith("200 of 200 real images occur more than 3 times: their balls are points")

@@ -1,6 +1,7 @@
 """A generator on disk: saved and loaded it is the same; a damaged file or a foreign class is refused in one line."""
 
 import json
+import math
 from pathlib import Path
 from typing import Any, cast
 
@@ -152,3 +153,14 @@ def test_the_generator_of_a_run(tmp_path: Path) -> None:
     save_changed_generator(tmp_path / "generator" / "best")
     assert find_generator(tmp_path).name == "best"
     assert find_generator(tmp_path, "last").name == "last"
+
+
+@pytest.mark.parametrize("value", [math.nan, math.inf])
+def test_weights_that_are_not_finite_are_refused_by_name(tmp_path: Path, value: float) -> None:
+    G = save_changed_generator(tmp_path)
+    with torch.no_grad():
+        list(G.parameters())[-1][0] = value
+    save_generator(G, CONFIG, tmp_path)
+    name = [name for name, _ in G.named_parameters()][-1]
+    with pytest.raises(ValueError, match=rf"^generator must have finite weights, got NaN or infinity in {name} of "):
+        load_generator(tmp_path)

@@ -15,7 +15,7 @@ from gantry.evaluation.evaluation import Evaluation
 from gantry.evaluation.generator_samples import describe_samples, make_sample_source
 from gantry.evaluation.protocol import EvaluationProtocol, find_protocol_differences
 from gantry.evaluation.reference import Reference, build_reference
-from gantry.evaluation.run import Entry, score_samples
+from gantry.evaluation.run import Entry, score_samples, warn_of_other_shape
 from gantry.loggers.dispatch import log_config, log_metrics, log_summary
 from gantry.metrics.score import Requirement
 from gantry.metrics.statistics import FeatureSet
@@ -51,6 +51,7 @@ class Evaluator(GanCallback):
             if self.evaluation.report is not None:  # now, not at the end of a long run
                 self.evaluation.report_evaluation.check_requirements(self.reference, "metrics.report.num_samples")
             check_conditional(self.evaluation.report_evaluation, gan.G_ema)
+            warn_of_other_shape(tuple(gan.G_ema.shape), self.reference)
 
     def on_training_start(self, trainer: Trainer, gan: GAN) -> None:
         if not self.evaluation.scores:

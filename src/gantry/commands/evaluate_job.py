@@ -17,13 +17,13 @@ from gantry.evaluation.evaluation import Evaluation
 from gantry.evaluation.generator_samples import SampleSource, make_sample_source
 from gantry.evaluation.protocol import SampleFacts
 from gantry.evaluation.reference import Reference, build_reference
-from gantry.evaluation.run import Entry, score_samples
+from gantry.evaluation.run import Entry, score_samples, warn_of_other_shape
 from gantry.evaluation.sample_files import SampleFiles, open_samples
 from gantry.figures.nearest_training_images import write_neighbours_figure
 from gantry.metrics.score import Requirement
 from gantry.nets.contract import Generator
 from gantry.runs.checkpoint import verify_checkpoint
-from gantry.runs.generator import build_generator, load_generator
+from gantry.runs.generator import build_generator, check_finite_weights, load_generator
 from gantry.runs.generator_json import find_generator
 from gantry.runs.layout import NEIGHBOURS_FILE
 from gantry.runs.summary import read_checkpoint_rule
@@ -61,6 +61,7 @@ def run_evaluation(cfg: DictConfig, files: SampleFiles | None = None, G: Generat
             class_names=name_generated_classes(data, evaluation, reference),
         )
     )
+    warn_of_other_shape(source.facts.shape, reference)
     real = evaluation.extract_real(reference, device)
     entry = score_samples(source, evaluation, reference, real, device)
     if cfg.output is not None and Requirement.HELD_OUT in evaluation.requirements:
@@ -146,4 +147,5 @@ def load_generator_from_checkpoint(path: Path, cfg: DictConfig) -> Generator:
     except RuntimeError as error:
         reason = format_on_one_line(error, limit=200)
         raise UserError(f"checkpoint must be of the run {cfg.run}, got {path}: {reason}") from None
+    check_finite_weights(G, "checkpoint", path)
     return G.eval()

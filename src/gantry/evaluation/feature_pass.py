@@ -45,11 +45,13 @@ class FeaturePass:
         predictions = PredictionSums(num_classes, self.device) if num_classes else None
         feature_parts = [torch.empty(0, self.extractor.dim)]
         recent: list[Tensor] = []
+        of_bytes = False
         num_invalid = torch.zeros((), dtype=torch.int64, device=self.device)
         for start, stop in self.iter_batch_ranges(count, collectives.rank(), collectives.world_size()):
             x = images(start, stop).to(self.device)
             features, probabilities = extract_features(self.extractor, x, self.arithmetic)
             num_invalid += count_invalid_rows(features)
+            of_bytes = x.dtype == torch.uint8
             recent.append(features)
             if sum(map(len, recent)) >= STATISTICS_UPDATE_ROWS:
                 statistics.update(torch.cat(recent))
@@ -59,7 +61,7 @@ class FeaturePass:
             if self.keep_features:
                 feature_parts.append(features.cpu())
         statistics.update(torch.cat([*recent, feature_parts[0].to(self.device)]))
-        check_validity(collectives.all_reduce_sum_(num_invalid), count)
+        check_validity(collectives.all_reduce_sum_(num_invalid), count, of_bytes)
         statistics.sync()
         if predictions is not None:
             predictions.sync()

@@ -1,5 +1,6 @@
 """Evaluate one set of samples: scores with their protocol, as they are stored."""
 
+import logging
 from dataclasses import dataclass, field, replace
 from typing import Any, Self
 
@@ -7,6 +8,7 @@ import torch
 from torch import Tensor
 
 from gantry.data.class_names import match_class_names
+from gantry.distributed import collectives
 from gantry.errors import UserError
 from gantry.evaluation.evaluation import Evaluation
 from gantry.evaluation.generator_samples import SampleSource
@@ -14,6 +16,8 @@ from gantry.evaluation.protocol import EvaluationProtocol, format_scores_and_pro
 from gantry.evaluation.reference import Reference
 from gantry.metrics.score import Requirement
 from gantry.metrics.statistics import FeatureSet
+
+log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
@@ -54,6 +58,23 @@ def score_samples(
     fake = evaluation.extract_samples(source.images, device, labels, source.facts.shape, source.unlabelled)
     protocol = evaluation.build_protocol(reference, source.facts)
     return Entry(evaluation.compute_scores(real, fake), protocol, fake, source.facts.turn, source.facts.kimg)
+
+
+def warn_of_other_shape(shape: tuple[int, ...], reference: Reference) -> None:
+    """Log that samples and real images differ in size or channels, which scores cannot tell from their content."""
+    if shape != reference.shape and collectives.rank() == 0:
+        log.warning(
+            "samples are %s and real images (%s) %s: scores also measure the difference between these shapes. Compare "
+            "images of one shape",
+            format_shape(shape),
+            reference.name,
+            format_shape(reference.shape),
+        )
+
+
+def format_shape(shape: tuple[int, ...]) -> str:
+    """Return `3x32x32`."""
+    return "x".join(map(str, shape))
 
 
 def match_sample_classes(source: SampleSource, reference: Reference) -> Tensor | None:

@@ -43,7 +43,7 @@ def extract_features(extractor: Extractor, x: Tensor, arithmetic: str = "float32
     """Return the features of x: float [N, *shape] in [-1, 1], uint8 [N, C, H, W] or points float [N, 2].
 
     Where the extractor takes no opacity, two channels are laid on white and become grey, four become colour. The
-    features of a sample that is not finite, or far out of range, are NaN.
+    features of a sample that is not finite, or far out of range, are NaN, and so are features that overflow.
     """
     valid = find_valid_samples(x)
     if x.dim() == 4:
@@ -51,12 +51,12 @@ def extract_features(extractor: Extractor, x: Tensor, arithmetic: str = "float32
         x = composite_opacity(x) if needs_compositing(extractor, x.shape[1]) else x
     with use_arithmetic(arithmetic):
         features, probabilities = extractor(x)
-    return ExtractorOutput(features.where(valid[:, None], torch.nan), probabilities)
+    return ExtractorOutput(features.where(valid[:, None] & features.isfinite(), torch.nan), probabilities)
 
 
 def find_valid_samples(x: Tensor) -> Tensor:
     """Return True for samples [N, ...] that are bytes, or finite and in range: -> bool [N]."""
-    if x.dtype == torch.uint8:
+    if not x.is_floating_point():  # an extractor refuses all integers but uint8
         return torch.ones(len(x), dtype=torch.bool, device=x.device)
     return (x.abs() <= MAX_ABS_SAMPLE_VALUE).flatten(1).all(1)  # False for NaN as well
 
@@ -66,8 +66,12 @@ def count_invalid_rows(features: Tensor) -> Tensor:
     return (~features.isfinite().all(1)).sum()
 
 
-def check_validity(num_invalid: Tensor, count: int) -> None:
-    """Raise ValueError if some of `count` samples are invalid."""
+def check_validity(num_invalid: Tensor, count: int, of_bytes: bool = False) -> None:
+    """Raise ValueError if some of `count` samples are invalid; the features of bytes are so by the extractor alone."""
+    if num_invalid > 0 and of_bytes:
+        raise UserError(
+            f"metrics.extractor must give finite features, got NaN or infinity for {int(num_invalid)} of {count} images"
+        )
     if num_invalid > 0:
         raise UserError(f"samples must be finite and in [-1, 1], got {int(num_invalid)} of {count} that are not")
 

@@ -6,12 +6,15 @@ distance to the k-th nearest neighbour in its own set. A ball includes its surfa
 occurs more than k times.
 """
 
+import logging
 from dataclasses import dataclass
+from functools import cache
 from typing import ClassVar
 
 import torch
 from torch import Tensor
 
+from gantry.distributed import collectives
 from gantry.errors import UserError
 from gantry.metrics.nearest_neighbours import (
     RowPairs,
@@ -21,6 +24,9 @@ from gantry.metrics.nearest_neighbours import (
 )
 from gantry.metrics.score import MinimumSamples, Requirement, make_metric_name
 from gantry.metrics.statistics import FeatureSet
+
+log = logging.getLogger(__name__)
+MAX_COPIED_SHARE = 0.01  # of real images that occur more than k times, without a warning
 
 
 @dataclass(frozen=True)
@@ -77,6 +83,7 @@ def compute_prdc(real: Tensor, fake: Tensor, k: int, density_k: int) -> tuple[fl
     """
     neighbours = find_k_nearest_others(real, max(k, density_k))[0]
     real_reach, dense_reach = neighbours[:, k - 1], neighbours[:, density_k - 1]
+    warn_of_copies(int((real_reach == 0).sum()), len(real), k)
     fake_reach = find_k_nearest_others(fake, k)[0][:, k - 1]
     precise = torch.zeros(len(fake), dtype=torch.bool, device=fake.device)
     recalled, covered = (torch.zeros(len(real), dtype=torch.bool, device=real.device) for _ in range(2))
@@ -89,6 +96,19 @@ def compute_prdc(real: Tensor, fake: Tensor, k: int, density_k: int) -> tuple[fl
         covered[pairs.j[in_dense]] = True
         balls += int(in_dense.sum())
     return _fraction_true(precise), _fraction_true(recalled), balls / (density_k * len(fake)), _fraction_true(covered)
+
+
+@cache
+def warn_of_copies(count: int, total: int, k: int) -> None:
+    """Log, once for the same set, that many real images have k copies or more: their balls are points."""
+    if count > MAX_COPIED_SHARE * total and collectives.rank() == 0:
+        log.warning(
+            "%d of %d real images occur more than %d times: their balls are points, and precision, density and "
+            "coverage are too low. Leave the copies out",
+            count,
+            total,
+            k,
+        )
 
 
 def compare_with_limits(pairs: RowPairs, limits: Tensor, x: Tensor, y: Tensor) -> Tensor:

@@ -58,6 +58,15 @@ def load_generator_weights(G: Generator, folder: Path) -> None:
     except (RuntimeError, SafetensorError) as error:
         reason = format_on_one_line(error, limit=200)
         raise UserError(f"generator must have the weights of {info.config['_target_']}, got {reason}") from None
+    check_finite_weights(G, "generator", folder)
+
+
+def check_finite_weights(G: nn.Module, key: str, origin: Path) -> None:
+    """Raise ValueError if a parameter is not finite, or NaN is in a buffer, which may hold infinities on purpose."""
+    wrong = [name for name, tensor in G.named_parameters() if not tensor.isfinite().all()]
+    wrong += [name for name, tensor in G.named_buffers() if tensor.isnan().any()]
+    if wrong:
+        raise UserError(f"{key} must have finite weights, got NaN or infinity in {', '.join(wrong[:3])} of {origin}")
 
 
 def build_generator(config: Mapping[str, Any], trusted: Sequence[str] = (), key: str = "generator") -> Generator:
