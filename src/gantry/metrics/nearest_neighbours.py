@@ -122,7 +122,7 @@ def search_doubtful_rows(
         return nearest
     origin, (squared, index) = y.mean(0).double(), nearest
     again = NearestCandidates.empty(squared[doubtful], candidates.indices.shape[1])
-    for part in torch.arange(len(doubtful), device=x.device).split(DISTANCE_BLOCK_ROWS):
+    for part in torch.split(torch.arange(len(doubtful), device=x.device), DISTANCE_BLOCK_ROWS):
         own = doubtful[part]
         rows = x[own].double() - origin
         a = RowBlock(int(part[0]), rows, rows.square().sum(1))

@@ -61,10 +61,11 @@ def load_generator_weights(G: Generator, folder: Path) -> None:
     check_finite_weights(G, "generator", folder)
 
 
-def check_finite_weights(G: nn.Module, key: str, origin: Path) -> None:
+def check_finite_weights(G: Generator, key: str, origin: Path) -> None:
     """Raise ValueError if a parameter is not finite, or NaN is in a buffer, which may hold infinities on purpose."""
-    wrong = [name for name, tensor in G.named_parameters() if not tensor.isfinite().all()]
-    wrong += [name for name, tensor in G.named_buffers() if tensor.isnan().any()]
+    net = cast(nn.Module, G)
+    wrong = [name for name, tensor in net.named_parameters() if not tensor.isfinite().all()]
+    wrong += [name for name, tensor in net.named_buffers() if tensor.isnan().any()]
     if wrong:
         raise UserError(f"{key} must have finite weights, got NaN or infinity in {', '.join(wrong[:3])} of {origin}")
 
