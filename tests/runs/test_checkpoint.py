@@ -55,3 +55,9 @@ def test_without_a_seal_the_checksums_of_the_archive_are_checked(path: Path) -> 
     middle = len(data) // 2
     path.write_bytes(data[:middle] + bytes([data[middle] ^ 1]) + data[middle + 1 :])
     assert find_damage(path) == "last/data/0 is damaged"
+
+
+def test_a_compressed_archive_is_refused_without_unpacking_it(path: Path) -> None:
+    with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as archive:
+        archive.writestr("last/data.pkl", bytes(1 << 20))
+    assert find_damage(path) == "it is compressed, which torch does not write"

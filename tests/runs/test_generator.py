@@ -7,12 +7,13 @@ from typing import Any, cast
 
 import pytest
 import torch
+from safetensors.torch import load_file, save
 from torch import nn
 
 from gantry.nets.dcgan import Generator as ConvGenerator
 from gantry.nets.mlp import Generator
 from gantry.runs.generator import load_generator, save_generator
-from gantry.runs.generator_json import find_generator, read_generator_info
+from gantry.runs.generator_json import find_generator, hash_file, read_generator_info
 
 MLP = {"shape": (1, 4, 4), "z_dim": 3, "num_classes": 2, "hidden": [5], "norm": "batch", "activation": "relu"}
 CONFIG = {"_target_": "gantry.nets.mlp.Generator", **MLP}
@@ -85,11 +86,55 @@ def test_a_missing_file_is_one_line(tmp_path: Path, name: str) -> None:
         (CONFIG | {"_target_": "gantry.nets.gone.Generator"}, r"generator\._target_ must be a part of gantry"),
         ({"_target_": "gantry.nets.resolution.factor_side", "shape": [1, 8, 8]}, "generator must be a torch.nn.Module"),
         ({"_target_": "torch.nn.Identity"}, "model.G must have the attribute shape"),
+        (CONFIG | {"hidden": [10**8, 10**8]}, "generator must have the weights of gantry.nets.mlp.Generator"),
+        (CONFIG | {"z_dim": 10**13}, "generator must have the weights of gantry.nets.mlp.Generator"),
+        (CONFIG | {"hidden": [-5]}, "generator must have the arguments of gantry.nets.mlp.Generator"),
+        (CONFIG | {"hidden": "x"}, "generator must have the arguments of gantry.nets.mlp.Generator"),
     ],
 )
 def test_a_mismatch_is_one_line(tmp_path: Path, config: dict[str, Any], rule: str) -> None:
     save_changed_generator(tmp_path, config=config)
     with pytest.raises(ValueError, match=rf"^{rule}[^\n]*, got [^\n]*$"):
+        load_generator(tmp_path)
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"config": 3},
+        {"config": {"_target_": 3}},
+        {"shape": "x"},
+        {"shape": [1, -4, 4]},
+        {"z_dim": "3"},
+        {"num_classes": -1},
+        {"extra": []},
+        {"extra": {"turn": "x"}},
+        {"extra": {"classes": 5}},
+        {"sha256": 5},
+    ],
+)
+def test_json_of_other_types_is_one_line(tmp_path: Path, changes: dict[str, Any]) -> None:
+    save_changed_generator(tmp_path, **changes)
+    with pytest.raises(ValueError, match=r"^generator must have a whole generator\.json, got [^\n]*$"):
+        load_generator(tmp_path)
+
+
+@pytest.mark.parametrize("change", ["dtype", "name", "more", "shape"])
+def test_weights_of_another_net_are_one_line(tmp_path: Path, change: str) -> None:
+    save_changed_generator(tmp_path)
+    weights = load_file(tmp_path / "model.safetensors")
+    name = next(name for name, tensor in weights.items() if tensor.dim() > 1)
+    tensor = weights[name] if change in ("dtype", "more") else weights.pop(name)
+    weights |= {
+        "dtype": {name: tensor.to(torch.int64)},
+        "name": {"x": tensor},
+        "more": {"x": tensor.clone()},
+        "shape": {name: tensor.flatten().contiguous()},
+    }[change]
+    (tmp_path / "model.safetensors").write_bytes(save(weights))
+    info = json.loads((tmp_path / "generator.json").read_text()) | {"sha256": hash_file(tmp_path / "model.safetensors")}
+    (tmp_path / "generator.json").write_text(json.dumps(info))
+    with pytest.raises(ValueError, match=r"^generator must have the weights of gantry.nets.mlp.Generator, got [^\n]*$"):
         load_generator(tmp_path)
 
 

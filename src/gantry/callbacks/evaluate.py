@@ -3,6 +3,7 @@
 import logging
 import math
 import re
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -127,7 +128,16 @@ class Evaluator(GanCallback):
         return {"best": self.best_entry}
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
-        self.best_entry = state["best"]
+        best = state["best"]
+        if not isinstance(best, dict) or (best and not self.is_scored_entry(best)):
+            raise ValueError(f"best must be scores and their protocol, got {best}")
+        self.best_entry = best
+
+    def is_scored_entry(self, entry: Mapping[str, Any]) -> bool:
+        """Return True for an entry with scores and their protocol, as runs write it."""
+        scores, protocol = entry.get("scores"), entry.get("protocol")
+        is_scores = isinstance(scores, dict) and all(isinstance(value, int | float) for value in scores.values())
+        return is_scores and isinstance(protocol, dict) and type(entry.get("turn")) is int
 
 
 def check_conditional(evaluation: Evaluation, G: Generator) -> None:

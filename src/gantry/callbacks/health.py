@@ -94,4 +94,7 @@ class HealthCheck(GanCallback):
         return {"in_a_row": self.consecutive_skips, "skipped": self.num_skipped, "told": self.num_reported}
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
-        self.consecutive_skips, self.num_skipped, self.num_reported = state["in_a_row"], state["skipped"], state["told"]
+        counts = [state[name] for name in ("in_a_row", "skipped", "told")]
+        if not all(type(count) is int and count >= 0 for count in counts):
+            raise ValueError(f"in_a_row, skipped and told must be counts, got {counts}")
+        self.consecutive_skips, self.num_skipped, self.num_reported = counts

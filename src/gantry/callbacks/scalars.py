@@ -64,7 +64,15 @@ class ScalarMonitor(GanCallback):
         return {"sums": sums, "counts": self.counts, "seconds": self.elapsed_seconds}
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
-        self.sums, self.counts, self.previous_seconds = state["sums"], state["counts"], state.get("seconds", 0.0)
+        sums, counts, seconds = state["sums"], state["counts"], state.get("seconds", 0.0)
+        is_whole = isinstance(sums, dict) and isinstance(counts, dict) and sums.keys() == counts.keys()
+        if not is_whole or not all(isinstance(total, Tensor) and total.numel() == 1 for total in sums.values()):
+            raise ValueError("sums and counts must have the same names")
+        self.sums, self.counts, self.previous_seconds = (
+            sums,
+            {name: int(n) for name, n in counts.items()},
+            float(seconds),
+        )
 
     @property
     def elapsed_seconds(self) -> float:

@@ -12,7 +12,7 @@ from gantry.commands.hardware import pick_device
 from gantry.config.instantiate import build
 from gantry.config.trust import read_trusted_packages
 from gantry.data.datamodule import DataModule
-from gantry.errors import UserError, format_on_one_line, user_errors
+from gantry.errors import UserError, user_errors
 from gantry.evaluation.evaluation import Evaluation
 from gantry.evaluation.generator_samples import SampleSource, make_sample_source
 from gantry.evaluation.protocol import SampleFacts
@@ -27,6 +27,7 @@ from gantry.runs.generator import build_generator, check_finite_weights, load_ge
 from gantry.runs.generator_json import find_generator
 from gantry.runs.layout import NEIGHBOURS_FILE
 from gantry.runs.summary import read_checkpoint_rule
+from gantry.training.stored_state import StateMismatchError, check_tensors, read_state
 from gantry.values import evenly_spaced
 
 CHECKPOINT_KEY_RULE = (
@@ -136,16 +137,16 @@ def load_selected_generator(cfg: DictConfig) -> tuple[Generator, str]:
 
 def load_generator_from_checkpoint(path: Path, cfg: DictConfig) -> Generator:
     """Return the averaged generator of a training checkpoint, in evaluation mode."""
-    state = torch.load(verify_checkpoint(path, *CHECKPOINT_KEY_RULE), map_location="cpu", weights_only=True)[
-        "state_dict"
-    ]
+    state = read_state(verify_checkpoint(path, *CHECKPOINT_KEY_RULE))["state_dict"]
+    weights = {
+        name.removeprefix(EMA_PREFIX): value for name, value in state.items() if str(name).startswith(EMA_PREFIX)
+    }
     config: Any = OmegaConf.to_container(cfg.model.G, resolve=True)
-    G = build_generator(config, read_trusted_packages(cfg.get("trust")), "model.G")
-    weights = {name.removeprefix(EMA_PREFIX): value for name, value in state.items() if name.startswith(EMA_PREFIX)}
+    G = build_generator(config, read_trusted_packages(cfg.get("trust")), "model.G", weights)
     try:
-        G.load_state_dict(weights)
-    except RuntimeError as error:
-        reason = format_on_one_line(error, limit=200)
-        raise UserError(f"checkpoint must be of the run {cfg.run}, got {path}: {reason}") from None
+        check_tensors(G.state_dict(), weights)
+    except StateMismatchError as error:
+        raise UserError(f"checkpoint must be of the run {cfg.run}, got {path}: {error}") from None
+    G.load_state_dict(weights)
     check_finite_weights(G, "checkpoint", path)
     return G.eval()

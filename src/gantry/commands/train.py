@@ -46,6 +46,7 @@ from gantry.training.ema import Ema
 from gantry.training.fit_loop import install_fit_loop
 from gantry.training.gan import GAN
 from gantry.training.optim import Optim
+from gantry.training.stored_state import check_checkpoint, restore_callbacks
 from gantry.values import flatten
 
 log = logging.getLogger(__name__)
@@ -69,6 +70,8 @@ def train(cfg: DictConfig) -> float | None:
                 return read_best_score(folder, OmegaConf.select(cfg, "metrics.monitor"))
             checkpoint = find_start_checkpoint(cfg, folder)
         gan = build_gan(cfg)
+        if checkpoint is not None:
+            check_checkpoint(checkpoint, gan, make_new_loop_state())
         data = build(cfg.data, DataModule, batches_per_turn=gan.loss.batches_per_turn, seed=cfg.seed)
         data.setup("fit")
         with worker_processes(count, cfg.resume):
@@ -91,6 +94,8 @@ def train(cfg: DictConfig) -> float | None:
 def fit_gan(trainer: Trainer, gan: GAN, data: DataModule, checkpoint: Path | None, cfg: DictConfig) -> None:
     """Train, and log the configuration before it and the summary after it."""
     sizes = count_parameters(gan)
+    if checkpoint is not None:
+        restore_callbacks(checkpoint, trainer.callbacks)  # type: ignore[attr-defined]
     if trainer.is_global_zero:
         values: Any = OmegaConf.to_container(cfg, resolve=True)
         log_config(trainer.loggers, values | {"parameters": sizes}, read_config_choices())
@@ -177,6 +182,13 @@ def build_trainer(cfg: DictConfig) -> Trainer:
     trainer: Trainer = build(cfg.trainer, Trainer, logger=loggers, callbacks=list(callbacks.values()), **plugins)
     install_fit_loop(trainer)
     return trainer
+
+
+def make_new_loop_state() -> dict[str, Any]:
+    """Return the state of a training loop of Lightning that has not begun."""
+    quiet: Any = {"logger": False, "enable_checkpointing": False, "enable_progress_bar": False}
+    loop: Any = Trainer(accelerator="cpu", devices=1, enable_model_summary=False, **quiet).fit_loop
+    return dict(loop.state_dict())
 
 
 def build_cluster_environment() -> ClusterEnvironment:

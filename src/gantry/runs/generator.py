@@ -7,14 +7,15 @@ from typing import Any, cast
 import torch
 from safetensors import SafetensorError
 from safetensors.torch import load_file, save
-from torch import nn
+from torch import Tensor, nn
 
-from gantry.config.trust import build_stored
+from gantry.config.trust import build_stored, is_known_part
 from gantry.errors import UserError, format_on_one_line, user_errors
 from gantry.files import atomic_write
 from gantry.nets.contract import Generator, check_generator
 from gantry.runs.generator_json import GeneratorInfo, hash_file, read_generator_info
 from gantry.runs.layout import GENERATOR_WEIGHTS
+from gantry.training.stored_state import StateMismatchError, check_tensors
 from gantry.values import to_json_values
 
 
@@ -42,23 +43,37 @@ def load_generator(folder: Path | str, trusted: Sequence[str] = ()) -> Generator
     Builds the parts that gantry.config.trust allows, and those of the packages `trusted`. Raises ValueError for others,
     and for files that are damaged or do not belong together.
     """
-    G = build_generator(read_generator_info(Path(folder)).config, trusted)
-    load_generator_weights(G, Path(folder))
+    info, weights = read_generator_info(Path(folder)), read_generator_weights(Path(folder))
+    G = build_generator(info.config, trusted, weights=weights)
+    load_generator_weights(G, Path(folder), weights)
     return G.eval()
 
 
-def load_generator_weights(G: Generator, folder: Path) -> None:
-    """Load the weights in a folder into G. Raises ValueError if they are damaged or those of another generator."""
-    info = read_generator_info(folder)
+def load_generator_weights(G: Generator, folder: Path, weights: dict[str, Tensor] | None = None) -> None:
+    """Load the weights in a folder into G; `weights` are those of the folder if they have been read already.
+
+    Raises ValueError if they are damaged or those of another generator.
+    """
+    weights = read_generator_weights(folder) if weights is None else weights
+    try:
+        check_tensors(G.state_dict(), weights)
+    except StateMismatchError as error:
+        target = read_generator_info(folder).config["_target_"]
+        raise UserError(f"generator must have the weights of {target}, got {error}") from None
+    G.load_state_dict(weights)
+    check_finite_weights(G, "generator", folder)
+
+
+def read_generator_weights(folder: Path) -> dict[str, Tensor]:
+    """Return the weights in a folder of a generator. Raises ValueError if they are damaged."""
     path = folder / GENERATOR_WEIGHTS
-    if not path.is_file() or hash_file(path) != info.sha256:
+    if not path.is_file() or hash_file(path) != read_generator_info(folder).sha256:
         raise UserError(f"generator must have the whole {GENERATOR_WEIGHTS} that its JSON describes, got {folder}")
     try:
-        G.load_state_dict(load_file(path))
-    except (RuntimeError, SafetensorError) as error:
+        return load_file(path)
+    except (RuntimeError, ValueError, KeyError, SafetensorError) as error:
         reason = format_on_one_line(error, limit=200)
-        raise UserError(f"generator must have the weights of {info.config['_target_']}, got {reason}") from None
-    check_finite_weights(G, "generator", folder)
+        raise UserError(f"generator must have a {GENERATOR_WEIGHTS} of tensors, got {path}: {reason}") from None
 
 
 def check_finite_weights(G: Generator, key: str, origin: Path) -> None:
@@ -70,14 +85,43 @@ def check_finite_weights(G: Generator, key: str, origin: Path) -> None:
         raise UserError(f"{key} must have finite weights, got NaN or infinity in {', '.join(wrong[:3])} of {origin}")
 
 
-def build_generator(config: Mapping[str, Any], trusted: Sequence[str] = (), key: str = "generator") -> Generator:
+def build_generator(
+    config: Mapping[str, Any],
+    trusted: Sequence[str] = (),
+    key: str = "generator",
+    weights: Mapping[str, Any] | None = None,
+) -> Generator:
     """Build the generator that a stored config describes; `key` is where it is stored. Raises ValueError if it cannot.
 
-    The global random state is left as it was.
+    With its `weights` it is built only if it is not larger than they are. The global random state is left as it was.
     """
     with user_errors(), torch.random.fork_rng(devices=[]):
+        if weights is not None:
+            check_size(config, trusted, key, weights)
         G: Any = build_stored(config, key, trusted)
     if not isinstance(G, nn.Module):
         raise UserError(f"{key} must be a torch.nn.Module, got a {type(G).__name__} of {config['_target_']}")
     check_generator(G)
     return cast(Generator, G)
+
+
+def check_size(config: Mapping[str, Any], trusted: Sequence[str], key: str, weights: Mapping[str, Any]) -> None:
+    """Raise UserError if a generator would be larger than its weights: a few digits can ask for terabytes.
+
+    It is built without memory for this, which not every constructor of a trusted package allows.
+    """
+    try:
+        with torch.device("meta"):
+            G: Any = build_stored(config, key, trusted)
+        sizes = {name: tensor.numel() for name, tensor in G.state_dict().items()} if isinstance(G, nn.Module) else {}
+    except UserError:
+        raise
+    except Exception as error:  # of a known part: of its arguments
+        if is_known_part(str(config.get("_target_"))):
+            reason = format_on_one_line(error, with_type=True, limit=200)
+            raise UserError(f"{key} must have the arguments of {config['_target_']}, got {reason}") from None
+        return
+    stored = {name: value.numel() for name, value in weights.items() if isinstance(value, Tensor)}
+    for name, size in sizes.items():
+        if size > stored.get(name, 0):
+            raise UserError(f"{key} must have the weights of {config['_target_']}, got {stored.get(name, 0)} in {name}")
