@@ -188,9 +188,9 @@ def list_key_rules(command_keys: Collection[str]) -> dict[str, Rule]:
 
 def find_key_rule(rules: Mapping[str, Rule], key: str) -> Rule | None:
     """Return the rule of a full key, None if it has none."""
+    if key in rules:
+        return rules[key]
     names = key.split(".")
-    for pattern, rule in rules.items():
-        wanted = pattern.split(".")
-        if len(wanted) == len(names) and all(name in ("*", given) for name, given in zip(wanted, names)):
-            return rule
-    return None
+    wildcards = (p for p in rules if "*" in p and p.count(".") == len(names) - 1)
+    matching = (p for p in wildcards if all(name in ("*", given) for name, given in zip(p.split("."), names)))
+    return next((rules[pattern] for pattern in matching), None)

@@ -174,13 +174,14 @@ def check_key_rules(node: DictConfig, rules: Mapping[str, Rule], key: str = "", 
         path = join_key(key, name)
         if OmegaConf.is_missing(node, name):
             continue
+        value = node[name]  # once: an interpolation is resolved at each access, which takes time
         rule = find_key_rule(rules, path)
         if rule is not None:
-            check_rule(root, path, node[name], rule)
-        if not isinstance(node[name], DictConfig):
-            check_numbers(root, path, node[name])
+            check_rule(root, path, value, rule)
+        if not isinstance(value, DictConfig):
+            check_numbers(root, path, value)
         elif not OmegaConf.is_interpolation(node, str(name)):
-            check_key_rules(node[name], rules, path, root)
+            check_key_rules(value, rules, path, root)
 
 
 def check_numbers(cfg: DictConfig, key: str, value: Any) -> None:
