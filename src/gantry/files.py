@@ -2,6 +2,7 @@
 
 import logging
 import os
+import signal
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -73,6 +74,16 @@ def remove_partial_files(folder: Path) -> None:
     """Delete the temporary files that a killed process left behind."""
     for part in folder.rglob("*.part"):
         part.unlink(missing_ok=True)
+
+
+class ConsoleHandler(logging.StreamHandler):
+    """Messages on the console; once its reader has ended (`| head`), each raises SIGPIPE, which stops a run."""
+
+    def handleError(self, record: logging.LogRecord) -> None:
+        if isinstance(sys.exc_info()[1], BrokenPipeError):
+            signal.raise_signal(signal.SIGPIPE)
+        else:
+            super().handleError(record)
 
 
 class LogFile(logging.FileHandler):

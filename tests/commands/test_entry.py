@@ -1,5 +1,7 @@
 """The name of a run, and how each kind of error ends a command."""
 
+import signal
+import subprocess
 import sys
 from pathlib import Path
 
@@ -7,6 +9,7 @@ import pytest
 from omegaconf import DictConfig, open_dict
 
 from compose_config import compose_config
+from gantry.commands.entry import exit_on_interrupt
 from gantry.commands.resume import set_run_name
 from gantry.config import resolvers
 from gantry.config.compose import compose
@@ -85,3 +88,24 @@ def test_a_refused_configuration_shows_its_traceback_for_debugging(tmp_path: Pat
     output = wait_for_exit(process, status=2)
     assert "validate.py" in output
     assert output.splitlines()[-1] == "error: seed must be an integer of at least 0, got -1"
+
+
+def test_an_interrupt_is_one_line(capsys: pytest.CaptureFixture[str]) -> None:
+    before = signal.getsignal(signal.SIGINT)
+    try:
+        with pytest.raises(SystemExit) as caught:
+            exit_on_interrupt(signal.SIGINT, None)
+    finally:
+        signal.signal(signal.SIGINT, before)
+    assert (caught.value.code, capsys.readouterr().err) == (130, "interrupted\n")
+
+
+def test_output_without_a_reader_is_no_error(tmp_path: Path) -> None:
+    process = subprocess.Popen(
+        [sys.executable, TRAIN_PY, "show=true"], cwd=tmp_path, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+    )
+    assert process.stdout is not None
+    process.stdout.close()
+    assert process.stderr is not None
+    assert process.stderr.read() == ""
+    assert process.wait() == 128 + signal.SIGPIPE

@@ -8,8 +8,10 @@ from typing import Any
 
 from lightning import Trainer
 
+from gantry.callbacks.gan_callback import get_callbacks
 from gantry.callbacks.report import FinalReport
 from gantry.callbacks.scalars import ScalarMonitor
+from gantry.callbacks.signals import SignalHandler
 from gantry.training.gan import GAN
 
 
@@ -20,7 +22,8 @@ class PausingScalars(ScalarMonitor):
         paused = Path(trainer.default_root_dir) / "paused"
         if gan.turn == 6 and not paused.exists():
             paused.touch()
-            while signal.getsignal(signal.SIGTERM) != signal.SIG_DFL:
+            (handler,) = (one for one in get_callbacks(trainer) if isinstance(one, SignalHandler))
+            while not handler.signal:
                 time.sleep(0.01)
         super().on_turn_start(trainer, gan)
 
@@ -35,3 +38,13 @@ class KilledReport(FinalReport):
             killed.touch()
             os.kill(os.getpid(), signal.SIGKILL)
         return entries
+
+
+class SleepingScalars(ScalarMonitor):
+    """After turn 6, write a file into the run's folder and sleep."""
+
+    def on_turn_start(self, trainer: Trainer, gan: GAN) -> None:
+        if gan.turn == 6:
+            (Path(trainer.default_root_dir) / "paused").touch()
+            time.sleep(600)
+        super().on_turn_start(trainer, gan)

@@ -41,7 +41,7 @@ class CheckpointWriter(GanCallback):
         trainer.strategy.checkpoint_io = InPlaceCheckpointIO()
 
     def on_training_start(self, trainer: Trainer, gan: GAN) -> None:
-        self.last_turn = gan.turn or -1  # a resumed run has a checkpoint of this turn
+        self.last_turn = gan.run_state.saved_at = gan.turn or -1  # a resumed run has a checkpoint of this turn
 
     def on_turn_end(self, trainer: Trainer, gan: GAN, outputs: TurnOutputs) -> None:
         self.write_best(trainer, gan)
@@ -76,6 +76,7 @@ class CheckpointWriter(GanCallback):
                 if before is not None and path.exists():
                     path.replace(self.folder / before)
             fsync(self.folder)
+            gan.run_state.saved_at = max(gan.run_state.saved_at, gan.turn if name == LAST_CHECKPOINT else -1)
         else:
             trainer.save_checkpoint(path, weights_only=False)  # writes nothing, but waits for rank 0
         trainer.strategy.barrier()

@@ -50,8 +50,11 @@ class ProgressReporter(GanCallback):
     def update_display(self, gan: GAN, text: str, now: float) -> None:
         """Move the bar, or write a line."""
         if self.bar is not None:
-            self.bar.set_description_str(text, refresh=False)
-            self.bar.update(gan.turn - self.bar.n)
+            try:
+                self.bar.set_description_str(text, refresh=False)
+                self.bar.update(gan.turn - self.bar.n)
+            except OSError:  # the terminal is closed
+                self.bar.disable = True
             return
         left = (gan.turns - gan.turn) / max(turns_per_second(self.start_point, (now, gan.turn)), 1e-9)
         log.info("turn %s/%s | %s%s left", f"{gan.turn:,}", f"{gan.turns:,}", text, tqdm.format_interval(left))

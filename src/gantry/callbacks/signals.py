@@ -1,6 +1,7 @@
-"""Stop a run after the current turn, with a checkpoint, on SIGTERM, SIGINT, SIGUSR1 or SIGUSR2."""
+"""Stop a run after the current turn, with a checkpoint, on a signal or when nobody reads its output any more."""
 
 import logging
+import os
 import signal
 from types import FrameType
 from typing import Any
@@ -11,14 +12,18 @@ from lightning import Trainer
 from gantry.callbacks.gan_callback import GanCallback, TurnOutputs
 from gantry.distributed import collectives
 from gantry.training.gan import GAN
+from gantry.training.run_state import RunState
 
-STOP_SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGUSR1, signal.SIGUSR2)  # of two, the later one here counts
+STOP_SIGNALS = (  # of two, the later one here counts
+    *(signal.SIGPIPE, signal.SIGHUP, signal.SIGINT, signal.SIGTERM, signal.SIGUSR1, signal.SIGUSR2),
+)
 log = logging.getLogger(__name__)
 
 
 class SignalHandler(GanCallback):
-    """Asks all ranks to stop together at the first signal; a second one kills.
+    """Asks all ranks to stop together at the first signal; the same one again ends the process at once.
 
+    SIGHUP comes when the terminal is closed (nohup has it ignored), SIGPIPE when the reader of the output has ended.
     Clusters send SIGUSR1 or SIGUSR2 before the end of a job's time: the exit status, 128 + the signal, tells a script
     whether to queue the job again. Lightning's own handler would communicate with the other ranks inside the signal
     handler, in the middle of another collective.
@@ -26,16 +31,26 @@ class SignalHandler(GanCallback):
 
     def __init__(self) -> None:
         self.signal = 0
+        self.received: set[int] = set()
+        self.folder, self.run_state = "", RunState()
         self.previous_handlers: dict[int, Any] = {}
 
     def on_training_start(self, trainer: Trainer, gan: GAN) -> None:
-        self.previous_handlers = {number: signal.signal(number, self.handle_signal) for number in STOP_SIGNALS}
+        self.folder, self.run_state = trainer.default_root_dir, gan.run_state
+        numbers = [number for number in STOP_SIGNALS if not is_ignored_hangup(number)]
+        self.previous_handlers = {number: signal.signal(number, self.handle_signal) for number in numbers}
 
     def handle_signal(self, number: int, frame: FrameType | None) -> None:
-        """Store the signal, and restore the default effect of the next one."""
-        self.signal = max(self.signal, number, key=signal_index)
-        signal.signal(number, signal.SIG_DFL)
-        log.warning("%s received: stopping after this turn", signal.Signals(number).name)
+        """Store the signal; end at once at the second."""
+        name = signal.Signals(number).name
+        if number in self.received and number != signal.SIGPIPE:  # which each further line of output raises
+            if collectives.rank() == 0:
+                os.write(2, f"{name} again: ended at once. {describe_kept(self.folder, self.run_state)}\n".encode())
+            os._exit(128 + number)
+        if number not in self.received:
+            self.received.add(number)
+            self.signal = max(self.signal, number, key=signal_index)
+            log.warning("%s received: stopping after this turn", name)
 
     def on_turn_end(self, trainer: Trainer, gan: GAN, outputs: TurnOutputs) -> None:
         if collectives.world_size() > 1:
@@ -57,6 +72,18 @@ class SignalHandler(GanCallback):
         for number, handler in self.previous_handlers.items():
             signal.signal(number, handler)
         self.previous_handlers = {}
+
+
+def is_ignored_hangup(number: int) -> bool:
+    """Return True for the signal of a closed terminal where it is ignored, as under nohup."""
+    return number == signal.SIGHUP and signal.getsignal(number) == signal.SIG_IGN
+
+
+def describe_kept(folder: str, run_state: RunState) -> str:
+    """Return what is left of a run that ends now."""
+    if run_state.saved_at < 0:
+        return "There is no checkpoint yet"
+    return f"The checkpoint of turn {run_state.saved_at} is kept. Resume with resume={folder}"
 
 
 def signal_index(number: int) -> int:

@@ -7,6 +7,7 @@ import sys
 import traceback
 from collections.abc import Callable
 from pathlib import Path
+from types import FrameType
 from typing import Any, NoReturn
 
 import hydra
@@ -38,19 +39,13 @@ def command(config_name: str) -> Callable[[CommandFunction], Callable[[], None]]
         def main() -> None:
             os.environ.setdefault("HYDRA_FULL_ERROR", "1")  # else Hydra prints errors and exits
             resolvers.register_resolvers()
+            if signal.getsignal(signal.SIGINT) == signal.default_int_handler:
+                signal.signal(signal.SIGINT, exit_on_interrupt)
             try:
-                with user_errors():
-                    environment.export_srun_variables()
-                    sys.argv[1:] = quote_text_values(replace_config_dir(sys.argv[1:]))
-                    if {"--help", "-h"} & set(sys.argv[1:]):
-                        print(format_help(config_name, [word for word in sys.argv[1:] if not word.startswith("-")]))
-                        sys.exit(0)
-                    sys.argv[1:] = expand_resume(sys.argv[1:])
-                    validate_early(config_name, sys.argv[1:])
-                with disk_errors():
-                    hydra.main(version_base="1.3", config_path=str(CONFIG_DIR), config_name=config_name)(
-                        wrap_command(task)
-                    )()
+                start_command(config_name, task)
+                sys.stdout.flush()
+            except BrokenPipeError:
+                exit_without_reader()
             except (UserError, HydraException, OmegaConfBaseException) as error:
                 exit_with_user_error(error)
             except RunError as error:
@@ -62,6 +57,36 @@ def command(config_name: str) -> Callable[[CommandFunction], Callable[[], None]]
         return main
 
     return decorate
+
+
+def start_command(config_name: str, task: CommandFunction) -> None:
+    """Check the words of the command and run it by Hydra."""
+    with user_errors():
+        environment.export_srun_variables()
+        sys.argv[1:] = quote_text_values(replace_config_dir(sys.argv[1:]))
+        if {"--help", "-h"} & set(sys.argv[1:]):
+            print(format_help(config_name, [word for word in sys.argv[1:] if not word.startswith("-")]))
+            sys.exit(0)
+        sys.argv[1:] = expand_resume(sys.argv[1:])
+        validate_early(config_name, sys.argv[1:])
+    with disk_errors():
+        hydra.main(version_base="1.3", config_path=str(CONFIG_DIR), config_name=config_name)(wrap_command(task))()
+
+
+def exit_on_interrupt(number: int, _: FrameType | None) -> NoReturn:
+    """Print that the user has interrupted the command, and end with the status of a process that SIGINT ended.
+
+    While turns are trained `gantry.callbacks.signals` handles the signal instead.
+    """
+    signal.signal(number, signal.SIG_DFL)
+    print("interrupted", file=sys.stderr)
+    sys.exit(128 + number)
+
+
+def exit_without_reader() -> NoReturn:
+    """End with the status of a process that SIGPIPE ended: the reader of its output has ended (`| head`)."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # Python writes the rest when it ends
+    sys.exit(128 + signal.SIGPIPE)
 
 
 def exit_with_user_error(error: Exception) -> NoReturn:

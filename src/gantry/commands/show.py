@@ -11,7 +11,7 @@ from typing import Any
 from hydra.experimental.callback import Callback
 from omegaconf import DictConfig, OmegaConf
 
-from gantry.commands.entry import exit_with_user_error
+from gantry.commands.entry import exit_with_user_error, exit_without_reader
 from gantry.config.compose import finalize_config
 from gantry.distributed import environment
 from gantry.errors import UserError, user_errors
@@ -29,7 +29,10 @@ class ShowCallback(Callback):
         except UserError as error:  # Hydra turns what a callback raises into a warning
             exit_with_user_error(error)
         if environment.read_ranks().rank == 0:
-            print(text, end="")
+            try:
+                print(text, end="", flush=True)
+            except BrokenPipeError:
+                exit_without_reader()
         sys.exit(0)
 
     def on_multirun_start(self, config: DictConfig, **_: Any) -> None:

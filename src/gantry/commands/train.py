@@ -6,8 +6,8 @@ import signal
 import sys
 import time
 import warnings
-from collections.abc import Callable
-from contextlib import ExitStack
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Any, NoReturn
 
@@ -36,6 +36,7 @@ from gantry.distributed import environment
 from gantry.errors import user_errors
 from gantry.loggers.dispatch import close_loggers, log_config, log_generator, log_summary
 from gantry.losses.objective import Objective
+from gantry.runs.checkpoint import has_checkpoint
 from gantry.runs.folder import write_config
 from gantry.runs.generator_json import find_generator
 from gantry.runs.layout import GENERATOR_JSON, GENERATORS_FOLDER
@@ -74,7 +75,7 @@ def train(cfg: DictConfig) -> float | None:
             check_checkpoint(checkpoint, gan, make_new_loop_state())
         data = build(cfg.data, DataModule, batches_per_turn=gan.loss.batches_per_turn, seed=cfg.seed)
         data.setup("fit")
-        with worker_processes(count, cfg.resume):
+        with report_interruption(folder), worker_processes(count, cfg.resume):
             trainer = build_trainer(cfg)
             if ranks.rank == 0:  # not before: a logger that is not installed, say, must leave no run
                 write_config(cfg, folder)
@@ -223,6 +224,17 @@ def silence_lightning() -> None:
         ".*capturable=True",
     ):
         warnings.filterwarnings("ignore", message)
+
+
+@contextmanager
+def report_interruption(folder: Path) -> Iterator[None]:
+    """Log how to resume a run that is interrupted outside of a turn, while its report is made, say."""
+    try:
+        yield
+    except SystemExit:
+        if has_checkpoint(folder):
+            log.warning("the latest checkpoint is kept. Resume with resume=%s", folder)
+        raise
 
 
 def exit_by_signal(number: int) -> NoReturn:

@@ -5,7 +5,6 @@ sweep. Here each child runs only the job of its parent, in its parent's folder, 
 """
 
 import os
-import signal
 import subprocess
 import sys
 import threading
@@ -17,6 +16,7 @@ import torch
 from hydra.core.hydra_config import HydraConfig
 from torch import distributed as dist
 
+from gantry.callbacks.signals import STOP_SIGNALS
 from gantry.config.compose import CONFIG_DIR
 from gantry.config.search_path import format_search_path, list_user_sources
 from gantry.config.text_values import quote_text
@@ -37,8 +37,7 @@ POLL_SECONDS = 0.5  # between two checks of the children
 EXIT_DELAY = 2.0  # seconds that a process may still exist after its connection was lost
 EXIT_TIMEOUT = 60.0  # seconds that a child may take to end after this process
 TERMINATE_TIMEOUT = 10.0  # seconds between SIGTERM and SIGKILL
-WORKER_STOP_SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGUSR1, signal.SIGUSR2)
-OK_STATUSES = (0, *(128 + number for number in WORKER_STOP_SIGNALS))  # exit statuses of a finished or stopped run
+OK_STATUSES = (0, *(128 + number for number in STOP_SIGNALS))  # exit statuses of a finished or stopped run
 
 
 @contextmanager

@@ -12,6 +12,7 @@ class RunState:
     `scores` are the latest of G_ema, computed at turn `scored_at`, and `improved_at` is the last turn at which the
     monitored score was the best so far: -1 if there was none in this process.
     `interrupt_signal` is the number of the signal that stops the run, 0 without one.
+    `saved_at` is the turn of the latest checkpoint to resume from, -1 without one.
     `num_skipped` counts the updates left out because they were not finite.
     """
 
@@ -19,6 +20,7 @@ class RunState:
     scored_at: int = -1
     improved_at: int = -1
     interrupt_signal: int = 0
+    saved_at: int = -1
     num_skipped: int = 0
 
     def state_dict(self) -> dict[str, Any]:
