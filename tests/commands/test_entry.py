@@ -13,6 +13,7 @@ from gantry.commands.entry import exit_on_interrupt
 from gantry.commands.resume import set_run_name
 from gantry.config import resolvers
 from gantry.config.compose import compose
+from gantry.loggers.wandb_logger import merge_tags
 from gantry.runs.folder import write_config
 from subprocess_runs import TRAIN_PY, run_training, start_command, wait_for_exit
 
@@ -47,6 +48,20 @@ def test_a_job_of_a_sweep_stays_in_its_group_when_it_is_resumed(tmp_path: Path, 
 def test_the_logger_gets_the_facts_of_the_samples(tmp_path: Path) -> None:
     wandb = compose_config("tags=[a,b]", "run.name=first").logger.wandb
     assert (wandb.job_type, list(wandb.tags), wandb.project) == ("train", ["a", "b"], "gantry")
+
+
+def test_variables_of_wandb_are_obeyed_and_empty_ones_are_unset(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("PROJECT", "NAME", "RUN_GROUP"):
+        monkeypatch.setenv(f"WANDB_{name}", name)
+    wandb = compose_config("run.name=first", "run.group=G").logger.wandb
+    assert (wandb.project, wandb.name, wandb.group) == ("PROJECT", "NAME", "RUN_GROUP")
+    assert compose_config("logger.wandb.name=mine").logger.wandb.name == "mine"
+    for name in ("WANDB_PROJECT", "WANDB_NAME", "WANDB_RUN_GROUP", "GANTRY_LOGS"):
+        monkeypatch.setenv(name, "")
+    cfg = compose_config("run.name=first")
+    assert (cfg.logger.wandb.project, cfg.logger.wandb.name, cfg.logger.wandb.group) == ("gantry", "first", None)
+    assert cfg.run.dir == "logs/train/first"
+    assert merge_tags(["a"], {"WANDB_TAGS": "b, a,"}) == ["a", "b"]
 
 
 BUGS = {

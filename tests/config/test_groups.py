@@ -48,7 +48,7 @@ def test_the_trainer_has_arguments_of_lightning_alone() -> None:
 
 @pytest.mark.parametrize("variable", ["GANTRY_DATA_DIR", "GANTRY_CACHE_DIR", "GANTRY_LOGS"])
 def test_an_environment_variable_is_read_in_one_place(variable: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    files = [path for path in CONFIG_DIR.rglob("*.yaml") if f"oc.env:{variable}" in path.read_text()]
+    files = [path for path in CONFIG_DIR.rglob("*.yaml") if f"env:{variable}" in path.read_text()]
     assert files == [CONFIG_DIR / "paths" / "default.yaml"]
     monkeypatch.setenv(variable, "/somewhere")
     name = {"GANTRY_DATA_DIR": "data", "GANTRY_CACHE_DIR": "cache", "GANTRY_LOGS": "logs"}[variable]

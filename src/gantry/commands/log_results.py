@@ -7,6 +7,7 @@ from typing import Any
 from omegaconf import DictConfig, OmegaConf
 
 from gantry.config.compose import CONFIG_DIR
+from gantry.config.resolvers import register_resolvers
 from gantry.runs.folder import read_config
 from gantry.runs.status import read_choices
 
@@ -56,6 +57,7 @@ def build_result_loggers(name: str, run: Path | None, folder: Path, task: str) -
     own = {"dir": str(folder), "name": folder.name, "group": None}
     stored: Any = {"tags": [], "run": own} if run is None else read_config(run)
     about = {"tags": stored["tags"], "run": {**own, **stored["run"], "dir": str(folder)}, "task": task}
+    register_resolvers()
     paths = OmegaConf.load(CONFIG_DIR / "paths" / "default.yaml")
     cfg = OmegaConf.create({**about, "paths": paths, "logger": OmegaConf.load(LOGGER_CONFIGS[name])})
     assert isinstance(cfg, DictConfig)

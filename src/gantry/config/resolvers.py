@@ -64,6 +64,11 @@ def cpus(accelerator: str, devices: Any) -> int:
     return (count_devices(devices) or 1) if accelerator == "cpu" else 4 * gpus(accelerator, devices)
 
 
+def env(name: str, otherwise: Any) -> Any:
+    """Return an environment variable, or another value where it is unset or empty."""
+    return os.environ.get(name) or otherwise
+
+
 def source() -> str:
     """Return the folder that `import gantry` needs, for processes on other machines."""
     return os.environ.get("PYTHONPATH", "")
@@ -71,6 +76,6 @@ def source() -> str:
 
 def register_resolvers() -> None:
     """Make the resolvers known to OmegaConf; harmless when repeated."""
-    for resolver in (share, when, critic_norm, started, jobs_at_once, trials_at_once, gpus, cpus, source):
+    for resolver in (share, when, critic_norm, started, jobs_at_once, trials_at_once, gpus, cpus, source, env):
         OmegaConf.register_new_resolver(resolver.__name__, resolver, replace=True)
     OmegaConf.register_new_resolver(run_name.__name__, run_name, replace=True, use_cache=True)  # the same in all jobs

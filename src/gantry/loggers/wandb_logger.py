@@ -46,7 +46,7 @@ class WandbLogger(loggers.WandbLogger):
     ) -> None:
         super().__init__(name=name, save_dir=folder, project=project)
         self.folder = Path(folder)
-        self._wandb_init |= {"group": group, "job_type": job_type, "tags": list(tags)}
+        self._wandb_init |= {"group": group, "job_type": job_type, "tags": merge_tags(tags, os.environ)}
         del self._wandb_init["anonymous"]  # W&B warns of it, whatever its value
 
     @property
@@ -103,6 +103,12 @@ class WandbLogger(loggers.WandbLogger):
         if self._experiment is not None:
             self._experiment.finish(exit_code=0 if success else 1)
             self._experiment = None
+
+
+def merge_tags(tags: Sequence[str], environment: Mapping[str, str]) -> list[str]:
+    """Return the tags with those of WANDB_TAGS, which W&B would leave out beside any others: a,b."""
+    more = (tag.strip() for tag in environment.get("WANDB_TAGS", "").split(","))
+    return list(dict.fromkeys([*tags, *(tag for tag in more if tag)]))
 
 
 def init_online_or_offline(arguments: Mapping[str, Any]) -> wandb.Run:
