@@ -1,12 +1,13 @@
 """When the folder of an earlier start may be taken by a new run."""
 
+import os
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
 from gantry.errors import UserError
-from gantry.runs.new_folder import check_new_folder, remove_failed_start, remove_unused_folder
+from gantry.runs.new_folder import check_new_folder, check_writable, remove_failed_start, remove_unused_folder
 
 RESULTS: dict[str, Callable[[Path], object]] = {
     "checkpoints/last.ckpt": Path.touch,
@@ -52,3 +53,13 @@ def test_the_folder_of_a_refused_command_goes_with_its_empty_log_alone(tmp_path:
         remove_unused_folder(folder)
         assert folder.exists() == exists
     remove_unused_folder(tmp_path / "missing")
+
+
+def test_a_folder_that_cannot_be_written_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    check_writable("run.dir", tmp_path / "new" / "run")
+    (tmp_path / "file").touch()
+    with pytest.raises(UserError, match=r"^run\.dir must be a folder that can be written, got .*/file is a file$"):
+        check_writable("run.dir", tmp_path / "file" / "run")
+    monkeypatch.setattr(os, "access", lambda *_: False)
+    with pytest.raises(UserError, match=r"^resume must be a folder .* is read-only$"):
+        check_writable("resume", tmp_path)

@@ -1,5 +1,6 @@
 """The folder of a new run: it must not hold results of an earlier one; a start that failed leaves none."""
 
+import os
 import shutil
 from pathlib import Path
 
@@ -30,6 +31,14 @@ def check_new_folder(folder: Path) -> None:
     if has_results(folder):
         remedy = f"use resume={folder} to resume it" if has_checkpoint(folder) else "delete it: it has no checkpoint"
         raise UserError(f"run.name must be new (or {remedy}), got the folder {folder} of an earlier run")
+
+
+def check_writable(key: str, folder: Path) -> None:
+    """Raise UserError unless a folder can be made, or can be written to where there is one."""
+    parent = next(path for path in (folder.absolute(), *folder.absolute().parents) if path.exists())
+    if not parent.is_dir() or not os.access(parent, os.W_OK | os.X_OK):
+        reason = "is a file" if parent.is_file() else "is read-only"
+        raise UserError(f"{key} must be a folder that can be written, got {folder}: {parent} {reason}")
 
 
 def has_results(folder: Path) -> bool:
