@@ -75,6 +75,7 @@ WITHOUT_TORCH = [
     "config/kinds",
     "config/resolvers",
     "config/rules",
+    "config/scores",
     "config/search_path",
     "config/signatures",
     "config/stored_overrides",

@@ -134,6 +134,7 @@ def _compose_evaluation(words: Sequence[str], path: Path | str | None) -> Any:
     from gantry.commands.evaluate import complete_config
     from gantry.config.compose import compose_as_library, finalize_config
     from gantry.config.resolvers import register_resolvers
+    from gantry.config.scores import check_selection_keys
     from gantry.config.text_values import quote_text_values
     from gantry.errors import user_errors
 
@@ -145,6 +146,7 @@ def _compose_evaluation(words: Sequence[str], path: Path | str | None) -> Any:
             cfg["run" if (folder / CONFIG_FILE).is_file() else "samples"] = str(folder)
         cfg.output = None
         complete_config(finalize_config(cfg), in_memory=path is None)
+        check_selection_keys(words, cfg.metrics)
     return cfg
 
 

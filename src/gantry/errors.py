@@ -20,7 +20,7 @@ from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 
 from hydra.errors import HydraException, MissingConfigException, OverrideParseException
-from omegaconf.errors import ConfigAttributeError, ConfigKeyError, OmegaConfBaseException
+from omegaconf.errors import ConfigAttributeError, ConfigKeyError, ConfigTypeError, OmegaConfBaseException
 
 LAUNCHER_EXTRAS = {
     "joblib": "joblib",
@@ -84,6 +84,8 @@ def format_error(error: BaseException) -> str:
     cause = error.__cause__ or error
     if isinstance(cause, ConfigAttributeError | ConfigKeyError) and cause.full_key:
         return unknown_key_message(str(cause.full_key), _sibling_keys(cause))
+    if isinstance(cause, ConfigTypeError) and "Cannot merge DictConfig" in str(cause) and cause.full_key:
+        return f"{cause.full_key} must be a dict, got {_join_lines(str(error).partition('=')[2])}"
     return _join_lines(str(cause if isinstance(cause, OmegaConfBaseException) else error))
 
 

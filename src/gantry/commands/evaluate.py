@@ -6,12 +6,15 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from hydra.core.hydra_config import HydraConfig
 from omegaconf import DictConfig, OmegaConf, open_dict
 
 from gantry.commands.log_results import check_logger_name, log_scores
 from gantry.config.checks import check_reference
-from gantry.config.compose import CONFIG_DIR, expand_shorthand
+from gantry.config.compose import CONFIG_DIR, expand_scores
+from gantry.config.scores import check_selection_keys, drop_left_out_scores, merge_metrics, select_scores
 from gantry.config.trust import check_targets, read_trusted_packages
+from gantry.config.validate import validate_metrics
 from gantry.errors import UserError, user_errors
 from gantry.evaluation.protocol import find_protocol_differences
 from gantry.files import write_text
@@ -28,6 +31,7 @@ def evaluate(cfg: DictConfig) -> dict[str, float]:
     """Score what `run`, `checkpoint` or `samples` names; print the scores and write them to a file."""
     with user_errors():
         complete_config(cfg)
+        check_selection_keys(HydraConfig.get().overrides.task, cfg.metrics)
 
     from gantry.commands import evaluate_job  # imports torch, which takes seconds
 
@@ -58,17 +62,15 @@ def complete_config(cfg: DictConfig, in_memory: bool = False) -> None:
         if not in_memory and (cfg.run is None) == (cfg.samples is None):
             raise ValueError("run or samples must be given, and not both: run=FOLDER of a run, or samples=PATH")
         stored_keys = fill_from_run(cfg) if cfg.run is not None else []
-        if cfg.get("metrics") is None:
-            cfg.metrics = OmegaConf.load(CONFIG_DIR / "metrics" / "small.yaml")  # as in train.yaml
-        if cfg.scores is not None and cfg.metrics is not None:
-            cfg.metrics.scores = dict.fromkeys([cfg.scores] if isinstance(cfg.scores, str) else cfg.scores, True)
-            if cfg.metrics.get("report") is not None:
-                cfg.metrics.report.scores = {}
-        expand_shorthand(cfg)
+        if cfg.get("metrics") is None or (cfg.run is None and not is_metrics_choice(cfg.metrics)):
+            base = OmegaConf.load(CONFIG_DIR / "metrics" / "small.yaml")  # as in train.yaml
+            cfg.metrics = merge_metrics(base, cfg.get("metrics"))
+        choose_scores(cfg)
     if "_target_" not in (cfg.data or {}):
         raise ValueError("data must be the data set to compare the samples with (data=cifar10, say), got none")
     if not OmegaConf.select(cfg, "metrics.scores"):
         raise ValueError("metrics must be a choice with scores (metrics=small, metrics=inception), got none")
+    validate_metrics(cfg)
     if cfg.run is not None:
         check_stored_parts(cfg, stored_keys)
 
@@ -77,11 +79,12 @@ def fill_from_run(cfg: DictConfig) -> list[str]:
     """Fill in the model of the run, and its data and metrics unless others are chosen; -> those of the two."""
     stored = read_config(Path(cfg.run))
     cfg.model = stored.get("model")
-    missing = {"data": "_target_" not in (cfg.data or {}), "metrics": cfg.get("metrics") is None}
+    missing = {"data": "_target_" not in (cfg.data or {}), "metrics": not is_metrics_choice(cfg.get("metrics"))}
     keys = [key for key, is_missing in missing.items() if is_missing]
     values: Any = OmegaConf.to_container(stored)
     for key in keys:
-        cfg[key] = replace_stored_folders(values.get(key), key, cfg.paths, values.get("paths"))
+        value = replace_stored_folders(values.get(key), key, cfg.paths, values.get("paths"))
+        cfg[key] = merge_metrics(value, cfg.get(key)) if key == "metrics" else value
     return keys
 
 
@@ -100,6 +103,21 @@ def replace_stored_folders(value: Any, key: str, paths: Mapping[str, Any], store
             raise UserError(f"{key} of the run must be a folder that exists, got {value}; choose another by data=")
         return paths["data"]
     return value
+
+
+def is_metrics_choice(metrics: Any) -> bool:
+    """Return True for metrics as metrics=CHOICE composes them, False for none and for settings without a choice."""
+    return isinstance(metrics, DictConfig) and "_target_" in metrics
+
+
+def choose_scores(cfg: DictConfig) -> None:
+    """Apply `scores` to the metrics, and spell all scores out."""
+    if not isinstance(cfg.metrics, DictConfig):  # of a run whose file was changed: refused next
+        return
+    drop_left_out_scores(cfg.metrics)
+    if cfg.scores is not None:
+        select_scores(cfg.metrics, cfg.scores)
+    expand_scores(cfg)
 
 
 def check_stored_parts(cfg: DictConfig, keys: Sequence[str]) -> None:

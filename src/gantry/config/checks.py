@@ -126,6 +126,12 @@ def check_reference(key: str, where: str | None) -> None:
         raise ValueError(f"{key} must be train, test, or a folder, .zip, .npz or .npy of real images, got {where}")
 
 
+def check_scores_key(cfg: DictConfig) -> None:
+    """Raise ValueError for the scores of evaluate.py in a run, where they would change nothing."""
+    if "turns" in cfg and "scores" in cfg:
+        raise ValueError(f"scores must be metrics.scores in a run (+metrics.scores.manifold=true), got {cfg.scores}")
+
+
 CONFIG_CHECKS: tuple[Callable[[DictConfig], None], ...] = (
     check_resolution,
     check_processes,
@@ -136,4 +142,5 @@ CONFIG_CHECKS: tuple[Callable[[DictConfig], None], ...] = (
     check_generator_terms,
     check_augment,
     check_data_folder,
+    check_scores_key,
 )

@@ -52,14 +52,25 @@ def expand_shorthand(cfg: DictConfig) -> None:
     `+loss.d_terms.r1=5` is configs/loss/term/r1.yaml with weight 5, `+loss.d_terms.r1.every=16` is the same file with
     that setting. `+metrics.scores.manifold=true` is configs/metrics/score/manifold.yaml, and false removes a score.
     Files of the same groups in a folder of the user (`--config-dir`) have short forms, too.
-    `callbacks.samples=false` and `logger.wandb=false` mean null.
+    `callbacks.samples=false` and `logger.wandb=false` mean null. The scores of evaluate.py wait until they are
+    chosen (`gantry.commands.evaluate`).
     """
     for key in ("loss.d_terms", "loss.g_terms"):
         _expand_node(cfg, key, "loss/term", _expand_weight)
-    for key in ("metrics.scores", "metrics.report.scores"):
-        _expand_node(cfg, key, "metrics/score", _expand_switch)
+    if "turns" in cfg or "scores" not in cfg:
+        expand_scores(cfg)
     for key in ("callbacks", "logger"):
         _replace_false(cfg, key)
+
+
+def expand_scores(cfg: DictConfig) -> None:
+    """Spell out the scores of the metrics; those of the report that are only `true` take the settings beside it."""
+    _expand_node(cfg, "metrics.scores", "metrics/score", _expand_switch)
+    scores, report = (OmegaConf.select(cfg, f"metrics.{key}") for key in ("scores", "report.scores"))
+    if isinstance(scores, DictConfig) and isinstance(report, DictConfig):
+        for name in [name for name, value in report.items() if value is True and name in scores]:
+            report[name] = scores[name]
+    _expand_node(cfg, "metrics.report.scores", "metrics/score", _expand_switch)
 
 
 def _expand_weight(value: Any) -> dict[str, Any] | None:

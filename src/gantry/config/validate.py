@@ -219,3 +219,12 @@ def find_source_key(cfg: DictConfig, key: str) -> str:
     raw = plain.get(name)
     link = re.fullmatch(r"\$\{(\w[\w.]*)\}", raw) if isinstance(raw, str) else None
     return find_source_key(cfg, link.group(1)) if link else key
+
+
+def validate_metrics(cfg: DictConfig) -> None:
+    """Raise ValueError for the first mistake below `metrics`, which evaluate.py completes after all else."""
+    for name, value in cfg.metrics.scores.items():
+        check_rule(cfg, f"metrics.scores.{name}", value, PARTS_BY_NAME["metrics.scores"])
+    for key, node in iterate_target_nodes(cfg.metrics, "metrics"):
+        check_target_arguments(cfg, key, node)
+    check_key_rules(cfg.metrics, "metrics", cfg)
