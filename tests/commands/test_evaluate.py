@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 import torch
 from omegaconf import OmegaConf
+from PIL import Image
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
 from compose_config import compose_config
@@ -189,3 +190,28 @@ def test_batchnorm_is_a_choice(run: Path) -> None:
     scores = [scores_of(f"run={run}", f"batchnorm={mode}")["fd_digits"] for mode in ("running", "standing", "batch")]
     output = [entry["protocol"]["batchnorm"] for entry in read_summary(run)["evaluations"]]
     assert len(set(output)) == len(set(scores)) == 3
+
+
+def test_two_folders_are_compared_without_a_data_set(tmp_path: Path) -> None:
+    train = Digits().load().train
+    for name, rows in (("a", range(100)), ("b", range(100, 260))):
+        for i in rows:
+            folder = tmp_path / name / str(int(train.c[i]))
+            folder.mkdir(parents=True, exist_ok=True)
+            Image.fromarray(train.load_range(i, i + 1).x[0, 0].numpy()).save(folder / f"{i:03d}.png")
+    files = [f"samples={tmp_path}/a", f"reference={tmp_path}/b"]
+
+    def score(*words: str) -> dict[str, float]:
+        return evaluate(compose_config("device=cpu", *files, *words, config_name="evaluate"))
+
+    without = score("data.small_net=digits", "scores=[frechet,per_class]", "data.num_classes=10")
+    assert without == score("data=digits", "scores=[frechet,per_class]")
+    assert without["fd_digits"] > 0
+    with pytest.raises(
+        UserError, match=r"^metrics must be one for any images without data= .*, got that of a data set"
+    ):
+        score()
+    with pytest.raises(
+        UserError, match=r"^data\.num_classes must be at least 1 for a distance within each class, got 0"
+    ):
+        score("data.small_net=digits", "scores=per_class")

@@ -86,8 +86,8 @@ def test_the_scores_of_a_run_are_changed_one_by_one(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("word", "message"),
     [
-        ("scores=3", r"scores must be names, .*, got 3"),
-        ("scores=[[kid]]", r"scores must be names, .*, got \[\['kid'\]\]"),
+        ("scores=3", r"scores must be names of scores, .*, got 3"),
+        ("scores=[[kid]]", r"scores must be names of scores, .*, got \[\['kid'\]\]"),
         ("scores=''", r"scores must be names"),
         ("scores=[recal]", r"metrics\.scores\.recal must be one of the known keys"),
         ("scores={manifold:3}", r"metrics\.scores\.manifold must be true, false or a dict with _target_, got 3"),

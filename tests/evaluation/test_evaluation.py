@@ -258,3 +258,25 @@ def test_integers_other_than_bytes_are_refused_by_the_extractor(dtype: torch.dty
     )
     with pytest.raises(ValueError, match=r"images must be uint8 \[N, 1 or 3, H, W\], got torch\."):
         evaluation.extract_samples(slice_source(torch.ones(20, 1, 8, 8, dtype=dtype)), CPU)
+
+
+def test_scores_of_too_few_samples_are_warned_of(caplog: pytest.LogCaptureFixture) -> None:
+    real = make_reference(random_images(30, seed=0))
+    scores = {"fd": FrechetDistance(), "cs": InceptionScore()}
+
+    def warn(num_samples: int) -> list[str]:
+        caplog.clear()
+        evaluation = Evaluation(scores, num_samples, "fd_toy", "min", extractor=ToyExtractor)
+        evaluation.check_requirements(real, "num_samples")
+        return caplog.messages
+
+    assert warn(1000) == []
+    (line,) = warn(999)
+    assert line == (
+        "the score cs of 999 samples says little: the score of a split is at most the number of its samples, "
+        "one 10th of all. Score 1000 or more (num_samples)"
+    )
+    del scores["cs"]
+    assert warn(6) == []
+    (line,) = warn(5)
+    assert line.startswith("the score fd of 5 samples says little: a covariance of 5 features is singular")

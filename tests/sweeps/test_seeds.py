@@ -127,5 +127,13 @@ def test_a_diverged_seed_leaves_its_score_out_and_one_seed_writes_no_table(tmp_p
     assert write_table(tmp_path) is None
     assert not (tmp_path / "seeds.md").exists()
     write_job(tmp_path, 1, "", 2, None)
-    write_table(tmp_path)
+    assert write_table(tmp_path) is None  # and an empty table is not printed
     assert read_rows(tmp_path)[0]["scores"]["last"] == {}
+
+
+def test_runs_without_scores_have_no_table(tmp_path: Path) -> None:
+    for seed in (1, 2):
+        write_job_config(tmp_path / str(seed), "", seed)
+        write_summary(tmp_path / str(seed), {"turns": 3})
+    assert write_table(tmp_path) is None
+    assert not (tmp_path / "seeds.md").exists()

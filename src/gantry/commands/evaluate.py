@@ -66,13 +66,23 @@ def complete_config(cfg: DictConfig, in_memory: bool = False) -> None:
             base = OmegaConf.load(CONFIG_DIR / "metrics" / "small.yaml")  # as in train.yaml
             cfg.metrics = merge_metrics(base, cfg.get("metrics"))
         choose_scores(cfg)
-    if "_target_" not in (cfg.data or {}):
-        raise ValueError("data must be the data set to compare the samples with (data=cifar10, say), got none")
     if not OmegaConf.select(cfg, "metrics.scores"):
         raise ValueError("metrics must be a choice with scores (metrics=small, metrics=inception), got none")
+    if "_target_" not in (cfg.data or {}):
+        check_without_data(cfg)
     validate_metrics(cfg)
     if cfg.run is not None:
         check_stored_parts(cfg, stored_keys)
+
+
+def check_without_data(cfg: DictConfig) -> None:
+    """Raise ValueError unless the real images are files and the extractor is chosen, so that no data set is needed."""
+    if (cfg.reference or cfg.metrics.get("reference")) in (None, "train", "test"):
+        rule = "the data set to compare the samples with (data=cifar10, say), or reference= images of yours"
+        raise ValueError(f"data must be {rule}, got none")
+    if OmegaConf.select(cfg, "metrics.extractor.name") == "":
+        rule = "one for any images without data= (metrics=inception; data.small_net=digits, mnist or cifar10)"
+        raise ValueError(f"metrics must be {rule}, got that of a data set")
 
 
 def fill_from_run(cfg: DictConfig) -> list[str]:

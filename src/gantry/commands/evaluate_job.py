@@ -16,7 +16,7 @@ from gantry.errors import UserError, user_errors
 from gantry.evaluation.evaluation import Evaluation
 from gantry.evaluation.generator_samples import SampleSource, make_sample_source
 from gantry.evaluation.protocol import SampleFacts
-from gantry.evaluation.reference import Reference, build_reference
+from gantry.evaluation.reference import Reference, build_file_reference, build_reference
 from gantry.evaluation.run import Entry, score_samples, warn_of_other_shape
 from gantry.evaluation.sample_files import SampleFiles, open_samples
 from gantry.figures.nearest_training_images import write_neighbours_figure
@@ -43,10 +43,8 @@ def run_evaluation(cfg: DictConfig, files: SampleFiles | None = None, G: Generat
     with user_errors():
         device = torch.device(pick_device(cfg.device))
         evaluation = build_evaluation(cfg)
-    data = build(cfg.data, DataModule, batches_per_turn=1, seed=0)
-    reference = build_reference(
-        data, evaluation.reference, "metrics.reference" if cfg.reference is None else "reference"
-    )
+    data = build(cfg.data, DataModule, batches_per_turn=1, seed=0) if "_target_" in cfg.data else None
+    reference = build_configured_reference(cfg, data, evaluation)
     files = files or open_configured_samples(cfg, reference)
     check_sample_shape(files or G, reference)
     evaluation = replace(evaluation, num_samples=choose_num_samples(cfg, files, evaluation))
@@ -79,6 +77,16 @@ def build_evaluation(cfg: DictConfig) -> Evaluation:
     return replace(full, seed=seed, **changes)
 
 
+def build_configured_reference(cfg: DictConfig, data: DataModule | None, evaluation: Evaluation) -> Reference:
+    """Return the real images: of a data set or, without one, those at a path, decoded as the extractor takes them."""
+    key = "metrics.reference" if cfg.reference is None else "reference"
+    if data is not None:
+        return build_reference(data, evaluation.reference, key)
+    channels = getattr(evaluation.feature_extractor, "size", (3,))[0]
+    num_classes = max((getattr(score, "num_classes", 0) for score in evaluation.scores.values()), default=0)
+    return build_file_reference(Path(evaluation.reference).expanduser(), channels, num_classes, key)
+
+
 def choose_num_samples(cfg: DictConfig, files: SampleFiles | None, evaluation: Evaluation) -> int:
     """Return the number of samples to score. Raises UserError if there are fewer."""
     if files is None:
@@ -96,13 +104,13 @@ def open_configured_samples(cfg: DictConfig, reference: Reference) -> SampleFile
     return open_samples(Path(cfg.samples).expanduser(), channels)
 
 
-def name_generated_classes(data: DataModule, evaluation: Evaluation, reference: Reference) -> tuple[str, ...]:
+def name_generated_classes(data: DataModule | None, evaluation: Evaluation, reference: Reference) -> tuple[str, ...]:
     """Return the names of the classes of generated samples, where they must be matched with those of files.
 
     Otherwise none: reading the data set for its names may take a download.
     """
     is_needed = Requirement.LABELS in evaluation.requirements and reference.split == "folder"
-    return data.classes if is_needed else ()
+    return data.classes if data is not None and is_needed else ()
 
 
 def check_sample_shape(samples: SampleFiles | Generator | None, reference: Reference) -> None:

@@ -71,7 +71,7 @@ def parse_scores(scores: Any) -> dict[str, Any]:
         return dict.fromkeys(names, True)
     if isinstance(plain, Mapping):
         return {str(name): value for name, value in plain.items()}
-    rule = "names, [frechet,manifold], or a dict of settings, {manifold: {k: 5}}"
+    rule = "names of scores, [frechet,manifold], or a dict of settings, {manifold: {k: 5}}"
     raise ValueError(f"scores must be {rule}, got {format_value(plain)}")
 
 

@@ -54,8 +54,10 @@ def validate(cfg: DictConfig) -> None:
             check_rule(cfg, key, OmegaConf.select(cfg, key), rules[key])
     if "turns" in cfg:  # a command that trains
         check_parts(cfg)
+    is_evaluation = "scores" in cfg and "turns" not in cfg
     for key, node in iterate_target_nodes(cfg):
-        check_target_arguments(cfg, key, node)
+        if not (is_evaluation and key.partition(".")[0] == "metrics"):  # completed later, see `validate_metrics`
+            check_target_arguments(cfg, key, node)
     check_key_rules(cfg, rules)
     for check in CONFIG_CHECKS:
         check(cfg)
@@ -227,4 +229,4 @@ def validate_metrics(cfg: DictConfig) -> None:
         check_rule(cfg, f"metrics.scores.{name}", value, PARTS_BY_NAME["metrics.scores"])
     for key, node in iterate_target_nodes(cfg.metrics, "metrics"):
         check_target_arguments(cfg, key, node)
-    check_key_rules(cfg.metrics, "metrics", cfg)
+    check_key_rules(cfg.metrics, list_key_rules(list(map(str, cfg))), "metrics", cfg)

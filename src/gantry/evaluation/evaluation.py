@@ -1,6 +1,7 @@
 """An evaluation: the samples, the real images, the extractor and the scores."""
 
 import inspect
+import logging
 from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass, field, is_dataclass, replace
 from functools import cached_property, reduce
@@ -18,9 +19,11 @@ from gantry.evaluation.protocol import EvaluationProtocol, SampleFacts, get_libr
 from gantry.evaluation.reference import Reference, check_score_requirements, extract_reference
 from gantry.features.arithmetic import ARITHMETIC_TYPES
 from gantry.features.extractor import Extractor, PointExtractor, check_channels, describe_preprocessing
-from gantry.metrics.score import Requirement, Score
+from gantry.metrics.score import MinimumSamples, Requirement, Score
 from gantry.metrics.statistics import FeatureSet
 from gantry.sampling.batchnorm_mode import BatchNormMode
+
+log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
@@ -128,6 +131,7 @@ class Evaluation:
                     f"metrics.scores.{name} must be left out: {self.feature_extractor.name} classifies nothing"
                 )
             check_score_requirements(reference, name, score.requirements, fewest)
+            self._warn_of_few_samples(name, fewest, key)
 
     def extract_real(self, reference: Reference, device: torch.device) -> FeatureSet:
         """Extract the features that the scores need from the real images; every process must call it."""
@@ -184,6 +188,11 @@ class Evaluation:
             samples_converted=samples.conversions,
             real_converted=reference.conversions,
         )
+
+    def _warn_of_few_samples(self, name: str, fewest: MinimumSamples, key: str) -> None:
+        if self.num_samples < fewest.advised and collectives.rank() == 0:
+            text = "the score %s of %d samples says little: %s. Score %d or more (%s)"
+            log.warning(text, name, self.num_samples, fewest.reason, fewest.advised, key)
 
     def _make_feature_pass(self, device: torch.device) -> FeaturePass:
         self.feature_extractor.to(device)

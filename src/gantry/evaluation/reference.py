@@ -140,6 +140,11 @@ def build_reference(data: DataModule, where: str, key: str = "metrics.reference"
     return replace(_split_reference(data, where, held_out), has_flips=data.flip and where == "train")
 
 
+def build_file_reference(path: Path, channels: int, num_classes: int, key: str) -> Reference:
+    """Return the images at a path as the reference where there is no data set; files are decoded to `channels`."""
+    return _path_reference(path, (channels, 1, 1), num_classes, key)
+
+
 def _split_reference(data: DataModule, split: str, held_out: Reference | None = None) -> Reference:
     real: Split = data.get_reference_split(split)
 

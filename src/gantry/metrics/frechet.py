@@ -21,9 +21,10 @@ class FrechetDistance:
 
     requirements: ClassVar[Requirement] = Requirement.STATISTICS
 
-    def minimum_samples(self, dim: int) -> MinimumSamples:  # noqa: ARG002
-        """Return two of each, enough for a covariance."""
-        return MinimumSamples(2, 2)
+    def minimum_samples(self, dim: int) -> MinimumSamples:
+        """Return two of each, enough for a covariance; more than there are features are advised."""
+        reason = f"a covariance of {dim} features is singular with so few, and the distance too large"
+        return MinimumSamples(2, 2, advised=dim + 1, reason=reason)
 
     def metric_names(self, extractor: str) -> tuple[str, ...]:
         """Return the name of the distance."""

@@ -21,12 +21,17 @@ class Requirement(Flag):
 
 
 class MinimumSamples(NamedTuple):
-    """The smallest number of images that a score needs; `of_class` is that of real images of each class."""
+    """The smallest number of images that a score needs; `real_per_class` is that of real images of each class.
+
+    With fewer than `advised` samples a number can be computed but says little, for this `reason`.
+    """
 
     samples: int
     real: int = 1
     held_out: int = 0
     real_per_class: int = 0
+    advised: int = 0
+    reason: str = ""
 
 
 @runtime_checkable

@@ -27,14 +27,14 @@ class SeedSummary:
 
 
 def write_seeds_table(comparison: Comparison, sweep: Path) -> str | None:
-    """Write seeds.json and seeds.md; return the table, or None (and write nothing) if no setting has several seeds."""
+    """Write seeds.json and seeds.md, or nothing if no setting has several seeds; return a table that says something."""
     rows = [row for row in summarize_seeds(comparison) if len(row.seeds) > 1]
     if not rows:
         return None
     table = format_seeds_table(rows)
     write_text(sweep / SEEDS_JSON, json.dumps(rows, indent=2, default=vars) + "\n")
     write_text(sweep / SEEDS_MARKDOWN, table)
-    return table
+    return table if any(row.left_out or any(row.scores.values()) for row in rows) else None
 
 
 def summarize_seeds(comparison: Comparison) -> list[SeedSummary]:
