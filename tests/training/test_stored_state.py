@@ -103,7 +103,8 @@ CHANGES: dict[str, tuple[Change, str]] = {
     "a list in place of the run": (lambda s: s.update(gan=[]), r"gan\.turn must be"),
     "no states of callbacks": (lambda s: s.pop("callbacks"), "callbacks must be a mapping"),
     "schedulers": (lambda s: s.update(lr_schedulers=[{}]), "lr_schedulers"),
-    "no version": (lambda s: s.pop("pytorch-lightning_version"), "version must be a text"),
+    "no version": (lambda s: s.pop("pytorch-lightning_version"), "version must be a version"),
+    "a version of words": (lambda s: s.update({"pytorch-lightning_version": "abc"}), "version must be a version"),
 }
 
 

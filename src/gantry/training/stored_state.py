@@ -3,6 +3,7 @@
 Every byte may be as it was written and the file still be another run's, an older one's, or anybody's.
 """
 
+import re
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Protocol
@@ -14,6 +15,7 @@ from torch.optim import Optimizer
 from gantry.errors import UserError, format_on_one_line
 
 MAX_COUNT = 2**53
+VERSION = re.compile(r"\d+(\.\d+)*((a|b|rc|\.dev|\.post)\d+)*(\+[\w.]+)?")  # the form of PEP 440
 Shapes = dict[str, tuple[int, ...]]  # of the tensors that an optimiser keeps for one parameter, by name
 
 
@@ -37,10 +39,15 @@ def check_checkpoint(path: Path, gan: HasNetsAndOptimizers, loop: Mapping[str, A
         check_progress(state, loop)
         if not isinstance(state.get("callbacks"), dict) or state.get("lr_schedulers") != []:
             raise StateMismatchError("callbacks must be a mapping and lr_schedulers empty")
-        if not isinstance(state.get("pytorch-lightning_version"), str):
-            raise StateMismatchError("pytorch-lightning_version must be a text")
+        check_version(state.get("pytorch-lightning_version"))
     except StateMismatchError as error:
         raise make_state_error(path, str(error)) from None
+
+
+def check_version(version: Any) -> None:
+    """Raise StateMismatchError unless Lightning's version is one that Lightning can compare with its own."""
+    if not isinstance(version, str) or not VERSION.fullmatch(version):
+        raise StateMismatchError(f"pytorch-lightning_version must be a version, got {version!r:.50}")
 
 
 def restore_callbacks(path: Path, callbacks: Iterable[Any]) -> None:
