@@ -135,7 +135,7 @@ def test_mistakes_name_their_key(run: Path, tmp_path: Path) -> None:
             "checkpoint must be best, last, .* got first, which does not exist",
         ),
         ([f"run={run}", "device=cpu:foo"], "device must be"),
-        ([f"run={run}", "batchnorm=stading"], "metrics.batchnorm must be one of running, standing, batch"),
+        ([f"run={run}", "batchnorm=stading"], "batchnorm must be one of running, standing, batch"),
         (
             [f"run={run}", "reference=all"],
             "reference must be train, test, or a folder, .* got all",
@@ -147,7 +147,7 @@ def test_mistakes_name_their_key(run: Path, tmp_path: Path) -> None:
         ([files, "data=digits"], "num_samples must be at most 12, all that there are, got 60"),
         ([files, "data=ring"], "samples must be like"),
     ]:
-        with pytest.raises(UserError, match=message):
+        with pytest.raises(ValueError, match=message):
             scores_of(*overrides)
 
 
