@@ -404,7 +404,7 @@ BOOKKEEPING = [
         "if self.is_improvement",
         "the untrained net is best",
     ),
-    Mutation("callbacks/evaluate.py", 'self.best_entry = state["best"]', "pass", "the best score is not restored"),
+    Mutation("callbacks/evaluate.py", "self.best_entry = best\n", "pass", "the best score is not restored"),
     Mutation(
         "callbacks/checkpoints.py", "self.best_turn = gan.turn\n", "self.best_turn = -1\n", "best.ckpt is written twice"
     ),

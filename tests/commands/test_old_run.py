@@ -10,6 +10,7 @@ import json
 import shutil
 import subprocess
 import sys
+from collections.abc import Mapping
 from pathlib import Path
 
 import numpy as np
@@ -31,6 +32,16 @@ EXPECTED = STORED.with_name("old_run_expected")
 TOLERANCE = 1e-3  # of other processors and libraries; on one machine the numbers are equal
 
 
+def check_scores(scores: Mapping[str, float], expected: Mapping[str, float]) -> None:
+    """All equal, but the Inception Score lies within its deviation: version 1 split the samples otherwise."""
+    others = {name: value for name, value in expected.items() if "cs_digits" not in name}
+    assert {name: scores[name] for name in others} == pytest.approx(others, rel=TOLERANCE, abs=1e-9)
+    for name in expected.keys() - others.keys():
+        if not name.endswith("_std"):
+            deviation = expected.get(f"{name}_std", 0.0)
+            assert abs(scores[name] - expected[name]) <= max(deviation, TOLERANCE * expected[name])
+
+
 @pytest.fixture
 def old_run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     monkeypatch.setenv("GANTRY_LOGS", str(tmp_path / "logs"))
@@ -43,15 +54,18 @@ def test_the_scores_are_those_of_its_report(old_run: Path, which: str, capsys: p
     overrides = [f"run={old_run}", f"checkpoint={which}", "device=cpu"]
     scores = evaluate(compose_config(*overrides, config_name="evaluate"))
     assert scores.keys() == stored.keys()
-    assert scores == pytest.approx(stored, rel=TOLERANCE)
-    assert f"report/{which} of the run: " in (output := capsys.readouterr().out)
-    assert "(measured alike)" in next(line for line in output.splitlines() if line.startswith(f"report/{which}"))
+    check_scores(scores, stored)
+    output = capsys.readouterr().out
+    assert f"report/{which} of the run: " in output
+    line = next(line for line in output.splitlines() if line.startswith(f"report/{which}"))
+    assert line.count(": ") == 3, line  # one difference alone: version 1 stated no splits of the Inception Score
+    assert "otherwise, by scores.inception_score: {} and" in line
 
 
 def test_its_checkpoint_is_the_last_generator(old_run: Path) -> None:
     path = old_run / "checkpoints" / "last.ckpt"
     scores = evaluate(compose_config(f"checkpoint={path}", "device=cpu", config_name="evaluate"))
-    assert scores == pytest.approx(read_summary(old_run)["report"]["last"]["scores"], rel=TOLERANCE)
+    check_scores(scores, read_summary(old_run)["report"]["last"]["scores"])
 
 
 def test_its_samples_are_the_same(old_run: Path) -> None:
@@ -71,11 +85,11 @@ def test_it_resumes_with_its_learning_rate_and_the_states_of_its_callbacks(old_r
         for row in csv.DictReader(file):
             turn = int(row["turn"])
             numbers = {name: float(value) for name, value in row.items() if value}
-            assert {name: metrics[name][turn] for name in numbers} == pytest.approx(numbers, rel=TOLERANCE)
+            check_scores({name: metrics[name][turn] for name in numbers}, numbers)
     report, expected = read_summary(old_run)["report"], json.loads((EXPECTED / "summary.json").read_text())["report"]
     assert (report["best"]["turn"], report["last"]["turn"]) == (4, 30)  # the best is of the Evaluator's stored state
     for which in ("best", "last"):
-        assert report[which]["scores"] == pytest.approx(expected[which]["scores"], rel=TOLERANCE, abs=1e-9)
+        check_scores(report[which]["scores"], expected[which]["scores"])
 
 
 def test_it_compares_with_a_run_of_this_version(old_run: Path) -> None:

@@ -137,3 +137,9 @@ def test_a_caption_is_not_cut_off() -> None:
     assert (text < 90).any()
     edges = np.concatenate([text[:2].flatten(), text[:, -5:].flatten(), text[:, :3].flatten()])
     assert (edges == 255).all()
+
+
+def test_frames_of_different_sizes_are_padded(tmp_path: Path) -> None:
+    write_animation([Image.new("L", (9, 9)), Image.new("RGB", (12, 20))], tmp_path / "x.webp", 100)
+    with Image.open(tmp_path / "x.webp") as animation:
+        assert (animation.size, animation.n_frames) == ((12, 20), 2)

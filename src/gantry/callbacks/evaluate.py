@@ -71,11 +71,13 @@ class Evaluator(GanCallback):
             self.evaluate(trainer, gan)
 
     def check_best_entry(self, gan: GAN) -> None:
-        """Discard the best scores of a resumed run if they were measured with another protocol."""
+        """Discard the best scores of a resumed run if the monitored one was measured with another protocol."""
         if not self.best_entry:
             return
         protocol = self.make_protocol(gan, self.selection_rule).to_dict()
-        if differences := find_protocol_differences(self.best_entry["protocol"], protocol):
+        if differences := find_protocol_differences(
+            self.best_entry["protocol"], protocol, self.evaluation.monitored_score
+        ):
             log.warning("discarding the best score: it was measured with another protocol: %s", "; ".join(differences))
             self.best_entry = {}
 

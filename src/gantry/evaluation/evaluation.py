@@ -99,6 +99,12 @@ class Evaluation:
             return self.extractor(weights=self.weights) if self.weights is not None else self.extractor()
 
     @property
+    def monitored_score(self) -> str | None:
+        """Return the name of the score that `monitor` is a number of; None without one."""
+        extractor = self.feature_extractor.name
+        return next((name for name, s in self.scores.items() if self.monitor in s.metric_names(extractor)), None)
+
+    @property
     def metric_names(self) -> list[str]:
         """Return the names of all scores."""
         return [name for score in self.scores.values() for name in score.metric_names(self.feature_extractor.name)]

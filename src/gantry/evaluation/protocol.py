@@ -62,23 +62,25 @@ class EvaluationProtocol:
         return dict(to_json_values(asdict(self)))
 
 
-def find_protocol_differences(a: Mapping[str, Any], b: Mapping[str, Any]) -> list[str]:
+def find_protocol_differences(a: Mapping[str, Any], b: Mapping[str, Any], score: str | None = None) -> list[str]:
     """Return the facts that differ between two protocols, given as dicts: "seed: 0 and 1".
 
     Numbers are comparable if there are none. A score that only one of them has does not make the others incomparable.
+    With the name of one `score`, such as "frechet", the settings of the others do not count.
     """
-    a, b = _flatten_score_settings(a), _flatten_score_settings(b)
+    a, b = (_flatten_score_settings(protocol, score) for protocol in (a, b))
     facts = [field.name for field in fields(EvaluationProtocol)]
     other = sorted((a.keys() | b.keys()) - set(facts))
     names = [name for name in (*facts, *other) if not name.startswith(SCORE_KEY_PREFIX) or (name in a and name in b)]
     return [f"{name}: {a.get(name)} and {b.get(name)}" for name in names if a.get(name) != b.get(name)]
 
 
-def _flatten_score_settings(protocol: Mapping[str, Any]) -> dict[str, Any]:
+def _flatten_score_settings(protocol: Mapping[str, Any], score: str | None) -> dict[str, Any]:
     """Give the settings of each score an entry of its own, `scores.kid`; older runs, which state no arithmetic, used
     float32."""
     facts: dict[str, Any] = {"arithmetic": "float32"} | dict(to_json_values(protocol))
     scores = facts.pop("scores", {})
+    scores = {name: settings for name, settings in scores.items() if score in (None, name)}
     return facts | {f"{SCORE_KEY_PREFIX}{name}": settings for name, settings in scores.items()}
 
 

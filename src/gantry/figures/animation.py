@@ -24,6 +24,17 @@ def add_caption(picture: Image.Image, text: str, progress: float) -> Image.Image
     return frame
 
 
+def pad_to_common_size(frames: list[Image.Image]) -> list[Image.Image]:
+    """Return frames of one size, the smaller ones with a margin: a resumed run may draw its samples otherwise."""
+    width, height = (max(sides) for sides in zip(*(frame.size for frame in frames)))
+    if all(frame.size == (width, height) for frame in frames):
+        return frames
+    padded = [Image.new("RGB", (width, height), BACKGROUND_COLOUR) for _ in frames]
+    for canvas, frame in zip(padded, frames):
+        canvas.paste(frame, (0, 0))
+    return padded
+
+
 def write_animation(
     frames: Iterable[Image.Image], path: Path, milliseconds: int, hold: int = 0, lossless: bool = False
 ) -> None:
@@ -32,7 +43,7 @@ def write_animation(
     For enlarged grey pixels a lossless file is the smaller one, for colours a lossy one by far. A GIF is larger than
     both, and has only 256 colours.
     """
-    first, *others = frames
+    first, *others = pad_to_common_size(list(frames))
     durations = [milliseconds] * len(others) + [milliseconds + hold]
     how = {"lossless": lossless, "quality": 20 if lossless else 80, "method": 2}
     with atomic_write(path) as part:
