@@ -87,9 +87,9 @@ def test_it_resumes_with_its_learning_rate_and_the_states_of_its_callbacks(old_r
             numbers = {name: float(value) for name, value in row.items() if value}
             check_scores({name: metrics[name][turn] for name in numbers}, numbers)
     report, expected = read_summary(old_run)["report"], json.loads((EXPECTED / "summary.json").read_text())["report"]
-    assert (report["best"]["turn"], report["last"]["turn"]) == (4, 30)  # the best is of the Evaluator's stored state
-    for which in ("best", "last"):
-        check_scores(report[which]["scores"], expected[which]["scores"])
+    check_scores(report["last"]["scores"], expected["last"]["scores"])
+    assert report["last"]["turn"] == 30
+    assert report["best"]["turn"] > 20  # it is chosen by cs_digits, whose earlier values are of other splits
 
 
 def test_it_compares_with_a_run_of_this_version(old_run: Path) -> None:

@@ -105,3 +105,9 @@ def test_older_protocols_without_the_arithmetic_mean_float32() -> None:
     older = {name: value for name, value in protocol.items() if name != "arithmetic"}
     assert find_protocol_differences(older, protocol) == []
     assert find_protocol_differences(older, protocol | {"arithmetic": "bf16"}) == ["arithmetic: float32 and bf16"]
+
+
+def test_settings_of_another_score_do_not_count_for_one_score() -> None:
+    old, new = ({"scores": {"frechet": {}, "inception_score": {"splits": rule}}} for rule in ("a", "b"))
+    assert find_protocol_differences(old, new, "frechet") == []
+    assert len(find_protocol_differences(old, new, "inception_score")) == len(find_protocol_differences(old, new)) == 1
