@@ -7,6 +7,7 @@ from gantry import rng
 from gantry.augment import diffaugment as da
 from gantry.distributed import collectives
 from gantry.losses.penalties import r1
+from updates import penalise
 
 FULL = da.DiffAugment(color=True, translation=0.125, cutout=0.5)
 PARTS = {
@@ -79,7 +80,7 @@ def test_penalty_is_differentiable_through_the_augmentation(name: str) -> None:
 
     def penalty(x: Tensor) -> Tensor:
         rng.seed_turn(0, 5)
-        return r1(lambda x: (PARTS[name](x) * w).sum((1, 2, 3)), x, x)
+        return penalise(r1, lambda x: (PARTS[name](x) * w).sum((1, 2, 3)), x, x)
 
     assert_close(penalty(x), penalty(3 * x - 1))
     (gradient,) = torch.autograd.grad(penalty(x).sum(), w)
