@@ -70,7 +70,7 @@ def test_checkpoints_of_earlier_versions_restore_renamed_callbacks() -> None:
     states = {
         "Scalars": {"sums": {"loss/D": torch.tensor(3.0)}, "counts": {"loss/D": 2}, "seconds": 5.0},
         "Health": {"in_a_row": 1, "skipped": 4, "told": 3},
-        "Evaluate": {"best": {"turn": 7}},
+        "Evaluate": {"best": {"turn": 7, "scores": {"fd": 1.0}, "protocol": {}}},
     }
     _call_callbacks_load_state_dict(trainer, {"callbacks": states})
     assert (scalars.counts, scalars.previous_seconds) == ({"loss/D": 2}, 5.0)
