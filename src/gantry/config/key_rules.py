@@ -37,7 +37,10 @@ PARTS_BY_NAME: dict[str, Rule] = {  # keys of dicts of parts, with the rule of a
     ),
 }
 NODE_KEYS = ("model", "recipe", "hardware", "run", "paths")  # dicts that are no parts
-PROGRAM_ARGUMENTS = {"data": ("batches_per_turn", "seed")}  # of parts, which no configuration has
+PROGRAM_ARGUMENTS = {  # of parts, which no configuration has
+    "data": ("batches_per_turn", "seed"),
+    "hydra.sweeper.sampler": ("space",),
+}
 
 HARDWARE_SWITCHES = ("sync_batchnorm", "channels_last", "tf32", "compile", "capture")
 PERIODIC_CALLBACKS = ("scalars", "evaluate", "critic_gap", "samples", "checkpoints")  # they have a key `every`
