@@ -22,7 +22,6 @@ from gantry.runs.layout import (
     TENSORBOARD_FOLDER,
     WANDB_FOLDER,
 )
-from gantry.runs.metrics_csv import read_rows
 from gantry.runs.summary import read_summary
 
 
@@ -43,6 +42,8 @@ def check_writable(key: str, folder: Path) -> None:
 
 def has_results(folder: Path) -> bool:
     """Return True if a run left more than its start: a checkpoint, a generator, or numbers of a turn."""
+    from gantry.runs.metrics_csv import read_rows  # NumPy takes a tenth of a second, a refusal half of one
+
     if any(path.is_file() for name in (CHECKPOINTS_FOLDER, GENERATORS_FOLDER) for path in (folder / name).rglob("*")):
         return True
     try:
