@@ -90,9 +90,9 @@ def measure_turn_ms(overrides: list[str], hooks: bool, trainer: str = "ddp_cpu",
 
 def read_turn_ms(run: Path) -> float:
     """Compute the median milliseconds of a turn from the speeds in metrics.csv."""
-    from gantry.runs.metrics_csv import read_metrics
+    from gantry.runs.metrics_csv import read_columns
 
-    metrics = read_metrics(run)
+    metrics = read_columns(run)
     images = 1000 * metrics["kimg"][-1] / metrics["turn"][-1]
     speeds = metrics["speed/images_per_second"]
     return float(median(1000 * images / speed for speed in speeds[TURNS // 3 :] if speed == speed))

@@ -7,9 +7,9 @@ from gantry.commands.entry import command
 
 @command("sample")
 def main(cfg: DictConfig) -> None:
-    from gantry.commands.sample import sample
+    from gantry.commands.sample import write_samples
 
-    print(sample(cfg))
+    print(write_samples(cfg))
 
 
 if __name__ == "__main__":

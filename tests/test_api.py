@@ -16,7 +16,7 @@ from omegaconf import OmegaConf
 import gantry
 from compose_config import compose_config
 from gantry.commands.evaluate import evaluate
-from gantry.commands.sample import sample as sample_command
+from gantry.commands.sample import write_samples
 from gantry.evaluation.generator_samples import make_image_source
 from gantry.pixels import to_uint8
 from gantry.sampling.latents import balanced_labels
@@ -83,10 +83,10 @@ def test_a_generator_is_the_best_or_the_last(run: str) -> None:
 
 
 @pytest.mark.parametrize("options", [{}, {"label": 3}, {"truncation": 0.5}])
-def test_samples_are_those_of_the_sample_command(run: str, options: dict[str, Any]) -> None:
+def test_samples_are_those_of_the_write_samples(run: str, options: dict[str, Any]) -> None:
     said = {"class": options.get("label"), "truncation": options.get("truncation"), "out": "samples.npz"}
     rest = {"run": run, "which": None, "what": "npz", "n": 150, "seed": 5, "log_to": None, "device": "cpu"}
-    sample_command(OmegaConf.create(rest | said))
+    write_samples(OmegaConf.create(rest | said))
     x = gantry.sample(gantry.load_generator(run), 150, seed=5, **options)
     with np.load("samples.npz") as file:
         np.testing.assert_array_equal(x.permute(0, 2, 3, 1).numpy(), file["arr_0"])

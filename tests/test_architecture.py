@@ -257,12 +257,12 @@ def test_no_file_and_no_function_is_long() -> None:
         for node in ast.walk(ast.parse(path.read_text()))
         if isinstance(node, ast.FunctionDef)
     ]
-    assert [(name, lines) for name, lines in functions if lines > 40] == []
+    assert [(name, lines) for name, lines in functions if lines > 35] == []
 
 
 def test_a_top_level_name_has_one_meaning() -> None:
     places: dict[str, list[str]] = {}
-    for path in (module for module in MODULES if room_of(module) != "api"):  # its verbs are those of the rooms below
+    for path in MODULES:
         for node in ast.parse(path.read_text()).body:
             if isinstance(node, ast.FunctionDef | ast.ClassDef) and not node.name.startswith("_"):
                 places.setdefault(node.name, []).append(name_of(path))

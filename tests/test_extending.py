@@ -13,7 +13,7 @@ from compose_config import compose_config
 from gantry.commands.compare import compare
 from gantry.commands.evaluate import evaluate
 from gantry.commands.resume import expand_resume, split_options
-from gantry.commands.sample import sample
+from gantry.commands.sample import write_samples
 from gantry.compare.find_runs import read_runs
 from gantry.runs.status import RunStatus
 
@@ -96,9 +96,9 @@ def test_the_data_set_trains_by_itself_with_scores_of_the_shipped_network(folder
 
 
 def test_what_a_run_names_is_refused_without_trust(folder: Path) -> None:
-    for task, (_, _, run, _) in ((evaluate, EVALUATE), (sample, SAMPLE)):
+    for task, name, (_, _, run, _) in ((evaluate, "evaluate", EVALUATE), (write_samples, "sample", SAMPLE)):
         with pytest.raises(ValueError, match=rf"^[\w.]+ {REFUSED}[^\n]*$"):
-            task(compose_config(run, config_name=task.__name__))
+            task(compose_config(run, config_name=name))
     with pytest.raises(ValueError, match=rf"^loss\.d\._target_ {REFUSED}[^\n]*$"):
         expand_resume(["resume=logs/train/words"])
 
@@ -106,7 +106,7 @@ def test_what_a_run_names_is_refused_without_trust(folder: Path) -> None:
 def test_with_trust_it_is_evaluated_and_sampled(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     scores = evaluate(compose_config(*EVALUATE[2:], "device=cpu", config_name="evaluate"))
     assert scores.keys() == {"fd_own", "mean_distance"}
-    assert sample(compose_config(*SAMPLE[2:], "device=cpu", config_name="sample")).is_file()
+    assert write_samples(compose_config(*SAMPLE[2:], "device=cpu", config_name="sample")).is_file()
     assert "loss.d._target_=my_gan.loss_d" in expand_resume(["resume=logs/train/words", "trust=[my_gan]"])
     monkeypatch.setenv("GANTRY_TRUST", "my_gan")
     assert "loss.d._target_=my_gan.loss_d" in expand_resume(["resume=logs/train/words"])

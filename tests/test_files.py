@@ -23,8 +23,8 @@ from gantry.files import (
     write_text,
 )
 from gantry.loggers.csv_logger import CsvLogger
-from gantry.runs.generator import load_generator, save_generator
-from gantry.runs.metrics_csv import read_metrics
+from gantry.runs.generator import load_saved_generator, save_generator
+from gantry.runs.metrics_csv import read_columns
 from gantry.runs.summary import read_summary, write_summary
 from stubs import TinyGan
 
@@ -62,7 +62,7 @@ def test_failed_writes_keep_metrics_and_summary(tmp_path: Path) -> None:
         simulate_full_disk((tmp_path / "metrics.csv").stat().st_size + 2),
     ):
         logger.log_metrics({"a": 0.5}, step=3)
-    assert read_metrics(tmp_path)["turn"].tolist() == [0, 1, 2]
+    assert read_columns(tmp_path)["turn"].tolist() == [0, 1, 2]
     with pytest.raises(RunError, match=r"summary\.json cannot be written"), simulate_full_disk():
         write_summary(tmp_path, {"turns": 4})
     assert read_summary(tmp_path) == {"turns": 3}
@@ -74,11 +74,11 @@ def test_failed_export_keeps_the_old_generator(tmp_path: Path) -> None:
 
     G = Generator((1, 4, 4), 3, hidden=[5], norm="none", activation="relu")
     save_generator(G, MLP, tmp_path / "last")
-    before = load_generator(tmp_path / "last").state_dict()
+    before = load_saved_generator(tmp_path / "last").state_dict()
     nn.init.zeros_(next(G.parameters()))
     with pytest.raises(RunError, match=r"model\.safetensors cannot be written"), simulate_full_disk(200):
         save_generator(G, MLP, tmp_path / "last")
-    torch.testing.assert_close(load_generator(tmp_path / "last").state_dict(), before)
+    torch.testing.assert_close(load_saved_generator(tmp_path / "last").state_dict(), before)
     assert list_files(tmp_path) == {"last/model.safetensors", "last/generator.json"}
 
 

@@ -48,7 +48,7 @@ def read_metrics(run: Path | str) -> "dict[str, metrics_csv.Column]":
     folder = Path(run).expanduser()
     if not (folder / METRICS_FILE).is_file():
         raise ValueError(f"run must be the folder of a run with {METRICS_FILE}, got {run}")
-    return metrics_csv.read_metrics(folder)
+    return metrics_csv.read_columns(folder)
 
 
 def load_generator(
@@ -67,7 +67,7 @@ def load_generator(
     folder = Path(run).expanduser()
     is_generator = which is None and (folder / GENERATOR_JSON).is_file()
     folder = folder if is_generator else find_generator(folder, which)
-    return generator.load_generator(folder, read_trusted_packages(list(trust)))
+    return generator.load_saved_generator(folder, read_trusted_packages(list(trust)))
 
 
 def sample(

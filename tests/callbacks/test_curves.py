@@ -10,7 +10,7 @@ from PIL import Image, ImageColor
 from gantry.callbacks.curves import CurvePlotter
 from gantry.figures.curves import BEST_COLOUR, Curve, arrange_panels, draw_panel, mark_best, max_min_ratio
 from gantry.loggers.csv_logger import CsvLogger
-from gantry.runs.metrics_csv import read_metrics
+from gantry.runs.metrics_csv import read_columns
 from gantry.runs.summary import write_summary
 from gantry.training.run_state import RunState
 from stubs import TinyGan, call_hooks, make_trainer_stub
@@ -95,7 +95,7 @@ def test_too_soon_after_the_last_picture_none_is_drawn(tmp_path: Path) -> None:
 def test_the_best_checkpoint_is_marked_in_the_panel_of_each_score(tmp_path: Path) -> None:
     log_run(tmp_path)
     write_summary(tmp_path, {"best": {"turn": 20, "scores": {}, "protocol": {}}})
-    metrics = read_metrics(tmp_path)
+    metrics = read_columns(tmp_path)
     axes = Figure().add_subplot()
     draw_panel(axes, "fd_digits", metrics["turn"], [Curve("fd_digits", metrics["score/fd_digits"])])
     mark_best(axes, metrics["turn"], Curve("fd_digits", metrics["score/fd_digits"]), 20)

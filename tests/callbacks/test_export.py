@@ -8,7 +8,7 @@ import torch
 
 from gantry.callbacks.export import GeneratorExporter
 from gantry.nets.mlp import Generator
-from gantry.runs.generator import load_generator
+from gantry.runs.generator import load_saved_generator
 from gantry.runs.generator_json import read_generator_info
 from stubs import TinyGan, call_hooks, make_trainer_stub
 
@@ -41,7 +41,7 @@ def score(values: dict[int, float], improving: Sequence[int] = ()) -> Any:
 
 def turns_in(folder: Path) -> dict[str, int]:
     names = sorted(path.name for path in (folder / "generator").iterdir())
-    bias = {name: load_generator(folder / "generator" / name).head[0].bias for name in names}
+    bias = {name: load_saved_generator(folder / "generator" / name).head[0].bias for name in names}
     assert all((b == b[0]).all() for b in bias.values())
     output = {name: read_generator_info(folder / "generator" / name).extra["turn"] for name in names}
     assert output == {name: int(b[0]) for name, b in bias.items()}
@@ -96,5 +96,5 @@ def test_the_same_samples(tmp_path: Path) -> None:
     gan = tiny_gan()
     GeneratorExporter(str(tmp_path), CONFIG).on_training_end(make_trainer_stub(), gan)
     z, c = torch.randn(5, 3), torch.zeros(5, dtype=torch.int64)
-    again = load_generator(tmp_path / "generator" / "last")
+    again = load_saved_generator(tmp_path / "generator" / "last")
     assert torch.equal(again(z, c), gan.G_ema.eval()(z, c))

@@ -11,7 +11,7 @@ import yaml
 
 from compose_config import compose_config, list_choices
 from gantry.config.instantiate import build
-from gantry.runs.metrics_csv import read_metrics
+from gantry.runs.metrics_csv import read_columns
 from gantry.runs.summary import read_summary
 from subprocess_runs import SMALL_RUN, TRAIN_PY, make_environment
 
@@ -25,7 +25,7 @@ def test_every_choice_runs(choice: str, tmp_path: Path) -> None:
     quiet = ["logger=csv", "metrics.report=null"] if choice == "anomaly" else []
     subprocess.run([*command, *quiet], cwd=tmp_path, env=make_environment(tmp_path), check=True)
     run = tmp_path / "train" / "first"
-    assert np.isfinite(read_metrics(run)["score/fd_digits"]).tolist() == [True, False, True]
+    assert np.isfinite(read_columns(run)["score/fd_digits"]).tolist() == [True, False, True]
     assert "report" not in read_summary(run)
     if choice == "profile":
         assert "training_step" in (run / "fit-profile.txt").read_text()

@@ -18,11 +18,11 @@ import pytest
 
 from compose_config import compose_config
 from gantry.commands.evaluate import evaluate
-from gantry.commands.sample import sample
+from gantry.commands.sample import write_samples
 from gantry.compare.comparison import compare_runs
 from gantry.compare.find_runs import read_runs
 from gantry.runs.folder import read_config, write_config
-from gantry.runs.metrics_csv import read_metrics
+from gantry.runs.metrics_csv import read_columns
 from gantry.runs.status import RunStatus
 from gantry.runs.summary import read_summary
 from subprocess_runs import TRAIN_PY, make_environment
@@ -69,7 +69,7 @@ def test_its_checkpoint_is_the_last_generator(old_run: Path) -> None:
 
 
 def test_its_samples_are_the_same(old_run: Path) -> None:
-    path = sample(compose_config(f"run={old_run}", "what=npz", "n=4", "device=cpu", config_name="sample"))
+    path = write_samples(compose_config(f"run={old_run}", "what=npz", "n=4", "device=cpu", config_name="sample"))
     with np.load(path) as samples, np.load(EXPECTED / "samples.npz") as expected:
         assert np.abs(samples["arr_0"].astype(int) - expected["arr_0"]).max() <= 1
         np.testing.assert_array_equal(samples["arr_1"], expected["arr_1"])
@@ -80,7 +80,7 @@ def test_it_resumes_with_its_learning_rate_and_the_states_of_its_callbacks(old_r
     environment = make_environment(old_run.parent)
     subprocess.run(command, env=environment, cwd=old_run.parent, check=True, capture_output=True)
     assert (read_config(old_run).optim.G.lr, read_config(old_run).hardware.tf32) == (4e-4, True)
-    metrics = read_metrics(old_run)
+    metrics = read_columns(old_run)
     with (EXPECTED / "metrics.csv").open() as file:
         for row in csv.DictReader(file):
             turn = int(row["turn"])

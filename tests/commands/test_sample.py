@@ -10,7 +10,7 @@ import torch
 from omegaconf import OmegaConf
 from PIL import Image
 
-from gantry.commands.sample import sample
+from gantry.commands.sample import write_samples
 from gantry.pixels import to_uint8
 from gantry.runs.generator import save_generator
 from gantry.sampling.generate import iter_sample_batches
@@ -30,7 +30,7 @@ def run(folder: Path, shape: tuple[int, ...] = (1, 8, 8), num_classes: int = 0) 
 
 
 def ask(folder: Path, **keys: Any) -> Path:
-    return sample(OmegaConf.create({**DEFAULTS, "run": str(folder), "device": "cpu", **keys}))
+    return write_samples(OmegaConf.create({**DEFAULTS, "run": str(folder), "device": "cpu", **keys}))
 
 
 def expected(n: int, shape: tuple[int, ...] = (1, 8, 8), num_classes: int = 0) -> torch.Tensor:

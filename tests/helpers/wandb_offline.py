@@ -37,7 +37,7 @@ class WandbRun:
 
     @property
     def metrics(self) -> dict[str, Column]:
-        """Return the columns by name in ascending turns, NaN for missing values, as `read_metrics` does."""
+        """Return the columns by name in ascending turns, NaN for missing values, as `read_columns` does."""
         rows = [{k: v for k, v in row.items() if is_metric(k, v)} for _, row in sorted(self.rows.items())]
         names = dict.fromkeys(["turn", "kimg", *(name for row in rows for name in row)])
         return {name: np.array([row.get(name, np.nan) for row in rows], float) for name in names} if rows else {}

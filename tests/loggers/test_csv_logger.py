@@ -8,7 +8,7 @@ import pytest
 import torch
 
 from gantry.loggers.csv_logger import CsvLogger
-from gantry.runs.metrics_csv import read_metrics
+from gantry.runs.metrics_csv import read_columns
 
 
 def lines(folder: Path) -> list[str]:
@@ -29,7 +29,7 @@ def test_columns_may_appear_later(tmp_path: Path) -> None:
     logger.log_metrics({"b": 2.5}, step=2)
     logger.log_metrics({"a": 3.5}, step=3)
     assert lines(tmp_path) == ["turn,a,b", "1,1.5,", "2,,2.5", "3,3.5,"]
-    metrics = read_metrics(tmp_path)
+    metrics = read_columns(tmp_path)
     np.testing.assert_array_equal(metrics["turn"], [1, 2, 3])
     np.testing.assert_array_equal(metrics["a"], [1.5, math.nan, 3.5])
 
@@ -38,20 +38,20 @@ def test_every_row_is_on_the_disk_at_once(tmp_path: Path) -> None:
     logger = CsvLogger(str(tmp_path))
     for turn in range(5):
         logger.log_metrics({"a": turn * 0.1}, step=turn)
-        assert len(read_metrics(tmp_path)["a"]) == turn + 1
+        assert len(read_columns(tmp_path)["a"]) == turn + 1
 
 
 @pytest.mark.parametrize("value", [1 / 3, 1e-300, 1.7976931348623157e308, -0.1, 123456789.123456789, math.inf, 2.0])
 def test_numbers_are_read_back_exactly(tmp_path: Path, value: float) -> None:
     CsvLogger(str(tmp_path)).log_metrics({"a": value, "b": torch.tensor(value, dtype=torch.float64)}, step=0)
-    metrics = read_metrics(tmp_path)
+    metrics = read_columns(tmp_path)
     assert metrics["a"].item() == metrics["b"].item() == value
 
 
 def test_nan_is_a_value(tmp_path: Path) -> None:
     CsvLogger(str(tmp_path)).log_metrics({"a": math.nan}, step=0)
     assert lines(tmp_path) == ["turn,a", "0,nan"]
-    assert math.isnan(read_metrics(tmp_path)["a"].item())
+    assert math.isnan(read_columns(tmp_path)["a"].item())
 
 
 def test_a_resumed_run_has_no_row_twice(tmp_path: Path) -> None:
@@ -72,7 +72,7 @@ def test_an_incomplete_last_line_is_ignored(tmp_path: Path) -> None:
         logger.log_metrics({"a": 1.25, "b": 2.5}, step=turn)
     path = tmp_path / "metrics.csv"
     path.write_bytes(path.read_bytes()[:-2])  # "2,1.25,2" looks whole but for its end
-    np.testing.assert_array_equal(read_metrics(tmp_path)["turn"], [0, 1])
+    np.testing.assert_array_equal(read_columns(tmp_path)["turn"], [0, 1])
     CsvLogger(str(tmp_path)).log_metrics({"a": 1.0, "b": 1.0, "c": 1.0}, step=2)
     assert lines(tmp_path) == ["turn,a,b,c", "0,1.25,2.5,", "1,1.25,2.5,", "2,1,1,1"]
 
@@ -88,6 +88,6 @@ def test_a_run_resumes_after_an_incomplete_line(tmp_path: Path) -> None:
 
 
 def test_a_missing_file_has_no_columns(tmp_path: Path) -> None:
-    assert read_metrics(tmp_path) == {}
+    assert read_columns(tmp_path) == {}
     (tmp_path / "metrics.csv").touch()
-    assert read_metrics(tmp_path) == {}
+    assert read_columns(tmp_path) == {}

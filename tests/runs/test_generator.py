@@ -12,7 +12,7 @@ from torch import nn
 
 from gantry.nets.dcgan import Generator as ConvGenerator
 from gantry.nets.mlp import Generator
-from gantry.runs.generator import load_generator, save_generator
+from gantry.runs.generator import load_saved_generator, save_generator
 from gantry.runs.generator_json import find_generator, hash_file, read_generator_info
 
 MLP = {"shape": (1, 4, 4), "z_dim": 3, "num_classes": 2, "hidden": [5], "norm": "batch", "activation": "relu"}
@@ -31,7 +31,7 @@ def save_changed_generator(folder: Path, **changes: Any) -> Generator:
 
 def test_the_same_samples_in_evaluation_mode(tmp_path: Path) -> None:
     G = save_changed_generator(tmp_path)
-    again = load_generator(tmp_path)
+    again = load_saved_generator(tmp_path)
     z, c = torch.randn(6, 3), torch.tensor([0, 1, 0, 1, 0, 1])
     assert not again.training
     assert torch.equal(again(z, c), G.eval()(z, c))
@@ -49,14 +49,14 @@ def test_the_fields_of_generator_json(tmp_path: Path) -> None:
 def test_loading_leaves_the_random_state_alone(tmp_path: Path) -> None:
     save_changed_generator(tmp_path)
     state = torch.get_rng_state()
-    load_generator(tmp_path)
+    load_saved_generator(tmp_path)
     assert torch.equal(torch.get_rng_state(), state)
 
 
 def test_saving_again_replaces(tmp_path: Path) -> None:
     save_changed_generator(tmp_path)
     G = save_changed_generator(tmp_path)
-    again = load_generator(tmp_path)
+    again = load_saved_generator(tmp_path)
     assert all(torch.equal(a, b) for a, b in zip(G.state_dict().values(), again.state_dict().values()))
 
 
@@ -66,7 +66,7 @@ def test_a_truncated_file_is_one_line(tmp_path: Path, name: str) -> None:
     path = tmp_path / name
     path.write_bytes(path.read_bytes()[:-20])
     with pytest.raises(ValueError, match=r"^generator must have (the|a) whole .*, got [^\n]*$"):
-        load_generator(tmp_path)
+        load_saved_generator(tmp_path)
 
 
 @pytest.mark.parametrize("name", ["model.safetensors", "generator.json"])
@@ -74,7 +74,7 @@ def test_a_missing_file_is_one_line(tmp_path: Path, name: str) -> None:
     save_changed_generator(tmp_path)
     (tmp_path / name).unlink()
     with pytest.raises(ValueError, match=r"^generator must [^\n]*$"):
-        load_generator(tmp_path)
+        load_saved_generator(tmp_path)
 
 
 @pytest.mark.parametrize(
@@ -95,7 +95,7 @@ def test_a_missing_file_is_one_line(tmp_path: Path, name: str) -> None:
 def test_a_mismatch_is_one_line(tmp_path: Path, config: dict[str, Any], rule: str) -> None:
     save_changed_generator(tmp_path, config=config)
     with pytest.raises(ValueError, match=rf"^{rule}[^\n]*, got [^\n]*$"):
-        load_generator(tmp_path)
+        load_saved_generator(tmp_path)
 
 
 @pytest.mark.parametrize(
@@ -116,7 +116,7 @@ def test_a_mismatch_is_one_line(tmp_path: Path, config: dict[str, Any], rule: st
 def test_json_of_other_types_is_one_line(tmp_path: Path, changes: dict[str, Any]) -> None:
     save_changed_generator(tmp_path, **changes)
     with pytest.raises(ValueError, match=r"^generator must have a whole generator\.json, got [^\n]*$"):
-        load_generator(tmp_path)
+        load_saved_generator(tmp_path)
 
 
 @pytest.mark.parametrize("change", ["dtype", "name", "more", "shape"])
@@ -135,13 +135,13 @@ def test_weights_of_another_net_are_one_line(tmp_path: Path, change: str) -> Non
     info = json.loads((tmp_path / "generator.json").read_text()) | {"sha256": hash_file(tmp_path / "model.safetensors")}
     (tmp_path / "generator.json").write_text(json.dumps(info))
     with pytest.raises(ValueError, match=r"^generator must have the weights of gantry.nets.mlp.Generator, got [^\n]*$"):
-        load_generator(tmp_path)
+        load_saved_generator(tmp_path)
 
 
 def test_json_of_something_else_is_one_line(tmp_path: Path) -> None:
     save_changed_generator(tmp_path, more=1)
     with pytest.raises(ValueError, match=r"^generator must have a whole generator.json[^\n]*$"):
-        load_generator(tmp_path)
+        load_saved_generator(tmp_path)
 
 
 class Foreign(nn.Module):
@@ -165,17 +165,17 @@ class Tuned(Foreign):
 def test_other_classes_are_built_if_their_package_is_trusted(tmp_path: Path) -> None:
     save_generator(Foreign(), {"_target_": f"{__name__}.Foreign"}, tmp_path)
     with pytest.raises(ValueError, match=r"^generator\._target_ must be under gantry, torch or lightning, or in a tru"):
-        load_generator(tmp_path)
-    assert isinstance(load_generator(tmp_path, [__name__]), nn.Module)
+        load_saved_generator(tmp_path)
+    assert isinstance(load_saved_generator(tmp_path, [__name__]), nn.Module)
 
 
 def test_a_generator_with_nested_parts_is_built_as_in_training(tmp_path: Path) -> None:
     config = {"_target_": f"{__name__}.Tuned", "activation": {"_target_": "torch.nn.Tanh"}}
     save_generator(Tuned(nn.Tanh()), config, tmp_path)
-    assert isinstance(cast(Any, load_generator(tmp_path, [__name__])).activation, nn.Tanh)
+    assert isinstance(cast(Any, load_saved_generator(tmp_path, [__name__])).activation, nn.Tanh)
     save_generator(Tuned(nn.Tanh()), config | {"activation": {"_target_": "os.getcwd"}}, tmp_path)
     with pytest.raises(ValueError, match=r"^generator\.activation\._target_ must be under .*, got os\.getcwd$"):
-        load_generator(tmp_path, [__name__])
+        load_saved_generator(tmp_path, [__name__])
 
 
 def test_convolutions_and_integer_buffers(tmp_path: Path) -> None:
@@ -185,7 +185,7 @@ def test_convolutions_and_integer_buffers(tmp_path: Path) -> None:
     save_generator(G, {"_target_": "gantry.nets.dcgan.Generator", **arguments}, tmp_path)
     G.to(memory_format=torch.contiguous_format)
     z = torch.randn(3, 4)
-    assert torch.equal(load_generator(tmp_path)(z), G.eval()(z))
+    assert torch.equal(load_saved_generator(tmp_path)(z), G.eval()(z))
 
 
 def test_the_generator_of_a_run(tmp_path: Path) -> None:
@@ -208,4 +208,4 @@ def test_weights_that_are_not_finite_are_refused_by_name(tmp_path: Path, value: 
     save_generator(G, CONFIG, tmp_path)
     name = [name for name, _ in G.named_parameters()][-1]
     with pytest.raises(ValueError, match=rf"^generator must have finite weights, got NaN or infinity in {name} of "):
-        load_generator(tmp_path)
+        load_saved_generator(tmp_path)

@@ -10,7 +10,7 @@ import pytest
 
 from gantry.runs.folder import read_config
 from gantry.runs.layout import CONFIG_FILE, JOB_FILE, METRICS_FILE, SUMMARY_FILE
-from gantry.runs.metrics_csv import read_metrics
+from gantry.runs.metrics_csv import read_columns
 from gantry.runs.status import read_choices, read_run_status
 from gantry.runs.stored_values import check_values, iterate_texts, parse_yaml, read_json, read_yaml
 from gantry.runs.summary import read_best_and_last, read_summary
@@ -174,7 +174,7 @@ def test_a_configuration_of_other_types_names_the_key(
 def test_a_table_of_something_else_names_the_file(text: str, tmp_path: Path) -> None:
     (tmp_path / METRICS_FILE).write_bytes(text.encode("latin-1"))
     with pytest.raises(ValueError, match=r"^metrics\.csv must be a table of numbers by turn, got [^\n]*$"):
-        read_metrics(tmp_path)
+        read_columns(tmp_path)
 
 
 def test_rules_reach_lists_and_every_name() -> None:

@@ -9,7 +9,7 @@ from gantry.callbacks.evaluate import Evaluator
 from gantry.callbacks.gan_callback import GanCallback, TurnOutputs
 from gantry.files import optional_write
 from gantry.runs.layout import CURVES_FILE, PLOTS_FOLDER
-from gantry.runs.metrics_csv import read_metrics
+from gantry.runs.metrics_csv import read_columns
 from gantry.runs.summary import read_summary
 from gantry.training.gan import GAN
 
@@ -38,7 +38,7 @@ class CurvePlotter(GanCallback):
         start = time.monotonic()
         from gantry.figures.curves import write_curves  # imports matplotlib
 
-        metrics = read_metrics(self.folder)
+        metrics = read_columns(self.folder)
         if metrics:
             with optional_write():
                 best_turn = read_summary(self.folder).get("best", {}).get("turn")

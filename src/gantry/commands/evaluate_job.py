@@ -23,7 +23,7 @@ from gantry.figures.nearest_training_images import write_neighbours_figure
 from gantry.metrics.score import Requirement
 from gantry.nets.contract import Generator
 from gantry.runs.checkpoint import verify_checkpoint
-from gantry.runs.generator import build_generator, check_finite_weights, load_generator
+from gantry.runs.generator import build_generator, check_finite_weights, load_saved_generator
 from gantry.runs.generator_json import find_generator
 from gantry.runs.layout import NEIGHBOURS_FILE
 from gantry.runs.summary import read_checkpoint_rule
@@ -137,10 +137,10 @@ def load_selected_generator(cfg: DictConfig) -> tuple[Generator, str]:
     run, chosen, trusted = Path(cfg.run), cfg.checkpoint, read_trusted_packages(cfg.get("trust"))
     if chosen not in (None, "best", "last"):
         path = Path(chosen)
-        G = load_generator(path, trusted) if path.is_dir() else load_generator_from_checkpoint(path, cfg)
+        G = load_saved_generator(path, trusted) if path.is_dir() else load_generator_from_checkpoint(path, cfg)
         return G, path.name
     folder = find_generator(run, chosen)
-    return load_generator(folder, trusted), read_checkpoint_rule(run, folder.name)
+    return load_saved_generator(folder, trusted), read_checkpoint_rule(run, folder.name)
 
 
 def load_generator_from_checkpoint(path: Path, cfg: DictConfig) -> Generator:

@@ -21,7 +21,7 @@ from gantry.runs.generator_json import find_generator, read_generator_info
 from gantry.runs.layout import GENERATED_FOLDER, split_run_path
 
 
-def sample(cfg: DictConfig) -> Path:
+def write_samples(cfg: DictConfig) -> Path:
     """Write the samples; -> the file or folder. Mistakes are refused before torch is imported."""
     with user_errors():
         if cfg.run is None:

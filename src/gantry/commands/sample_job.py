@@ -21,7 +21,7 @@ from gantry.figures.sample_sheet import SampleSheet
 from gantry.files import atomic_write
 from gantry.nets.contract import Generator
 from gantry.pixels import to_uint8
-from gantry.runs.generator import load_generator
+from gantry.runs.generator import load_saved_generator
 from gantry.sampling.generate import GENERATE_BATCH_SIZE, generate_on_cpu
 from gantry.sampling.latents import balanced_labels, sample_latents, slerp, truncate_latents
 
@@ -42,7 +42,7 @@ def write_generated_samples(
     """Write the output `kind` with the generator in a folder, on the device; `trusted` packages may define it."""
     with user_errors():
         there = pick_device(device)
-    G = load_generator(folder, trusted).to(there)
+    G = load_saved_generator(folder, trusted).to(there)
     out.parent.mkdir(parents=True, exist_ok=True)
     OUTPUT_WRITERS[kind](G, request, out, there)
 

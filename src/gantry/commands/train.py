@@ -2,14 +2,13 @@
 
 import logging
 import os
-import signal
 import sys
 import time
 import warnings
-from collections.abc import Callable, Iterator
-from contextlib import ExitStack, contextmanager
+from collections.abc import Callable
+from contextlib import ExitStack
 from pathlib import Path
-from typing import Any, NoReturn
+from typing import Any
 
 import torch
 from hydra.core.hydra_config import HydraConfig
@@ -26,6 +25,7 @@ from gantry import rng
 from gantry.callbacks.gan_callback import check_order
 from gantry.callbacks.lightning_log import redirect_log
 from gantry.commands.hardware import apply_hardware_options
+from gantry.commands.interruption import exit_if_interrupted, report_interruption
 from gantry.commands.start_state import find_start_checkpoint, is_finished_already, look_for_checkpoint
 from gantry.commands.workers import worker_processes
 from gantry.config.checks import check_batch_size
@@ -36,12 +36,11 @@ from gantry.distributed import environment
 from gantry.errors import user_errors
 from gantry.loggers.dispatch import close_loggers, log_config, log_generator, log_summary
 from gantry.losses.objective import Objective
-from gantry.runs.checkpoint import has_checkpoint
 from gantry.runs.folder import write_config
 from gantry.runs.generator_json import find_generator
 from gantry.runs.layout import GENERATOR_JSON, GENERATORS_FOLDER
 from gantry.runs.lock import lock_run_folder
-from gantry.runs.status import write_job_end, write_job_start
+from gantry.runs.status import write_job_start
 from gantry.runs.summary import read_best_score, read_summary, write_summary
 from gantry.training.ema import Ema
 from gantry.training.fit_loop import install_fit_loop
@@ -82,11 +81,7 @@ def train(cfg: DictConfig) -> float | None:
                 write_job_start(folder, read_config_choices())
                 report_choices(cfg, gan)
             fit_gan(trainer, gan, data, checkpoint, cfg)
-    if gan.run_state.interrupt_signal:
-        if ranks.rank == 0:
-            write_job_end(folder)
-        log.warning("interrupted at turn %d. Resume with resume=%s", gan.turn, folder)
-        exit_by_signal(gan.run_state.interrupt_signal)
+    exit_if_interrupted(gan, folder, ranks.rank)
     if ranks.rank == 0:
         log.info("results are in %s", folder)
     return read_best_score(folder, OmegaConf.select(cfg, "metrics.monitor"))
@@ -224,24 +219,3 @@ def silence_lightning() -> None:
         ".*capturable=True",
     ):
         warnings.filterwarnings("ignore", message)
-
-
-@contextmanager
-def report_interruption(folder: Path) -> Iterator[None]:
-    """Log how to resume a run that is interrupted outside of a turn, while its report is made, say."""
-    try:
-        yield
-    except SystemExit:
-        if has_checkpoint(folder):
-            log.warning("the latest checkpoint is kept. Resume with resume=%s", folder)
-        raise
-
-
-def exit_by_signal(number: int) -> NoReturn:
-    """Exit with the status of a process that a signal ended.
-
-    Where the parent has installed a handler for the signal, raise it again first: submitit's requeues the job.
-    """
-    if number not in (signal.SIGINT, signal.SIGTERM) and callable(signal.getsignal(number)):
-        signal.raise_signal(number)
-    sys.exit(128 + number)

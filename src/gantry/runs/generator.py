@@ -37,7 +37,7 @@ def save_generator(
     info.write(Path(folder))  # the two files change within an instant of one another
 
 
-def load_generator(folder: Path | str, trusted: Sequence[str] = ()) -> Generator:
+def load_saved_generator(folder: Path | str, trusted: Sequence[str] = ()) -> Generator:
     """Load the generator that `save_generator` wrote, in evaluation mode, on the CPU.
 
     Builds the parts that gantry.config.trust allows, and those of the packages `trusted`. Raises ValueError for others,

@@ -17,7 +17,7 @@ MAX_BYTES = 1 << 30
 MAX_TURN = 2**53  # above it a float is not every integer
 
 
-def read_metrics(run: Path | str) -> dict[str, Column]:
+def read_columns(run: Path | str) -> dict[str, Column]:
     """Return columns of a run's metrics.csv by name, in ascending turns: float64 [rows], NaN where there is none."""
     rows = sorted(read_rows(Path(run) / METRICS_FILE), key=lambda row: row["turn"])
     return {name: np.array([row.get(name, np.nan) for row in rows]) for name in order_columns(rows)}
