@@ -8,6 +8,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -45,6 +46,37 @@ def test_the_same_signal_again_ends_at_once(
     assert caught.value.code == 128 + number
     kept = "The checkpoint of turn 5 is kept. Resume with resume=RUN"
     assert capfd.readouterr().err == f"{signal.Signals(number).name} again: ended at once. {kept}\n"
+
+
+@contextmanager
+def without_reader_of_stderr() -> Iterator[None]:
+    """Make the standard error of this process a pipe whose reader has ended."""
+    before, (reader, writer) = os.dup(2), os.pipe()
+    os.close(reader)
+    os.dup2(writer, 2)
+    try:
+        yield
+    finally:
+        os.dup2(before, 2)
+        os.close(before)
+        os.close(writer)
+
+
+def test_the_same_signal_again_ends_also_where_nobody_can_read_why(handler: SignalHandler) -> None:
+    signal.raise_signal(signal.SIGTERM)
+    with without_reader_of_stderr(), pytest.raises(SystemExit) as caught:
+        signal.raise_signal(signal.SIGTERM)
+    assert caught.value.code == 128 + signal.SIGTERM
+
+
+def test_the_folder_of_the_last_line_may_have_any_bytes_in_its_name(
+    handler: SignalHandler, capfd: pytest.CaptureFixture[str]
+) -> None:
+    handler.folder = "r\udcff"
+    signal.raise_signal(signal.SIGTERM)
+    with pytest.raises(SystemExit):
+        signal.raise_signal(signal.SIGTERM)
+    assert capfd.readouterr().err.endswith("Resume with resume=r\\udcff\n")
 
 
 def test_of_two_signals_the_one_of_a_scheduler_counts(handler: SignalHandler) -> None:

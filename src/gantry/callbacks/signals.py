@@ -1,5 +1,6 @@
 """Stop a run after the current turn, with a checkpoint, on a signal or when nobody reads its output any more."""
 
+import contextlib
 import logging
 import os
 import signal
@@ -45,7 +46,9 @@ class SignalHandler(GanCallback):
         name = signal.Signals(number).name
         if number in self.received and number != signal.SIGPIPE:  # which each further line of output raises
             if collectives.rank() == 0:
-                os.write(2, f"{name} again: ended at once. {describe_kept(self.folder, self.run_state)}\n".encode())
+                line = f"{name} again: ended at once. {describe_kept(self.folder, self.run_state)}\n"
+                with contextlib.suppress(OSError):  # the terminal may be gone
+                    os.write(2, line.encode(errors="backslashreplace"))
             os._exit(128 + number)
         if number not in self.received:
             self.received.add(number)
