@@ -22,7 +22,7 @@ _STREAM_LOCK = Lock()
 
 @dataclass(frozen=True)
 class ArrayFile:
-    """An array [N, ...] in a file: `offset` bytes behind its start if it can be mapped, None where it is compressed."""
+    """An array [N, ...] in a file: `offset` bytes behind its start, None where it is compressed."""
 
     path: Path
     key: str
@@ -37,26 +37,29 @@ class ArrayFile:
 
     def read(self, start: int, stop: int) -> NDArray[Any]:
         """Return rows start to stop - 1. Raises UserError for a file that is damaged there."""
+        rows = range(self.shape[0])[start:stop]
         try:
-            if self.offset is not None:
-                rows = np.memmap(self.path, self.dtype, "r", self.offset, self.shape)[start:stop]
-                return np.array(rows)
-            return self._read_stream(start, stop)
+            return self._read_stream(rows) if self.offset is None else self._read_at(self.offset, rows)
         except _READ_ERRORS as error:
             raise _make_error(self.key, self.path, format_on_one_line(error)) from None
 
-    def _read_stream(self, start: int, stop: int) -> NDArray[Any]:
+    def _read_at(self, offset: int, rows: range) -> NDArray[Any]:
+        """Read at an offset: a mapping of the file for each row would take longer than the row."""
+        row = math.prod(self.shape[1:])
+        offset += rows.start * row * self.dtype.itemsize
+        return np.fromfile(self.path, self.dtype, len(rows) * row, offset=offset).reshape(len(rows), *self.shape[1:])
+
+    def _read_stream(self, rows: range) -> NDArray[Any]:
         """Unpack on from where the last call ended, or from the beginning for rows before that."""
-        stop = min(stop, self.shape[0])
         row = self.dtype.itemsize * math.prod(self.shape[1:])
         with _STREAM_LOCK:
             pid = os.getpid()  # a forked process would share the position in the file
             if pid not in self._streams:
                 self._streams[pid] = _open_stream(self.path)
             file, first = self._streams[pid]
-            file.seek(first + start * row)
-            data = file.read((stop - start) * row)
-        return np.frombuffer(data, self.dtype).reshape(stop - start, *self.shape[1:]).copy()
+            file.seek(first + rows.start * row)
+            data = file.read(len(rows) * row)
+        return np.frombuffer(data, self.dtype).reshape(len(rows), *self.shape[1:]).copy()
 
 
 def open_array(path: Path, key: str) -> ArrayFile:

@@ -91,6 +91,11 @@ class ArrayImages:
     def names(self) -> tuple[str, ...]:
         return tuple(str(i) for i in range(self.array.shape[0]))
 
+    @cached_property
+    def _stamp(self) -> tuple[int, int]:
+        stat = self.path.stat()
+        return stat.st_size, stat.st_mtime_ns
+
     @property
     def channels(self) -> int:
         """The number of channels of the array."""
@@ -115,9 +120,8 @@ class ArrayImages:
         return decoding.to_uint8_levels(self.array.read(start, stop))
 
     def get_stamp(self, i: int) -> tuple[int, int]:  # noqa: ARG002
-        """Return facts that change with the content of the file."""
-        stat = self.path.stat()
-        return stat.st_size, stat.st_mtime_ns
+        """Return facts that change with the content of the file, as it was at the first call."""
+        return self._stamp
 
 
 ImageCollection = EncodedImages | ArrayImages

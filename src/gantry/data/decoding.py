@@ -198,8 +198,11 @@ def composite_on_white(image: Image.Image) -> Image.Image:
     return Image.alpha_composite(white, image.convert("RGBA"))
 
 
-def read_parallel(n: int, read: Callable[[int], None]) -> dict[int, str]:
-    """Call read(i) for every i below n, on all cores; return {i: error message} of the calls that failed."""
+def read_parallel(n: int, read: Callable[[int], object], threads: int | None = None) -> dict[int, str]:
+    """Call read(i) for every i below n, on all cores or in some number of threads; one thread keeps their order.
+
+    -> {i: error message} of the calls that failed.
+    """
     errors: dict[int, str] = {}
 
     def try_read(i: int) -> None:
@@ -208,7 +211,7 @@ def read_parallel(n: int, read: Callable[[int], None]) -> dict[int, str]:
         except Exception as error:  # Pillow's decoders raise anything from OSError to SyntaxError
             errors[i] = format_on_one_line(error, with_type=True)
 
-    with ThreadPoolExecutor(os.cpu_count()) as pool:
+    with ThreadPoolExecutor(threads or os.cpu_count()) as pool:
         results = pool.map(try_read, range(n))
         for _ in tqdm(results, "Reading images", n, delay=2, leave=False, disable=collectives.rank() > 0):
             pass

@@ -93,24 +93,23 @@ class ImageFolder(DataSource):
         def read(i: int) -> None:
             x[i] = collection.decode(int(index[i]), self.shape, self.bits)
 
-        errors = read_parallel(len(index), read)
-        readable = [i for i in range(len(index)) if i not in errors]
-        labels = torch.from_numpy(c[index[readable]])
-        images = InMemoryImages(torch.from_numpy(x[readable] if errors else x), labels)
-        return images, _name_errors(collection, index, errors)
+        errors = read_parallel(len(index), read, threads=1 if _is_compressed(collection) else None)
+        readable, labels, named_errors = _label_readable(collection, index, c, errors)
+        return InMemoryImages(torch.from_numpy(x[readable] if errors else x), labels), named_errors
 
     def _index_on_disk(
         self, collection: ImageCollection, index: np.ndarray, c: np.ndarray
     ) -> tuple[Split, dict[str, str]]:
-        if isinstance(collection, ArrayImages) and collection.array.offset is None:
+        if _is_compressed(collection):
             rule = "uncompressed (numpy.savez) beyond data.source.memory_limit"
             raise UserError(f"{ROOT_KEY} must be {rule}, got the compressed '{self._root_path}'")
-        errors = read_parallel(len(index), lambda i: _check_header(collection, int(index[i])))
-        readable = [i for i in range(len(index)) if i not in errors]
-        labels = torch.from_numpy(c[index[readable]])
+        errors: dict[int, str] = {}
+        if not isinstance(collection, ArrayImages):  # all images of an array share one header
+            errors = read_parallel(len(index), lambda i: collection.read_header(int(index[i]), channels=3))
+        readable, labels, named_errors = _label_readable(collection, index, c, errors)
         readable_indices = tuple(index[readable].tolist())
         images = ImageFiles(collection, readable_indices, labels, tuple(self.shape), self.workers, self.bits)
-        return images, _name_errors(collection, index, errors)
+        return images, named_errors
 
     def _report_broken_files(self, errors: dict[str, str], total: int) -> None:
         """Log which files are broken; raises UserError if too few images are left."""
@@ -125,10 +124,15 @@ class ImageFolder(DataSource):
             log.warning("%s: %s. Training continues without them", self._root_path, summary)
 
 
-def _check_header(collection: ImageCollection, i: int) -> None:
-    collection.read_header(i, channels=3)
+def _is_compressed(collection: ImageCollection) -> bool:
+    """Return True for one compressed array: it is unpacked anew for every image before the last one."""
+    return isinstance(collection, ArrayImages) and collection.array.offset is None
 
 
-def _name_errors(collection: ImageCollection, index: np.ndarray, errors: dict[int, str]) -> dict[str, str]:
-    """Return errors by the printable names of the images, in their order."""
-    return {to_printable(collection.names[index[i]]): to_printable(error) for i, error in sorted(errors.items())}
+def _label_readable(
+    collection: ImageCollection, index: np.ndarray, c: np.ndarray, errors: dict[int, str]
+) -> tuple[list[int], torch.Tensor, dict[str, str]]:
+    """Return which of the images `index` are readable, their classes, and the errors by the names of the others."""
+    readable = [i for i in range(len(index)) if i not in errors]
+    names = {i: to_printable(collection.names[index[i]]) for i in sorted(errors)}
+    return readable, torch.from_numpy(c[index[readable]]), {names[i]: to_printable(errors[i]) for i in names}
