@@ -1,5 +1,7 @@
 """Reading runs from their folders."""
 
+import errno
+import os
 import re
 from pathlib import Path
 
@@ -8,6 +10,7 @@ import pytest
 from fake_runs import write_fake_run
 from gantry.compare.find_runs import read_runs
 from gantry.compare.run_record import read_run
+from gantry.errors import UserError
 
 BROKEN_FILES = {"config.yaml": "a: [1,\n2\n", "metrics.csv": "turn,a\nx,1\n", "summary.json": '{"a": [1,\n2'}
 WANDB_ONLY = "it has only W&B files, and runs are read from config.yaml, metrics.csv and summary.json"
@@ -91,6 +94,49 @@ def test_links_in_a_circle_and_folders_that_cannot_be_read_do_not_stop_the_searc
     (tmp_path / "runs" / "more").mkdir()
     (tmp_path / "runs" / "more" / "above").symlink_to(tmp_path)
     assert [run.name for run in read_runs([str(tmp_path)]).runs] == ["a"]
+
+
+@pytest.mark.skipif(os.geteuid() == 0, reason="root reads every folder")
+def test_a_folder_without_permissions_does_not_stop_the_search(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    write_fake_run(tmp_path / "runs" / "a", "model=mlp")
+    locked = tmp_path / "runs" / "locked"
+    (locked / "inner").mkdir(parents=True)
+    (tmp_path / "runs" / "link").symlink_to(locked / "inner")
+    locked.chmod(0)
+    try:
+        assert [run.name for run in read_runs([str(tmp_path)]).runs] == ["a"]
+    finally:
+        locked.chmod(0o700)
+    lines = [f"runs in {tmp_path / 'runs' / name} are left out: Permission denied" for name in ("link", "locked")]
+    assert sorted(caplog.messages) == lines
+
+
+def test_a_folder_whose_files_cannot_be_looked_at_does_not_stop_the_search(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    write_fake_run(tmp_path / "runs" / "a", "model=mlp")
+    (tmp_path / "runs" / "broken").mkdir()
+    is_file = Path.is_file
+
+    def fail_in_broken(path: Path) -> bool:
+        if path.parent.name == "broken":
+            raise OSError(errno.EIO, "Input/output error")
+        return is_file(path)
+
+    monkeypatch.setattr(Path, "is_file", fail_in_broken)
+    assert [run.name for run in read_runs([str(tmp_path)]).runs] == ["a"]
+    assert caplog.messages == [f"runs in {tmp_path / 'runs' / 'broken'} are left out: Input/output error"]
+
+
+def test_a_folder_that_cannot_be_looked_at_is_one_line(monkeypatch: pytest.MonkeyPatch) -> None:
+    def fail(path: Path) -> bool:
+        raise PermissionError(errno.EACCES, "Permission denied")
+
+    monkeypatch.setattr(Path, "is_dir", fail)
+    with pytest.raises(UserError, match=r"^runs must be folders of runs, got /locked/runs: Permission denied$"):
+        read_runs(["/locked/runs"])
 
 
 @pytest.mark.parametrize("name", ["job.json", "summary.json", "metrics.csv", "config.yaml"])

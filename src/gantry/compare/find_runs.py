@@ -54,9 +54,13 @@ def read_run_cached(path: Path, name: str) -> RunRecord:
 
 
 def resolve_folder(folder: str) -> Path:
-    """Return the absolute path of a folder. Raises UserError if it does not exist."""
+    """Return the absolute path of a folder. Raises UserError if it does not exist or cannot be looked at."""
     path = Path(folder).expanduser().resolve()
-    if not path.is_dir():
+    try:
+        is_folder = path.is_dir()
+    except OSError as error:
+        raise UserError(f"runs must be folders of runs, got {folder}: {error.strerror}") from None
+    if not is_folder:
         raise UserError(f"runs must be folders of runs, got {folder}, which does not exist")
     return path
 
@@ -65,27 +69,31 @@ def iter_run_folders(folder: Path, above: frozenset[str] = frozenset()) -> Itera
     """Yield the folder itself if it is a run, else the runs below it.
 
     A folder that only W&B has written to is yielded too, so that reading it says why it is left out. A link to one of
-    the folders `above` it is not followed.
+    the folders `above` it is not followed. Logs a warning about a folder that cannot be searched.
     """
-    if any((folder / name).is_file() for name in RUN_FILES) or any(folder.glob("*.wandb")):
-        yield folder
-        return
-    real_path = os.path.realpath(folder)
-    if real_path in above:
-        return
-    below = [run for subfolder in list_subfolders(folder) for run in iter_run_folders(subfolder, above | {real_path})]
-    yield from below or ([folder] if has_wandb_files(folder) else [])
-
-
-def list_subfolders(folder: Path) -> list[Path]:
-    """Return the folders that may hold runs: numbers in numeric order, then names. Logs a warning if it cannot."""
     try:
-        names = [entry.name for entry in os.scandir(folder) if not entry.name.startswith(".") and entry.name != "wandb"]
+        yield from find_run_folders(folder, above) if folder.is_dir() else ()
     except OSError as error:
         log.warning("runs in %s are left out: %s", folder, error.strerror)
+
+
+def find_run_folders(folder: Path, above: frozenset[str]) -> list[Path]:
+    """Return the folder itself if it is a run, else the runs below it. Raises OSError if it cannot be searched."""
+    if any((folder / name).is_file() for name in RUN_FILES) or any(folder.glob("*.wandb")):
+        return [folder]
+    real_path = os.path.realpath(folder)
+    if real_path in above:
         return []
+    paths = list_paths_in_order(folder)
+    below = [run for path in paths for run in iter_run_folders(path, above | {real_path})]
+    return below or ([folder] if has_wandb_files(folder) else [])
+
+
+def list_paths_in_order(folder: Path) -> list[Path]:
+    """Return what a folder has, without hidden names and W&B's: numbers in numeric order, then names."""
+    names = [entry.name for entry in os.scandir(folder) if not entry.name.startswith(".") and entry.name != "wandb"]
     names.sort(key=lambda name: (int(name) if name.isdecimal() else float("inf"), name))
-    return [folder / name for name in names if (folder / name).is_dir()]
+    return [folder / name for name in names]
 
 
 def make_relative_names(paths: Sequence[Path]) -> list[str]:
