@@ -9,7 +9,7 @@ import pytest
 from PIL import Image
 from tests.helpers.image_bytes import make_png, make_png_header
 
-from gantry.data.decoding import decode_image, decode_pixels, read_image_header
+from gantry.data.decoding import ImageHeader, decode_image, decode_pixels, read_image_header
 
 
 @pytest.mark.parametrize("depth", [1, 2, 4, 8, 16])
@@ -88,7 +88,21 @@ def test_the_header_says_the_upright_size_and_what_decoding_changes(tmp_path: Pa
         "16 bits to 8",
         "grey to colour",
     }
+    exif[0x0112] = 9  # no orientation
+    Image.new("RGB", (8, 4)).save(tmp_path / "b.png", exif=exif)
+    assert read_image_header(tmp_path / "b.png", 3) == ImageHeader(4, 8)
     Image.new("CMYK", (4, 4)).save(tmp_path / "c.jpg")
     assert read_image_header(tmp_path / "c.jpg", 3).conversions == {"CMYK to RGB"}
     Image.new("RGB", (4, 4)).save(tmp_path / "plain.png")
     assert read_image_header(tmp_path / "plain.png", 3).conversions == frozenset()
+
+
+@pytest.mark.parametrize("orientation", range(1, 9))
+@pytest.mark.parametrize("suffix", ["png", "jpg", "tif", "webp"])
+def test_the_header_has_the_size_of_the_pixels(suffix: str, orientation: int, tmp_path: Path) -> None:
+    exif = Image.Exif()
+    exif[0x0112] = orientation
+    Image.new("RGB", (8, 4)).save(tmp_path / f"a.{suffix}", exif=exif)
+    header = read_image_header(tmp_path / f"a.{suffix}", 3)
+    assert decode_pixels(tmp_path / f"a.{suffix}", 3).shape == (header.height, header.width, 3)
+    assert ("turned upright" in header.conversions) == (orientation > 1)

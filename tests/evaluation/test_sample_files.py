@@ -9,6 +9,8 @@ import pytest
 import torch
 from numpy.typing import NDArray
 from PIL import Image
+from PIL.PngImagePlugin import PngInfo
+from tests.helpers.image_bytes import make_chunk
 
 from gantry.data.decoding import decode_image
 from gantry.evaluation.sample_files import open_samples
@@ -178,6 +180,30 @@ def test_photographs_are_turned_upright_as_in_training(tmp_path: Path) -> None:
     assert np.array_equal(samples.images(0, 1)[0, 0].numpy(), np.rot90(x, -1))
     assert np.array_equal(decode_image(tmp_path / "a.png", (1, 4, 3))[0], np.rot90(x, -1))
     assert samples.conversions == "turned upright"
+
+
+def test_xmp_turns_a_png_as_exif_does(tmp_path: Path) -> None:
+    image, xmp = Image.fromarray(pixels(1, 1)[0, :3, :, 0]), PngInfo()
+    xmp.add_itxt("XML:com.adobe.xmp", '<rdf:Description tiff:Orientation="6"/>')
+    image.save(tmp_path / "a.png", pnginfo=xmp)
+    samples = open_samples(tmp_path, 1)
+    assert samples.shape == (1, 5, 3)
+    assert samples.conversions == "turned upright"
+    assert samples.images(0, 1).shape == (1, 1, 5, 3)
+    image.save(tmp_path / "b.png")
+    with pytest.raises(ValueError, match=r"^samples must all be 5x3 as a\.png is, got b\.png with 3x5$"):
+        open_samples(tmp_path, 1)
+
+
+def test_a_png_that_is_turned_behind_its_pixels_is_refused_in_one_line(tmp_path: Path) -> None:
+    exif = Image.Exif()
+    exif[0x0112] = 6
+    for name in ("a.png", "b.png"):
+        Image.fromarray(pixels(1, 1)[0, :3, :, 0]).save(tmp_path / name)
+    data, chunk = (tmp_path / "b.png").read_bytes(), make_chunk(b"eXIf", exif.tobytes().removeprefix(b"Exif\0\0"))
+    (tmp_path / "b.png").write_bytes(data[:-12] + chunk + data[-12:])
+    with pytest.raises(ValueError, match=r"^samples must all be 3x5 as a\.png is, got b\.png with 5x3$"):
+        open_samples(tmp_path, 1).images(0, 2)
 
 
 def test_every_format_of_training_is_a_sample(tmp_path: Path) -> None:

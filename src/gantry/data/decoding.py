@@ -13,7 +13,7 @@ from typing import IO
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import ExifTags, Image, ImageFile, ImageOps
+from PIL import ExifTags, Image, ImageFile, ImageOps, TiffImagePlugin
 from tqdm import tqdm
 
 from gantry.distributed import collectives
@@ -80,7 +80,7 @@ def read_image_header(file: EncodedImage, channels: int) -> ImageHeader:
     """Return the facts about an image file without decoding it; raises any error of Pillow."""
     with _open_header(file) as image:
         orientation = _read_orientation(image)
-        width, height = image.size if orientation < 5 else image.size[::-1]
+        width, height = _read_stored_size(image)[:: 1 if orientation < 5 else -1]
         return ImageHeader(height, width, frozenset(_list_conversions(image, channels, orientation)))
 
 
@@ -126,11 +126,18 @@ def _scale_transparency_key(image: ImageFile.ImageFile) -> None:
         image.info["transparency"] = tuple(level >> 8 for level in key)
 
 
-def _read_orientation(image: Image.Image) -> int:
-    """Return the EXIF orientation, 1 to 8; of a PNG only if it stands before the pixels."""
-    if image.format == "PNG" and "exif" not in image.info:
-        return 1
-    return int(image.getexif().get(ExifTags.Base.Orientation, 1))
+def _read_orientation(image: ImageFile.ImageFile) -> int:
+    """Return the orientation by EXIF or XMP, 1 to 8; of a PNG only if it stands before the pixels."""
+    exif = Image.Image.getexif(image) if image.format == "PNG" else image.getexif()  # that of PNG decodes the pixels
+    orientation = exif.get(ExifTags.Base.Orientation, 1)
+    return int(orientation) if orientation in range(1, 9) else 1
+
+
+def _read_stored_size(image: ImageFile.ImageFile) -> tuple[int, int]:
+    """Return width and height as stored: Pillow's `size` of a TIFF may be upright already."""
+    if isinstance(image, TiffImagePlugin.TiffImageFile):
+        return image.tag_v2[ExifTags.Base.ImageWidth], image.tag_v2[ExifTags.Base.ImageLength]
+    return image.size
 
 
 def _list_conversions(image: ImageFile.ImageFile, channels: int, orientation: int) -> Iterator[str]:

@@ -95,17 +95,19 @@ def _open_image_files(collection: EncodedImages, channels: int, key: str) -> Sam
     height, width = headers[0].height, headers[0].width
     for name, header in zip(names, headers):
         if (header.height, header.width) != (height, width):
-            size = f"{header.height}x{header.width}"
-            raise UserError(f"{key} must all be {height}x{width} as {names[0]} is, got {name} with {size}")
+            raise _make_size_error(key, (height, width), names[0], name, (header.height, header.width))
 
     def images(start: int, stop: int) -> Tensor:
         return to_nchw(np.stack([decode(i) for i in range(start, min(stop, len(names)))]))
 
     def decode(i: int) -> NDArray[np.uint8]:
         try:
-            return collection.decode_pixels(i, channels)
+            pixels = collection.decode_pixels(i, channels)
         except Exception as error:  # archives and Pillow's decoders raise anything from OSError to SyntaxError
             raise _make_image_error(key, names[i], format_on_one_line(error, with_type=True)) from None
+        if pixels.shape[:2] != (height, width):  # a PNG may say behind its pixels how it is turned
+            raise _make_size_error(key, (height, width), names[0], names[i], pixels.shape[:2])
+        return pixels
 
     conversions = frozenset[str]().union(*(header.conversions for header in headers))
     return _label(SampleFiles(len(names), (channels, height, width), images), collection, conversions)
@@ -121,6 +123,11 @@ def _read_headers(collection: EncodedImages, channels: int, key: str) -> list[Im
     for i, error in sorted(errors.items()):
         raise _make_image_error(key, to_printable(collection.names[i]), error)
     return [headers[i] for i in range(len(collection.names))]
+
+
+def _make_size_error(key: str, size: tuple[int, int], first: str, name: str, other_size: tuple[int, int]) -> UserError:
+    (height, width), (other_height, other_width) = size, other_size
+    return UserError(f"{key} must all be {height}x{width} as {first} is, got {name} with {other_height}x{other_width}")
 
 
 def _make_image_error(key: str, name: str, reason: str) -> UserError:
