@@ -37,7 +37,7 @@ MATHEMATICS_MAY_IMPORT = {
     "torch_fidelity",
     "torchmetrics",
 }
-CONFIGURATION = ("config", "commands", "sweeps", "errors", "runs/folder", "compare/run_record")  # may import Hydra
+CONFIGURATION = ("config", "commands", "sweeps", "errors", "runs/folder")  # may import Hydra
 
 # What answers before torch is imported: a mistake, --help, a comparison. The list is closed under imports.
 WITHOUT_TORCH = [

@@ -152,6 +152,8 @@ def test_a_job_of_other_types_names_the_key(job: Any, rule: str, tmp_path: Path)
         ("model: {'${oc.env:SECRET}': 1}", r"have no interpolations"),
         ("run: {overrides: ['x=${oc.decode:1}']}", r"have no interpolations"),
         ("tags: ['${turns}']", r"have no interpolations"),
+        ("~: 1", "have no null among its keys(?=, got null in )"),
+        ("model: {G: [{~: 1}]}", r"have no null among its keys(?=, got model\.G\.0\.null in )"),
     ],
 )
 def test_a_configuration_of_other_types_names_the_key(

@@ -6,10 +6,9 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from omegaconf import OmegaConf
 
 from gantry.errors import UserError, format_on_one_line
-from gantry.runs.folder import read_config
+from gantry.runs.folder import read_config_values
 from gantry.runs.layout import CONFIG_FILE, METRICS_FILE, SAMPLES_FOLDER, SUMMARY_FILE, WANDB_FOLDER, list_sample_images
 from gantry.runs.metrics_csv import Column, read_columns
 from gantry.runs.status import RunStatus, StatusReport, read_choices, read_failed_job, read_run_status
@@ -85,7 +84,7 @@ def has_wandb_files(folder: Path) -> bool:
 
 def read_started_run(folder: Path, name: str) -> RunRecord:
     """Read a run that got as far as writing its configuration."""
-    config: Any = OmegaConf.to_container(read_config(folder))
+    config = read_config_values(folder)
     summary, metrics = read_summary(folder), read_columns(folder)
     overrides = tuple(config.get("run", {}).get("overrides", ()))
     return RunRecord(

@@ -1,5 +1,6 @@
 """The configuration in a run folder: write it, read it back, compare it with that of a run that resumes there."""
 
+from copy import deepcopy
 from functools import lru_cache
 from pathlib import Path
 from typing import Any
@@ -19,6 +20,7 @@ from gantry.runs.stored_values import (
     TEXTS,
     Rule,
     check_values,
+    iterate_mappings,
     iterate_texts,
     nullable,
     read_yaml,
@@ -69,15 +71,20 @@ def read_config(folder: Path, key: str = "run") -> DictConfig:
 
     `key` is what the user named the folder by.
     """
+    cfg = OmegaConf.create(read_config_values(folder, key))
+    assert isinstance(cfg, DictConfig)
+    return cfg
+
+
+def read_config_values(folder: Path, key: str = "run") -> dict[str, Any]:
+    """Read what `read_config` does as plain values, ten times as fast."""
     if not folder.is_dir():
         reason = "is a file" if folder.exists() else "does not exist"
         raise UserError(f"{key} must be the folder of a run, got {folder}, which {reason}")
     path = folder / CONFIG_FILE
     if not path.is_file():
         raise UserError(f"{key} must be the folder of a run, got {folder}, which has no {CONFIG_FILE}")
-    cfg = OmegaConf.create(load_config(path, path.stat().st_mtime_ns))
-    assert isinstance(cfg, DictConfig)
-    return cfg
+    return deepcopy(load_config(path, path.stat().st_mtime_ns))
 
 
 @lru_cache(maxsize=1024)
@@ -92,6 +99,11 @@ def load_config(path: Path, written: int) -> dict[str, Any]:  # noqa: ARG001
     for key, text in iterate_texts(stored):
         if "${" in text:
             raise UserError(f"{CONFIG_FILE} must have no interpolations, got {text} at {key} in {path}")
+    for key, mapping in iterate_mappings(stored):
+        if None in mapping:  # which OmegaConf refuses
+            raise UserError(
+                f"{CONFIG_FILE} must have no null among its keys, got {f'{key}.null'.lstrip('.')} in {path}"
+            )
     return migrate_config(stored)
 
 

@@ -130,6 +130,15 @@ def iterate_texts(values: Any, key: str = "") -> Iterator[tuple[str, str]]:
             yield from iterate_texts(inner, f"{key}.{index}")
 
 
+def iterate_mappings(values: Any, key: str = "") -> Iterator[tuple[str, Mapping[Any, Any]]]:
+    """Yield (key, mapping) of every mapping in plain values."""
+    if isinstance(values, Mapping):
+        yield key, values
+    pairs = values.items() if isinstance(values, Mapping) else enumerate(values) if isinstance(values, list) else ()
+    for name, inner in pairs:
+        yield from iterate_mappings(inner, f"{key}.{name}".lstrip("."))
+
+
 def _read_text(path: Path, limit: int) -> str:
     with path.open("rb") as file:
         data = file.read(limit + 1)
