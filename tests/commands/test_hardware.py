@@ -8,6 +8,7 @@ import torch
 from compose_config import compose_config
 from gantry.commands import hardware
 from gantry.commands.train import build_gan
+from gantry.errors import UserError
 from gantry.features.arithmetic import apply_arithmetic
 from gantry.training.executor import EagerExecutor
 
@@ -71,3 +72,14 @@ def test_compiled_nets_have_the_same_parameter_names(monkeypatch: pytest.MonkeyP
     gan = build_gan(compose_config("model=mlp", "hardware.compile=true", f"run.dir={tmp_path}"))
     assert compiled == [gan.G, gan.D]
     assert {name.split(".")[0] for name in gan.state_dict()} == {"G", "D", "G_ema"}
+
+
+@pytest.mark.parametrize(("devices", "images"), [("-1", 4), ("auto", 4), ("[0,1]", 2)])
+def test_batchnorm_over_one_image_of_each_gpu_is_refused(
+    devices: str, images: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("torch.cuda.device_count", lambda: 4)
+    words = ["model=mlp", "trainer=ddp", "hardware.sync_batchnorm=false", f"trainer.devices={devices}"]
+    with pytest.raises(UserError, match=rf"^data\.batch_size must leave at least 2 images .*, got {images}$"):
+        build_gan(compose_config(*words, f"data.batch_size={images}"))
+    build_gan(compose_config(*words, f"data.batch_size={2 * images}"))

@@ -7,10 +7,11 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import torch
 from omegaconf import OmegaConf
 
 from gantry.commands import start_state
-from gantry.commands.start_state import is_finished_already, look_for_checkpoint
+from gantry.commands.start_state import is_finished_already, look_for_checkpoint, read_turn
 from gantry.errors import UserError
 from gantry.runs.folder import read_config
 from gantry.runs.layout import LAST_CHECKPOINT, checkpoint_path
@@ -114,3 +115,15 @@ def test_a_checkpoint_beyond_the_turns_is_refused(finished: Path, tmp_path: Path
     assert output == f"error: turns must be at least 6, which the run {run} has done already, got 4\n"
     assert json.loads((run / "job.json").read_text())["pid"]
     assert OmegaConf.load(run / "config.yaml").turns == 6
+
+
+@pytest.mark.parametrize("turn", [None, float("inf"), "abc", -1, torch.tensor(3)])
+def test_a_turn_that_is_no_count_is_left_to_the_check_of_the_checkpoint(turn: Any, tmp_path: Path) -> None:
+    torch.save({"state_dict": {}, "global_step": turn}, tmp_path / "last.ckpt")
+    assert read_turn(tmp_path / "last.ckpt") == 0
+
+
+def test_a_checkpoint_of_objects_is_refused_before_its_turn_is_read(tmp_path: Path) -> None:
+    torch.save(Path("object"), tmp_path / "last.ckpt")
+    with pytest.raises(UserError, match=r"^checkpoint must hold the training state of this run, got "):
+        read_turn(tmp_path / "last.ckpt")

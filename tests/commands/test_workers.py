@@ -11,7 +11,8 @@ import pytest
 
 from compose_config import compose_config
 from gantry.commands import workers
-from gantry.commands.train import count_processes, train
+from gantry.commands.hardware import count_processes
+from gantry.commands.train import train
 from gantry.commands.workers import (
     make_rank_variables,
     report_worker_failure,

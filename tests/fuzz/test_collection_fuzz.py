@@ -20,25 +20,15 @@ import pytest
 from PIL import Image
 
 from config_fuzz import find_one_line
-from file_fuzz import mutate_bytes, mutate_file
+from file_fuzz import Touch, count_cases, mutate_bytes, mutate_file
 from gantry.data.folder import ImageFolder
 from gantry.errors import user_errors
 from gantry.evaluation.sample_files import open_samples
 
-NUMBER = int(os.environ.get("GANTRY_FUZZ", "40"))
+NUMBER = count_cases()
 FORMATS = ("PNG", "JPEG", "GIF", "BMP", "TIFF", "WEBP", "PPM")
 MODES = ("L", "RGB", "RGBA", "P", "LA", "1", "CMYK", "I;16", "I", "F")
 NAMES = ("a", "ä 尺", "x" * 200, "with blank", "-n", "a\nb", "%s", "$HOME", ".hidden", "a,b=c")
-
-
-class Touch:
-    """An object whose pickle creates a file when it is read."""
-
-    def __init__(self, canary: Path) -> None:
-        self.canary = canary
-
-    def __reduce__(self) -> tuple[Any, ...]:
-        return os.mkdir, (str(self.canary),)
 
 
 def encode_image(source: random.Random) -> tuple[str, bytes]:

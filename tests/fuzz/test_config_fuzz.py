@@ -4,7 +4,6 @@
 """
 
 import logging
-import os
 import traceback
 from pathlib import Path
 from typing import Any
@@ -14,12 +13,13 @@ from omegaconf import DictConfig, OmegaConf, open_dict
 
 from compose_config import list_choices
 from config_fuzz import choose_override, find_one_line, is_like, override_config
+from file_fuzz import count_cases
 from gantry.commands.train import train
 from gantry.config import resolvers
 from gantry.config.compose import compose, finalize_config
 from gantry.errors import user_errors
 
-NUMBER = int(os.environ.get("GANTRY_FUZZ", "40"))
+NUMBER = count_cases()
 TRAINED = 20  # of so many configurations that are accepted one is trained
 
 SMALL = ["data=digits", "turns=2", "logger=csv", "data.batch_size=8", "data.limit=64", "metrics.num_samples=16"]

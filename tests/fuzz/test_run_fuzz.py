@@ -7,7 +7,6 @@ import csv
 import io
 import json
 import logging
-import os
 import random
 from collections.abc import Callable
 from functools import partial
@@ -21,7 +20,7 @@ from omegaconf import open_dict
 
 import gantry
 from config_fuzz import find_one_line
-from file_fuzz import ODD_VALUES, copy_tree, mutate_file, mutate_tree
+from file_fuzz import ODD_VALUES, Touch, copy_tree, count_cases, mutate_file, mutate_tree
 from gantry.commands.resume import expand_resume
 from gantry.commands.train import train
 from gantry.compare.data_sets import compare_by_data_set
@@ -32,7 +31,7 @@ from gantry.config.compose import compose, finalize_config
 from gantry.errors import user_errors
 from subprocess_runs import run_training
 
-NUMBER = int(os.environ.get("GANTRY_FUZZ", "40"))
+NUMBER = count_cases()
 SMALL = ["turns=2", "metrics=small", "metrics.num_samples=16", "metrics.report.num_samples=20", "data.limit=64"]
 SMALL += ["model.G.hidden=[8]", "model.D.hidden=[8]", "callbacks.evaluate.every=1"]
 CANARY = "canary"
@@ -61,16 +60,6 @@ def make_hostile_values(canary: Path) -> tuple[Any, ...]:
         f"+callbacks.x={{_target_:os.mkdir,path:{path}}}",
         f"+callbacks.x._target_=os.mkdir +callbacks.x.path={path}",
     )
-
-
-class Touch:
-    """An object whose pickle creates the canary when it is read."""
-
-    def __init__(self, canary: Path) -> None:
-        self.canary = canary
-
-    def __reduce__(self) -> tuple[Any, ...]:
-        return os.mkdir, (str(self.canary),)
 
 
 def mutate_json(source: random.Random, path: Path, values: tuple[Any, ...]) -> None:

@@ -26,6 +26,21 @@ ODD_VALUES: tuple[Any, ...] = (
 )
 
 
+def count_cases() -> int:
+    """Return the number of cases of a fuzzer: 40, or GANTRY_FUZZ."""
+    return int(os.environ.get("GANTRY_FUZZ", "40"))
+
+
+class Touch:
+    """An object whose pickle creates a folder when it is read."""
+
+    def __init__(self, canary: Path) -> None:
+        self.canary = canary
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return os.mkdir, (str(self.canary),)
+
+
 def mutate_bytes(source: random.Random, data: bytes) -> bytes:
     """Return data with one fault: cut off, changed bytes, bytes left out or repeated, other data."""
     start, stop = sorted(source.randrange(len(data) + 1) for _ in range(2))

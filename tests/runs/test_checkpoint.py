@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from gantry.callbacks.checkpoints import InPlaceCheckpointIO
-from gantry.runs.checkpoint import TAIL_BYTES, find_damage
+from gantry.runs.checkpoint import TAIL_BYTES, find_damage, seal_archive
 
 STATE = {"x": torch.arange(6.0), "turn": 3}
 
@@ -60,4 +60,11 @@ def test_without_a_seal_the_checksums_of_the_archive_are_checked(path: Path) -> 
 def test_a_compressed_archive_is_refused_without_unpacking_it(path: Path) -> None:
     with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as archive:
         archive.writestr("last/data.pkl", bytes(1 << 20))
+    assert find_damage(path) == "it is compressed, which torch does not write"
+
+
+def test_a_sealed_archive_that_is_compressed_is_refused_too(path: Path) -> None:
+    with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as archive:
+        archive.writestr("last/data.pkl", bytes(1 << 20))
+    path.write_bytes(b"".join(seal_archive(memoryview(path.read_bytes()))))
     assert find_damage(path) == "it is compressed, which torch does not write"

@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from gantry.errors import UserError
+from gantry.runs.lock import lock_run_folder
 from gantry.runs.new_folder import check_new_folder, check_writable, remove_failed_start, remove_unused_folder
 
 RESULTS: dict[str, Callable[[Path], object]] = {
@@ -53,6 +54,17 @@ def test_the_folder_of_a_refused_command_goes_with_its_empty_log_alone(tmp_path:
         remove_unused_folder(folder)
         assert folder.exists() == exists
     remove_unused_folder(tmp_path / "missing")
+
+
+def test_the_folder_of_a_run_that_still_reads_its_data_stays(tmp_path: Path) -> None:
+    """It holds an empty log and a lock, like that of a refused command; a second start is refused meanwhile."""
+    folder = tmp_path / "run"
+    with lock_run_folder(folder):
+        (folder / "train.log").touch()
+        remove_unused_folder(folder)
+        assert (folder / "train.log").exists()
+    remove_unused_folder(folder)
+    assert not folder.exists()
 
 
 def test_a_folder_that_cannot_be_written_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -8,8 +8,9 @@ from typing import Any
 import pytest
 import torch
 
-from gantry.commands.train import build_gan, make_new_loop_state
+from gantry.commands.train import build_gan
 from gantry.runs.folder import read_config
+from gantry.training.fit_loop import make_new_loop_state
 from gantry.training.gan import GAN
 from gantry.training.stored_state import check_checkpoint, make_example_shapes, read_state
 

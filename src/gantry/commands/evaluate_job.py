@@ -23,11 +23,11 @@ from gantry.figures.nearest_training_images import write_neighbours_figure
 from gantry.metrics.score import Requirement
 from gantry.nets.contract import Generator
 from gantry.runs.checkpoint import verify_checkpoint
-from gantry.runs.generator import build_generator, check_finite_weights, load_saved_generator
+from gantry.runs.generator import build_generator, load_checked_weights, load_saved_generator
 from gantry.runs.generator_json import find_generator
 from gantry.runs.layout import NEIGHBOURS_FILE
 from gantry.runs.summary import read_checkpoint_rule
-from gantry.training.stored_state import StateMismatchError, check_tensors, read_state
+from gantry.training.stored_state import read_state
 from gantry.values import evenly_spaced
 
 CHECKPOINT_KEY_RULE = (
@@ -151,10 +151,5 @@ def load_generator_from_checkpoint(path: Path, cfg: DictConfig) -> Generator:
     }
     config: Any = OmegaConf.to_container(cfg.model.G, resolve=True)
     G = build_generator(config, read_trusted_packages(cfg.get("trust")), "model.G", weights)
-    try:
-        check_tensors(G.state_dict(), weights)
-    except StateMismatchError as error:
-        raise UserError(f"checkpoint must be of the run {cfg.run}, got {path}: {error}") from None
-    G.load_state_dict(weights)
-    check_finite_weights(G, "checkpoint", path)
+    load_checked_weights(G, weights, "checkpoint", path, f"checkpoint must be of the run {cfg.run}, got {path}: ")
     return G.eval()

@@ -35,11 +35,19 @@ def apply_hardware_options(gan: GAN, cfg: DictConfig) -> GAN:
 def check_batchnorm_images(gan: GAN, cfg: DictConfig) -> None:
     """Raise UserError for BatchNorm over the features of a single image, which has no variance."""
     alone = cfg.trainer.strategy == "auto" or cfg.hardware.sync_batchnorm
-    processes = 1 if alone else (count_devices(cfg.trainer.devices) or 1) * cfg.trainer.num_nodes
+    processes = 1 if alone else count_processes(cfg) * cfg.trainer.num_nodes
     images = cfg.data.batch_size // (processes * cfg.optim.accumulate)
     if images == 1 and any(isinstance(module, nn.BatchNorm1d) for module in gan.modules()):
         rule = "at least 2 images for each process and each part of optim.accumulate, since the nets have BatchNorm"
         raise UserError(f"data.batch_size must leave {rule}, got {cfg.data.batch_size}")
+
+
+def count_processes(cfg: DictConfig) -> int:
+    """Return the number of processes of the trainer on this machine."""
+    if cfg.trainer.strategy == "auto":
+        return 1
+    all_devices = 1 if cfg.trainer.accelerator == "cpu" else max(1, torch.cuda.device_count())
+    return count_devices(cfg.trainer.devices) or all_devices
 
 
 def set_tf32(switch: bool) -> None:

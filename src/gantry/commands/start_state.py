@@ -2,8 +2,8 @@
 
 import logging
 from pathlib import Path
+from typing import Any
 
-import torch
 from omegaconf import DictConfig
 
 from gantry.distributed import environment
@@ -13,8 +13,8 @@ from gantry.runs.checkpoint import find_newest_checkpoint, has_checkpoint
 from gantry.runs.folder import check_same_config, check_turns, list_config_changes
 from gantry.runs.layout import CONFIG_FILE
 from gantry.runs.new_folder import check_new_folder, remove_failed_start
-from gantry.runs.status import is_finished
-from gantry.runs.summary import read_summary
+from gantry.runs.status import read_finished_turns
+from gantry.training.stored_state import is_stored_count, read_state
 
 log = logging.getLogger(__name__)
 
@@ -32,11 +32,12 @@ def is_finished_already(cfg: DictConfig, folder: Path) -> bool:
     """Return True if the run to resume has nothing left to do. Raises UserError if its folder does not fit."""
     if not (cfg.resume or (cfg.run.auto_resume and (folder / CONFIG_FILE).is_file())):
         return False
-    if not is_finished(folder, 0):
+    done = read_finished_turns(folder)
+    if done is None:
         return False
     check_same_config(cfg, folder)
-    check_turns(cfg.turns, read_summary(folder)["turns"], folder)
-    return is_finished(folder, cfg.turns)
+    check_turns(cfg.turns, done, folder)
+    return done == int(cfg.turns)
 
 
 def find_start_checkpoint(cfg: DictConfig, folder: Path) -> Path | None:
@@ -59,6 +60,9 @@ def find_start_checkpoint(cfg: DictConfig, folder: Path) -> Path | None:
 
 
 def read_turn(checkpoint: Path) -> int:
-    """Return the turn at which a checkpoint was written, without reading its tensors."""
-    state = torch.load(checkpoint, map_location="cpu", weights_only=True, mmap=True)
-    return int(state.get("global_step", 0)) if isinstance(state, dict) else 0
+    """Return the turn at which a checkpoint was written, without reading its tensors. Raises UserError as `read_state`.
+
+    It is 0 for a turn that is no count, which `check_checkpoint` refuses.
+    """
+    turn: Any = read_state(checkpoint).get("global_step")
+    return int(turn) if is_stored_count(turn) else 0

@@ -24,13 +24,12 @@ from torch import nn
 from gantry import rng
 from gantry.callbacks.gan_callback import check_order
 from gantry.callbacks.lightning_log import redirect_log
-from gantry.commands.hardware import apply_hardware_options
+from gantry.commands.hardware import apply_hardware_options, count_processes
 from gantry.commands.interruption import exit_if_interrupted, report_interruption
 from gantry.commands.start_state import find_start_checkpoint, is_finished_already, look_for_checkpoint
 from gantry.commands.workers import worker_processes
 from gantry.config.checks import check_batch_size
 from gantry.config.instantiate import build, build_all
-from gantry.config.rules import count_devices
 from gantry.data.datamodule import DataModule
 from gantry.distributed import environment
 from gantry.errors import user_errors
@@ -43,7 +42,7 @@ from gantry.runs.lock import lock_run_folder
 from gantry.runs.status import write_job_start
 from gantry.runs.summary import read_best_score, read_summary, write_summary
 from gantry.training.ema import Ema
-from gantry.training.fit_loop import install_fit_loop
+from gantry.training.fit_loop import install_fit_loop, make_new_loop_state
 from gantry.training.gan import GAN
 from gantry.training.optim import Optim
 from gantry.training.stored_state import check_checkpoint, restore_callbacks
@@ -180,27 +179,12 @@ def build_trainer(cfg: DictConfig) -> Trainer:
     return trainer
 
 
-def make_new_loop_state() -> dict[str, Any]:
-    """Return the state of a training loop of Lightning that has not begun."""
-    quiet: Any = {"logger": False, "enable_checkpointing": False, "enable_progress_bar": False}
-    loop: Any = Trainer(accelerator="cpu", devices=1, enable_model_summary=False, **quiet).fit_loop
-    return dict(loop.state_dict())
-
-
 def build_cluster_environment() -> ClusterEnvironment:
     """Return where Lightning reads the ranks from.
 
     Never the one that it chooses under SLURM: that requeues jobs itself, from a checkpoint of its own beside ours.
     """
     return TorchElasticEnvironment() if environment.is_externally_launched() else LightningEnvironment()
-
-
-def count_processes(cfg: DictConfig) -> int:
-    """Return the number of processes of the trainer on this machine."""
-    if cfg.trainer.strategy == "auto":
-        return 1
-    all_devices = 1 if cfg.trainer.accelerator == "cpu" else max(1, torch.cuda.device_count())
-    return count_devices(cfg.trainer.devices) or all_devices
 
 
 def silence_lightning() -> None:

@@ -1,5 +1,5 @@
 """Rules across several keys of a configuration, such as data.batch_size and the number of processes. Those for a single
-key are in `gantry.config.rules`; `gantry.config.validate` says when they are checked."""
+key are in `gantry.config.key_rules`; `gantry.config.validate` says when they are checked."""
 
 import ctypes
 from collections.abc import Callable
@@ -94,14 +94,12 @@ def check_critic_norm(cfg: DictConfig) -> None:
 
 
 def check_generator_terms(cfg: DictConfig) -> None:
-    """Raise ValueError for a penalty of D, (critic, x_real, x_fake) -> [N], among the terms of G, (G, z, c) -> [N]."""
+    """Raise ValueError for a penalty of D among the terms of G: in G's update there is nothing to penalise in D."""
     terms = OmegaConf.select(cfg, "loss.g_terms") or {}
     for name in terms:
         target = OmegaConf.select(cfg, f"loss.g_terms.{name}.penalty._target_")
         if str(target).startswith("gantry.losses.penalties."):
-            rule = (
-                f"a function (G, z, c) -> [N] with its weight; penalties of D are loss.d_terms (+loss.d_terms.{name})"
-            )
+            rule = f"a function Update -> [N] of G with its weight; penalties of D are +loss.d_terms.{name}"
             raise ValueError(f"loss.g_terms.{name} must be {rule}, got {target}")
 
 

@@ -9,7 +9,7 @@ from hydra.core.hydra_config import HydraConfig
 from omegaconf import DictConfig, OmegaConf, open_dict
 
 from gantry.config.search_path import list_user_folders
-from gantry.config.validate import validate
+from gantry.config.validate import is_evaluation, validate
 from gantry.errors import unknown_key_message
 
 CONFIG_DIR = Path(__file__).parents[3] / "configs"
@@ -57,7 +57,7 @@ def expand_shorthand(cfg: DictConfig) -> None:
     """
     for key in ("loss.d_terms", "loss.g_terms"):
         _expand_node(cfg, key, "loss/term", _expand_weight)
-    if "turns" in cfg or "scores" not in cfg:
+    if not is_evaluation(cfg):
         expand_scores(cfg)
     for key in ("callbacks", "logger"):
         _replace_false(cfg, key)

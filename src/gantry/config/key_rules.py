@@ -57,10 +57,6 @@ def _is_text_or_texts(value: Any) -> bool:
 COUNTS_RULE = list_of(integer_at_least(1), "integers of at least 1")
 BATCHNORM_RULE = or_null(one_of("running", "standing", "batch"))
 ARITHMETIC_RULE = or_null(one_of("float32", "tf32", "bf16"))
-SCORES_RULE: Rule = (
-    "names of scores, as in scores=[frechet,manifold]",
-    lambda v: isinstance(v, dict) or (_is_text_or_texts(v) and len(v) > 0),
-)
 PACKAGES_RULE: Rule = ("names of packages, as in trust=[my_models]", lambda v: v is None or _is_text_or_texts(v))
 
 

@@ -6,6 +6,7 @@ from typing import Any
 from omegaconf import DictConfig, ListConfig, OmegaConf, open_dict
 
 from gantry.config.rules import format_value
+from gantry.config.text_values import get_override_key
 
 
 def merge_metrics(base: Any, given: Any) -> Any:
@@ -30,7 +31,7 @@ def merge_metrics(base: Any, given: Any) -> Any:
 
 def check_selection_keys(words: Sequence[str], metrics: DictConfig) -> None:
     """Raise ValueError for settings of the selection, which change nothing in an evaluation by those of the report."""
-    keys = {word.lstrip("+").partition("=")[0] for word in words}
+    keys = set(map(get_override_key, words))
     for name in ("num_samples", "seed"):
         if f"metrics.{name}" in keys and metrics.get("report") is not None:
             rule = f"left out of an evaluation, whose key is {name}"

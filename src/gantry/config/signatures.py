@@ -49,9 +49,8 @@ def find_definition(target: str) -> Definition | None:
     node = _read_names(module).get(name)
     if not isinstance(node, ast.ImportFrom):
         return None if node is None else Definition(module, name, node)
-    original = next(alias.name for alias in node.names if (alias.asname or alias.name) == name)
-    source = _absolute_module(node, module)
-    return find_definition(f"{source}.{original}") if source != module else None
+    origin = find_origin(module, name)
+    return find_definition(origin) if origin.rpartition(".")[0] != module else None
 
 
 def find_origin(module: str, name: str) -> str:

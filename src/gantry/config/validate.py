@@ -54,14 +54,18 @@ def validate(cfg: DictConfig) -> None:
             check_rule(cfg, key, OmegaConf.select(cfg, key), rules[key])
     if "turns" in cfg:  # a command that trains
         check_parts(cfg)
-    is_evaluation = "scores" in cfg and "turns" not in cfg
     for key, node in iterate_target_nodes(cfg):
-        if not (is_evaluation and key.partition(".")[0] == "metrics"):  # completed later, see `validate_metrics`
+        if not (is_evaluation(cfg) and key.partition(".")[0] == "metrics"):  # completed later, see `validate_metrics`
             check_target_arguments(cfg, key, node)
     check_key_rules(cfg, rules)
     for check in CONFIG_CHECKS:
         check(cfg)
     check_reference("metrics.reference", OmegaConf.select(cfg, "metrics.reference"))
+
+
+def is_evaluation(cfg: DictConfig) -> bool:
+    """Return True for a configuration of evaluate.py, whose metrics are completed by those of a run."""
+    return "scores" in cfg and "turns" not in cfg
 
 
 def check_parts(cfg: DictConfig) -> None:
@@ -140,7 +144,7 @@ def check_required_arguments(key: str, node: DictConfig, known: Arguments) -> No
     """Raise ValueError for an argument without a value."""
     given = {*list(known)[: len(node.get("_args_", ()))], *PROGRAM_ARGUMENTS.get(key, ())}
     given |= {str(name) for name in node if not OmegaConf.is_missing(node, name)}
-    left = [name for name, argument in known.items() if (argument.is_required or name in node) and name not in given]
+    left = [name for name, argument in known.items() if name not in given and (argument.is_required or name in node)]
     if left and "_partial_" in node:
         raise ValueError(f"{key}._partial_ must be true: {', '.join(left)} of {node['_target_']} come later, got false")
     if left:

@@ -49,11 +49,12 @@ def find_damage(path: Path) -> str:
                 digest = hashlib.sha256()
                 while piece := file.read(min(READ_BYTES, body - file.tell())):
                     digest.update(piece)
-                return "" if tail == COMMENT_LENGTH + DIGEST_PREFIX + digest.digest() else "its checksum is wrong"
+                if tail != COMMENT_LENGTH + DIGEST_PREFIX + digest.digest():
+                    return "its checksum is wrong"
         with zipfile.ZipFile(path) as archive:
             if any(entry.compress_type != zipfile.ZIP_STORED for entry in archive.infolist()):
                 return "it is compressed, which torch does not write"  # a few bytes could stand for terabytes
-            damaged = archive.testzip()
+            damaged = None if DIGEST_PREFIX in tail else archive.testzip()
     except ZIP_ERRORS as error:
         return str(error)
     return f"{damaged} is damaged" if damaged else ""

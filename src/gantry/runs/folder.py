@@ -7,6 +7,7 @@ from typing import Any
 
 from omegaconf import DictConfig, OmegaConf
 
+from gantry.config.rules import Rule, or_null
 from gantry.errors import UserError
 from gantry.files import write_text
 from gantry.runs.checkpoint import find_newest_intact_checkpoint, has_checkpoint
@@ -18,11 +19,9 @@ from gantry.runs.stored_values import (
     NUMBER,
     TEXT,
     TEXTS,
-    Rule,
     check_values,
     iterate_mappings,
     iterate_texts,
-    nullable,
     read_yaml,
 )
 from gantry.runs.summary import read_summary
@@ -46,16 +45,16 @@ CHANGEABLE_KEYS = (
 
 CONFIG_RULES: dict[str, Rule] = {
     "": ("a configuration", MAPPING[1]),
-    **dict.fromkeys(("model", "data", "loss", "optim", "recipe", "trainer", "hardware", "run"), nullable(MAPPING)),
-    **dict.fromkeys(("metrics", "callbacks", "logger", "paths"), nullable(MAPPING)),
+    **dict.fromkeys(("model", "data", "loss", "optim", "recipe", "trainer", "hardware", "run"), or_null(MAPPING)),
+    **dict.fromkeys(("metrics", "callbacks", "logger", "paths"), or_null(MAPPING)),
     "turns": COUNT,
-    "seed": nullable(COUNT),
-    "tags": nullable(TEXTS),
+    "seed": or_null(COUNT),
+    "tags": or_null(TEXTS),
     "run.overrides": TEXTS,
-    **dict.fromkeys(("run.name", "run.group", "run.dir"), nullable(TEXT)),
-    "recipe.lr": nullable(NUMBER),
+    **dict.fromkeys(("run.name", "run.group", "run.dir"), or_null(TEXT)),
+    "recipe.lr": or_null(NUMBER),
     "model.lr_scale": NUMBER,
-    **dict.fromkeys(("metrics.monitor", "metrics.mode"), nullable(TEXT)),
+    **dict.fromkeys(("metrics.monitor", "metrics.mode"), or_null(TEXT)),
 }
 
 REPORTED_KEYS = ("turns", "trainer.precision")  # changeable ones on which the numbers of the run may depend

@@ -43,31 +43,42 @@ def load_saved_generator(folder: Path | str, trusted: Sequence[str] = ()) -> Gen
     Builds the parts that gantry.config.trust allows, and those of the packages `trusted`. Raises ValueError for others,
     and for files that are damaged or do not belong together.
     """
-    info, weights = read_generator_info(Path(folder)), read_generator_weights(Path(folder))
+    info = read_generator_info(Path(folder))
+    weights = read_generator_weights(Path(folder), info)
     G = build_generator(info.config, trusted, weights=weights)
-    load_generator_weights(G, Path(folder), weights)
+    load_checked_weights(G, weights, "generator", Path(folder), describe_wanted_weights(info))
     return G.eval()
 
 
-def load_generator_weights(G: Generator, folder: Path, weights: dict[str, Tensor] | None = None) -> None:
-    """Load the weights in a folder into G; `weights` are those of the folder if they have been read already.
+def load_generator_weights(G: Generator, folder: Path) -> None:
+    """Load the weights in a folder into G. Raises ValueError if they are damaged or those of another generator."""
+    info = read_generator_info(folder)
+    weights = read_generator_weights(folder, info)
+    load_checked_weights(G, weights, "generator", folder, describe_wanted_weights(info))
 
-    Raises ValueError if they are damaged or those of another generator.
+
+def describe_wanted_weights(info: GeneratorInfo) -> str:
+    """Return the beginning of the line about weights that are another generator's."""
+    return f"generator must have the weights of {info.config['_target_']}, got "
+
+
+def load_checked_weights(G: Generator, weights: dict[str, Tensor], key: str, origin: Path, mismatch: str) -> None:
+    """Load weights into G, once they have been checked to fit and to be finite.
+
+    Raises ValueError: `mismatch` and what does not fit, or the configuration key and the file that they are of.
     """
-    weights = read_generator_weights(folder) if weights is None else weights
     try:
         check_tensors(G.state_dict(), weights)
     except StateMismatchError as error:
-        target = read_generator_info(folder).config["_target_"]
-        raise UserError(f"generator must have the weights of {target}, got {error}") from None
+        raise UserError(f"{mismatch}{error}") from None
     G.load_state_dict(weights)
-    check_finite_weights(G, "generator", folder)
+    check_finite_weights(G, key, origin)
 
 
-def read_generator_weights(folder: Path) -> dict[str, Tensor]:
-    """Return the weights in a folder of a generator. Raises ValueError if they are damaged."""
+def read_generator_weights(folder: Path, info: GeneratorInfo) -> dict[str, Tensor]:
+    """Return the weights in the folder of the generator of `info`. Raises ValueError if they are damaged."""
     path = folder / GENERATOR_WEIGHTS
-    if not path.is_file() or hash_file(path) != read_generator_info(folder).sha256:
+    if not path.is_file() or hash_file(path) != info.sha256:
         raise UserError(f"generator must have the whole {GENERATOR_WEIGHTS} that its JSON describes, got {folder}")
     try:
         return load_file(path)

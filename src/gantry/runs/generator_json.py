@@ -6,10 +6,11 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
+from gantry.config.rules import Rule
 from gantry.errors import UserError
 from gantry.files import write_text
 from gantry.runs.layout import GENERATOR_JSON, generator_folder
-from gantry.runs.stored_values import COUNT, MAPPING, NUMBER, TEXT, TEXTS, Rule, check_values, is_count, read_json
+from gantry.runs.stored_values import COUNT, MAPPING, NUMBER, TEXT, TEXTS, check_values, is_count, read_json
 
 GENERATOR_RULES: dict[str, Rule] = {
     "": MAPPING,

@@ -2,6 +2,7 @@
 
 import os
 import shutil
+from contextlib import suppress
 from pathlib import Path
 
 from gantry.errors import UserError
@@ -22,6 +23,7 @@ from gantry.runs.layout import (
     TENSORBOARD_FOLDER,
     WANDB_FOLDER,
 )
+from gantry.runs.lock import lock_run_folder
 from gantry.runs.summary import read_summary
 
 
@@ -63,12 +65,17 @@ def remove_failed_start(folder: Path) -> None:
 
 
 def remove_unused_folder(folder: Path) -> None:
-    """Delete a folder that holds nothing but an empty log and a lock: its command was refused."""
-    files = list(folder.iterdir()) if folder.is_dir() and folder.resolve() != Path.cwd() else []
-    if all(path.name == LOCK_FILE or (path.suffix == Path(LOG_FILE).suffix and is_empty(path)) for path in files):
-        for path in files:
-            path.unlink(missing_ok=True)
-        if files:
+    """Delete a folder that holds nothing but an empty log and a lock: its command was refused.
+
+    A run that is still reading its data has left no more than that, but it holds the lock.
+    """
+    if not folder.is_dir() or folder.resolve() == Path.cwd() or not any(folder.iterdir()):
+        return
+    with suppress(UserError), lock_run_folder(folder, wait=0):
+        files = list(folder.iterdir())
+        if all(path.name == LOCK_FILE or (path.suffix == Path(LOG_FILE).suffix and is_empty(path)) for path in files):
+            for path in files:
+                path.unlink(missing_ok=True)
             folder.rmdir()
 
 

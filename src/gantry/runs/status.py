@@ -13,10 +13,11 @@ from enum import StrEnum
 from pathlib import Path
 from typing import Any
 
+from gantry.config.rules import BOOL_RULE, Rule
 from gantry.errors import UserError
 from gantry.files import write_text
 from gantry.runs.layout import CONFIG_FILE, HEARTBEAT_FILES, JOB_FILE
-from gantry.runs.stored_values import COUNT, FLAG, MAPPING, TEXT, TEXTS, Rule, check_values, read_json
+from gantry.runs.stored_values import COUNT, MAPPING, TEXT, TEXTS, check_values, read_json
 from gantry.runs.summary import read_summary
 
 STALE_SECONDS = 600.0  # a run on another machine that wrote nothing for so long is not taken to be running
@@ -30,7 +31,7 @@ JOB_RULES: dict[str, Rule] = {
     "overrides": TEXTS,
     "failed": TEXT,
     "pruned": TEXT,
-    "ended": FLAG,
+    "ended": BOOL_RULE,
 }
 
 
@@ -116,10 +117,13 @@ def read_run_status(folder: Path, turns: int | None) -> StatusReport:
     return StatusReport(RunStatus.INTERRUPTED, "before its end" if turn is None else f"at turn {turn:,} of {turns:,}")
 
 
-def is_finished(folder: Path, turns: int) -> bool:
-    """Return True if the run has done its turns and all that follows them. Raises ValueError as `read_run_status`."""
-    done = read_summary(folder).get("turns")
-    return done is not None and done >= turns and not {"ended", "failed"} & _read_job(folder).keys()
+def read_finished_turns(folder: Path) -> int | None:
+    """Return the turns of a run that has done all that follows them, None for another one.
+
+    Raises ValueError as `read_run_status`.
+    """
+    turns: int | None = read_summary(folder).get("turns")
+    return None if {"ended", "failed"} & _read_job(folder).keys() else turns
 
 
 def pid_exists(pid: int) -> bool:

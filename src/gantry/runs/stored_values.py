@@ -6,15 +6,14 @@ value at a key must be; `*` in a key stands for every name and every index.
 
 import json
 import math
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import yaml
 
+from gantry.config.rules import Rule
 from gantry.errors import UserError, format_on_one_line
-
-Rule = tuple[str, Callable[[Any], bool]]
 
 MAX_YAML_BYTES = 1 << 20
 MAX_JSON_BYTES = 64 << 20
@@ -49,16 +48,8 @@ MAPPING: Rule = ("a mapping", lambda value: isinstance(value, Mapping))
 LIST: Rule = ("a list", lambda value: isinstance(value, list))
 TEXT: Rule = ("a text", lambda value: isinstance(value, str))
 TEXTS: Rule = ("a list of texts", is_text_list)
-FLAG: Rule = ("true or false", lambda value: isinstance(value, bool))
 COUNT: Rule = ("an integer of at least 0", is_count)
-INTEGER: Rule = ("an integer", is_integer)
 NUMBER: Rule = ("a number", is_number)
-
-
-def nullable(rule: Rule) -> Rule:
-    """Return the rule that allows null as well."""
-    text, is_allowed = rule
-    return f"{text} or null", lambda value: value is None or is_allowed(value)
 
 
 def read_yaml(path: Path) -> Any:

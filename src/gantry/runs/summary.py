@@ -5,17 +5,18 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from gantry.config.rules import Rule, or_null
 from gantry.files import write_text
 from gantry.runs.layout import SUMMARY_FILE
-from gantry.runs.stored_values import COUNT, LIST, MAPPING, NUMBER, Rule, check_values, nullable, read_json
+from gantry.runs.stored_values import COUNT, LIST, MAPPING, NUMBER, check_values, read_json
 from gantry.values import non_finite_to_none
 
 ENTRY_RULES: dict[str, Rule] = {
     "": MAPPING,
-    ".turn": nullable(COUNT),
-    ".kimg": nullable(NUMBER),
+    ".turn": or_null(COUNT),
+    ".kimg": or_null(NUMBER),
     ".scores": MAPPING,
-    ".scores.*": nullable(NUMBER),
+    ".scores.*": or_null(NUMBER),
     ".protocol": MAPPING,
     ".protocol.scores": MAPPING,
 }

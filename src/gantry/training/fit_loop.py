@@ -1,5 +1,7 @@
 """Lightning's loop over epochs, for runs that resume after their last turn."""
 
+from typing import Any, cast
+
 from lightning import Trainer
 from lightning.pytorch.loops.fit_loop import _FitLoop
 
@@ -21,3 +23,8 @@ def install_fit_loop(trainer: Trainer) -> None:
     loop = FitLoop(trainer, trainer.min_epochs, trainer.max_epochs)
     loop.epoch_loop = trainer.fit_loop.epoch_loop
     trainer.fit_loop = loop
+
+
+def make_new_loop_state() -> dict[str, Any]:
+    """Return the state of a loop that has not begun; no part of it is the trainer's."""
+    return dict(_FitLoop(cast(Trainer, None)).state_dict())
