@@ -10,7 +10,7 @@ from PIL import Image
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
 from compose_config import compose_config
-from gantry.commands.evaluate import evaluate
+from gantry.commands.evaluate import evaluate, format_earlier_scores
 from gantry.commands.evaluate_job import make_file_sample_source
 from gantry.config.instantiate import build
 from gantry.data.digits import Digits
@@ -167,6 +167,16 @@ def test_earlier_scores_are_printed_with_the_differences_of_their_protocol(
     assert output[1].startswith(f"report/best of the run: fd_digits {record['scores']['fd_digits']:.6g}")
     assert output[1].endswith("(measured alike)")
     assert len(output) == 2
+
+
+def test_earlier_scores_with_other_settings_are_told_apart_from_the_others(tmp_path: Path) -> None:
+    first, second = ({"extractor": "inception", "scores": {"frechet": {}, "kid": {"seed": seed}}} for seed in (0, 1))
+    entry = {"scores": {"fid": 2.0, "kid": 1.0}, "protocol": first}
+    write_summary(tmp_path, {"best": entry})
+    assert list(format_earlier_scores(entry | {"protocol": second}, tmp_path)) == [
+        "best of the run: fid 2 (measured alike)",
+        "best of the run: kid 1 (measured otherwise, by scores.kid: {'seed': 0} and {'seed': 1})",
+    ]
 
 
 def test_real_images_can_be_read_from_a_folder(run: Path, tmp_path: Path) -> None:

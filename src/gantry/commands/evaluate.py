@@ -16,7 +16,7 @@ from gantry.config.scores import check_selection_keys, drop_left_out_scores, mer
 from gantry.config.trust import check_targets, read_trusted_packages
 from gantry.config.validate import validate_metrics
 from gantry.errors import UserError, user_errors
-from gantry.evaluation.protocol import find_protocol_differences
+from gantry.evaluation.score_settings import find_score_differences
 from gantry.files import write_text
 from gantry.runs.folder import read_config
 from gantry.runs.generator_json import find_generator, read_generator_info
@@ -164,16 +164,18 @@ def read_training_progress(cfg: DictConfig) -> tuple[int, float]:
 
 
 def format_earlier_scores(record: Mapping[str, Any], run: Path) -> Iterator[str]:
-    """Yield the earlier scores of the run with the same names, and why they cannot be compared with these."""
+    """Yield the earlier scores of the run with the same names, and why some cannot be compared with these."""
     summary = read_summary(run)
     report = summary.get("report", {})
     earlier = {"best": summary.get("best"), "report/best": report.get("best"), "report/last": report.get("last")}
     for title, entry in earlier.items():
-        scores = (entry or {}).get("scores", {})
-        shared = ", ".join(f"{name} {format_score(scores[name])}" for name in record["scores"] if name in scores)
-        if entry and shared:
-            unlike = "; ".join(find_protocol_differences(entry.get("protocol", {}), record["protocol"]))
-            yield f"{title} of the run: {shared} (measured {f'otherwise, by {unlike}' if unlike else 'alike'})"
+        scores, alike = (entry or {}).get("scores", {}), dict[str, list[str]]()
+        for name in (name for name in record["scores"] if name in scores):
+            unlike = "; ".join(find_score_differences(entry.get("protocol", {}), record["protocol"], name))
+            alike.setdefault(unlike, []).append(f"{name} {format_score(scores[name])}")
+        for unlike, shared in alike.items():
+            how = f"otherwise, by {unlike}" if unlike else "alike"
+            yield f"{title} of the run: {', '.join(shared)} (measured {how})"
 
 
 def format_score(value: float | None) -> str:

@@ -1,6 +1,5 @@
 """Compare runs: settings, protocols, groups over seeds, ranking and remarks."""
 
-from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -17,6 +16,7 @@ from gantry.compare.groups import (
 )
 from gantry.compare.protocols import format_protocol_legend, label_protocols, list_selection_rules
 from gantry.compare.run_record import RunRecord
+from gantry.compare.score_columns import find_deciding_run, get_metric, separate_score_columns
 from gantry.compare.score_direction import Direction, get_direction
 from gantry.runs.status import RunStatus
 
@@ -26,7 +26,11 @@ MAX_LISTED_RUNS = 3  # of one state that remarks name
 
 @dataclass(frozen=True)
 class Comparison:
-    """Runs, the settings that differ between them (`columns`, and `dependent_columns` that follow) and their groups."""
+    """Runs, the settings that differ between them (`columns`, and `dependent_columns` that follow) and their groups.
+
+    The scores of the runs have the names of their columns: `kid (2)` is `kid` with other settings, as `column_notes`
+    say. `deciding_run` has the most common protocol, which decides the ranking with its monitored score.
+    """
 
     runs: tuple[RunRecord, ...]
     protocol_labels: tuple[str, ...]
@@ -34,14 +38,18 @@ class Comparison:
     dependent_columns: ValueTable
     groups: tuple[RunGroup, ...]
     unreadable: tuple[str, ...] = ()
+    deciding_run: RunRecord | None = None
+    column_notes: tuple[str, ...] = ()
 
-    @cached_property
-    def deciding_run(self) -> RunRecord | None:
-        """Return a run with the most common protocol: its protocol and its monitored score decide the ranking."""
-        pairs = [(run, label) for run, label in zip(self.runs, self.protocol_labels) if run.entries and run.monitor]
-        pool = [pair for pair in pairs if pair[0].is_finished] or pairs
-        counts = Counter(label for _, label in pool)
-        return max(pool, key=lambda pair: counts[pair[1]])[0] if pool else None
+    @property
+    def deciding_label(self) -> str:
+        """Return the letter of the protocol that decides the ranking; "" if there is none."""
+        return self.protocol_labels[self.runs.index(self.deciding_run)] if self.deciding_run else ""
+
+    @property
+    def legend(self) -> list[str]:
+        """Return a line for the protocol of each letter, and lines for scores measured with other settings."""
+        return [*format_protocol_legend(self.runs, self.protocol_labels), *self.column_notes]
 
     @property
     def monitor(self) -> str:
@@ -58,10 +66,14 @@ class Comparison:
         """Return the groups that are comparable with each other, best first."""
         if self.deciding_run is None:
             return []
-        label = self.protocol_labels[self.runs.index(self.deciding_run)]
-        comparable = [group for group in self.groups if group.protocol_label == label]
+        comparable = [group for group in self.groups if group.protocol_label == self.deciding_label]
         finished = [group for group in comparable if group.is_finished]
         return rank_groups(finished or comparable, self.monitor, self.sort_sign)
+
+    @property
+    def ranked_first(self) -> list[RunGroup]:
+        """Return all groups, those of the ranking first."""
+        return [*self.ranking, *(group for group in self.groups if group not in self.ranking)]
 
     @cached_property
     def effects(self) -> dict[str, tuple[MeanByValue, int]]:
@@ -81,7 +93,7 @@ class Comparison:
 
     def get_score_direction(self, score: str) -> Direction:
         """Return the direction in which a score gets better; the configuration has that of the monitored one."""
-        return Direction(self.sort_sign) if score == self.monitor else get_direction(score)
+        return Direction(self.sort_sign) if get_metric(score) == self.monitor else get_direction(get_metric(score))
 
 
 def compare_runs(runs: Sequence[RunRecord], unreadable: Sequence[str] = ()) -> Comparison:
@@ -90,8 +102,13 @@ def compare_runs(runs: Sequence[RunRecord], unreadable: Sequence[str] = ()) -> C
     if any(not run.config for run in runs):  # jobs that never started have no configuration
         columns, dependent = (fill_missing_runs(table, runs) for table in (columns, dependent))
     labels = label_protocols(runs)
+    deciding = find_deciding_run(runs, labels)
+    runs, notes = separate_score_columns(runs, deciding)
     groups = group_runs(runs, columns, labels)
-    return Comparison(tuple(runs), tuple(labels), columns, dependent, tuple(groups), tuple(unreadable))
+    deciding_run = None if deciding is None else runs[deciding]
+    return Comparison(
+        tuple(runs), tuple(labels), columns, dependent, tuple(groups), tuple(unreadable), deciding_run, tuple(notes)
+    )
 
 
 def fill_missing_runs(table: ValueTable, runs: Sequence[RunRecord]) -> ValueTable:
@@ -137,15 +154,18 @@ def format_significance(first: Interval, second: Interval) -> str:
     return "their intervals do not overlap" if separate else "their intervals overlap: more seeds are needed"
 
 
-def list_remarks(comparison: Comparison) -> list[str]:
-    """Return the remarks about the runs, one line each."""
+def list_remarks(comparison: Comparison, with_legend: bool = True) -> list[str]:
+    """Return the remarks about the runs, one line each, with the legend of different protocols or without it."""
     lines = [*comparison.unreadable, *list_status_remarks(comparison.runs)]
     data = dict.fromkeys(format_cell(run.config.get("data.name")) for run in comparison.runs if run.config)
     if len(data) > 1:
         lines.append(f"the runs are of different data sets ({', '.join(data)}): their numbers cannot be compared")
-    legend = format_protocol_legend(comparison.runs, comparison.protocol_labels)
-    if len(legend) > 1:
-        lines += ["the runs were evaluated with different protocols; each row has the letter of its protocol", *legend]
+    if len(set(comparison.protocol_labels) - {""}) > 1:
+        lines.append("the runs were evaluated with different protocols; each row has the letter of its protocol")
+    if comparison.column_notes:
+        lines.append("a score was measured with different settings: those of fewer runs have a column of their own")
+    if len(comparison.legend) > 1 and with_legend:
+        lines += comparison.legend
     rules = list_selection_rules([run for run in comparison.runs if run.is_finished])
     return lines + (["the best checkpoints were selected by different rules", *rules] if rules else [])
 

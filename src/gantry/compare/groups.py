@@ -9,6 +9,7 @@ from typing import Any
 from gantry.compare.config_diff import MISSING_VALUE, ValueTable, format_cell, is_determined
 from gantry.compare.protocols import compare_entry_protocols, find_run_differences
 from gantry.compare.run_record import BEST_AND_LAST, RunRecord
+from gantry.compare.score_columns import get_metric
 
 MAX_LABEL_SETTINGS = 4
 MAX_VALUE_LENGTH = 40  # characters
@@ -112,14 +113,24 @@ def select_scored_runs(runs: Sequence[RunRecord]) -> list[RunRecord]:
 
 
 def compute_intervals(runs: Sequence[RunRecord]) -> dict[str, Interval]:
-    """Return the intervals over seeds, under `best/fd_digits` and so on, of the scores that all scored runs have."""
+    """Return the intervals over seeds, under `best/fd_digits` and so on, of the scores that all scored runs have.
+
+    A run that has a score in another column does not count for this one.
+    """
     scored = select_scored_runs(runs)
     intervals = {}
     for which, name in [(which, name) for which in BEST_AND_LAST for name in list_score_names(scored)]:
-        values = [value for value in (run.get_score(which, name) for run in scored) if value is not None]
-        if values and len(values) == len(scored):
+        measured_so = [run for run in scored if not has_score_elsewhere(run, which, name)]
+        values = [value for value in (run.get_score(which, name) for run in measured_so) if value is not None]
+        if values and len(values) == len(measured_so):
             intervals[f"{which}/{name}"] = confidence_interval(values)
     return intervals
+
+
+def has_score_elsewhere(run: RunRecord, which: str, column: str) -> bool:
+    """Return True if a run has the score of a column in another column, measured with other settings."""
+    columns = run.entries.get(which, {}).get("scores", {})
+    return column not in columns and get_metric(column) in map(get_metric, columns)
 
 
 def confidence_interval(values: Sequence[float]) -> Interval:

@@ -5,7 +5,6 @@ from collections.abc import Sequence
 from gantry.compare.comparison import Comparison, format_verdict, list_remarks
 from gantry.compare.data_sets import DataSetComparison
 from gantry.compare.groups import RunGroup
-from gantry.compare.protocols import format_protocol_legend
 from gantry.compare.run_record import BEST_AND_LAST
 
 
@@ -21,14 +20,12 @@ def format_data_sets(comparison: DataSetComparison) -> str:
 
 def format_comparison(comparison: Comparison) -> str:
     """Return the verdict, a table of all settings, the effects of the settings, the protocols and the remarks."""
-    groups = [*comparison.ranking, *(group for group in comparison.groups if group not in comparison.ranking)]
-    lines = [format_verdict(comparison), "", *format_groups_table(comparison, groups)]
+    lines = [format_verdict(comparison), "", *format_groups_table(comparison, comparison.ranked_first)]
     for key, (means, count) in comparison.effects.items():
         values = ", ".join(f"{value} {mean:.4g}" for value, mean in means.items())
         lines += ["", f"{key} (mean best {comparison.monitor} over {count} matched settings): {values}"]
-    legend = format_protocol_legend(comparison.runs, comparison.protocol_labels)
-    remarks = [line for line in list_remarks(comparison) if line not in legend]
-    lines += ["", "Measured by:", "", *(f"- {line}" for line in legend), *format_remarks(remarks)]
+    remarks = format_remarks(list_remarks(comparison, with_legend=False))
+    lines += ["", "Measured by:", "", *(f"- {line}" for line in comparison.legend), *remarks]
     return "\n".join(lines) + "\n"
 
 

@@ -48,8 +48,13 @@ def compare_entry_protocols(a: RunRecord, b: RunRecord, which: str) -> list[str]
 
 
 def drop_run_facts(a: Mapping[str, Any], b: Mapping[str, Any]) -> tuple[dict[str, Any], dict[str, Any]]:
-    """Return two protocols without facts about the runs: the selection rule, and that a G has no BatchNorm."""
-    dropped = {"checkpoint"} | ({"batchnorm"} if NO_BATCHNORM in (a.get("batchnorm"), b.get("batchnorm")) else set())
+    """Return two protocols without facts about the runs: the selection rule, and that a G has no BatchNorm.
+
+    The settings of single scores are left out, too: see `score_columns`.
+    """
+    dropped = {"checkpoint", "scores"} | (
+        {"batchnorm"} if NO_BATCHNORM in (a.get("batchnorm"), b.get("batchnorm")) else set()
+    )
     first, second = ({name: fact for name, fact in protocol.items() if name not in dropped} for protocol in (a, b))
     return first, second
 

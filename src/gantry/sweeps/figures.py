@@ -59,8 +59,7 @@ def plot_sweep_curves(comparison: Comparison) -> Figure:
     figure = make_figure(9.6, FIGURE_HEIGHT)
     axes = figure.add_subplot()
     name, curves, last_turn = f"score/{comparison.monitor}", list[Curve](), 0.0
-    ranked = [*comparison.ranking, *(group for group in comparison.groups if group not in comparison.ranking)]
-    groups = [group for group in ranked if any(name in run.metrics for run in group.runs)]
+    groups = [group for group in comparison.ranked_first if any(name in run.metrics for run in group.runs)]
     names = [group.label[:MAX_LEGEND_LENGTH] for group in groups[:MAX_NAMED_SETTINGS]]
     names += [f"{len(groups) - MAX_NAMED_SETTINGS} others"] * (len(groups) > MAX_NAMED_SETTINGS)
     for k, group in reversed(list(enumerate(groups))):  # the best last, on top of the others

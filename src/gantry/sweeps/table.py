@@ -10,7 +10,7 @@ from pathlib import Path
 from gantry.compare.comparison import Comparison, compare_runs
 from gantry.compare.find_runs import read_runs
 from gantry.compare.markdown import format_table_header, format_table_row
-from gantry.compare.protocols import format_protocol_legend, format_run_protocol
+from gantry.compare.protocols import format_run_protocol
 from gantry.compare.run_record import BEST_AND_LAST, RunRecord, last_finite_value
 from gantry.files import write_text
 from gantry.runs.layout import CURVES_FILE, PARALLEL_FILE, TABLE_CSV, TABLE_MARKDOWN
@@ -52,7 +52,7 @@ def format_sweep_markdown(comparison: Comparison) -> str:
         scores = [format_number_cell(get_column_score(run, column), ".4g") for column in score_columns]
         row = [run.name, *make_override_cells(run, keys), str(run.status), format_number_cell(run.seconds, ".0f")]
         lines.append(format_table_row([*row, *scores, label]))
-    notes = [*format_protocol_legend(comparison.runs, comparison.protocol_labels), *comparison.unreadable]
+    notes = [*comparison.legend, *comparison.unreadable]
     return "\n".join([*lines, *([""] if notes else []), *(f"- {note}" for note in notes)]) + "\n"
 
 
@@ -122,11 +122,11 @@ def format_sweep_summary(comparison: Comparison, sweep: Path) -> str:
 def find_best_job(comparison: Comparison) -> RunRecord | None:
     """Return the job with the best score of the best checkpoint, a finished one if there is any, of those that were
     measured like most; None without scores."""
-    labelled = zip(comparison.runs, comparison.protocol_labels)
     if comparison.deciding_run is None:
         return None
-    label = comparison.protocol_labels[comparison.runs.index(comparison.deciding_run)]
-    scored = [(run.get_score("best", comparison.monitor), run) for run, other in labelled if other == label]
+    labelled = zip(comparison.runs, comparison.protocol_labels)
+    alike = [run for run, label in labelled if label == comparison.deciding_label]
+    scored = [(run.get_score("best", comparison.monitor), run) for run in alike]
     pool = [(comparison.sort_sign * score, run) for score, run in scored if score is not None]
     finished = [pair for pair in pool if pair[1].is_finished]
     return min(finished or pool, key=lambda pair: pair[0], default=(0.0, None))[1]

@@ -20,7 +20,6 @@ from gantry.compare.page.text import (
     render_list,
     render_remarks,
 )
-from gantry.compare.protocols import format_protocol_legend
 
 ASSETS = Path(__file__).parent / "assets"
 SCRIPTS = ("page.js", "table.js", "seeds.js", "curves.js", "samples.js", "start.js")
@@ -45,7 +44,6 @@ def render_page(comparison: DataSetComparison, subtitle: str, pictures: int) -> 
 
 def render_section(name: str, comparison: Comparison, unfolded: bool) -> str:
     """Return the section of a data set: its verdict is always visible, the rest of the first one only."""
-    legend = format_protocol_legend(comparison.runs, comparison.protocol_labels)
     settings = len({group.values for group in comparison.groups})
     parts = {
         "name": escape(name),
@@ -54,8 +52,8 @@ def render_section(name: str, comparison: Comparison, unfolded: bool) -> str:
         "verdict": escape(format_verdict(comparison)).replace("Best: ", "<b>Best:</b> ", 1),
         "best_run": render_best_run(comparison),
         "reasons": render_reasons(comparison),
-        "remarks": render_remarks([line for line in list_remarks(comparison) if line not in legend], "remark"),
-        "protocols": render_list(legend, "protocols"),
+        "remarks": render_remarks(list_remarks(comparison, with_legend=False), "remark"),
+        "protocols": render_list(comparison.legend, "protocols"),
         "follows": render_dependent_columns(comparison),
     }
     return fill_template("section.html", parts)
