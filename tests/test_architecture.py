@@ -58,6 +58,7 @@ WITHOUT_TORCH = [
     "training/schedules",
     "loggers/wandb_login",
     "figures/animation",
+    "figures/garbage",
     "runs/checkpoint",
     "runs/folder",
     "runs/generator_json",

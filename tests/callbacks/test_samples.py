@@ -10,16 +10,21 @@ import torch
 from PIL import Image
 
 from gantry.callbacks import samples
-from gantry.callbacks.samples import SampleWriter
+from gantry.callbacks.samples import SampleWriter, interval_of_kept
 from gantry.data.images import InMemoryImages
 from gantry.figures.sample_sheet import make_fixed_sheet
 from stubs import RecordingLogger, TinyG, TinyGan, call_hooks, make_trainer_stub
 
 
-def run(folder: Path, gan: TinyGan, turns: int = 20, **more: Any) -> RecordingLogger:
+def run(folder: Path, gan: TinyGan, turns: int = 20, every: int = 8, keep: int = 100, **more: Any) -> RecordingLogger:
     recorder = RecordingLogger()
-    call_hooks(SampleWriter(str(folder), every=8, rows=3, columns=4), make_trainer_stub(recorder, **more), gan, turns)
+    writer = SampleWriter(str(folder), every=every, rows=3, columns=4, keep=keep)
+    call_hooks(writer, make_trainer_stub(recorder, **more), gan, turns)
     return recorder
+
+
+def written_turns(folder: Path) -> list[int]:
+    return sorted(int(path.stem) for path in (folder / "samples").glob("*.png"))
 
 
 def written(folder: Path) -> list[str]:
@@ -119,3 +124,65 @@ def test_the_generator_keeps_its_mode(tmp_path: Path) -> None:
     gan.G_ema.train()
     run(tmp_path, gan, turns=0)
     assert gan.G_ema.training
+
+
+@pytest.mark.parametrize(
+    ("turn", "kept"),
+    [
+        (6, [0, 2, 4, 6]),
+        (8, [0, 2, 4, 6, 8]),  # as many as allowed
+        (10, [0, 4, 8, 10]),
+        (12, [0, 4, 8, 12]),
+        (16, [0, 4, 8, 12, 16]),
+        (31, [0, 8, 16, 24, 31]),
+        (33, [0, 8, 16, 24, 32, 33]),
+        (40, [0, 16, 32, 40]),
+    ],
+)
+def test_so_many_pictures_are_kept_evenly_spread_over_the_run(tmp_path: Path, turn: int, kept: list[int]) -> None:
+    run(tmp_path, TinyGan(turns=turn), turns=turn, every=2, keep=6)
+    assert written_turns(tmp_path) == kept
+    assert Image.open(tmp_path / "samples" / "samples.webp").n_frames == len(kept)
+
+
+@pytest.mark.parametrize("keep", [2, 3, 7, 100])
+def test_never_more_pictures_than_allowed_and_none_is_missed(tmp_path: Path, keep: int) -> None:
+    every, seen = 3, list[int]()
+    for turn in range(0, 3000, every):
+        interval = interval_of_kept(turn, every, keep)
+        seen = [t for t in seen if t % interval == 0]
+        assert seen == list(range(0, turn, interval))  # none that is kept now has been deleted before
+        seen.append(turn)
+        assert len(seen) <= keep
+        assert len(seen) >= min(turn // every + 1, keep // 2)
+
+
+def test_a_resumed_run_keeps_the_same_pictures(tmp_path: Path) -> None:
+    run(tmp_path / "unbroken", TinyGan(turns=50), turns=50, every=2, keep=6)
+    run(tmp_path / "killed", TinyGan(turns=50), turns=37, every=2, keep=6)
+    run(tmp_path / "killed", TinyGan(turn=20, turns=50), turns=50, every=2, keep=6)  # from its last checkpoint
+    assert written_turns(tmp_path / "killed") == written_turns(tmp_path / "unbroken") == [0, 16, 32, 48, 50]
+
+
+def test_a_larger_budget_with_another_interval_deletes_no_picture_below_the_bound(tmp_path: Path) -> None:
+    run(tmp_path, TinyGan(turns=20), turns=20, every=4)
+    run(tmp_path, TinyGan(turn=20, turns=40), turns=40, every=8)
+    assert written_turns(tmp_path) == [0, 4, 8, 12, 16, 20, 24, 32, 40]
+
+
+def test_loggers_get_the_pictures_that_are_kept_at_the_end(tmp_path: Path) -> None:
+    recorder = run(tmp_path, TinyGan(turns=33), turns=33, every=2, keep=6)
+    assert [turn for _, turn, _ in recorder.images] == written_turns(tmp_path) == [0, 8, 16, 24, 32, 33]
+
+
+def test_a_picture_that_cannot_be_deleted_stops_no_run(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    def refuse(path: Path, missing_ok: bool = False) -> None:
+        if path.suffix == ".png":
+            raise PermissionError(13, "Permission denied")
+
+    monkeypatch.setattr(Path, "unlink", refuse)
+    run(tmp_path, TinyGan(turns=10), turns=10, every=2, keep=6)
+    assert written_turns(tmp_path) == [0, 2, 4, 6, 8, 10]
+    assert "000002.png cannot be written: Permission denied" in caplog.text

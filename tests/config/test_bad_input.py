@@ -101,6 +101,7 @@ MISTAKES = {
     "loss.d=null": "loss.d must be a dict with _target_, got null",
     "metrics.extractor=5": "metrics.extractor must be a dict with _target_ or null, got 5",
     "callbacks.evaluate.evaluation=5": "callbacks.evaluate.evaluation must be a dict with _target_, got 5",
+    "callbacks.samples.keep=1": "callbacks.samples.keep must be an integer of at least 2, got 1",
     "callbacks.samples.rows=0": "callbacks.samples.rows must be an integer from 1 to 1000, got 0",
     "loss.d._partial_=false": "loss.d._partial_ must be true: real_logits, fake_logits of gantry.losses.adversarial.",
     "optim.G._partial_=false": "optim.G._partial_ must be true: it is called later, got false",

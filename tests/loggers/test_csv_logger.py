@@ -1,6 +1,8 @@
 """metrics.csv: one row a turn, whole after a crash, not doubled by a resume."""
 
 import math
+import random
+import tracemalloc
 from pathlib import Path
 
 import numpy as np
@@ -91,3 +93,50 @@ def test_a_missing_file_has_no_columns(tmp_path: Path) -> None:
     assert read_columns(tmp_path) == {}
     (tmp_path / "metrics.csv").touch()
     assert read_columns(tmp_path) == {}
+
+
+def test_any_order_of_turns_and_names_gives_the_same_table(tmp_path: Path) -> None:
+    draw = random.Random(0)
+    logger, table = CsvLogger(str(tmp_path)), dict[int, dict[str, float]]()
+    for i in range(200):
+        turn = max(0, i // 3 - draw.choice([0, 0, 0, 0, 5]))
+        numbers = {name: draw.random() for name in draw.sample("abcd"[: 1 + i // 50], k=1)}
+        logger.log_metrics(numbers, step=turn)
+        table.setdefault(turn, {}).update(numbers)
+        if i == 120:
+            logger = CsvLogger(str(tmp_path))  # a process that resumes
+    columns = read_columns(tmp_path)
+    assert columns["turn"].tolist() == sorted(table)
+    for name in "abcd":
+        np.testing.assert_array_equal(columns[name], [table[turn].get(name, math.nan) for turn in sorted(table)])
+
+
+def test_memory_does_not_grow_with_the_rows(tmp_path: Path) -> None:
+    logger = CsvLogger(str(tmp_path))
+
+    def log_rows(start: int, stop: int) -> int:
+        for turn in range(start, stop):
+            logger.log_metrics({f"loss/{i}": turn + 0.1 * i for i in range(20)} | {"score": 0.5}, step=turn)
+            logger.log_metrics({"score": 0.25}, step=turn)
+        return tracemalloc.get_traced_memory()[0]
+
+    tracemalloc.start()
+    try:
+        before = log_rows(0, 20)
+        assert log_rows(20, 320) - before < 20_000  # 300 rows of 20 numbers would be 144,000 bytes
+    finally:
+        tracemalloc.stop()
+
+
+def test_a_file_that_somebody_else_has_changed_stays_a_table(tmp_path: Path) -> None:
+    logger = CsvLogger(str(tmp_path))
+    for turn in range(3):
+        logger.log_metrics({"a": turn + 0.5}, step=turn)
+    path = tmp_path / "metrics.csv"
+    path.write_text("turn,b\n0,7.5\n")
+    logger.log_metrics({"a": 3.5}, step=3)
+    assert lines(tmp_path) == ["turn,b,a", "0,7.5,", "3,,3.5"]
+    path.unlink()
+    logger.log_metrics({"a": 4.5}, step=4)
+    logger.log_metrics({"a": 5.5}, step=5)
+    assert lines(tmp_path) == ["turn,a", "4,4.5", "5,5.5"]

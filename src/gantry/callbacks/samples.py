@@ -13,7 +13,7 @@ from gantry.callbacks.health import HealthCheck
 from gantry.figures.animation import add_caption, write_animation
 from gantry.figures.image_grid import write_png
 from gantry.figures.sample_sheet import NUM_POINTS, SampleSheet, make_fixed_sheet
-from gantry.files import optional_write
+from gantry.files import optional_write, report_disk_errors
 from gantry.loggers.dispatch import log_image
 from gantry.nets.contract import Generator
 from gantry.runs.layout import ANIMATION_FILE, SAMPLES_FOLDER, list_sample_images, sample_image_name
@@ -29,14 +29,17 @@ class SampleWriter(GanCallback):
     """Writes and logs samples of G_ema: of the untrained generator, every `every` turns and at the end.
 
     The images lie in `folder`/samples, and an animation of all at the end. The latents are a function of `seed` alone:
-    `rows` x `columns` of them, with one row for each class.
+    `rows` x `columns` of them, with one row for each class. At most `keep` images stay, evenly spread over the run:
+    `interval_of_kept` says which. Loggers, which cannot delete, get only those that are kept at the end of the budget.
     """
 
     rank_zero_only = True
     after = (HealthCheck,)
 
-    def __init__(self, folder: str, every: int, rows: int = 10, columns: int = 10, seed: int = 0) -> None:
-        self.folder, self.every = Path(folder) / SAMPLES_FOLDER, every
+    def __init__(
+        self, folder: str, every: int, rows: int = 10, columns: int = 10, seed: int = 0, keep: int = MAX_FRAMES
+    ) -> None:
+        self.folder, self.every, self.keep = Path(folder) / SAMPLES_FOLDER, every, keep
         self.rows, self.columns, self.seed = rows, columns, seed
         self.sheet: SampleSheet | None = None
         self.real_points: Tensor | None = None
@@ -66,7 +69,30 @@ class SampleWriter(GanCallback):
         pixels = self.sheet.render(gan.G_ema, gan.device, self.real_points)
         with optional_write():
             write_png(pixels, self.folder / sample_image_name(gan.turn))
-        log_image(trainer.loggers, "samples", pixels, gan.turn)
+        self.delete_others(gan.turn)
+        if gan.turn == gan.turns or gan.turn % interval_of_kept(gan.turns, self.every, self.keep) == 0:
+            log_image(trainer.loggers, "samples", pixels, gan.turn)
+
+    def delete_others(self, turn: int) -> None:
+        """Delete the images that are not kept at a turn, whose own is kept until the next one is written."""
+        interval = interval_of_kept(turn, self.every, self.keep)
+        if interval > self.every:
+            for other, path in list_sample_images(self.folder).items():
+                if other % interval and other != turn:
+                    with optional_write(), report_disk_errors(path):
+                        path.unlink(missing_ok=True)
+
+
+def interval_of_kept(turn: int, every: int, keep: int) -> int:
+    """Return the number of turns between two images that are kept at a turn.
+
+    It is `every`, doubled until they and the newest are at most `keep`. As a function of the turn alone it is the same
+    in a resumed run, and since it only doubles, no image that is kept later has been deleted before.
+    """
+    interval = every
+    while turn // interval + 2 > keep:
+        interval *= 2
+    return interval
 
 
 def sample_shape(gan: GAN) -> tuple[int, ...]:

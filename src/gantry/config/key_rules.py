@@ -117,6 +117,7 @@ TRAIN_RULES: dict[str, Rule] = {  # by full key; * is any one name
     "callbacks.samples.seed": SEED_RULE,
     "callbacks.samples.rows": integer_between(1, 1000),
     "callbacks.samples.columns": integer_between(1, 1000),
+    "callbacks.samples.keep": integer_at_least(2),
     "callbacks.health.patience": integer_at_least(1),
     "callbacks.progress.seconds": number_at_least(0),
     "callbacks.export.generator": PART_RULE,

@@ -11,6 +11,7 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import LogLocator, MaxNLocator, NullFormatter, StrMethodFormatter
 from numpy.typing import NDArray
 
+from gantry.figures.garbage import free_cycles
 from gantry.files import atomic_write
 
 Column = NDArray[np.float64]
@@ -44,6 +45,7 @@ class Curve:
     std: Column | None = None
 
 
+@free_cycles()
 def write_curves(metrics: Mapping[str, Column], path: Path, best_turn: int | None = None) -> None:
     """Plot the columns of metrics.csv against turn and kimg: related ones in one panel, each score in its own.
 

@@ -9,11 +9,14 @@ from matplotlib.figure import Figure
 from numpy.typing import NDArray
 from torch import Tensor
 
+from gantry.figures.garbage import free_cycles
+
 AXIS_LIMIT = 1.15  # all points lie in [-1, 1]
 REAL_COLOUR, FAKE_COLOUR = "#d9dbe0", "#1f5fd0"
 CLASS_COLOURS = color_sequences["tab10"]
 
 
+@free_cycles()
 def draw_scatter(x: Tensor, c: Tensor | None = None, real: Tensor | None = None) -> NDArray[np.uint8]:
     """x [N, 2], coloured by class, over the real points [M, 2] in grey -> picture uint8 [480, 480, 3]."""
     figure = Figure(figsize=(4.8, 4.8), dpi=100, layout="constrained")

@@ -9,23 +9,27 @@ from typing import Any
 from lightning.pytorch.loggers.logger import Logger
 from lightning.pytorch.utilities import rank_zero_only
 
-from gantry.files import report_disk_errors, write_text
+from gantry.files import atomic_write, report_disk_errors, write_text
 from gantry.runs.layout import METRICS_FILE
 from gantry.runs.metrics_csv import MetricsRow, order_columns, read_rows
+
+COPY_BYTES = 1 << 20
 
 
 class CsvLogger(Logger):
     """Writes `folder`/metrics.csv; all numbers of one turn share one row, whoever logs them.
 
-    A row is on the disk when `log_metrics` returns. A row of a later turn is appended; if it has a new column, or
-    changes an earlier row, the file is written anew and then replaces the old one.
+    A row is on the disk when `log_metrics` returns. A row of a later turn is appended; if the last row is changed, an
+    earlier one, or the columns, the file is written anew and then replaces the old one. No more than the last row is
+    kept in memory, however long the run.
     """
 
     def __init__(self, folder: str) -> None:
         super().__init__()
         self.path = Path(folder) / METRICS_FILE
-        self._rows: dict[int, MetricsRow] | None = None
         self._columns: list[str] = []  # of the file; empty at first, so that the first row rewrites it
+        self._last_row: MetricsRow = {}
+        self._last_start, self._size = 0, 0  # bytes before the last row, and of the whole file
 
     @property
     def name(self) -> str:
@@ -39,13 +43,6 @@ class CsvLogger(Logger):
     def save_dir(self) -> str:
         return str(self.path.parent)
 
-    @property
-    def rows(self) -> dict[int, MetricsRow]:
-        """The numbers of each turn; those of an earlier process are read from the file at first use."""
-        if self._rows is None:
-            self._rows = {int(row["turn"]): row for row in read_rows(self.path)}
-        return self._rows
-
     @rank_zero_only
     def log_hyperparams(self, params: Any, *_: Any) -> None:
         """Do nothing: config.yaml has the configuration."""
@@ -54,29 +51,57 @@ class CsvLogger(Logger):
     def log_metrics(self, metrics: Mapping[str, Any], step: int | None = None) -> None:
         """Add numbers to the row of a turn."""
         turn = int(metrics["turn"] if step is None else step)
-        follows = turn > next(reversed(self.rows), -1)
-        row = self.rows.setdefault(turn, {"turn": turn})
-        row |= {name: _to_number(value) for name, value in metrics.items()} | {"turn": turn}
-        if follows and row.keys() <= set(self._columns):
-            with report_disk_errors(self.path), self.path.open("a", encoding="utf-8", newline="") as file:
-                file.write(_format_row(row.get(name) for name in self._columns))
+        numbers: MetricsRow = {"turn": turn} | {name: _to_number(value) for name, value in metrics.items()}
+        numbers["turn"] = turn
+        last_turn = self._last_row.get("turn", -1)
+        if turn < last_turn or not numbers.keys() <= set(self._columns) or not self._is_as_written():
+            rows = self._read_rows()
+            rows[turn] = rows.get(turn, {}) | numbers
+            self._write_rows(rows)
+        elif turn > last_turn:
+            self._append_row(numbers)
         else:
-            self._rewrite()
+            self._replace_last_row(self._last_row | numbers)
 
     @rank_zero_only
     def rewind_to(self, turn: int) -> None:
         """Drop the rows of later turns, which a resumed run repeats."""
-        later = [t for t in self.rows if t > turn]
-        for t in later:
-            del self.rows[t]
-        if later:
-            self._rewrite()
+        rows = self._read_rows()
+        earlier = {t: row for t, row in rows.items() if t <= turn}
+        if len(earlier) < len(rows):
+            self._write_rows(earlier)
 
-    def _rewrite(self) -> None:
-        self._rows = dict(sorted(self.rows.items()))
-        self._columns = order_columns(self._rows.values())
-        lines = [_format_row(row.get(name) for name in self._columns) for row in self._rows.values()]
-        write_text(self.path, "".join([_format_row(self._columns), *lines]))
+    def _read_rows(self) -> dict[int, MetricsRow]:
+        return {int(row["turn"]): row for row in read_rows(self.path)}
+
+    def _is_as_written(self) -> bool:
+        return self.path.is_file() and self.path.stat().st_size == self._size
+
+    def _write_rows(self, rows: Mapping[int, MetricsRow]) -> None:
+        ordered = [row for _, row in sorted(rows.items())]
+        self._columns = order_columns(ordered)
+        lines = [_format_row(self._columns), *(self._format(row) for row in ordered)]
+        write_text(self.path, "".join(lines))
+        self._last_row = ordered[-1] if ordered else {}
+        self._size = sum(len(line.encode()) for line in lines)
+        self._last_start = self._size - len(lines[-1].encode())
+
+    def _append_row(self, row: MetricsRow) -> None:
+        line = self._format(row)
+        with report_disk_errors(self.path), self.path.open("a", encoding="utf-8", newline="") as file:
+            file.write(line)
+        self._last_row, self._last_start, self._size = row, self._size, self._size + len(line.encode())
+
+    def _replace_last_row(self, row: MetricsRow) -> None:
+        line = self._format(row).encode()
+        with atomic_write(self.path) as part, self.path.open("rb") as old, part.open("wb") as new:
+            while piece := old.read(min(COPY_BYTES, self._last_start - old.tell())):
+                new.write(piece)
+            new.write(line)
+        self._last_row, self._size = row, self._last_start + len(line)
+
+    def _format(self, row: MetricsRow) -> str:
+        return _format_row(row.get(name) for name in self._columns)
 
 
 def _to_number(value: Any) -> float:

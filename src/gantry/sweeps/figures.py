@@ -17,6 +17,7 @@ from gantry.compare.config_diff import format_cell
 from gantry.compare.run_record import RunRecord
 from gantry.errors import UserError
 from gantry.figures.curves import Curve, add_curve, curve_style, format_axes, make_figure, save_figure
+from gantry.figures.garbage import free_cycles
 from gantry.runs.layout import CURVES_FILE, PARALLEL_FILE, STUDY_FILE
 from gantry.runs.metrics_csv import Column
 from gantry.runs.stored_values import read_json
@@ -32,6 +33,7 @@ MAX_KEY_LINE = 18  # characters
 BEST_SHADE, WORST_SHADE = 0.0, 0.85  # positions on the colour map; lines further up are too light to see
 
 
+@free_cycles()
 def write_sweep_figures(comparison: Comparison, folder: Path) -> None:
     """Write curves.png and parallel.png, each only if there are values of the deciding score to draw."""
     if any(f"score/{comparison.monitor}" in run.metrics for run in comparison.runs):
