@@ -76,8 +76,9 @@ def sample(
     """Return samples 0 .. n-1 of a seed, on the CPU: uint8 [n, *G.shape] for images, float32 [n, 2] for points.
 
     They are those of sample.py and of evaluations: sample i depends on (seed, i) alone. `label` is the class of all of
-    them, None for all classes in turn; `truncation` bounds every entry of z, 0.7 for example. G computes on the device
-    that it is on. Raises ValueError for arguments out of range.
+    them, None for all classes in turn; `truncation` bounds every entry of z, 0.7 for example, or is the psi of a
+    generator that truncates by itself. G computes on the device that it is on. Raises ValueError for arguments out of
+    range.
     """
     import torch
 
@@ -85,10 +86,12 @@ def sample(
     from gantry.commands.sample_request import SampleRequest, parse_label
     from gantry.nets.contract import check_generator
     from gantry.pixels import to_uint8
+    from gantry.sampling.truncation import truncate_generator
 
     check_generator(G)
     info = GeneratorInfo({}, list(G.shape), G.z_dim, G.num_classes, sha256="")
     request = SampleRequest(n, seed, parse_label(label, info), truncation)
+    G = truncate_generator(G, truncation)
     batches = (x for x, _ in generate_batches(G, request, str(next(G.parameters()).device)))
     return torch.cat([to_uint8(x) if x.ndim == 4 else x for x in batches])
 

@@ -11,11 +11,13 @@ from omegaconf import OmegaConf
 from PIL import Image
 
 from gantry.commands.sample import write_samples
+from gantry.commands.sample_job import render_frame
+from gantry.figures.sample_sheet import SampleSheet
 from gantry.pixels import to_uint8
 from gantry.runs.generator import save_generator
 from gantry.sampling.generate import iter_sample_batches
-from gantry.sampling.latents import balanced_labels, sample_latents, slerp, truncate_latents
-from stubs import TinyG
+from gantry.sampling.latents import balanced_labels, sample_latents, slerp
+from stubs import NoisyG, TinyG
 
 DEFAULTS = {"which": None, "what": "grid", "n": 10, "seed": 0, "class": None, "truncation": None, "out": None}
 DEFAULTS |= {"log_to": None, "trust": ["stubs"]}
@@ -110,6 +112,20 @@ def test_an_interpolation_is_a_closed_walk(tmp_path: Path) -> None:
     assert np.abs(frames[0] - frames[16]).max() > 60
 
 
+def test_an_interpolation_keeps_the_noise(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Only z moves: mixed noise would be weaker than noise."""
+    frames = []
+    render = SampleSheet.render
+    monkeypatch.setattr(SampleSheet, "render", lambda self, *args: frames.append(self.z) or render(self, *args))
+    G, z = NoisyG(), torch.randn(3, 2, 6)
+    for position in (0.0, 0.5, 1.0, 2.75):
+        render_frame(G, z, torch.zeros(2).long(), position, "cpu")
+    assert all(torch.equal(frame[:, 4:], z[0, :, 4:]) for frame in frames)
+    torch.testing.assert_close(frames[0], z[0])
+    torch.testing.assert_close(frames[1][:, :4], slerp(z[0, :, :4], z[1, :, :4], 0.5))
+    torch.testing.assert_close(frames[3][:, :4], slerp(z[2, :, :4], z[0, :, :4], 0.75))
+
+
 def test_an_interpolation_of_points(tmp_path: Path) -> None:
     assert Image.open(ask(run(tmp_path, (2,)), what="interpolation", n=2)).size == (480, 480)
 
@@ -120,22 +136,6 @@ def test_slerp_stays_on_the_sphere() -> None:
     torch.testing.assert_close(slerp(a, b, 0.0), a)
     torch.testing.assert_close(slerp(a, b, 1.0), b)
     torch.testing.assert_close(slerp(a, 2 * a, 0.5), 1.5 * a)
-
-
-def test_truncated_normal() -> None:
-    z = truncate_latents(torch.randn(100_000, generator=torch.Generator().manual_seed(0)), 0.7)
-    assert z.abs().max() <= 0.7
-    assert z.abs().max() > 0.699
-    phi, mass = math.exp(-0.245) / math.sqrt(2 * math.pi), math.erf(0.7 / math.sqrt(2))
-    variance = 1 - 2 * 0.7 * phi / mass  # of the normal distribution cut off at +-0.7
-    assert z.var().item() == pytest.approx(variance, rel=0.02)
-    assert z.mean().item() == pytest.approx(0.0, abs=0.005)
-
-
-def test_truncation_keeps_the_order_and_far_bounds_change_nothing() -> None:
-    z = torch.linspace(-3, 3, 101)
-    assert (truncate_latents(z, 1.0).diff() > 0).all()
-    torch.testing.assert_close(truncate_latents(z, 30.0), z, atol=1e-4, rtol=1e-4)
 
 
 def test_truncation_reaches_the_samples(tmp_path: Path) -> None:

@@ -27,6 +27,18 @@ class TinyG(nn.Module):
         return level.view(-1, 1, 1, 1).expand(-1, *self.shape)
 
 
+class NoisyG(TinyG):
+    """As `TinyG`, with a lower half of the images whose level is that of the noise, tanh(noise[:, 1])."""
+
+    noise_dim = 2
+
+    def forward(self, z: Tensor, c: Tensor) -> Tensor:
+        z, noise = z.split([self.z_dim, self.noise_dim], 1)
+        x = super().forward(z, c).clone()
+        x[:, :, x.shape[2] // 2 :] = noise[:, 1].tanh().view(-1, 1, 1, 1)
+        return x
+
+
 @dataclass
 class TinyGan:
     """The part of a GAN that callbacks see."""

@@ -3,6 +3,9 @@ from itertools import pairwise
 import torch
 from torch import Tensor, nn
 
+from gantry.figures.sample_sheet import make_fixed_sheet
+from gantry.sampling.batchnorm import prepare_generator
+from gantry.sampling.batchnorm_mode import BatchNormMode
 from gantry.sampling.generate import generate, iter_sample_batches
 from gantry.sampling.latents import LATENT_BLOCK_SIZE, balanced_labels, sample_latents
 
@@ -42,6 +45,31 @@ def test_labels_are_balanced() -> None:
     assert balanced_labels(2, 7, 3).tolist() == [2, 1, 2, 0, 2]
     assert balanced_labels(0, 5000, 10).bincount().tolist() == [500] * 10
     assert balanced_labels(0, 3, 0).tolist() == [0, 0, 0]
+
+
+class Echo(Affine):
+    """Samples are all numbers that G gets."""
+
+    noise_dim = 2
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.seen: list[Tensor] = []
+
+    def forward(self, z: Tensor, c: Tensor) -> Tensor:
+        self.seen.append(z)
+        return self.norm(z[:, :3])
+
+
+def test_noise_is_that_of_the_sample() -> None:
+    """Behind z, a function of (seed, i) as well, in samples, pictures and estimates of statistics."""
+    G = Echo()
+    list(iter_sample_batches(G, 1, 0, 10, 4, "cpu"))
+    assert torch.equal(torch.cat(G.seen), sample_latents(1, 0, 10, 5))
+    G.shape = (1, 8, 8)
+    assert torch.equal(make_fixed_sheet(G, 1, 4, 3).z, sample_latents(1, 0, 12, 5))
+    ready = prepare_generator(G, BatchNormMode.STANDING, 1)
+    assert {z.shape[1] for z in ready.seen} == {5}
 
 
 def test_batches_change_nothing_and_the_mode_is_kept() -> None:

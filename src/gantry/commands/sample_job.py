@@ -19,11 +19,12 @@ from gantry.figures.animation import write_animation
 from gantry.figures.image_grid import to_pil_image, write_png
 from gantry.figures.sample_sheet import SampleSheet
 from gantry.files import atomic_write
-from gantry.nets.contract import Generator
+from gantry.nets.contract import Generator, count_latent_numbers
 from gantry.pixels import to_uint8
 from gantry.runs.generator import load_saved_generator
 from gantry.sampling.generate import GENERATE_BATCH_SIZE, generate_on_cpu
-from gantry.sampling.latents import balanced_labels, sample_latents, slerp, truncate_latents
+from gantry.sampling.latents import balanced_labels, sample_latents, slerp
+from gantry.sampling.truncation import truncate_generator, truncate_latents
 
 MAX_CLASS_ROWS = 20
 
@@ -42,16 +43,15 @@ def write_generated_samples(
     """Write the output `kind` with the generator in a folder, on the device; `trusted` packages may define it."""
     with user_errors():
         there = pick_device(device)
-    G = load_saved_generator(folder, trusted).to(there)
+    G = truncate_generator(load_saved_generator(folder, trusted).to(there), request.truncation)
     out.parent.mkdir(parents=True, exist_ok=True)
     OUTPUT_WRITERS[kind](G, request, out, there)
 
 
 def make_inputs(G: Generator, request: SampleRequest, start: int, stop: int) -> tuple[Tensor, Tensor]:
-    """Return latents [n, z_dim] and classes [n] of the samples start..stop-1."""
-    z = sample_latents(request.seed, start, stop, G.z_dim)
-    if request.truncation is not None:
-        z = truncate_latents(z, request.truncation)
+    """Return latents [n, z_dim + noise_dim] and classes [n] of the samples start..stop-1."""
+    z = sample_latents(request.seed, start, stop, count_latent_numbers(G))
+    z = truncate_latents(z, G, request.truncation)
     if request.label is not None:
         return z, torch.full((stop - start,), request.label)
     return z, balanced_labels(start, stop, G.num_classes)
@@ -115,9 +115,13 @@ def write_interpolation(G: Generator, request: SampleRequest, out: Path, device:
 
 
 def render_frame(G: Generator, z: Tensor, c: Tensor, position: float, device: str) -> NDArray[np.uint8]:
-    """Return the picture at a position on the walk through z [stops, walks, z_dim], counted in stops."""
-    stop = int(position)
-    between = slerp(z[stop], z[(stop + 1) % len(z)], position - stop)
+    """Return the picture at a position on the walk through z [stops, walks, z_dim + noise_dim], counted in stops.
+
+    The noise is that of the first stop throughout: noise between two others would be weaker than either.
+    """
+    stop, noise = int(position), z[0, :, G.z_dim :]
+    start, end = z[stop, :, : G.z_dim], z[(stop + 1) % len(z), :, : G.z_dim]
+    between = torch.cat([slerp(start, end, position - stop), noise], 1)
     return SampleSheet(between, c, columns=4).render(G, device)
 
 

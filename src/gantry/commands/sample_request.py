@@ -35,7 +35,7 @@ OUTPUT_FORMATS = {
 class SampleRequest:
     """The samples to write; sample i depends on (seed, i) alone. `label` is a class, None all classes in turn.
 
-    `truncation` bounds every entry of z, None does not.
+    `truncation` bounds every entry of z, or is the psi of a generator that truncates by itself; None for neither.
     """
 
     n: int

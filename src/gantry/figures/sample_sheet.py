@@ -8,7 +8,7 @@ from torch import Tensor
 
 from gantry.errors import format_on_one_line
 from gantry.figures.image_grid import MIN_CELL_SIZE, Pixels, add_row_labels, make_image_grid
-from gantry.nets.contract import Generator
+from gantry.nets.contract import Generator, count_latent_numbers
 from gantry.pixels import to_uint8
 from gantry.sampling.generate import generate_on_cpu
 from gantry.sampling.latents import balanced_labels, sample_latents
@@ -21,7 +21,7 @@ MAX_NAME_LENGTH = 24  # characters of the name of a class
 
 @dataclass(frozen=True)
 class SampleSheet:
-    """Latents z [N, z_dim] and classes c [N], in `rows` filled column by column or `columns` row by row.
+    """Latents z [N, z_dim + noise_dim] and classes c [N], in `rows` filled column by column or `columns` row by row.
 
     `class_names` are those of all classes, empty if they are not known.
     """
@@ -69,13 +69,14 @@ def format_classes(c: Sequence[int], names: Sequence[str] = ()) -> str:
 def make_fixed_sheet(G: Generator, seed: int, rows: int, columns: int, class_names: Sequence[str] = ()) -> SampleSheet:
     """Return the sheet that shows G's progress: a row for each class, or for some if there are too many."""
     if len(G.shape) == 1:
-        return SampleSheet(sample_latents(seed, 0, NUM_POINTS, G.z_dim), balanced_labels(0, NUM_POINTS, G.num_classes))
+        z = sample_latents(seed, 0, NUM_POINTS, count_latent_numbers(G))
+        return SampleSheet(z, balanced_labels(0, NUM_POINTS, G.num_classes))
     rows, columns = min(rows, max_images_per_side(G.shape[1])), min(columns, max_images_per_side(G.shape[2]))
     if G.num_classes == 0:
-        z = sample_latents(seed, 0, rows * columns, G.z_dim)
+        z = sample_latents(seed, 0, rows * columns, count_latent_numbers(G))
         return SampleSheet(z, torch.zeros(len(z), dtype=torch.int64), columns=columns)
     classes = torch.linspace(0, G.num_classes - 1, min(rows, G.num_classes)).round().long()
-    z = sample_latents(seed, 0, len(classes) * columns, G.z_dim)
+    z = sample_latents(seed, 0, len(classes) * columns, count_latent_numbers(G))
     return SampleSheet(z, classes.repeat(columns), rows=len(classes), class_names=class_names)
 
 

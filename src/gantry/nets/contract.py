@@ -33,7 +33,9 @@ class Net(Protocol):
 class Generator(Net, Protocol):
     """G(z [N, z_dim], c int64 [N] or None) -> x [N, *shape] in [-1, 1]: a torch.nn.Module with these attributes.
 
-    `num_classes` is 0 for a G that ignores c. z is standard normal, in the dtype of G's weights.
+    `num_classes` is 0 for a G that ignores c. z is standard normal, in the dtype of G's weights. A G that needs further
+    random numbers, such as noise for each layer, draws none: it has the attribute `noise_dim`, their number, and reads
+    them from z [N, z_dim + noise_dim].
     """
 
     shape: tuple[int, ...]
@@ -53,6 +55,11 @@ class Judgement(NamedTuple):
     logits: Tensor
     features: Tensor | None = None
     class_logits: Tensor | None = None
+
+
+def count_latent_numbers(G: Generator) -> int:
+    """Return the number of random numbers that G needs for a sample: z_dim, and noise_dim where G has it."""
+    return G.z_dim + getattr(G, "noise_dim", 0)
 
 
 def check_generator(G: object) -> None:

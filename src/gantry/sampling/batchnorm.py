@@ -6,7 +6,7 @@ from typing import Any
 import torch
 from torch import nn
 
-from gantry.nets.contract import Generator, Net
+from gantry.nets.contract import Generator, Net, count_latent_numbers
 from gantry.rng import derive_seed
 from gantry.sampling.batchnorm_mode import NO_BATCHNORM, NUM_STATISTICS_BATCHES, STATISTICS_BATCH_SIZE, BatchNormMode
 from gantry.sampling.latents import balanced_labels, sample_latents
@@ -51,5 +51,5 @@ def _estimate_standing_statistics_(G: Generator, seed: int) -> None:
         norm.train()
     for start in range(0, NUM_STATISTICS_BATCHES * STATISTICS_BATCH_SIZE, STATISTICS_BATCH_SIZE):
         stop = start + STATISTICS_BATCH_SIZE
-        z = sample_latents(derive_seed(seed, STATISTICS_SEED_KEY), start, stop, G.z_dim)
+        z = sample_latents(derive_seed(seed, STATISTICS_SEED_KEY), start, stop, count_latent_numbers(G))
         G(z.to(weight), balanced_labels(start, stop, G.num_classes).to(weight.device))

@@ -5,7 +5,7 @@ from collections.abc import Iterator
 import torch
 from torch import Tensor
 
-from gantry.nets.contract import Generator
+from gantry.nets.contract import Generator, count_latent_numbers
 from gantry.sampling.latents import balanced_labels, sample_latents
 
 GENERATE_BATCH_SIZE = 128
@@ -17,7 +17,7 @@ def iter_sample_batches(
     """Yield images start..stop-1 of the generator, batch by batch: x float [n, *shape] in [-1, 1] on the device."""
     for first in range(start, stop, batch_size):
         last = min(first + batch_size, stop)
-        z = sample_latents(seed, first, last, G.z_dim)
+        z = sample_latents(seed, first, last, count_latent_numbers(G))
         c = balanced_labels(first, last, G.num_classes)
         yield generate(G, z.to(device), c.to(device))
 

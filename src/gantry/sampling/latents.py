@@ -8,15 +8,15 @@ from gantry.rng import derive_seed
 LATENT_BLOCK_SIZE = 256  # latents drawn from one seed; any range of samples is cut from whole blocks
 
 
-def sample_latents(seed: int, start: int, stop: int, z_dim: int) -> Tensor:
-    """Return the standard normal z of the samples start..stop-1: -> [stop - start, z_dim], on CPU."""
+def sample_latents(seed: int, start: int, stop: int, size: int) -> Tensor:
+    """Return the standard normal z of the samples start..stop-1: -> [stop - start, size], on CPU."""
     blocks = range(start // LATENT_BLOCK_SIZE, (stop + LATENT_BLOCK_SIZE - 1) // LATENT_BLOCK_SIZE)
     draws = [
-        torch.randn(LATENT_BLOCK_SIZE, z_dim, generator=torch.Generator().manual_seed(derive_seed(seed, b)))
+        torch.randn(LATENT_BLOCK_SIZE, size, generator=torch.Generator().manual_seed(derive_seed(seed, b)))
         for b in blocks
     ]
     first = start - blocks.start * LATENT_BLOCK_SIZE
-    return torch.cat([*draws, torch.empty(0, z_dim)])[first : first + stop - start]
+    return torch.cat([*draws, torch.empty(0, size)])[first : first + stop - start]
 
 
 def balanced_labels(start: int, stop: int, num_classes: int) -> Tensor:
@@ -26,17 +26,6 @@ def balanced_labels(start: int, stop: int, num_classes: int) -> Tensor:
     """
     i, count = torch.arange(start, stop), max(num_classes, 1)
     return (i + i // count) % count
-
-
-def truncate_latents(z: Tensor, bound: float) -> Tensor:
-    """Map standard normal z to draws of the normal distribution truncated at +-bound (Brock et al. 2019, 3.1).
-
-    BigGAN draws entries beyond the bound again. Mapping each z through both distribution functions gives the
-    same distribution, and keeps a sample a function of its own z.
-    """
-    edge = torch.special.ndtr(torch.tensor(bound, dtype=torch.float64))
-    share = (1 - edge) + torch.special.ndtr(z.double()) * (2 * edge - 1)
-    return torch.special.ndtri(share).clamp(-bound, bound).to(z.dtype)
 
 
 def slerp(start: Tensor, stop: Tensor, t: float) -> Tensor:

@@ -14,7 +14,7 @@ from gantry import rng
 from gantry.distributed import collectives
 from gantry.losses.objective import DueTerms, Objective, Term, add_terms, find_differentiated_images
 from gantry.losses.update import Update
-from gantry.nets.contract import Discriminator, Generator, Judgement, check_generator, judge
+from gantry.nets.contract import Discriminator, Generator, Judgement, check_generator, count_latent_numbers, judge
 from gantry.training.ema import Ema, WeightAverage
 from gantry.training.executor import EagerExecutor, ScalarTensors, TurnExecutor, TurnValues
 from gantry.training.finite import all_finite
@@ -187,7 +187,7 @@ class GAN(LightningModule):
 
     def sample_z(self, x: Tensor) -> Tensor:
         """Draw latents for as many samples as x has images: -> [N, z_dim]."""
-        return rng.randn(len(x), self.G.z_dim, device=x.device)
+        return rng.randn(len(x), count_latent_numbers(self.G), device=x.device)
 
     def may_step(self, numbers: list[Tensor]) -> bool:
         """Return False, and count the skipped update, if its numbers must be finite and are not.
