@@ -222,8 +222,8 @@ NETS = [
     Mutation("nets/layers.py", "LEAKY_SLOPE = 0.2", "LEAKY_SLOPE = 0.1", "the slope of the leaky ReLU"),
     Mutation(
         "nets/layers.py",
-        "(self.embedding(c) * h).sum(1)",
-        "(self.embedding(c) * h).mean(1)",
+        "(embed(c, self.embedding.weight) * h).sum(1)",
+        "(embed(c, self.embedding.weight) * h).mean(1)",
         "the projection is a mean",
     ),
     Mutation("nets/layers.py", "torch.addcmul(bias[:", "torch.addcmul(1 + bias[:", "the bias of a class is off"),
@@ -243,9 +243,14 @@ NETS = [
         "activation",
     ),
     Mutation("nets/resnet.py", "+ self.shortcut(x)", "+ self.shortcut(F.relu(x))", "D's shortcut sees the activation"),
-    Mutation("nets/resnet.py", "nn.Identity() if first else nn.ReLU()", "nn.ReLU()", "the first block cuts the image"),
+    Mutation(
+        "nets/resnet.py", "nn.Identity() if first else", "nn.ReLU() if first else", "the first block cuts the image"
+    ),
     Mutation("nets/resnet.py", '"sum": Tensor.sum', '"sum": Tensor.mean', "sum pooling is mean pooling"),
     Mutation("nets/resnet.py", "range(1, halvings + 2)", "range(1, halvings + 1)", "D has a block less"),
+    Mutation("nets/attention.py", "torch.zeros(())", "torch.ones(())", "attention does not begin as the identity"),
+    Mutation("nets/attention.py", "softmax(2)", "softmax(1)", "the weights of a query do not sum to 1"),
+    Mutation("nets/attention.py", "sides.index(side)", "sides.index(side) - 1", "attention is a block too early"),
     Mutation("nets/mlp.py", "LeakyReLU(LEAKY_SLOPE)", "LeakyReLU()", "the slope of a dense net"),
     Mutation("nets/spectral.py", "return weight / wv.norm()", "return weight / wv.norm() ** 2", "sigma is squared"),
     Mutation("nets/spectral.py", "            if self.training:\n", "            if True:\n", "evaluation changes u"),

@@ -10,6 +10,7 @@ SMALL_WIDTHS = {  # overrides by model
     "dcgan_small": ["model.G.width=4", "model.D.width=4"],
     "mlp_conv": ["model.D.width=4"],
     "resnet": ["model.G.width=4", "model.D.width=4"],
+    "sagan": ["model.G.width=4", "model.D.width=4", "model.G.attention=8", "model.D.attention=4"],
     "sngan": ["model.G.width=4", "model.D.width=4"],
 }
 

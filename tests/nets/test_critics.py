@@ -17,8 +17,9 @@ Shape = tuple[int, ...]
 SIDES = [8, 14, 28, 32, 48, 64]
 NAMES = [
     *(f"mlp-{norm}" for norm in ("none", "batch", "layer", "spectral")),
-    *(f"dcgan-{norm}" for norm in ("none", "batch", "layer", "instance", "spectral")),
-    *(f"resnet-{norm}" for norm in ("none", "spectral")),
+    *(f"dcgan-{norm}" for norm in ("none", "batch", "layer", "instance", "group", "spectral")),
+    *(f"resnet-{norm}" for norm in ("none", "batch", "layer", "instance", "group", "spectral")),
+    *(f"sagan-{norm}" for norm in ("none", "spectral")),
 ]
 INDEPENDENT = [name for name in NAMES if not name.endswith("batch")]  # penalties per sample are allowed
 
@@ -30,7 +31,8 @@ def make_critic(name: str, shape: Shape, num_classes: int = 0, width: int = 4) -
     if family == "dcgan":
         return dcgan.Discriminator(shape, num_classes, width=width, max_width=4 * width, norm=norm)
     pool = "sum" if norm == "spectral" else "mean"
-    return resnet.Discriminator(shape, num_classes, width=width, norm=norm, pool=pool)
+    attention = min(shape[1:]) // 2 if family == "sagan" else None
+    return resnet.Discriminator(shape, num_classes, width=width, norm=norm, pool=pool, attention=attention)
 
 
 @pytest.mark.parametrize("name", NAMES)
@@ -55,9 +57,16 @@ def test_dense_critic_accepts_points(norm: str) -> None:
 
 @pytest.mark.parametrize("name", ["dcgan-none", "resnet-none"])
 def test_convolutional_critics_refuse_other_sides(name: str) -> None:
-    for shape in [(1, 27, 27), (1, 28, 32), (2,)]:
-        with pytest.raises(ValueError, match=r"^data.shape must have a side of 8, 10, 12, "):
+    for shape in [(1, 27, 27), (1, 28, 30), (2,)]:
+        with pytest.raises(ValueError, match=r"^data.shape must have a (side of 8, 10, 12, |longer side)"):
             make_critic(name, shape)
+
+
+@pytest.mark.parametrize("name", ["dcgan-none", "resnet-spectral", "sagan-spectral"])
+@pytest.mark.parametrize("shape", [(3, 8, 12), (1, 28, 16), (3, 64, 96)])
+def test_one_logit_per_image_that_is_not_square(name: str, shape: Shape) -> None:
+    torch.manual_seed(0)
+    assert make_critic(name, shape)(torch.rand(2, *shape), None).shape == (2,)
 
 
 def compute_influence(D: nn.Module) -> Tensor:
@@ -75,7 +84,7 @@ def test_logit_depends_only_on_its_own_image(name: str) -> None:
     assert others == [0, 0]
 
 
-@pytest.mark.parametrize("name", ["mlp-batch", "dcgan-batch"])
+@pytest.mark.parametrize("name", ["mlp-batch", "dcgan-batch", "resnet-batch"])
 def test_batch_norm_couples_the_images(name: str) -> None:
     torch.manual_seed(0)
     assert compute_influence(make_critic(name, (1, 8, 8))).min() > 0

@@ -17,11 +17,18 @@ def make_dense(shape: Shape, num_classes: int = 0, norm: str = "none", activatio
     return mlp.Generator(shape, 5, num_classes, hidden=[16, 8], norm=norm, activation=activation)
 
 
+def make_attentive(shape: Shape, num_classes: int = 0) -> nn.Module:
+    """Return a generator of SAGAN with attention at full size."""
+    return resnet.Generator(shape, 5, num_classes, width=8, attention=min(shape[1:]), spectral=True)
+
+
+CONVOLUTIONAL = ["dcgan", "resnet", "sagan"]
 GENERATORS = {
     "mlp": make_dense,
     "mlp-batch": lambda shape, num_classes=0: make_dense(shape, num_classes, "batch", "leaky"),
     "dcgan": lambda shape, num_classes=0: dcgan.Generator(shape, 5, num_classes, width=4, max_width=16),
     "resnet": lambda shape, num_classes=0: resnet.Generator(shape, 5, num_classes, width=8),
+    "sagan": lambda shape, num_classes=0: make_attentive(shape, num_classes),
 }
 every_generator = pytest.mark.parametrize("name", GENERATORS)
 
@@ -57,9 +64,16 @@ def test_dense_generator_builds_any_shape(shape: Shape) -> None:
 
 @pytest.mark.parametrize("name", ["dcgan", "resnet"])
 def test_convolutional_generators_refuse_other_sides(name: str) -> None:
-    for shape in [(1, 27, 27), (1, 28, 32), (2,)]:
-        with pytest.raises(ValueError, match=r"^data.shape must have a side of 8, 10, 12, "):
+    for shape in [(1, 27, 27), (1, 28, 30), (2,)]:
+        with pytest.raises(ValueError, match=r"^data.shape must have a (side of 8, 10, 12, |longer side)"):
             GENERATORS[name](shape)
+
+
+@pytest.mark.parametrize("name", CONVOLUTIONAL)
+@pytest.mark.parametrize("shape", [(3, 8, 12), (1, 28, 16), (3, 64, 96)])
+def test_images_that_are_not_square(name: str, shape: Shape) -> None:
+    torch.manual_seed(0)
+    check_images(GENERATORS[name](shape), shape)
 
 
 @every_generator
@@ -127,6 +141,7 @@ def test_first_images_are_neither_flat_nor_saturated(name: str) -> None:
         "mlp-batch": mlp.Generator((3, 32, 32), 100, hidden=[128, 256, 512], norm="batch", activation="leaky"),
         "dcgan": dcgan.Generator((3, 32, 32), 128, width=16, max_width=128),
         "resnet": resnet.Generator((3, 32, 32), 128, width=64),
+        "sagan": resnet.Generator((3, 32, 32), 128, width=64, attention=16, spectral=True),
     }
     G = wide_generators[name]
     x: Tensor = G(torch.randn(16, G.z_dim))

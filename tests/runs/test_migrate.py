@@ -114,3 +114,12 @@ def test_a_file_that_is_no_configuration_is_refused_in_one_line(text: str, tmp_p
     (tmp_path / CONFIG_FILE).write_text(text)
     with pytest.raises(ValueError, match=r"^config\.yaml must (be YAML|hold a configuration), got [^\n]*$"):
         read_config(tmp_path)
+
+
+@pytest.mark.parametrize("version", [{}, {"config_version": 2}])
+def test_a_run_of_resnet_keeps_the_width_of_its_generator(version: dict[str, int]) -> None:
+    model, overrides = {"G": {"width": 256}}, ["model=resnet", "turns=5"]
+    migrated = migrate_config({"model": model, "run": {"overrides": overrides}, **version})
+    assert migrated["run"]["overrides"] == [*overrides, "model.G.width=256"]
+    for words in (["model=sngan"], ["model=resnet", "model.G.width=64"]):
+        assert migrate_config({"model": model, "run": {"overrides": words}, **version})["run"]["overrides"] == words

@@ -1,25 +1,18 @@
-"""Convolutional nets after DCGAN (Radford et al. 2016): G starts at base x base and doubles the side n times.
+"""Convolutional nets after DCGAN (Radford et al. 2016): G starts at base and doubles the sides n times.
 
 The critic is the "standard CNN" of Miyato et al. 2018, Table 3, which halves the side as often as G doubles it.
 """
 
-from collections.abc import Callable, Sequence
+import math
+from collections.abc import Sequence
 from itertools import pairwise
 from typing import Literal
 
 from torch import Tensor, nn
 
-from gantry.nets.layers import LEAKY_SLOPE, ProjectionHead, concat_one_hot, init_dcgan_, init_he_
+from gantry.nets.layers import LEAKY_SLOPE, NORMS_2D, ProjectionHead, concat_one_hot, init_dcgan_, init_he_
 from gantry.nets.resolution import factor_side
 from gantry.nets.spectral import spectral_norm_
-
-NORMS_2D: dict[str, Callable[[int], nn.Module]] = {
-    "none": lambda _: nn.Identity(),
-    "batch": nn.BatchNorm2d,
-    "layer": lambda features: nn.GroupNorm(1, features),
-    "instance": lambda features: nn.InstanceNorm2d(features, affine=True),
-    "spectral": lambda _: nn.Identity(),  # a norm of weights, not of features
-}
 
 
 def make_up_block(i: int, o: int) -> nn.Sequential:
@@ -51,8 +44,8 @@ class Generator(nn.Module):
         base, n = factor_side(shape)
         widths = compute_widths(width, max_width, n)[::-1]
         self.project = nn.Sequential(
-            nn.Linear(z_dim + num_classes, widths[0] * base**2),
-            nn.Unflatten(1, (widths[0], base, base)),
+            nn.Linear(z_dim + num_classes, widths[0] * math.prod(base)),
+            nn.Unflatten(1, (widths[0], *base)),
             nn.BatchNorm2d(widths[0]),
             nn.ReLU(),
         )
@@ -74,7 +67,7 @@ class Discriminator(nn.Module):
         *,
         width: int,
         max_width: int,
-        norm: Literal["none", "batch", "layer", "instance", "spectral"],
+        norm: Literal["none", "batch", "layer", "instance", "group", "spectral"],
     ) -> None:
         super().__init__()
         self.shape, self.num_classes = tuple(shape), num_classes

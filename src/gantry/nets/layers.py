@@ -1,5 +1,6 @@
 """Layers shared by the nets: class conditioning, critic heads, norms and weight initialisation."""
 
+import math
 from collections.abc import Callable
 from functools import partial
 
@@ -8,6 +9,25 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 LEAKY_SLOPE = 0.2  # Radford et al. 2016, section 4
+MAX_GROUPS = 32  # Wu & He 2018, section 3
+
+NORMS_2D: dict[str, Callable[[int], nn.Module]] = {
+    "none": lambda _: nn.Identity(),
+    "batch": nn.BatchNorm2d,
+    "layer": lambda features: nn.GroupNorm(1, features),
+    "instance": lambda features: nn.InstanceNorm2d(features, affine=True),
+    "group": lambda features: nn.GroupNorm(math.gcd(MAX_GROUPS, features), features),
+    "spectral": lambda _: nn.Identity(),  # a norm of weights, not of features
+}
+
+
+def one_hot(c: Tensor, num_classes: int, dtype: torch.dtype) -> Tensor:
+    """Return class ids int64 [N] as one-hot vectors [N, K], and vectors float [N, K] as they are, in a dtype."""
+    if c.is_floating_point():
+        return c.to(dtype)
+    return (c[:, None] == torch.arange(num_classes, device=c.device)).to(
+        dtype
+    )  # F.one_hot synchronises on some devices
 
 
 def concat_one_hot(z: Tensor, c: Tensor | None, num_classes: int) -> Tensor:
@@ -15,8 +35,12 @@ def concat_one_hot(z: Tensor, c: Tensor | None, num_classes: int) -> Tensor:
     if num_classes == 0:
         return z
     assert c is not None, "a conditional generator needs classes"
-    one_hot = c[:, None] == torch.arange(num_classes, device=c.device)  # F.one_hot synchronises on some devices
-    return torch.cat([z, one_hot.to(z.dtype)], 1)
+    return torch.cat([z, one_hot(c, num_classes, z.dtype)], 1)
+
+
+def embed(c: Tensor, weight: Tensor) -> Tensor:
+    """Return the rows of weight [K, F] that ids c [N] name, or their mixture by vectors c [N, K]: -> [N, F]."""
+    return c.to(weight.dtype) @ weight if c.is_floating_point() else F.embedding(c, weight)
 
 
 class ProjectionHead(nn.Module):
@@ -35,15 +59,15 @@ class ProjectionHead(nn.Module):
         if self.embedding is None:
             return logits
         assert c is not None, "a conditional critic needs classes"
-        return logits + (self.embedding(c) * h).sum(1)
+        return logits + (embed(c, self.embedding.weight) * h).sum(1)
 
 
 class ConditionalBatchNorm(nn.Module):
     """BatchNorm, with one gain and bias for each class if there are classes (Dumoulin et al. 2017, eq. 5)."""
 
-    def __init__(self, features: int, num_classes: int) -> None:
+    def __init__(self, features: int, num_classes: int, eps: float = 1e-5) -> None:
         super().__init__()
-        self.norm = nn.BatchNorm2d(features, affine=num_classes == 0)
+        self.norm = nn.BatchNorm2d(features, eps=eps, affine=num_classes == 0)
         if num_classes:
             self.gain = nn.Parameter(torch.ones(num_classes, features))
             self.bias = nn.Parameter(torch.zeros(num_classes, features))
@@ -54,7 +78,7 @@ class ConditionalBatchNorm(nn.Module):
         if self.norm.affine:
             return x
         assert c is not None, "a conditional generator needs classes"
-        gain, bias = F.embedding(c, self.gain), F.embedding(c, self.bias)  # [N, F]
+        gain, bias = embed(c, self.gain), embed(c, self.bias)  # [N, F]
         return torch.addcmul(bias[:, :, None, None], gain[:, :, None, None], x)
 
 

@@ -1,16 +1,19 @@
-"""Residual nets of WGAN-GP (Gulrajani et al. 2017, for CIFAR-10) and SNGAN (Miyato et al. 2018, Table 4).
+"""Residual nets of WGAN-GP (Gulrajani et al. 2017, for CIFAR-10), SNGAN (Miyato et al. 2018, Table 4) and SAGAN.
 
-With classes: conditional BatchNorm in G and a projection in D (Miyato & Koyama 2018).
+With classes: conditional BatchNorm in G and a projection in D (Miyato & Koyama 2018). SAGAN (Zhang et al. 2019) adds
+self-attention to both nets, and spectral normalisation to G.
 """
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from functools import partial
 from typing import Literal
 
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from gantry.nets.layers import ConditionalBatchNorm, ProjectionHead, init_xavier_
+from gantry.nets.attention import SelfAttention, find_attended_block
+from gantry.nets.layers import NORMS_2D, ConditionalBatchNorm, ProjectionHead, init_xavier_
 from gantry.nets.resolution import factor_side
 from gantry.nets.spectral import spectral_norm_
 
@@ -23,15 +26,18 @@ def upsample_nearest(x: Tensor) -> Tensor:
 
 
 class UpBlock(nn.Module):
-    """A residual block of G that doubles the side: x [N, F, H, W], c [N] -> [N, F, 2H, 2W]."""
+    """A residual block of G that doubles the side: x [N, i, H, W] -> [N, o, 2H, 2W].
 
-    def __init__(self, width: int, num_classes: int) -> None:
+    Its norms, `make_norm(features)`, are called with the condition `c`.
+    """
+
+    def __init__(self, i: int, o: int, make_norm: Callable[[int], nn.Module]) -> None:
         super().__init__()
-        self.norm1 = ConditionalBatchNorm(width, num_classes)
-        self.conv1 = nn.Conv2d(width, width, 3, padding=1)
-        self.norm2 = ConditionalBatchNorm(width, num_classes)
-        self.conv2 = nn.Conv2d(width, width, 3, padding=1)
-        self.shortcut = nn.Conv2d(width, width, 1)
+        self.norm1 = make_norm(i)
+        self.conv1 = nn.Conv2d(i, o, 3, padding=1)
+        self.norm2 = make_norm(o)
+        self.conv2 = nn.Conv2d(o, o, 3, padding=1)
+        self.shortcut = nn.Conv2d(i, o, 1)
 
     def forward(self, x: Tensor, c: Tensor | None) -> Tensor:
         h = self.conv1(upsample_nearest(F.relu(self.norm1(x, c))))
@@ -43,23 +49,30 @@ class UpBlock(nn.Module):
 class ResidualBlock(nn.Module):
     """A residual block of D: x [N, i, H, W] -> branch + shortcut [N, o, H, W], or [N, o, H / 2, W / 2] if `halve`.
 
-    The `first` block takes the image itself, so it has no activation in front.
+    The `first` block takes the image itself, so it has no activation in front, and no norms.
     """
 
-    def __init__(self, i: int, o: int, halve: bool, first: bool = False) -> None:
+    def __init__(self, i: int, o: int, halve: bool, first: bool = False, norm: str = "none") -> None:
         super().__init__()
         self.branch = nn.Sequential(
-            nn.Identity() if first else nn.ReLU(),
+            nn.Identity() if first else nn.Sequential(NORMS_2D[norm](i), nn.ReLU()),
             nn.Conv2d(i, o, 3, padding=1),
-            nn.ReLU(),
+            nn.ReLU() if first else nn.Sequential(NORMS_2D[norm](o), nn.ReLU()),
             nn.Conv2d(o, o, 3, padding=1),
             nn.AvgPool2d(2) if halve else nn.Identity(),
         )
         # pooling commutes with a 1x1 convolution too
-        self.shortcut = nn.Sequential(nn.AvgPool2d(2), nn.Conv2d(i, o, 1)) if halve else nn.Identity()
+        pool = nn.AvgPool2d(2) if halve else nn.Identity()
+        self.shortcut = nn.Sequential(pool, nn.Conv2d(i, o, 1)) if halve or i != o else nn.Identity()
 
     def forward(self, x: Tensor) -> Tensor:
         return self.branch(x) + self.shortcut(x)
+
+
+def count_halvings(shape: Sequence[int]) -> int:
+    """Return how often D halves images of a shape. Raises ValueError for one whose sides do not halve evenly."""
+    factor_side(shape)
+    return max(1, math.ceil(math.log2(min(shape[1:]) / MAX_FINAL_SIDE)))
 
 
 def init_resnet_(net: nn.Module) -> None:
@@ -73,27 +86,49 @@ def init_resnet_(net: nn.Module) -> None:
 
 
 class Generator(nn.Module):
-    """z [N, z_dim], c [N] -> x [N, C, H, W] in [-1, 1]; `width` channels throughout."""
+    """z [N, z_dim], c [N] -> x [N, C, H, W] in [-1, 1]; `width` channels throughout.
 
-    def __init__(self, shape: Sequence[int], z_dim: int, num_classes: int = 0, *, width: int) -> None:
+    `attention` is the side of the images behind whose block there is self-attention, None for none. With `class_output`
+    the last norm is conditional too; the authors' is not.
+    """
+
+    def __init__(
+        self,
+        shape: Sequence[int],
+        z_dim: int,
+        num_classes: int = 0,
+        *,
+        width: int,
+        attention: int | None = None,
+        spectral: bool = False,
+        class_output: bool = True,
+    ) -> None:
         super().__init__()
         self.shape, self.z_dim, self.num_classes = tuple(shape), z_dim, num_classes
         base, n = factor_side(shape)
-        self.project = nn.Sequential(nn.Linear(z_dim, width * base**2), nn.Unflatten(1, (width, base, base)))
-        self.blocks = nn.ModuleList(UpBlock(width, num_classes) for _ in range(n))
-        self.norm = ConditionalBatchNorm(width, num_classes)
+        self.project = nn.Sequential(nn.Linear(z_dim, width * math.prod(base)), nn.Unflatten(1, (width, *base)))
+        make_norm = partial(ConditionalBatchNorm, num_classes=num_classes)
+        self.blocks = nn.ModuleList(UpBlock(width, width, make_norm) for _ in range(n))
+        self.norm = ConditionalBatchNorm(width, num_classes if class_output else 0)
         self.to_image = nn.Conv2d(width, shape[0], 3, padding=1)
+        sides = [min(base) << k for k in range(1, n + 1)]
+        self.attended = find_attended_block("model.G.attention", attention, sides)
+        self.attention = None if attention is None else SelfAttention(width)
         init_resnet_(self)
+        if spectral:
+            spectral_norm_(self)
 
     def forward(self, z: Tensor, c: Tensor | None = None) -> Tensor:
         x = self.project(z)
-        for block in self.blocks:
+        for k, block in enumerate(self.blocks):
             x = block(x, c)
+            if self.attention is not None and k == self.attended:
+                x = self.attention(x)
         return self.to_image(F.relu(self.norm(x, c))).tanh()
 
 
 class Discriminator(nn.Module):
-    """x [N, C, H, W], c [N] -> logits [N]; `width` channels throughout."""
+    """x [N, C, H, W], c [N] -> logits [N]; `width` channels throughout, `attention` as in G."""
 
     def __init__(
         self,
@@ -101,15 +136,19 @@ class Discriminator(nn.Module):
         num_classes: int = 0,
         *,
         width: int,
-        norm: Literal["none", "spectral"],
+        norm: Literal["none", "batch", "layer", "instance", "group", "spectral"],
         pool: Literal["mean", "sum"],
+        attention: int | None = None,
     ) -> None:
         super().__init__()
         self.shape, self.num_classes = tuple(shape), num_classes
-        factor_side(shape)  # raises for a side that does not halve evenly
-        halvings = max(1, math.ceil(math.log2(shape[-1] / MAX_FINAL_SIDE)))
-        blocks = [ResidualBlock(shape[0], width, halve=True, first=True)]
-        blocks += [ResidualBlock(width, width, halve=k < halvings) for k in range(1, halvings + 2)]
+        halvings = count_halvings(shape)
+        blocks: list[nn.Module] = [ResidualBlock(shape[0], width, halve=True, first=True)]
+        blocks += [ResidualBlock(width, width, halve=k < halvings, norm=norm) for k in range(1, halvings + 2)]
+        sides = [min(shape[1:]) >> min(k, halvings) for k in range(1, len(blocks) + 1)]
+        attended = find_attended_block("model.D.attention", attention, sides)
+        if attended is not None:
+            blocks[attended] = nn.Sequential(blocks[attended], SelfAttention(width))
         self.body = nn.Sequential(*blocks, nn.ReLU())
         self.pool = {"mean": Tensor.mean, "sum": Tensor.sum}[pool]
         self.head = ProjectionHead(width, num_classes)

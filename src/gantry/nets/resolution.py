@@ -6,17 +6,21 @@ BASE_SIDES = range(4, 8)
 MAX_LISTED_SIDE = 512
 
 
-def factor_side(shape: Sequence[int]) -> tuple[int, int]:
-    """Factor the side of a shape (C, H, W) with H = W = base * 2^n, base in 4..7 and n >= 1 -> the unique (base, n).
+def factor_side(shape: Sequence[int]) -> tuple[tuple[int, int], int]:
+    """Factor the sides of a shape (C, H, W) into (H, W) = (h 2^n, w 2^n), n >= 1 -> the unique ((h, w), n).
 
-    Raises ValueError for every other shape, naming the sides that can be built.
+    The smaller of h and w is in 4..7. Raises ValueError for every other shape, with the rule.
     """
-    side = shape[-1]
+    short, long = (min(shape[1:]), max(shape[1:])) if len(shape) == 3 else (0, 0)
     for base in BASE_SIDES:
-        n = (side // base).bit_length() - 1
-        if len(shape) == 3 and shape[1] == side == base << max(n, 1):
-            return base, n
-    raise ValueError(f"data.shape must have a side of {_format_sides()} for this model, got {_format_shape(shape)}")
+        n = max(1, (short // base).bit_length() - 1)
+        if short == base << n:
+            if long % (1 << n):
+                rule = f"a longer side that is a multiple of {1 << n}, as the shorter one, {short}, is"
+                raise ValueError(f"data.shape must have {rule} for this model, got {_format_shape(shape)}")
+            return (shape[1] >> n, shape[2] >> n), n
+    which = "shorter side" if short != long else "side"
+    raise ValueError(f"data.shape must have a {which} of {_format_sides()} for this model, got {_format_shape(shape)}")
 
 
 def _format_sides() -> str:

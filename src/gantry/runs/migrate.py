@@ -2,7 +2,8 @@
 
 A version of the project is marked in config.yaml, which has had no mark before version 2. Between 1 and 2 the modules
 moved to rooms of their own, most classes got plainer names, the trainer's switches of speed became `hardware`, and
-`model.lr_scale` went: its product with `recipe.lr` is `recipe.lr` now. `data.limit` is new.
+`model.lr_scale` went: its product with `recipe.lr` is `recipe.lr` now. `data.limit` is new. G of `model=resnet` was twice as
+wide.
 """
 
 import re
@@ -63,7 +64,7 @@ def migrate_config(stored: Mapping[str, Any]) -> dict[str, Any]:
     if type(version) is not int or not 1 <= version <= CONFIG_VERSION:
         raise UserError(f"{VERSION_KEY} must be at most {CONFIG_VERSION}, what this version reads, got {version}")
     config = {key: value for key, value in stored.items() if key != VERSION_KEY}
-    return _migrate_from_1(config) if version == 1 else config
+    return _pin_resnet_width(_migrate_from_1(config) if version == 1 else config)
 
 
 def rename_targets(value: Any) -> Any:
@@ -105,6 +106,15 @@ def _migrate_overrides(overrides: Sequence[str], lr: float | None) -> list[str]:
         if key not in ("model.lr_scale", "recipe.lr")
     ]
     return new_overrides if lr is None else [*new_overrides, f"recipe.lr={lr}"]
+
+
+def _pin_resnet_width(config: dict[str, Any]) -> dict[str, Any]:
+    """Add an override with the width of G to those of a run that was started with `model=resnet`."""
+    run, G = config.get("run") or {}, (config.get("model") or {}).get("G") or {}
+    overrides = run.get("overrides") or []
+    if "model=resnet" not in overrides or "width" not in G or any("model.G.width=" in word for word in overrides):
+        return config
+    return config | {"run": run | {"overrides": [*overrides, f"model.G.width={G['width']}"]}}
 
 
 def _rename_match(match: re.Match[str]) -> str:
