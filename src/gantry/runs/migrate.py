@@ -2,8 +2,8 @@
 
 A version of the project is marked in config.yaml, which has had no mark before version 2. Between 1 and 2 the modules
 moved to rooms of their own, most classes got plainer names, the trainer's switches of speed became `hardware`, and
-`model.lr_scale` went: its product with `recipe.lr` is `recipe.lr` now. `data.limit` is new. G of `model=resnet` was twice as
-wide.
+`model.lr_scale` went: its product with `recipe.lr` is `recipe.lr` now. `data.limit` is new.
+A run of `model=resnet` keeps the width of its G, which was 256 and is 128 today.
 """
 
 import re
