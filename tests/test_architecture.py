@@ -71,6 +71,7 @@ WITHOUT_TORCH = [
     "runs/stored_values",
     "runs/summary",
     "config/checks",
+    "config/choices",
     "config/compose",
     "config/instantiate",
     "config/key_rules",

@@ -147,8 +147,9 @@ def _compose_evaluation(words: Sequence[str], path: Path | str | None) -> Any:
         if path is not None:
             folder = Path(path).expanduser()
             cfg["run" if (folder / CONFIG_FILE).is_file() else "samples"] = str(folder)
+        finalize_config(cfg)
         cfg.output = None
-        complete_config(finalize_config(cfg), in_memory=path is None)
+        complete_config(cfg, in_memory=path is None)
         check_selection_keys(words, cfg.metrics)
     return cfg
 

@@ -19,7 +19,7 @@ import unicodedata
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 
-from hydra.errors import HydraException, MissingConfigException, OverrideParseException
+from hydra.errors import ConfigCompositionException, HydraException, MissingConfigException, OverrideParseException
 from omegaconf.errors import ConfigAttributeError, ConfigKeyError, ConfigTypeError, OmegaConfBaseException
 
 LAUNCHER_EXTRAS = {
@@ -33,6 +33,16 @@ LAUNCHER_EXTRAS = {
 OPEN_NODES = (  # dicts of parts, which the user adds to
     *("loss.d_terms", "loss.g_terms", "metrics.scores", "metrics.report.scores", "callbacks", "logger"),
 )
+
+
+HYDRA_ERRORS = {  # of Hydra and OmegaConf -> the line for the user
+    r"Interpolation key '(.+)' not found": "{0} must be given, since another key refers to it, got nothing",
+    r"Could not override '([^']+)'\..*=(.*)": "{0} must be a key or a choice that this command has, got {1}",
+    r"Could not delete [^']*'([^']+)'": "~{0} must be a key or a choice that there is, got another one",
+    r"Multiple values for (\S+)\.": "{0} must be written without +, since there is one already, got +{0}",
+    r"Error merging override \+*([^=]+)=null$": "{0} must not be null, got null",
+    r"Error merging override \+*([^=]+)=(.*)": "{0} must be of the kind that Hydra takes ({reason}), got {1}",
+}
 
 
 class UserError(ValueError):
@@ -76,7 +86,7 @@ def format_error(error: BaseException) -> str:
         group, _, choice = error.missing_cfg_file.rpartition("/")
         if group == "hydra/launcher" and choice in LAUNCHER_EXTRAS:
             return f'launcher must be installed (pip install "gantry[{LAUNCHER_EXTRAS[choice]}]"), got {choice}'
-        return f"{group} must be one of {', '.join(sorted(error.options))}, got {choice}"
+        return f"{group} must be one of {', '.join(sorted(error.options))}, got {choice or 'nothing'}"
     if isinstance(error, OverrideParseException) and "=" not in error.override:
         return f"each word of the command must be KEY=VALUE, got {error.override}"
     if isinstance(error, OverrideParseException):
@@ -86,7 +96,18 @@ def format_error(error: BaseException) -> str:
         return unknown_key_message(str(cause.full_key), _sibling_keys(cause))
     if isinstance(cause, ConfigTypeError) and "Cannot merge DictConfig" in str(cause) and cause.full_key:
         return f"{cause.full_key} must be a dict, got {_join_lines(str(error).partition('=')[2])}"
+    if isinstance(error, OmegaConfBaseException | ConfigCompositionException):
+        return _format_hydra_error(error, cause)
     return _join_lines(str(cause if isinstance(cause, OmegaConfBaseException) else error))
+
+
+def _format_hydra_error(error: BaseException, cause: BaseException) -> str:
+    """Return the line for an error that names no rule; its cause where no line is known."""
+    reason = _join_lines(str(cause))
+    for pattern, line in HYDRA_ERRORS.items():
+        if match := re.match(pattern, str(error), re.DOTALL):
+            return line.format(*(_join_lines(group) or "nothing" for group in match.groups()), reason=reason)
+    return reason if isinstance(cause, OmegaConfBaseException) else _join_lines(str(error))
 
 
 def format_on_one_line(thing: object, with_type: bool = False, limit: int | None = None) -> str:

@@ -1,5 +1,6 @@
 """What a user gets wrong ends in one line that names the key, before torch is imported."""
 
+import re
 import subprocess
 import sys
 import time
@@ -14,8 +15,10 @@ from compose_config import compose_config, list_choices
 from gantry.commands.entry import validate_early
 from gantry.commands.resume import expand_resume, is_stored_override
 from gantry.config import resolvers
+from gantry.config.choices import check_choices
 from gantry.config.compose import CONFIG_DIR
 from gantry.config.instantiate import build_all
+from gantry.config.text_values import quote_text_values
 from gantry.errors import LAUNCHER_EXTRAS, UserError, format_error, user_errors
 from gantry.runs.checkpoint import find_newest_checkpoint, verify_checkpoint
 from gantry.runs.folder import list_config_changes, write_config
@@ -121,6 +124,19 @@ MISTAKES = {
     "+model.G._args_=[x]": "model.G._args_[0] must be a list of integers, got x",
     "+model.G._convert_=none": "model.G._convert_ must be all, partial or object",
     "+model.G._partial_=5": "model.G._partial_ must be true or false, got 5",
+    "turns=null": "turns must be an integer of at least 1, got null",
+    "turns=": "turns must be an integer of at least 1, got nothing",
+    "recipe=5": "recipe must be a dict, got 5",
+    "task={}": "task must be the name of a folder, got {}",
+    "model=": "model must be one of dcgan, dcgan_small, mlp, mlp_conv, mlp_small, resnet, sngan, got nothing",
+    "~hardware=5": "hardware must be one of cpu, ddp, gpu, mps, got 5",
+    "data=[5]": ", stacked_mnist, got [5]",
+    "hydra/sweeper=5": "hydra/sweeper must be the name of a choice, got 5",
+    "model@x=mlp": "model@x must be a key or a choice that this command has, got mlp",
+    "+model=mlp": "model must be written without +, since there is one already",
+    "~nosuch": "~nosuch must be a key or a choice that there is",
+    "hydra.run.dir=null": "hydra.run.dir must not be null, got null",
+    "hydra.mode=5": "hydra.mode must be of the kind that Hydra takes (Invalid value '5', expected one of",
 }
 
 
@@ -182,6 +198,50 @@ def test_callbacks_and_loggers_can_be_left_out(value: str) -> None:
 @pytest.mark.parametrize("group", ["model", "loss", "hardware"])
 def test_all_choices_are_listed(group: str) -> None:
     assert refusal(f"{group}=nosuch") == f"{group} must be one of {', '.join(list_choices(group))}, got nosuch"
+
+
+COMMANDS = ["train", "evaluate", "sample", "compare", "workspace"]
+GROUPS = sorted({path.parent.relative_to(CONFIG_DIR).as_posix() for path in CONFIG_DIR.glob("*/**/*.yaml")})
+
+
+def test_a_choice_is_a_name(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    resolvers.register_resolvers()
+    for command in COMMANDS:
+        for group in [*GROUPS, "hydra", "hydra/launcher"]:
+            for value in ("5", "1.5", "true", "null", "[5]"):
+                with pytest.raises(UserError) as caught, user_errors():
+                    validate_early(command, [f"{group}={value}"])
+                assert re.fullmatch(
+                    rf"{group} must be (one of|the name of) .*, got {re.escape(value)}", str(caught.value)
+                )
+
+
+@pytest.mark.parametrize("words", ["hardware=5", "hardware=gpu,5", "model=null,mlp"])
+def test_a_choice_in_a_sweep_is_a_name(words: str) -> None:
+    assert refusal("-m", words).startswith(f"{words.partition('=')[0]} must be one of ")
+
+
+def test_names_in_quotes_and_all_ways_to_sweep_them_are_choices() -> None:
+    words = ["model='mlp'", "logger=[csv]", "data={limit:8}", "~debug", "turns=5"]
+    check_choices([*words, "hydra/launcher=joblib"], CONFIG_DIR)
+    check_choices(["-m", "model='mlp',dcgan", "loss=glob(*)", "optim=choice(adam,rmsprop)"], CONFIG_DIR)
+
+
+def test_a_choice_of_another_command_is_refused_by_its_key() -> None:
+    with (
+        pytest.raises(UserError, match=r"^loss must be a key or a choice that this command has, got hinge$"),
+        user_errors(),
+    ):
+        validate_early("evaluate", ["loss=hinge"])
+
+
+@pytest.mark.parametrize(("command", "key"), [("evaluate", "output"), ("compare", "out")])
+def test_a_path_that_must_be_given_is_not_null(command: str, key: str) -> None:
+    with pytest.raises(UserError, match=rf"^{key} must be a path, got null$"), user_errors():
+        validate_early(command, quote_text_values([f"{key}=null"]))
+    with pytest.raises(UserError, match=r"^paths\.logs must be given, since another key refers to it"), user_errors():
+        validate_early(command, ["paths=[]"])
 
 
 @pytest.mark.skipif(Path("/dev/nvidia0").exists(), reason="this machine has a GPU")

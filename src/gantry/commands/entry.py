@@ -21,6 +21,7 @@ from omegaconf.errors import OmegaConfBaseException
 from gantry.commands.help import format_help
 from gantry.commands.resume import check_run_folder, check_run_name, expand_resume, set_run_folder
 from gantry.config import resolvers
+from gantry.config.choices import check_choices
 from gantry.config.compose import CONFIG_DIR, compose, finalize_config
 from gantry.config.search_path import replace_config_dir
 from gantry.config.text_values import quote_text_values, read_text_value
@@ -145,6 +146,7 @@ def validate_early(config_name: str, argv: list[str]) -> None:
             f"a sweep must start its processes itself (trainer=ddp), got {environment.read_ranks().world_size} of them"
         )
     if sweep:
+        check_choices(argv, CONFIG_DIR)
         if (name := read_text_value(argv, "run.name")) is not None:
             check_run_name(name)
         export_python_path()

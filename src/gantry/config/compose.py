@@ -8,6 +8,7 @@ import hydra
 from hydra.core.hydra_config import HydraConfig
 from omegaconf import DictConfig, OmegaConf, open_dict
 
+from gantry.config.choices import check_choices
 from gantry.config.search_path import list_user_folders
 from gantry.config.validate import is_evaluation, validate
 from gantry.errors import unknown_key_message
@@ -27,6 +28,7 @@ def compose(config_name: str, overrides: Sequence[str]) -> DictConfig:
 
 def compose_as_library(config_name: str, overrides: Sequence[str], return_hydra_config: bool = False) -> DictConfig:
     """Return the configuration of these overrides, without a trace in a program that uses Hydra itself."""
+    check_choices(overrides, CONFIG_DIR)
     with hydra.initialize_config_dir(str(CONFIG_DIR), version_base="1.3"):
         return hydra.compose(config_name, list(overrides), return_hydra_config=return_hydra_config)
 

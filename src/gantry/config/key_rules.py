@@ -164,7 +164,7 @@ COMMAND_RULES: dict[str, dict[str, Rule]] = {  # by a key that the command alone
         **dict.fromkeys(("run", "checkpoint", "samples", "reference"), or_null(PATH_RULE)),
         "log_to": or_null(TEXT_RULE),
         "device": TEXT_RULE,
-        "output": or_null(PATH_RULE),
+        "output": PATH_RULE,
         "data.small_net": or_null(TEXT_RULE),
         "data.source": or_null(PART_RULE),
     },

@@ -115,9 +115,11 @@ MAX_VALUE_LENGTH = 200  # of a value in a message
 
 
 def format_value(value: Any) -> str:
-    """Return a plain value as YAML has it: null, true. A long one is cut off."""
+    """Return a plain value as YAML has it: null, true. A long one is cut off, an empty text is `nothing`."""
     if isinstance(value, bool):
         return str(value).lower()
+    if value == "":
+        return "nothing"
     text = "null" if value is None else str(value)
     return text if len(text) <= MAX_VALUE_LENGTH else f"{text[:MAX_VALUE_LENGTH]}..."
 

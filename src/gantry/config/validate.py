@@ -2,8 +2,9 @@
 
 A key is checked in this order; the first rule that it breaks is the one that the user reads:
 
-1. Hydra composes: choices and keys exist (`gantry.config.compose` expands the shorthand of terms and scores).
-2. `turns`, `seed` and `recipe.lr`, from which other values are computed, keep their rules.
+1. Choices are names (`gantry.config.choices`). Hydra composes: choices and keys exist (`gantry.config.compose` expands
+   the shorthand of terms and scores).
+2. `turns`, `seed`, `task`, `recipe.lr` and `paths`, from which other values are computed, keep their rules.
 3. Where a part belongs there is one: a dict with `_target_` (`PART_KEYS` and its neighbours in
    `gantry.config.key_rules`).
 4. For each node with `_target_`, from the top: Hydra's keys (`_args_` ...), then names and kinds of its arguments, as
@@ -49,9 +50,11 @@ from gantry.errors import unknown_key_message
 def validate(cfg: DictConfig) -> None:
     """Raise ValueError `<key> must be <rule>, got <value>` for the first mistake."""
     rules = list_key_rules(list(map(str, cfg)))
-    for key in ("turns", "seed", "recipe.lr"):
-        if key in rules and OmegaConf.select(cfg, key.partition(".")[0]) is not None:
+    for key in ("turns", "seed", "task", "recipe.lr"):
+        if key in rules and (key in cfg or isinstance(cfg.get(key.partition(".")[0]), DictConfig)):
             check_rule(cfg, key, OmegaConf.select(cfg, key), rules[key])
+    if "paths" in cfg:
+        check_rule(cfg, "paths", cfg.paths, DICT_RULE)
     if "turns" in cfg:  # a command that trains
         check_parts(cfg)
     for key, node in iterate_target_nodes(cfg):
