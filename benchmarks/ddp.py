@@ -29,23 +29,27 @@ OVERRIDES_TO_COMPARE = (
 def make_hooked_gan_class() -> type:
     """Return a GAN class whose gradients are averaged by the hooks of DistributedDataParallel in the backward pass."""
     from torch import Tensor
-    from torch.optim import Optimizer
 
+    from gantry.losses.update import Batch
     from gantry.training.executor import ScalarTensors
     from gantry.training.gan import GAN, LossFunction
+    from gantry.training.optim import NetName
 
     class HookedGan(GAN):
-        def minimize(self, optimizer: Optimizer, compute_loss: LossFunction, x: Tensor, c: Tensor) -> ScalarTensors:
+        def minimize(
+            self, net: NetName, compute_loss: LossFunction, x: Tensor, c: Tensor, fakes: int = 1
+        ) -> ScalarTensors:
+            optimizer = self.trainer.optimizers["GD".index(net)]
             ids = {id(p) for group in optimizer.param_groups for p in group["params"]}
-            for net in (self.G, self.D):
-                for p in net.parameters():
+            for module in (self.G, self.D):
+                for p in module.parameters():
                     p.requires_grad_(id(p) in ids)
             optimizer.zero_grad()
-            loss, scalars = compute_loss(x, c, self.sample_z(x))
+            loss, scalars = compute_loss(Batch(x, c, *self.sample_latents(x, c, fakes)))
             self.manual_backward(loss)
             optimizer.step()
-            for net in (self.G, self.D):
-                net.requires_grad_(True)
+            for module in (self.G, self.D):
+                module.requires_grad_(True)
             return scalars
 
     return HookedGan

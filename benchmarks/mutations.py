@@ -19,14 +19,14 @@ PENALTIES = "losses/penalties.py"
 UPDATES = [
     Mutation(
         GAN,
-        "judgements = {name: self.judge_augmented(D, images[name], c) for name in judged}",
-        "judgements = {n: judge(D(self.augment(x) if n == 'x_real' else x, c), x) for n, x in images.items()}",
+        "judgements = {name: self.judge_augmented(D, images[name], classes[name]) for name in judged}",
+        "judgements = {n: judge(D(self.augment(x) if n == 'x_real' else x, classes[n]), x) for n, x in images.items()}",
         "fakes are not augmented",
     ),
     Mutation(
         GAN,
-        "judgements = {name: self.judge_augmented(D, images[name], c) for name in judged}",
-        "judgements = {n: judge(D(self.augment(x) if n == 'x_fake' else x, c), x) for n, x in images.items()}",
+        "judgements = {name: self.judge_augmented(D, images[name], classes[name]) for name in judged}",
+        "judgements = {n: judge(D(self.augment(x) if n == 'x_fake' else x, classes[n]), x) for n, x in images.items()}",
         "reals are not augmented",
     ),
     Mutation(
@@ -52,17 +52,22 @@ UPDATES = [
     ),
     Mutation(
         GAN,
-        "x_fake = self.generate_fakes(z, c, x.dtype)",
-        "x_fake = self.generate_fakes(z, c.flip(0), x.dtype)",
+        "self.compiled_G(batch.z, batch.c_fake)",
+        "self.compiled_G(batch.z, batch.c_fake.flip(0))",
         "fakes are of other classes than D is given",
     ),
     Mutation(
         GAN,
-        "self.sample_z(x))))",
-        "self.sample_z(x).flip(0))))",
+        '        if self.loss.fake_classes == "drawn":',
+        '        z = z.flip(0)\n        if self.loss.fake_classes == "drawn":',
         "latents belong to other samples of the batch",
     ),
-    Mutation(GAN, "self.g_loss, x[-1], c[-1]", "self.g_loss, x[0], c[0]", "G's update takes the first batch"),
+    Mutation(
+        GAN,
+        "self.g_loss, g_terms), x[-1], c[-1]",
+        "self.g_loss, g_terms), x[0], c[0]",
+        "G's update takes the first batch",
+    ),
     Mutation(GAN, "x[k], c[k]", "x[0], c[0]", "every update of D takes the first batch"),
     Mutation(
         GAN,
@@ -72,8 +77,8 @@ UPDATES = [
     ),
     Mutation(
         GAN,
-        "update = self.judge_images(judged, x, self.generate_fakes(z, c, x.dtype), c, z, terms)",
-        "update = self.judge_images(judged, x, self.generate_fakes(0 * z, c, x.dtype), c, z, terms)",
+        "update = self.judge_images(judged, batch, self.generate_fakes(batch), terms)",
+        "update = self.judge_images(judged, batch, self.generate_fakes(batch._replace(z=0 * batch.z)), terms)",
         "G trains on one latent",
     ),
     Mutation(GAN, "loss.new_full((), 1 / parts)", "loss.new_full((), 1.0)", "parts of a batch are summed"),
@@ -83,28 +88,28 @@ UPDATES = [
     Mutation(
         GAN,
         "        collectives.all_reduce_mean_(gradients)\n",
-        "        self.optim.clip_gradients_(parameters)\n        collectives.all_reduce_mean_(gradients)\n",
+        "        self.optim.clip_gradients_(net, parameters)\n        collectives.all_reduce_mean_(gradients)\n",
         "gradients are clipped before the mean over processes",
     ),
     Mutation(
         GAN,
         "            for name, value in scalars.items():\n                total",
-        "            self.optim.clip_gradients_(parameters)\n"
+        "            self.optim.clip_gradients_(net, parameters)\n"
         "            for name, value in scalars.items():\n                total",
         "gradients are clipped after each part",
     ),
-    Mutation(GAN, "        self.optim.clip_gradients_(parameters)\n", "", "gradients are not clipped"),
-    Mutation(GAN, "            self.clip_weights()\n", "", "weights are not clipped"),
-    Mutation(GAN, "parameters()), -self.loss.weight_clip)", "parameters()), 0.0)", "weights are clipped to [0, c]"),
+    Mutation(GAN, "        self.optim.clip_gradients_(net, parameters)\n", "", "gradients are not clipped"),
+    Mutation(GAN, "            clip_weights_(self.D, self.loss.weight_clip)\n", "", "weights are not clipped"),
+    Mutation("training/optim.py", "parameters()), -bound)", "parameters()), 0.0)", "weights are clipped to [0, c]"),
     Mutation(GAN, "if collectives.world_size() > 1:  # looking", "if False:  # looking", "buffers differ by process"),
     Mutation(GAN, "self.weight_average.lerp_(self.values.ema_decay)", "pass", "G_ema is never updated"),
     Mutation(
         GAN,
-        "compute_decay(self.kimg, self",
-        "compute_decay(self.kimg + self.kimg_per_turn, self",
+        "compute_decay(self.clock, self",
+        "compute_decay(Clock(self.turn, self.kimg + self.kimg_per_turn, 0.0), self",
         "the ramp of the EMA is one turn early",
     ),
-    Mutation(GAN, 'group["initial_lr"] * factor', 'group["initial_lr"]', "the schedule is ignored"),
+    Mutation("training/optim.py", 'group["initial_lr"] * factor', 'group["initial_lr"]', "the schedule is ignored"),
     Mutation(GAN, "rng.seed_turn(self.seed, self.turn)", "rng.seed_turn(self.seed, 0)", "all turns draw the same"),
     Mutation(GAN, "for name in self.due.d[k]}", "for name in self.due.d[0]}", "lazy terms follow the first update"),
     Mutation(GAN, "self.run_state.num_skipped += not fine", "pass", "skipped updates are not counted"),
@@ -123,10 +128,15 @@ UPDATES = [
     Mutation("training/ema.py", "new, 1.0 - decay)", "new, decay)", "the weights of the EMA are exchanged"),
     Mutation("training/ema.py", "mul_(step, 1.0 - decay)", "mul_(step, decay)", "so are those of a captured turn"),
     Mutation("training/ema.py", "                a.copy_(b)", "                pass", "integer buffers stay"),
-    Mutation("training/ema.py", "min(self.half_life,", "max(self.half_life,", "the ramp lengthens the half-life"),
+    Mutation("training/ema.py", "min(half_life,", "max(half_life,", "the ramp lengthens the half-life"),
     Mutation("training/ema.py", "kimg_per_turn / half_life", "2 * kimg_per_turn / half_life", "half of the half-life"),
-    Mutation("training/schedules.py", "(end - 1.0) * progress", "(end - 1.0) * progress**2", "linear is a parabola"),
-    Mutation("training/schedules.py", "0.5 * (1.0 + math.cos(", "0.5 * (1.0 - math.cos(", "cosine rises"),
+    Mutation(
+        "schedules.py",
+        "(end - start) * compute_fraction(clock, kimg, turns)",
+        "(end - start) * compute_fraction(clock, kimg, turns) ** 2",
+        "linear is a parabola",
+    ),
+    Mutation("schedules.py", "0.5 * (1.0 + math.cos(", "0.5 * (1.0 - math.cos(", "cosine rises"),
 ]
 
 LOSSES = [
@@ -182,7 +192,12 @@ LOSSES = [
         "input_gradient(update.real.logits, update.x_real)",
         "R2 is R1",
     ),
-    Mutation("losses/objective.py", "return weight * self.every", "return weight", "a lazy term is too weak"),
+    Mutation(
+        "losses/objective.py",
+        "compute_number(self.weight, clock) * self.every",
+        "compute_number(self.weight, clock)",
+        "a lazy term is too weak",
+    ),
     Mutation(
         "losses/objective.py", "return update % self.every == 0", "return update % self.every == 1 % self.every", "late"
     ),

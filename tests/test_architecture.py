@@ -12,7 +12,7 @@ PACKAGE = SRC / "gantry"
 
 # From the ground up. A module may import from its own room and from the floors below it. The rooms of one floor do not
 # know each other, but for the ground, where a room may import those to its left.
-GROUND = ("errors", "values", "pixels", "files", "distributed", "rng")
+GROUND = ("errors", "values", "schedules", "pixels", "files", "distributed", "rng")
 FLOORS = (
     ("nets",),
     ("features",),
@@ -25,7 +25,7 @@ FLOORS = (
     ("sweeps", "commands"),
     ("api",),
 )
-MATHEMATICS = {"nets", "features", "losses", "augment", "metrics", "rng", "pixels", "values"}
+MATHEMATICS = {"nets", "features", "losses", "augment", "metrics", "rng", "pixels", "schedules", "values"}
 MATHEMATICS_MAY_IMPORT = {
     "gantry",
     "numpy",
@@ -45,6 +45,7 @@ WITHOUT_TORCH = [
     "errors",
     "values",
     "files",
+    "schedules",
     "nets/resolution",
     "distributed/environment",
     "evaluation/protocol",
@@ -55,7 +56,6 @@ WITHOUT_TORCH = [
     "data/class_names",
     "data/folder_index",
     "training/run_state",
-    "training/schedules",
     "loggers/wandb_login",
     "figures/animation",
     "figures/garbage",

@@ -78,3 +78,9 @@ def rand(n: int, *shape: int, device: torch.device | str = "cpu") -> Tensor:
     return _local_chunk(
         torch.rand(n * collectives.world_size(), *shape, device=device, generator=_device_generator(device))
     )
+
+
+def rand_classes(n: int, shares: Tensor, device: torch.device | str = "cpu") -> Tensor:
+    """Draw class ids for the n samples of this process, class k with probability shares[k]: -> int64 [n]."""
+    bounds = shares.to(device).double().cumsum(0)[:-1].float()  # the last class takes the rest
+    return torch.bucketize(rand(n, device=device), bounds, right=True)

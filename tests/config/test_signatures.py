@@ -7,7 +7,7 @@ from gantry.config.signatures import read_arguments
 def test_a_class_a_dataclass_a_function_and_a_reexport() -> None:
     assert {"G", "D", "clip"} <= set(read_arguments("gantry.training.optim.Optim") or {})
     assert {"seed", "turns"} <= set(read_arguments("gantry.training.gan.GAN") or {})
-    assert set(read_arguments("gantry.training.schedules.linear") or {}) == {"progress", "end"}
+    assert set(read_arguments("gantry.schedules.linear") or {}) == {"clock", "start", "end", "kimg", "turns"}
     assert "betas" in (read_arguments("torch.optim.Adam") or {})
 
 

@@ -25,7 +25,7 @@ TRAINED = 20  # of so many configurations that are accepted one is trained
 SMALL = ["data=digits", "turns=2", "logger=csv", "data.batch_size=8", "data.limit=64", "metrics.num_samples=16"]
 SMALL += ["metrics.report.num_samples=64", "paths.cache=cache"]
 NARROW = ["model.G.width=4", "model.D.width=4"]
-LINEAR = ["optim.schedule._target_=gantry.training.schedules.linear", "+optim.schedule.end=0.1"]
+LINEAR = ["optim.schedule._target_=gantry.schedules.linear", "+optim.schedule.end=0.1"]
 STARTS = [
     [*SMALL, *NARROW],
     [*SMALL, "model=mlp", "loss=wgan_gp", "model.G.hidden=[8]", "model.D.hidden=[8]"],

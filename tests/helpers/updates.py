@@ -16,7 +16,8 @@ def make_update(critic: Critic, x_real: Tensor, x_fake: Tensor) -> Update:
     x_real, x_fake = (x.detach().requires_grad_() for x in (x_real, x_fake))
     real, fake = Judgement(critic(x_real)), Judgement(critic(x_fake))
     absent: Any = None
-    return Update(x_real, x_fake, c=absent, z=absent, real=real, fake=fake, critic=critic, D=absent, G=absent)
+    inputs = {"c": absent, "c_fake": absent, "z": absent}
+    return Update(x_real, x_fake, **inputs, real=real, fake=fake, critic=critic, D=absent, G=absent)
 
 
 def penalise(penalty: Callable[[Update], Tensor], critic: Critic, x_real: Tensor, x_fake: Tensor) -> Tensor:

@@ -8,7 +8,12 @@ from torch.testing import assert_close
 
 from gantry.losses import adversarial, penalties
 from gantry.losses.objective import Objective, Term
+from gantry.schedules import Clock
 from updates import penalise
+
+
+def at(progress: float) -> Clock:
+    return Clock(turn=round(100 * progress), kimg=progress, progress=progress)
 
 
 def make_objective(**changes: Any) -> Objective:
@@ -18,20 +23,20 @@ def make_objective(**changes: Any) -> Objective:
 def test_default_term_is_due_at_every_update_with_weight_one() -> None:
     term = Term(penalties.r1)
     assert all(term.is_due(update) for update in range(5))
-    assert term.compute_scale(0.3) == 1.0
+    assert term.compute_scale(at(0.3)) == 1.0
 
 
 @pytest.mark.parametrize("every", [1, 4, 16])
 def test_lazy_term_has_the_same_mean_weight(every: int) -> None:
     term = Term(penalties.r1, weight=5.0, every=every)
-    total = sum(term.compute_scale(0.0) for update in range(160) if term.is_due(update))
+    total = sum(term.compute_scale(at(0.0)) for update in range(160) if term.is_due(update))
     assert_close(total / 160, 5.0)
     assert [update for update in range(33) if term.is_due(update)] == list(range(0, 33, every))
 
 
 def test_weight_may_depend_on_the_progress() -> None:
-    term = Term(penalties.r1, weight=lambda progress: 0.5 - 0.4 * progress, every=2)
-    assert_close([term.compute_scale(progress) for progress in (0.0, 0.5, 1.0)], [1.0, 0.6, 0.2])
+    term = Term(penalties.r1, weight=lambda clock: 0.5 - 0.4 * clock.progress, every=2)
+    assert_close([term.compute_scale(at(progress)) for progress in (0.0, 0.5, 1.0)], [1.0, 0.6, 0.2])
 
 
 def test_weight_contains_the_one_half_of_r1() -> None:
@@ -39,7 +44,7 @@ def test_weight_contains_the_one_half_of_r1() -> None:
     term = Term(penalties.r1, weight=10 / 2)
     x = torch.rand(2, 2)
     penalty = penalise(term.penalty, lambda x: x @ torch.tensor([3.0, 4.0]), x, x)
-    assert_close(term.compute_scale(0) * penalty.mean(), torch.tensor(10 / 2 * 25.0))
+    assert_close(term.compute_scale(at(0)) * penalty.mean(), torch.tensor(10 / 2 * 25.0))
 
 
 def test_turn_has_one_batch_per_update() -> None:
@@ -94,7 +99,7 @@ def test_an_error_in_a_loss_is_no_refusal_of_the_configuration() -> None:
 def test_losses_may_have_settings_and_terms() -> None:
     smoothed = make_objective(
         d=partial(adversarial.smoothed_d, real_label=0.9),
-        d_terms={"r1": Term(penalties.r1, weight=lambda progress: progress), "r2": Term(penalties.r2, 0.0)},
+        d_terms={"r1": Term(penalties.r1, weight=lambda clock: clock.progress), "r2": Term(penalties.r2, 0.0)},
         weight_clip=0.01,
     )
     assert list(smoothed.d_terms) == ["r1", "r2"]

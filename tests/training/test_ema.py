@@ -4,23 +4,28 @@ import pytest
 import torch
 from torch import nn
 
+from gantry.schedules import Clock
 from gantry.training.ema import Ema, WeightAverage
+
+
+def at(kimg: float) -> Clock:
+    return Clock(turn=0, kimg=kimg, progress=0.0)
 
 
 def test_half_life() -> None:
     ema, kimg, average = Ema(half_life=2.0, ramp=None), 0.0, 1.0
     for _ in range(4):
         kimg += 0.5
-        average *= ema.compute_decay(kimg, 0.5)
+        average *= ema.compute_decay(at(kimg), 0.5)
     assert average == pytest.approx(0.5)
 
 
 def test_ramp_bounds_the_half_life() -> None:
     ema = Ema(half_life=10.0, ramp=0.05)
-    assert ema.compute_decay(kimg=20.0, kimg_per_turn=1.0) == pytest.approx(0.5)
-    assert ema.compute_decay(kimg=0.0, kimg_per_turn=1.0) == 0.0
-    assert ema.compute_decay(kimg=1e6, kimg_per_turn=10.0) == pytest.approx(0.5)
-    assert Ema(half_life=0.0, ramp=None).compute_decay(5.0, 1.0) == 0.0
+    assert ema.compute_decay(at(20.0), kimg_per_turn=1.0) == pytest.approx(0.5)
+    assert ema.compute_decay(at(0.0), kimg_per_turn=1.0) == 0.0
+    assert ema.compute_decay(at(1e6), kimg_per_turn=10.0) == pytest.approx(0.5)
+    assert Ema(half_life=0.0, ramp=None).compute_decay(at(5.0), 1.0) == 0.0
 
 
 def test_floats_are_averaged_and_integers_copied() -> None:

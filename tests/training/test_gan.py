@@ -16,10 +16,10 @@ from gantry.losses import adversarial, penalties
 from gantry.losses.objective import Objective, Term
 from gantry.losses.update import Update
 from gantry.nets import mlp
+from gantry.schedules import Clock, linear
 from gantry.training.ema import Ema
 from gantry.training.gan import GAN
 from gantry.training.optim import Optim
-from gantry.training.schedules import linear
 
 N, TURNS = 8, 4
 OPTIM_FIELDS = ("G", "D", "schedule", "clip", "accumulate")
@@ -121,7 +121,7 @@ def test_a_lazy_term_is_scaled_by_its_interval() -> None:
     train_gan(Objective(WGAN_GP.d, WGAN_GP.g, {"lazy": term}, n_critic=2))
     firsts = [float(x_k[0, 0]) for x, _ in batches(2) for x_k in x]
     assert seen == firsts[::3]
-    assert term.compute_scale(0.0) == 1.5
+    assert term.compute_scale(Clock(0, 0.0, 0.0)) == 1.5
 
 
 def test_a_relativistic_generator_sees_fresh_reals() -> None:

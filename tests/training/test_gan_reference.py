@@ -16,10 +16,10 @@ from gantry.losses import adversarial, penalties
 from gantry.losses.objective import Objective, Term
 from gantry.losses.update import Update
 from gantry.nets import mlp
+from gantry.schedules import linear
 from gantry.training.ema import Ema
 from gantry.training.gan import GAN
 from gantry.training.optim import Optim
-from gantry.training.schedules import linear
 from spawn_ranks import run_on_ranks
 
 N, K, Z, TURNS, SEED, LR = 8, 3, 4, 6, 5, 0.5

@@ -99,7 +99,7 @@ TRAIN_RULES: dict[str, Rule] = {  # by full key; * is any one name
     "loss.n_critic": integer_at_least(1),
     "loss.weight_clip": or_null(number_above(0)),
     "loss.d.real_label": number_in(0, 1, "in (0, 1]"),
-    "loss.*.*.weight": ("a number of at least 0, or a function of the progress", lambda v: is_part(v) or v >= 0),
+    "loss.*.*.weight": ("a number of at least 0, or a schedule", lambda v: is_part(v) or v >= 0),
     "loss.*.*.every": integer_at_least(1),
     "optim.clip": or_null(number_above(0)),
     "optim.accumulate": integer_at_least(1),

@@ -38,6 +38,7 @@ PART_ROOMS = (
     "losses",
     "metrics",
     "nets",
+    "schedules",
     "training",
 )
 
@@ -45,7 +46,9 @@ NAMED_PART = re.compile(r"(?:_target_|sides): *[\"']?(gantry(?:\.\w+)+)")  # in 
 
 UNNAMED_PARTS = {
     "gantry.data.images.InMemoryImages",
-    "gantry.training.schedules.cosine",
+    "gantry.schedules.cosine",
+    "gantry.schedules.exponential",
+    "gantry.schedules.steps",
 }  # parts that no choice has yet
 
 LIBRARY_PARTS = re.compile(  # those of Lightning that write nowhere but in the folder of the run

@@ -1,16 +1,17 @@
 """The objective of D and G: adversarial losses, weighted penalty terms, updates per turn."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from functools import partial
-from typing import NamedTuple
+from typing import Any, Literal, NamedTuple, get_args
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from gantry.distributed import collectives
 from gantry.errors import UserError
 from gantry.losses.update import Update
+from gantry.schedules import Clock, Schedule, compute_number
 
 DLoss = Callable[[Tensor, Tensor], Tensor]
 GLoss = Callable[[Tensor, Tensor | None], Tensor]
@@ -21,11 +22,13 @@ Penalty = Callable[[Update], Tensor]
 class Term:
     """A penalty with its weight, applied at every update or lazily at each `every`-th (Karras et al. 2020, app. B).
 
-    The weight is a number or a function of the progress, turns done over turns planned, in [0, 1].
+    The weight is a number or a schedule. A penalty with state is a torch.nn.Module, whose buffers are saved, averaged
+    over the processes and put on the device; its method `observe(scalars)`, if it has one, is called after every update
+    that includes it, with the scalars of the whole update.
     """
 
     penalty: Penalty
-    weight: float | Callable[[float], float] = 1.0
+    weight: float | Schedule = 1.0
     every: int = 1
 
     def is_due(self, update: int) -> bool:
@@ -35,13 +38,28 @@ class Term:
     @property
     def differentiates(self) -> tuple[str, ...]:
         """Return the images by which the penalty differentiates D's judgements, see `gantry.losses.update`."""
-        function = self.penalty.func if isinstance(self.penalty, partial) else self.penalty
-        return getattr(function, "differentiates", ())
+        return self._get_mark("differentiates", ())
 
-    def compute_scale(self, progress: float) -> float:
+    @property
+    def couples_samples(self) -> bool:
+        """Return True for a penalty of which a number depends on several samples of the global batch."""
+        return self._get_mark("couples_samples", False)
+
+    @property
+    def pairs_classes(self) -> bool:
+        """Return True for a penalty that needs a real image and its fake to be of one class."""
+        return self._get_mark("pairs_classes", False)
+
+    def _get_mark(self, name: str, default: Any) -> Any:
+        function = self.penalty.func if isinstance(self.penalty, partial) else self.penalty
+        return getattr(function, name, default)
+
+    def compute_scale(self, clock: Clock) -> float:
         """Return the factor of the penalty when it is due: the weight times `every`, to replace the skipped updates."""
-        weight = self.weight(progress) if callable(self.weight) else self.weight
-        return weight * self.every
+        return compute_number(self.weight, clock) * self.every
+
+
+FakeClasses = Literal["real", "drawn"]
 
 
 class DueTerms(NamedTuple):
@@ -57,6 +75,9 @@ class Objective:
 
     A relativistic G compares its fakes with real images, so its update needs a batch of those too.
     `weight_clip` is the c of WGAN: after each update every weight of D is clipped to [-c, c].
+    `g_batch` is the number of fakes in G's update for each real image of D's batch (Gulrajani et al. 2017 and Miyato et
+    al. 2018 have 2). The classes of fakes are those of the real batch, or drawn anew with the shares of the data.
+    `top_k` is the fraction of the fakes that G learns from, those with the largest logits (Sinha et al. 2020).
     """
 
     d: DLoss
@@ -66,16 +87,53 @@ class Objective:
     n_critic: int = 1
     relativistic: bool = False
     weight_clip: float | None = None
+    g_batch: int = 1
+    fake_classes: FakeClasses = "real"
+    top_k: float | Schedule = 1.0
 
     def __post_init__(self) -> None:
-        if self.n_critic < 1:
-            raise ValueError(f"loss.n_critic must be at least 1, got {self.n_critic}")
+        for key in ("n_critic", "g_batch"):
+            if getattr(self, key) < 1:
+                raise ValueError(f"loss.{key} must be at least 1, got {getattr(self, key)}")
         if self.weight_clip is not None and self.weight_clip <= 0:
             raise ValueError(f"loss.weight_clip must be above 0 or null, got {self.weight_clip}")
+        if self.fake_classes not in get_args(FakeClasses):
+            raise ValueError(f"loss.fake_classes must be real or drawn, got {self.fake_classes}")
+        if not callable(self.top_k) and not 0 < self.top_k <= 1:
+            raise ValueError(f"loss.top_k must be in (0, 1] or a schedule, got {self.top_k}")
+        if self.relativistic and self.g_batch > 1:
+            raise ValueError(f"loss.g_batch must be 1 for a relativistic loss, which pairs images, got {self.g_batch}")
         for key, terms in (("loss.d_terms", self.d_terms), ("loss.g_terms", self.g_terms)):
             for name, term in terms.items():
                 _check_term(f"{key}.{name}", term)
+                if term.pairs_classes and self.fake_classes != "real":
+                    rule = f"real with {key}.{name}, which pairs real and fake images of one class"
+                    raise ValueError(f"loss.fake_classes must be {rule}, got {self.fake_classes}")
         _check_losses(self.d, self.g, self.relativistic)
+
+    @property
+    def learns_from_top(self) -> bool:
+        """Return True if G learns from some of its fakes only."""
+        return callable(self.top_k) or self.top_k < 1
+
+    def check_parts(self, parts: int) -> None:
+        """Raise ValueError for a batch in parts where something couples its samples."""
+        if parts > 1 and (keys := self.list_coupling_keys()):
+            raise ValueError(f"optim.accumulate must be 1 with {keys[0]}, which couples the batch, got {parts}")
+
+    def list_coupling_keys(self) -> list[str]:
+        """Return the keys of what couples the samples of a batch, which therefore cannot be computed in parts."""
+        keys = [] if not self.learns_from_top else ["loss.top_k"]
+        groups = (("d_terms", self.d_terms), ("g_terms", self.g_terms))
+        keys += [f"loss.{group}.{name}" for group, terms in groups for name in terms if terms[name].couples_samples]
+        functions = ((net, getattr(f, "func", f)) for net, f in (("d", self.d), ("g", self.g)))
+        return keys + [f"loss.{net}" for net, function in functions if getattr(function, "couples_samples", False)]
+
+    def list_modules(self) -> dict[str, nn.Module]:
+        """Return the penalties with state by the name of their key: {"d_lecam": ...}."""
+        groups = (("d", self.d_terms), ("g", self.g_terms))
+        terms = ((f"{net}_{name}", term.penalty) for net, group in groups for name, term in group.items())
+        return {name: penalty for name, penalty in terms if isinstance(penalty, nn.Module)}
 
     @property
     def batches_per_turn(self) -> int:
@@ -106,7 +164,28 @@ def add_terms(
     for name, term in terms.items():
         scalars[f"{prefix}/{name}"] = collectives.all_gather(term.penalty(update)).mean()
         loss = loss + scales[name] * scalars[f"{prefix}/{name}"]
-    return loss, scalars
+    return loss, scalars | update.scalars
+
+
+def observe_scalars(parts: Iterable[object], scalars: Mapping[str, Tensor]) -> None:
+    """Let parts with state, penalties or an augmentation, see the scalars of an update; {} is one that was left out."""
+    for part in parts:
+        if scalars and hasattr(part, "observe"):
+            part.observe(scalars)
+
+
+def average_top(losses: Tensor, logits: Tensor, fraction: float | Tensor | None) -> Tensor:
+    """Return the mean loss of the fraction of samples with the largest mean logits, at least one: [N, ...] twice -> [].
+
+    Their number is floor(fraction N), of the whole global batch (Sinha et al. 2020, section 3); None takes all.
+    """
+    if fraction is None:
+        return losses.mean()
+    order = logits.detach().flatten(1).mean(1) if logits.dim() > 1 else logits.detach()
+    ranks = order.argsort(descending=True, stable=True).argsort()
+    k = torch.as_tensor(fraction * len(ranks) + 1e-4, device=ranks.device).floor().clamp(min=1)
+    kept = (ranks < k).to(losses.dtype).view(-1, *[1] * (losses.dim() - 1))
+    return (losses * kept).flatten(1).mean(1).sum() / k if losses.dim() > 1 else (losses * kept).sum() / k
 
 
 def _check_term(key: str, term: Term) -> None:

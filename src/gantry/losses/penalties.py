@@ -11,7 +11,7 @@ from torch import Tensor
 
 from gantry import rng
 from gantry.distributed import collectives
-from gantry.losses.update import Update, differentiates
+from gantry.losses.update import Update, couples_samples, differentiates, pairs_classes
 
 
 def input_gradient(logits: Tensor, x: Tensor) -> Tensor:
@@ -32,16 +32,19 @@ def random_interpolate(a: Tensor, b: Tensor) -> Tensor:
     return torch.lerp(a, b, epsilon.to(a.dtype))
 
 
+@pairs_classes
 def gradient_penalty(update: Update) -> Tensor:
     """(|gradient| - 1)^2 between real and fake images (Gulrajani et al. 2017, eq. 3): -> [N]."""
     return (gradient_norm(update, random_interpolate(update.x_real, update.x_fake)) - 1).square()
 
 
+@pairs_classes
 def lipschitz_penalty(update: Update) -> Tensor:
     """max(0, |gradient| - 1)^2 between real and fake images (Petzka et al. 2018, eq. 8): -> [N]."""
     return (gradient_norm(update, random_interpolate(update.x_real, update.x_fake)) - 1).relu().square()
 
 
+@couples_samples
 def dragan(update: Update) -> Tensor:
     """(|gradient| - 1)^2 around real images (DRAGAN, Kodali et al. 2017): -> [N].
 

@@ -54,6 +54,9 @@ RENAMED_TARGETS = {
     "gantry.runs.mlflow_logger.MlflowLogger": "gantry.loggers.mlflow_logger.MlflowLogger",
     "gantry.runs.tensorboard_logger.TensorBoardLogger": "gantry.loggers.tensorboard_logger.TensorBoardLogger",
     "gantry.runs.wandb_logger.WandbLogger": "gantry.loggers.wandb_logger.WandbLogger",
+    "gantry.training.schedules.constant": "gantry.schedules.constant",
+    "gantry.training.schedules.cosine": "gantry.schedules.cosine",
+    "gantry.training.schedules.linear": "gantry.schedules.linear",
     "gantry.training.parallel.Replicas": "gantry.distributed.strategy.ManualDDPStrategy",
 }
 
@@ -63,7 +66,7 @@ def migrate_config(stored: Mapping[str, Any]) -> dict[str, Any]:
     version = stored.get(VERSION_KEY, 1)
     if type(version) is not int or not 1 <= version <= CONFIG_VERSION:
         raise UserError(f"{VERSION_KEY} must be at most {CONFIG_VERSION}, what this version reads, got {version}")
-    config = {key: value for key, value in stored.items() if key != VERSION_KEY}
+    config = rename_targets({key: value for key, value in stored.items() if key != VERSION_KEY})
     return _pin_resnet_width(_migrate_from_1(config) if version == 1 else config)
 
 
@@ -79,8 +82,7 @@ def rename_targets(value: Any) -> Any:
     return RENAMED_TARGETS.get(value, value) if isinstance(value, str) else value
 
 
-def _migrate_from_1(stored: dict[str, Any]) -> dict[str, Any]:
-    config = rename_targets(stored)
+def _migrate_from_1(config: dict[str, Any]) -> dict[str, Any]:
     keys = ("trainer", "data", "model", "recipe", "run")
     trainer, data, model, recipe, run = (config.get(key) or {} for key in keys)
     if trainer:

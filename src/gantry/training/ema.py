@@ -7,28 +7,31 @@ import torch
 from torch import Tensor
 
 from gantry.nets.contract import Net
+from gantry.schedules import Clock, Schedule, compute_number
 
 
 @dataclass(frozen=True)
 class Ema:
-    """Exponential moving average with a half-life in kimg (Karras et al. 2018).
+    """Exponential moving average with a half-life in kimg, a number or a schedule (Karras et al. 2018).
 
     Early in training the half-life is `ramp` times the kimg seen so far (Karras et al. 2020, ADA: 0.05), so that the
     average does not hold on to the untrained generator; `ramp: null` applies the whole half-life from the first turn.
     """
 
-    half_life: float
+    half_life: float | Schedule
     ramp: float | None = 0.05
 
     def __post_init__(self) -> None:
-        if self.half_life < 0:
+        if not callable(self.half_life) and self.half_life < 0:
             raise ValueError(f"ema.half_life must be at least 0 kimg, got {self.half_life}")
         if self.ramp is not None and self.ramp <= 0:
             raise ValueError(f"ema.ramp must be above 0 or null, got {self.ramp}")
 
-    def compute_decay(self, kimg: float, kimg_per_turn: float) -> float:
-        """Return the weight of the old average after a turn, `kimg` having been seen before it: in [0, 1)."""
-        half_life = self.half_life if self.ramp is None else min(self.half_life, self.ramp * kimg)
+    def compute_decay(self, clock: Clock, kimg_per_turn: float) -> float:
+        """Return the weight of the old average after a turn that begins at the time of the clock: in [0, 1)."""
+        half_life = compute_number(self.half_life, clock)
+        if self.ramp is not None:
+            half_life = min(half_life, self.ramp * clock.kimg)
         return 0.5 ** (kimg_per_turn / half_life) if half_life > 0 else 0.0
 
 

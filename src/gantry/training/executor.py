@@ -18,13 +18,15 @@ class TurnValues:
     """The numbers that change from turn to turn: floats, or tensors [] where a captured turn reads them.
 
     `lr` has the learning rate of each parameter group, those of G first; `ema_decay` is the weight of the old average;
-    `d_scale` and `g_scale` have the factor of each term of the losses of D and G.
+    `d_scale` and `g_scale` have the factor of each term of the losses of D and G; `top_k` is the fraction of the fakes
+    that G learns from, None for all.
     """
 
     lr: tuple[Number, ...]
     ema_decay: Number
     d_scale: Mapping[str, Number]
     g_scale: Mapping[str, Number]
+    top_k: Number | None = None
 
     def map(self, convert: Callable[[str, Number], Number]) -> "TurnValues":
         """Return convert(key, number) in the place of each number; a key is unique."""
@@ -33,6 +35,7 @@ class TurnValues:
             ema_decay=convert("ema_decay", self.ema_decay),
             d_scale={name: convert(f"D/{name}", number) for name, number in self.d_scale.items()},
             g_scale={name: convert(f"G/{name}", number) for name, number in self.g_scale.items()},
+            top_k=None if self.top_k is None else convert("top_k", self.top_k),
         )
 
 
