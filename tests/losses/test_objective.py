@@ -7,7 +7,7 @@ from torch import Tensor
 from torch.testing import assert_close
 
 from gantry.losses import adversarial, penalties
-from gantry.losses.objective import Objective, Term
+from gantry.losses.objective import Objective, Term, average_top
 from gantry.schedules import Clock
 from updates import penalise
 
@@ -116,3 +116,31 @@ def test_due_terms_count_the_updates_of_each_net() -> None:
         [True, False],  # 6 and 7
     ]
     assert [bool(terms.g) for terms in due] == [True, False, False, True]
+
+
+def test_g_learns_from_the_fakes_that_d_likes_best() -> None:
+    """Four logits: of the losses -D, the mean of the k largest logits by hand, at any fraction that gives this k."""
+    logits = torch.tensor([0.3, -1.0, 2.0, 0.5], requires_grad=True)
+    for fraction, k_best in ((1.0, [0, 1, 2, 3]), (0.75, [0, 2, 3]), (0.5, [2, 3]), (0.6, [2, 3]), (0.01, [2])):
+        mean = average_top(-logits, logits, torch.tensor(fraction))
+        assert_close(mean, -logits[k_best].mean())
+        (gradient,) = torch.autograd.grad(mean, logits)
+        assert gradient.nonzero().flatten().tolist() == k_best
+    patches = torch.stack([logits, logits + 4 * torch.tensor([0, 1, 0, 0])], 1)  # the second patch changes the order
+    assert_close(average_top(-patches, patches, 0.25), -patches[2].mean())
+    assert_close(average_top(-patches, patches, None), -patches.mean())
+
+
+def test_what_couples_the_batch_takes_no_parts() -> None:
+    average = {"d": adversarial.relativistic_average_d, "g": adversarial.relativistic_average_g, "relativistic": True}
+    for changes, key in (
+        ({"d_terms": {"dragan": Term(penalties.dragan)}}, "loss.d_terms.dragan"),
+        ({"top_k": 0.5}, "loss.top_k"),
+        (average, "loss.d"),
+    ):
+        loss = make_objective(**changes)  # type: ignore[arg-type]
+        loss.check_parts(1)
+        with pytest.raises(
+            ValueError, match=rf"^optim.accumulate must be 1 with {key}, which couples the batch"
+        ):
+            loss.check_parts(2)

@@ -1,8 +1,6 @@
 """The turn with everything switched on, against a loop written out by hand; on two ranks against one process."""
 
 import copy
-from functools import partial
-from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -11,31 +9,13 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from gantry import rng
-from gantry.distributed import collectives
 from gantry.losses import adversarial, penalties
 from gantry.losses.objective import Objective, Term
-from gantry.losses.update import Update
-from gantry.nets import mlp
-from gantry.schedules import linear
-from gantry.training.ema import Ema
-from gantry.training.gan import GAN
-from gantry.training.optim import Optim
+from gantry.losses.update import Batch, Update
+from small_gan import LR, SEED, TURNS, N, Z, make_batches, make_gan, make_nets, train
 from spawn_ranks import run_on_ranks
 
-N, K, Z, TURNS, SEED, LR = 8, 3, 4, 6, 5, 0.5
 D_WEIGHT, D_EVERY, G_WEIGHT, G_EVERY = 0.3, 3, 0.2, 2
-
-
-def make_nets(norm: str = "none") -> tuple[nn.Module, nn.Module]:
-    torch.manual_seed(0)
-    G = mlp.Generator((2,), Z, K, hidden=[16], norm=norm, activation="relu")
-    return G, mlp.Discriminator((2,), K, hidden=[16], norm="none")
-
-
-def make_batches(turn: int) -> tuple[Tensor, Tensor]:
-    """Two batches for D and one more for the relativistic G."""
-    stream = torch.Generator().manual_seed(turn)
-    return torch.randn(3, N, 2, generator=stream), torch.randint(K, (3, N), generator=stream)
 
 
 def augment(x: Tensor) -> Tensor:
@@ -54,26 +34,6 @@ RELATIVISTIC = Objective(
     n_critic=2,
     relativistic=True,
 )
-
-
-def make_gan(loss: Objective, nets: tuple[nn.Module, nn.Module], **options: Any) -> GAN:
-    """A GAN that trains without a trainer."""
-    sgd = partial(torch.optim.SGD, lr=LR)
-    optim = Optim(sgd, sgd, **({"schedule": linear} | options))
-    gan = GAN(*nets, loss, optim, Ema(0.05, ramp=0.5), turns=TURNS, batch_size=N, seed=SEED, augment=augment)
-    gan.trainer = SimpleNamespace(optimizers=gan.configure_optimizers())  # type: ignore[assignment]
-    gan.advance_global_step = lambda: None  # type: ignore[method-assign]
-    return gan
-
-
-def train(gan: GAN, turns: int = TURNS) -> list[dict[str, float]]:
-    """Train on the part of this rank: -> the losses of each turn."""
-    ranks, rows = collectives.world_size(), []
-    for turn in range(turns):
-        x, c = (batches.chunk(ranks, 1)[collectives.rank()] for batches in make_batches(turn))
-        losses = gan.training_step((x, c), turn)["losses"]
-        rows.append({name: float(value) for name, value in losses.items()})
-    return rows
 
 
 def step_by_hand(net: nn.Module, losses: list[Tensor], turn: int, clip: float | None) -> None:
@@ -124,7 +84,7 @@ def train_by_hand(parts: int, clip: float | None) -> tuple[nn.Module, nn.Module,
 @pytest.mark.parametrize("clip", [None, 0.05])
 @pytest.mark.parametrize("parts", [1, 2])
 def test_a_conditional_augmented_relativistic_gan_with_lazy_terms(parts: int, clip: float | None) -> None:
-    gan = make_gan(RELATIVISTIC, make_nets(), accumulate=parts, clip=clip)
+    gan = make_gan(RELATIVISTIC, make_nets(), augment, accumulate=parts, clip=clip)
     train(gan)
     for net, expected in zip((gan.G, gan.D, gan.G_ema), train_by_hand(parts, clip)):
         for name, value in expected.state_dict().items():
@@ -136,7 +96,9 @@ def test_scalars_of_parts_are_averaged() -> None:
         return update.x_real.square().sum(1)
 
     loss = Objective(RELATIVISTIC.d, RELATIVISTIC.g, {"size": Term(squared_size, 0.0)}, relativistic=True)
-    one, two = (train(make_gan(loss, make_nets(), accumulate=parts), turns=1)[0]["loss/D/size"] for parts in (1, 2))
+    one, two = (
+        train(make_gan(loss, make_nets(), augment, accumulate=parts), turns=1)[0]["loss/D/size"] for parts in (1, 2)
+    )
     assert two == pytest.approx(one, rel=1e-6)
     assert one == pytest.approx(float(make_batches(0)[0][0].square().sum(1).mean()), rel=1e-6)
 
@@ -157,7 +119,7 @@ def train_variants() -> list[dict[str, Tensor]]:
     """-> the final state and losses of each variant, on this rank."""
     states = []
     for clip, norm in VARIANTS:
-        gan = make_gan(DRAGAN, make_nets(norm), clip=clip)
+        gan = make_gan(DRAGAN, make_nets(norm), augment, clip=clip)
         rows = train(gan)
         states.append(dict(gan.state_dict()) | {"losses": torch.tensor(list(rows[-1].values()))})
     return states
@@ -186,7 +148,7 @@ def test_running_statistics_are_averaged_over_ranks(by_rank: list[list[dict[str,
 
 
 def test_a_skipped_update_is_counted_and_changes_nothing() -> None:
-    gan = make_gan(RELATIVISTIC, make_nets(), accumulate=2)
+    gan = make_gan(RELATIVISTIC, make_nets(), augment, accumulate=2)
     gan.skip_nonfinite = True
     before = copy.deepcopy(gan.D.state_dict())
     x, c = make_batches(0)
@@ -199,7 +161,7 @@ def test_a_skipped_update_is_counted_and_changes_nothing() -> None:
 
 def count_passes(loss: Objective) -> list[int]:
     """-> the passes of D in one turn: through all of its updates, and with G's."""
-    gan, passes = make_gan(loss, make_nets()), 0
+    gan, passes = make_gan(loss, make_nets(), augment), 0
 
     def count(*_: Any) -> None:
         nonlocal passes
@@ -219,3 +181,42 @@ def test_r1_and_r2_need_no_pass_of_their_own() -> None:
     gp = Objective(plain.d, plain.g, {"gp": Term(penalties.gradient_penalty)}, relativistic=True)
     assert count_passes(plain) == count_passes(r3) == [2, 4]
     assert count_passes(gp) == [3, 5]
+
+
+def record_batches(loss: Objective) -> dict[str, list[Batch]]:
+    """-> the batches of a turn by net."""
+    gan = make_gan(loss, make_nets(), augment)
+    gan.class_shares = torch.tensor([0.5, 0.3, 0.2])
+    batches: dict[str, list[Batch]] = {"D": [], "G": []}
+    for net, name in (("D", "d_loss"), ("G", "g_loss")):
+        function = getattr(gan, name)
+
+        def record(terms: Any, batch: Batch, net: str = net, function: Any = function) -> Any:
+            batches[net].append(batch)
+            return function(terms, batch)
+
+        setattr(gan, name, record)
+    gan.training_step(make_batches(0), 0)
+    return batches
+
+
+def test_the_batch_of_g_has_several_fakes_of_the_class_of_each_image() -> None:
+    batches = record_batches(Objective(adversarial.hinge_d, adversarial.hinge_g, n_critic=2, g_batch=3))
+    c = make_batches(0)[1]
+    for k, batch in enumerate(batches["D"]):
+        assert len(batch.z) == N
+        assert batch.c_fake.tolist() == batch.c.tolist() == c[k].tolist()
+    (batch,) = batches["G"]
+    assert batch.z.shape == (3 * N, Z)
+    assert batch.c_fake.tolist() == [k for k in c[-1].tolist() for _ in range(3)]
+
+
+def test_classes_of_fakes_are_drawn_with_the_shares_of_the_data() -> None:
+    rng.seed_turn(0, 0)
+    shares = torch.tensor([0.5, 0.3, 0.0, 0.2])
+    counts = torch.bincount(rng.rand_classes(100_000, shares), minlength=4) / 100_000
+    torch.testing.assert_close(counts, shares, rtol=0, atol=0.006)
+    assert counts[2] == 0
+    drawn = Objective(adversarial.hinge_d, adversarial.hinge_g, fake_classes="drawn")
+    batch = record_batches(drawn)["D"][0]
+    assert batch.c_fake.tolist() != batch.c.tolist()

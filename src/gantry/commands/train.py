@@ -73,6 +73,7 @@ def train(cfg: DictConfig) -> float | None:
             check_checkpoint(checkpoint, gan, make_new_loop_state())
         data = build(cfg.data, DataModule, batches_per_turn=gan.loss.batches_per_turn, seed=cfg.seed)
         data.setup("fit")
+        gan.class_shares = data.class_shares if data.num_classes else gan.class_shares
         with report_interruption(folder), worker_processes(count, cfg.resume):
             trainer = build_trainer(cfg)
             if ranks.rank == 0:  # not before: a logger that is not installed, say, must leave no run

@@ -49,7 +49,7 @@ def is_of_kind(value: Any, annotation: Any) -> bool:
         return isinstance(value, Mapping) and all(is_of_kind(item, arguments[1]) for item in value.values())
     if annotation is Any or not isinstance(annotation, type) or not _can_be_checked(annotation):
         return True
-    return isinstance(value, annotation)
+    return isinstance(value, (int, float) if annotation is float else annotation)
 
 
 def import_target(key: str, path: str) -> Callable[..., Any]:
@@ -103,7 +103,9 @@ def _can_be_checked(annotation: type) -> bool:
 
 def _wrong_kind(node: DictConfig, kind: Any) -> UserError:
     name = getattr(kind, "__name__", str(kind)) if isinstance(kind, type) else str(kind)
-    targets = node.get("_target_") or ", ".join(f"{key!s}: {part.get('_target_')}" for key, part in node.items())
+    targets = node.get("_target_") or ", ".join(
+        f"{key!s}: {getattr(part, '_target_', part)}" for key, part in node.items()
+    )
     return UserError(f"{node._get_full_key(None)} must describe an object of the kind {name}, got {targets}")
 
 

@@ -25,6 +25,7 @@ from gantry.config.rules import (
     number_in,
     one_of,
     or_null,
+    or_part,
 )
 from gantry.config.trainer_rules import TRAINER_RULES
 
@@ -59,6 +60,12 @@ BATCHNORM_RULE = or_null(one_of("running", "standing", "batch"))
 ARITHMETIC_RULE = or_null(one_of("float32", "tf32", "bf16"))
 PACKAGES_RULE: Rule = ("names of packages, as in trust=[my_models]", lambda v: v is None or _is_text_or_texts(v))
 
+
+def _is_bound(value: Any) -> bool:
+    return value.keys() <= {"G", "D"} if isinstance(value, dict) else value is None or value > 0
+
+
+BOUND_RULE: Rule = ("a number above 0 or null, or by net {G: 1, D: null}", _is_bound)
 
 SCORE_RULES: dict[str, Rule] = {  # of settings of scores
     "seed": SEED_RULE,
@@ -98,10 +105,15 @@ TRAIN_RULES: dict[str, Rule] = {  # by full key; * is any one name
     "model.*.hidden": COUNTS_RULE,
     "loss.n_critic": integer_at_least(1),
     "loss.weight_clip": or_null(number_above(0)),
+    "loss.g_batch": integer_at_least(1),
+    "loss.fake_classes": one_of("real", "drawn"),
+    "loss.top_k": or_part(number_in(0, 1, "in (0, 1]"), "a schedule"),
     "loss.d.real_label": number_in(0, 1, "in (0, 1]"),
-    "loss.*.*.weight": ("a number of at least 0, or a schedule", lambda v: is_part(v) or v >= 0),
+    "loss.*.*.weight": or_part(number_at_least(0), "a schedule"),
     "loss.*.*.every": integer_at_least(1),
-    "optim.clip": or_null(number_above(0)),
+    **dict.fromkeys(("optim.clip", "optim.clip_value"), BOUND_RULE),
+    **dict.fromkeys(("optim.clip.*", "optim.clip_value.*"), or_null(number_above(0))),
+    "optim.beta2": or_null(or_part(number_in(0, 1, "in [0, 1)"), "a schedule")),
     "optim.accumulate": integer_at_least(1),
     "optim.*.lr": number_at_least(0),
     "optim.*.betas": BETAS_RULE,
@@ -110,7 +122,7 @@ TRAIN_RULES: dict[str, Rule] = {  # by full key; * is any one name
     "optim.*.momentum": number_at_least(0),
     "optim.*.alpha": number_in(0, 1, "in [0, 1]"),
     "optim.schedule.end": number_at_least(0),
-    "ema.half_life": number_at_least(0),
+    "ema.half_life": or_part(number_at_least(0), "a schedule"),
     "ema.ramp": or_null(number_above(0)),
     "augment.translation": number_in(0, 1, "in [0, 1]"),
     "augment.cutout": number_in(0, 1, "in [0, 1]"),

@@ -61,6 +61,11 @@ def is_part(value: Any) -> bool:
     return isinstance(value, dict) and "_target_" in value
 
 
+def or_part(rule: Rule, meaning: str) -> Rule:
+    """Allow a part, which means something else, beside what a rule allows."""
+    return f"{rule[0]}, or {meaning}", lambda v: is_part(v) or rule[1](v)
+
+
 def is_left_out(value: Any) -> bool:
     """Return True for what stands in the place of a callback or a logger that is not wanted: null or false."""
     return value is None or value is False

@@ -6,6 +6,7 @@ from functools import cached_property
 
 import torch
 from lightning.pytorch import LightningDataModule
+from torch import Tensor
 
 from gantry.data.images import DataSource, RealData, Split, TurnBatches
 from gantry.data.sampler import InfiniteSampler
@@ -96,6 +97,12 @@ class DataModule(LightningDataModule):
     def classes(self) -> tuple[str, ...]:
         """Return the names of the classes; empty without labels."""
         return self.data.classes
+
+    @property
+    def class_shares(self) -> Tensor:
+        """Return the share of each class among the training images: -> [num_classes]."""
+        c = self.data.train.c
+        return torch.bincount(c, minlength=self.num_classes) / len(c)
 
     def get_reference_split(self, split: str) -> Split:
         """Return the real images that metrics compare with: `split` is "train" or "test"."""

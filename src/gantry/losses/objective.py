@@ -1,6 +1,6 @@
 """The objective of D and G: adversarial losses, weighted penalty terms, updates per turn."""
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from functools import partial
 from typing import Any, Literal, NamedTuple, get_args
@@ -22,9 +22,8 @@ Penalty = Callable[[Update], Tensor]
 class Term:
     """A penalty with its weight, applied at every update or lazily at each `every`-th (Karras et al. 2020, app. B).
 
-    The weight is a number or a schedule. A penalty with state is a torch.nn.Module, whose buffers are saved, averaged
-    over the processes and put on the device; its method `observe(scalars)`, if it has one, is called after every update
-    that includes it, with the scalars of the whole update.
+    The weight is a number or a schedule. A penalty with state is a torch.nn.Module, whose buffers are saved, see
+    `gantry.training.stateful_parts`.
     """
 
     penalty: Penalty
@@ -165,13 +164,6 @@ def add_terms(
         scalars[f"{prefix}/{name}"] = collectives.all_gather(term.penalty(update)).mean()
         loss = loss + scales[name] * scalars[f"{prefix}/{name}"]
     return loss, scalars | update.scalars
-
-
-def observe_scalars(parts: Iterable[object], scalars: Mapping[str, Tensor]) -> None:
-    """Let parts with state, penalties or an augmentation, see the scalars of an update; {} is one that was left out."""
-    for part in parts:
-        if scalars and hasattr(part, "observe"):
-            part.observe(scalars)
 
 
 def average_top(losses: Tensor, logits: Tensor, fraction: float | Tensor | None) -> Tensor:

@@ -13,13 +13,11 @@ from torch.optim import Optimizer
 from gantry import rng
 from gantry.distributed import collectives
 from gantry.losses.objective import (
-    DueTerms,
     Objective,
     Term,
     add_terms,
     average_top,
     find_differentiated_images,
-    observe_scalars,
 )
 from gantry.losses.update import Batch, Update
 from gantry.nets.contract import Discriminator, Generator, Judgement, check_generator, count_latent_numbers, judge
@@ -27,8 +25,9 @@ from gantry.schedules import Clock, compute_number
 from gantry.training.ema import Ema, WeightAverage
 from gantry.training.executor import EagerExecutor, ScalarTensors, TurnExecutor, TurnValues
 from gantry.training.finite import all_finite
-from gantry.training.optim import NetName, Optim, clip_weights_, set_learning_rates
+from gantry.training.optim import NetName, Optim, clip_weights_
 from gantry.training.run_state import RunState
+from gantry.training.stateful_parts import observe_scalars, set_clock
 
 LossFunction = Callable[[Batch], tuple[Tensor, ScalarTensors]]  # -> loss [], scalars
 
@@ -40,11 +39,9 @@ class GAN(LightningModule):
     the finished turns; `run_state` is shared by the callbacks. With `skip_nonfinite`, updates whose losses or gradients
     are not finite are left out and counted in `run_state`. `executor` runs the updates of a turn, `values` holds the
     numbers of the turn and `due` the terms of its losses. `class_shares` [K] are the shares of the classes in the data,
-    for fakes whose classes are drawn. The augmentation may have state and a method `observe(scalars)`, like a term's.
+    for fakes whose classes are drawn. The augmentation may have state: see `gantry.training.stateful_parts`.
     """
 
-    values: TurnValues
-    due: DueTerms
     class_shares: Tensor
 
     def __init__(
@@ -106,8 +103,8 @@ class GAN(LightningModule):
         rng.seed_turn(self.seed, self.turn)
         self.due = self.loss.due_terms(self.turn)
         self.values = self.executor.prepare_values(self.compute_turn_values(), self.device)
-        set_learning_rates(self.trainer.optimizers, self.values.lr)
-        self.optim.set_beta2(self.trainer.optimizers, self.clock)
+        self.optim.set_rates_(self.trainer.optimizers, self.values.lr, self.clock)
+        set_clock([self.augment], self.clock)
         updates = self.executor(self.run_updates, self.due, *batch)
         self.turn += 1
         self.advance_global_step()
@@ -164,6 +161,8 @@ class GAN(LightningModule):
         real_logits, fake_logits = collectives.all_gather_pair(update.real.logits, update.fake.logits)
         loss = self.loss.d(real_logits, fake_logits).mean()
         scalars = {"loss/D": loss, "logits/real": real_logits.mean(), "logits/fake": fake_logits.mean()}
+        if hasattr(self.augment, "observe"):
+            scalars["logits/real_sign"] = real_logits.sign().mean()
         return add_terms(loss, scalars, "loss/D", terms, self.values.d_scale, update)
 
     def g_loss(self, terms: Mapping[str, Term], batch: Batch) -> tuple[Tensor, ScalarTensors]:

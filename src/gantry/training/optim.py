@@ -66,22 +66,17 @@ class Optim:
         factor = self.schedule(clock)
         return tuple(group["initial_lr"] * factor for group in iter_param_groups(optimizers))
 
-    def set_beta2(self, optimizers: Iterable[Optimizer], clock: Clock) -> None:
-        """Set the beta2 of Adam at the time of the clock."""
-        if self.beta2 is not None:
-            for group in iter_param_groups(optimizers):
+    def set_rates_(self, optimizers: Iterable[Optimizer], lr: Iterable[float | Tensor], clock: Clock) -> None:
+        """Set the learning rate of each parameter group, in the order of `iter_param_groups`, and Adam's beta2."""
+        for group, rate in zip(iter_param_groups(optimizers), lr):
+            group["lr"] = rate
+            if self.beta2 is not None:
                 group["betas"] = (group["betas"][0], compute_number(self.beta2, clock))
 
 
 def iter_param_groups(optimizers: Iterable[Optimizer]) -> Iterator[dict[str, Any]]:
     """Iterate over the parameter groups of several optimisers."""
     return (group for optimizer in optimizers for group in optimizer.param_groups)
-
-
-def set_learning_rates(optimizers: Iterable[Optimizer], rates: Iterable[float | Tensor]) -> None:
-    """Set the learning rate of each parameter group, in the order of `iter_param_groups`."""
-    for group, rate in zip(iter_param_groups(optimizers), rates):
-        group["lr"] = rate
 
 
 @torch.no_grad()
