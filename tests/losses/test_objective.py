@@ -140,7 +140,5 @@ def test_what_couples_the_batch_takes_no_parts() -> None:
     ):
         loss = make_objective(**changes)  # type: ignore[arg-type]
         loss.check_parts(1)
-        with pytest.raises(
-            ValueError, match=rf"^optim.accumulate must be 1 with {key}, which couples the batch"
-        ):
+        with pytest.raises(ValueError, match=rf"^optim.accumulate must be 1 with {key}, which couples the batch"):
             loss.check_parts(2)
