@@ -4,7 +4,15 @@ import math
 
 import pytest
 
-from gantry.values import evenly_spaced, flatten, is_log_spaced, non_finite_to_none, to_json_values, unflatten
+from gantry.values import (
+    evenly_spaced,
+    flatten,
+    is_log_spaced,
+    list_first,
+    non_finite_to_none,
+    to_json_values,
+    unflatten,
+)
 
 
 def test_flatten_and_unflatten_are_inverse() -> None:
@@ -45,3 +53,7 @@ def test_evenly_spaced_includes_first_and_last_without_repeats() -> None:
 )
 def test_numbers_over_orders_of_magnitude_are_on_a_log_scale(values: list[float], log: bool) -> None:
     assert is_log_spaced(values) == log
+
+
+def test_the_first_of_many_texts_and_the_number_of_the_others() -> None:
+    assert [list_first(["a", "b", "c"], most) for most in (1, 2, 3)] == ["a and 2 more", "a, b and 1 more", "a, b, c"]

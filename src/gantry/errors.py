@@ -15,7 +15,6 @@ import difflib
 import errno
 import re
 import shlex
-import unicodedata
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 
@@ -113,12 +112,15 @@ def _format_hydra_error(error: BaseException, cause: BaseException) -> str:
 def format_on_one_line(thing: object, with_type: bool = False, limit: int | None = None) -> str:
     """Return the text of an exception, or of another object, on one line of at most `limit` characters."""
     text = f"{type(thing).__name__}: {thing}" if with_type else str(thing)
-    return replace_control(" ".join(text.split()))[:limit]
+    return to_printable(" ".join(text.split()))[:limit]
 
 
-def replace_control(text: str) -> str:
-    """Return a text with its control characters spelled out: a file of others must not steer the terminal."""
-    return "".join(repr(c)[1:-1] if unicodedata.category(c) in ("Cc", "Cs") else c for c in text)
+def to_printable(text: str) -> str:
+    """Return a text as every terminal and log file takes it: on one line, whatever cannot be printed spelled out.
+
+    A file of others must not steer the terminal, and the name of a file may be any bytes.
+    """
+    return "".join(c if c.isprintable() else repr(c)[1:-1] for c in text)
 
 
 def unknown_key_message(key: str, known: Iterable[str]) -> str:
@@ -150,4 +152,4 @@ def _join_lines(message: str) -> str:
     message = re.sub(r"^\w+ raised while resolving interpolation: ", "", message)  # by one of our resolvers
     lines = [line.strip() for line in message.splitlines()]
     useful = [line for line in lines if line and not re.match(r"(full_key|object_type|reference_type)", line)]
-    return replace_control(" ".join(useful))
+    return to_printable(" ".join(useful))

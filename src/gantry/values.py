@@ -1,4 +1,4 @@
-"""Conversions of plain Python values: to JSON, between nested and flat names; spacing of numbers and indices."""
+"""Conversions of plain Python values: to JSON, between nested and flat names, to a line; even spacing of numbers."""
 
 import math
 from collections.abc import Mapping, Sequence
@@ -39,6 +39,11 @@ def evenly_spaced(total: int, most: int) -> list[int]:
     """Return up to `most` evenly spaced numbers of 0 .. total - 1, first and last included; the first if most = 1."""
     count = min(total, most)
     return [round(i * (total - 1) / max(count - 1, 1)) for i in range(count)]
+
+
+def list_first(items: Sequence[str], most: int) -> str:
+    """Return texts for a line: `a, b and 3 more`."""
+    return ", ".join(items[:most]) + (f" and {len(items) - most} more" if len(items) > most else "")
 
 
 def is_log_spaced(values: Sequence[float]) -> bool:

@@ -13,6 +13,7 @@ import torch
 from numpy.typing import NDArray
 from PIL import Image
 
+from denied_folder import deny_folder
 from gantry.data.archives import MAX_MEMBER_BYTES
 from gantry.data.collection import EncodedImages, open_collection
 from gantry.data.folder import ImageFolder
@@ -110,6 +111,38 @@ def test_dataset_json_has_the_classes_and_not_the_folders(folder: Path, tmp_path
     assert unlabelled.classes == ()
 
 
+def test_a_dataset_json_that_cannot_be_read_is_refused_in_a_folder_as_in_an_archive(folder: Path) -> None:
+    with (folder / "dataset.json").open("wb") as file:
+        file.truncate(MAX_MEMBER_BYTES + 1)
+    rule = r"^data\.source\.root must be a folder that can be read"
+    with pytest.raises(ValueError, match=rf"{rule}, got .* with dataset\.json: it has 268435457 bytes, more"):
+        load(folder)
+
+
+def test_an_archive_of_an_old_program_for_windows_is_the_folder(folder: Path, tmp_path: Path) -> None:
+    names = {file: file.relative_to(folder).as_posix() for file in folder.rglob("*.png")}
+    labels = json.dumps({"labels": [[name, int(name[-6:-4]) % 2] for name in names.values()]})
+    for json_text, classes in (None, ("cat", "dog", "eel")), (labels, ("0", "1")):
+        with zipfile.ZipFile(tmp_path / "windows.zip", "w") as archive:
+            for file, name in names.items():
+                archive.writestr(zipfile.ZipInfo(name.replace("/", "\\")), file.read_bytes())
+            if json_text:
+                archive.writestr("dataset.json", json_text)
+                (folder / "dataset.json").write_text(json_text)
+        ours, theirs = load(tmp_path / "windows.zip"), load(folder)
+        assert ours.classes == theirs.classes == classes
+        assert read_all(ours, ours.train) == read_all(theirs, theirs.train)
+        assert len(load(tmp_path / "windows.zip", memory_limit=0).train.digest) == 64
+
+
+def test_a_name_with_either_separator_is_there_twice(tmp_path: Path) -> None:
+    with zipfile.ZipFile(tmp_path / "all.zip", "w") as archive:
+        for name in ("a/x.png", "a\\x.png"):
+            archive.writestr(zipfile.ZipInfo(name), b"")
+    with pytest.raises(ValueError, match=r"all\.zip with a/x\.png, which is there 2 times"):
+        open_collection(tmp_path / "all.zip", "samples")
+
+
 def test_what_is_no_collection_names_its_key(tmp_path: Path) -> None:
     (tmp_path / "x.tar").touch()
     (tmp_path / "bad.zip").write_bytes(b"PK")
@@ -184,14 +217,7 @@ def test_archives_are_opened_again_in_another_process(folder: Path, tmp_path: Pa
 
 
 def test_an_unreadable_class_folder_does_not_vanish(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    scan = os.scandir
-
-    def scandir(path: Path) -> object:
-        if Path(path).name == "eel":
-            raise PermissionError(13, "Permission denied")
-        return scan(path)
-
-    monkeypatch.setattr(os, "scandir", scandir)
+    deny_folder(monkeypatch, "eel")
     with pytest.raises(ValueError, match=r"^data\.source\.root must be a folder that can be read, .* eel: Permission"):
         load(folder)
 

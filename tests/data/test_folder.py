@@ -13,7 +13,7 @@ from PIL import Image
 from gantry.data.class_names import find_class_names
 from gantry.data.decoding import decode_image
 from gantry.data.folder import ImageFolder
-from gantry.data.folder_index import is_held_out, list_image_files
+from gantry.data.folder_index import FolderWalk, is_held_out, sort_names
 
 RED, WHITE, BLACK = (255, 0, 0), (255, 255, 255), (0, 0, 0)
 
@@ -179,10 +179,10 @@ def test_class_folders_are_labels(tmp_path: Path) -> None:
 
 def test_new_files_move_no_old_file_between_the_splits(tmp_path: Path) -> None:
     write_images(tmp_path, 60)
-    before = {name: is_held_out(name, 0.2) for name in list_image_files(str(tmp_path))}
+    before = {name: is_held_out(name, 0.2) for name in sort_names(FolderWalk(tmp_path))}
     write_images(tmp_path / "more", 30)
     write_image(tmp_path / "0 first.png")
-    after = {name: is_held_out(name, 0.2) for name in list_image_files(str(tmp_path))}
+    after = {name: is_held_out(name, 0.2) for name in sort_names(FolderWalk(tmp_path))}
     assert len(after) == 91
     assert {name: after[name] for name in before} == before
     assert 3 <= sum(before.values()) <= 25

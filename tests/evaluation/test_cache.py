@@ -4,6 +4,7 @@ from pathlib import Path
 import pytest
 import torch
 
+from gantry.evaluation import cache
 from gantry.evaluation.cache import load_or_compute, make_cache_key
 from gantry.features.published_weights import TensorMapping
 
@@ -63,3 +64,18 @@ def test_without_a_writable_folder_nothing_is_stored(tmp_path: Path) -> None:
     for folder in (None, tmp_path / "file" / "cache"):
         assert int(load_or_compute(folder, FACTS, make, CPU)["n"]) == 3
     assert make.calls == 2
+
+
+def test_a_file_that_cannot_be_written_leaves_no_part_of_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    def fill_disk(tensors: TensorMapping, path: Path, metadata: dict[str, str]) -> None:
+        path.write_bytes(b"part")
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(cache, "save_file", fill_disk)
+    assert int(load_or_compute(tmp_path, FACTS, Maker(), CPU)["n"]) == 3
+    assert list(tmp_path.iterdir()) == []
+    (message,) = caplog.messages
+    assert message.startswith("the statistics of the real images are not stored: ")
+    assert message.endswith("cannot be written: No space left on device")

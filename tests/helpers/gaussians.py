@@ -3,7 +3,7 @@
 import torch
 from torch import Tensor
 
-from gantry.metrics.statistics import Statistics
+from gantry.metrics.statistics import FeatureSet, Statistics
 
 
 def accumulate_features(features: Tensor) -> Statistics:
@@ -11,6 +11,11 @@ def accumulate_features(features: Tensor) -> Statistics:
     statistics = Statistics(features.shape[1])
     statistics.update(features)
     return statistics
+
+
+def make_features(features: Tensor) -> FeatureSet:
+    """The feature set of features [N, F], which are float32 as those of an extractor."""
+    return FeatureSet(accumulate_features(features), features=features.float())
 
 
 def make_gaussian_statistics(mean: Tensor, covariance: Tensor, n: int = 10**6) -> Statistics:

@@ -1,13 +1,11 @@
 import numpy as np
 import pytest
-import torch
 from numpy.typing import NDArray
 from torch_fidelity.metric_kid import kid_features_to_metric
 
 from gantry.metrics import kid
 from gantry.metrics.kid import KernelDistance, kernel_distance
-from gantry.metrics.statistics import FeatureSet
-from gaussians import accumulate_features, seeded_randn
+from gaussians import make_features, seeded_randn
 
 Array = NDArray[np.float64]
 
@@ -46,10 +44,6 @@ def test_it_grows_with_the_distance() -> None:
     distances = [kernel_distance(real, rows(40, 4, seed=1, shift=shift)) for shift in (0.0, 1.0, 2.0)]
     assert distances == sorted(distances)
     assert distances[1] > 10 * abs(distances[0])
-
-
-def make_features(features: torch.Tensor) -> FeatureSet:
-    return FeatureSet(accumulate_features(features), features=features.float())
 
 
 def test_it_agrees_with_torch_fidelity_on_the_same_subsets() -> None:

@@ -6,8 +6,7 @@ from torch_fidelity.metric_prc import calculate_precision_recall_part
 
 from gantry.metrics import nearest_neighbours
 from gantry.metrics.precision_recall import PrecisionRecall, compute_prdc, warn_of_copies
-from gantry.metrics.statistics import FeatureSet
-from gaussians import accumulate_features, seeded_randn
+from gaussians import make_features, seeded_randn
 
 
 def by_tables(real: Tensor, fake: Tensor, k: int, density_k: int) -> tuple[float, ...]:
@@ -29,10 +28,6 @@ def by_tables(real: Tensor, fake: Tensor, k: int, density_k: int) -> tuple[float
 
 def line(*points: float) -> Tensor:
     return torch.tensor(points, dtype=torch.float32)[:, None]
-
-
-def make_features(features: Tensor) -> FeatureSet:
-    return FeatureSet(accumulate_features(features), features=features.float())
 
 
 def test_points_on_a_line_counted_by_hand() -> None:

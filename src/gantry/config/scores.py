@@ -16,7 +16,7 @@ def merge_metrics(base: Any, given: Any) -> Any:
     for metrics in (base, given):
         if not isinstance(metrics, Mapping | DictConfig):
             raise ValueError(
-                f"metrics must be a choice of metrics or settings of one, got {format_value(_to_plain(metrics))}"
+                f"metrics must be a choice of metrics or settings of one, got {format_value(_to_unresolved(metrics))}"
             )
         check_scores(metrics)
     merged = OmegaConf.merge(base, {name: value for name, value in given.items() if name != "scores"})
@@ -43,7 +43,7 @@ def check_scores(metrics: Mapping[str, Any] | DictConfig) -> None:
     scores = metrics.get("scores")
     if not (scores is None or isinstance(scores, Mapping | DictConfig)):
         raise ValueError(
-            f"metrics.scores must be a dict (scores=[...] takes a list), got {format_value(_to_plain(scores))}"
+            f"metrics.scores must be a dict (scores=[...] takes a list), got {format_value(_to_unresolved(scores))}"
         )
 
 
@@ -66,7 +66,7 @@ def select_scores(metrics: DictConfig, scores: Any) -> None:
 
 def parse_scores(scores: Any) -> dict[str, Any]:
     """Return {name: true, false or settings} of a name, a list of names or a dict of settings."""
-    plain = _to_plain(scores)
+    plain = _to_unresolved(scores)
     names = [plain] if isinstance(plain, str) else plain
     if isinstance(names, list) and all(isinstance(name, str) and name for name in names):
         return dict.fromkeys(names, True)
@@ -102,5 +102,5 @@ def drop_from_report(metrics: DictConfig, name: Any) -> None:
             del nodes[name]
 
 
-def _to_plain(value: Any) -> Any:
+def _to_unresolved(value: Any) -> Any:
     return OmegaConf.to_container(value, resolve=False) if isinstance(value, DictConfig | ListConfig) else value

@@ -6,11 +6,12 @@ import stat
 import zipfile
 from collections import Counter
 from dataclasses import dataclass, field
+from functools import cached_property
 from pathlib import Path, PurePosixPath
 from typing import Any
 
-from gantry.data.folder_index import is_hidden, is_image_name, sort_names, to_printable
-from gantry.errors import UserError, format_on_one_line
+from gantry.data.folder_index import is_hidden, is_image_name, sort_names
+from gantry.errors import UserError, format_on_one_line, to_printable
 
 DATASET_JSON = "dataset.json"  # StyleGAN's, with the classes
 MAX_MEMBER_BYTES = 2**28  # of one file in an archive, unpacked
@@ -18,7 +19,10 @@ MAX_MEMBER_BYTES = 2**28  # of one file in an archive, unpacked
 
 @dataclass(frozen=True)
 class ZipFolder:
-    """An archive of image files, read by any number of threads and processes."""
+    """An archive of image files, read by any number of threads and processes.
+
+    Their names have "/" between folders; those that an old program for Windows wrote have "\\" in the archive.
+    """
 
     path: Path
     _handles: dict[int, zipfile.ZipFile] = field(default_factory=dict, repr=False, compare=False)
@@ -37,17 +41,17 @@ class ZipFolder:
             members = self._archive.infolist()
         except (zipfile.BadZipFile, NotImplementedError, OSError, ValueError) as error:
             raise UserError(f"{rule}, got {self.path}: {format_on_one_line(error)}") from None
-        images = [member for member in members if _is_image(member.filename.replace("\\", "/"))]
-        counts = Counter(member.filename for member in images)
-        for member in images:
-            if problem := _find_problem(member, counts[member.filename]):
-                raise UserError(f"{rule}, got {self.path} with {to_printable(member.filename)}, {problem}")
-        return sort_names(member.filename for member in images)
+        images = [(name, member) for member in members if _is_image(name := _make_name(member.filename))]
+        counts = Counter(name for name, _ in images)
+        for name, member in images:
+            if problem := _find_problem(name, member, counts[name]):
+                raise UserError(f"{rule}, got {self.path} with {to_printable(name)}, {problem}")
+        return sort_names(counts)
 
     def read(self, name: str) -> bytes:
         """Return the bytes of a member. Raises ValueError for one that is encrypted or too large."""
         archive = self._archive
-        member = archive.getinfo(name)
+        member = self._get_member(name)
         if member.flag_bits & 1:
             raise ValueError("it is encrypted")
         if member.file_size > MAX_MEMBER_BYTES:
@@ -71,18 +75,30 @@ class ZipFolder:
 
     def get_stamp(self, name: str) -> tuple[int, int]:
         """Return facts that change with the content of a member: its size and checksum."""
-        member = self._archive.getinfo(name)
+        member = self._get_member(name)
         return member.file_size, member.CRC
+
+    def _get_member(self, name: str) -> zipfile.ZipInfo:
+        return self._archive.getinfo(self._other_names.get(name, name))
+
+    @cached_property
+    def _other_names(self) -> dict[str, str]:
+        """Return the names in the archive that are not those of its images."""
+        return {_make_name(name): name for name in self._archive.NameToInfo if name != _make_name(name)}
+
+
+def _make_name(name: str) -> str:
+    return name.replace("\\", "/")
 
 
 def _is_image(name: str) -> bool:
     return is_image_name(name) and not is_hidden(name)
 
 
-def _find_problem(member: zipfile.ZipInfo, count: int) -> str | None:
+def _find_problem(name: str, member: zipfile.ZipInfo, count: int) -> str | None:
     """Return the reason why the names of an archive cannot be trusted."""
-    name = PurePosixPath(member.filename.replace("\\", "/"))
-    if name.is_absolute() or ".." in name.parts or ":" in name.parts[0]:
+    path = PurePosixPath(name)
+    if path.is_absolute() or ".." in path.parts or ":" in path.parts[0]:
         return "which leads out of the archive"
     if stat.S_ISLNK(member.external_attr >> 16):
         return "which is a symbolic link"

@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from gantry.data.folder_index import normalize_unicode
+from gantry.values import list_first
 
 _MAX_LISTED_CLASSES = 12  # names in an error line; the others are counted
 
@@ -38,10 +39,10 @@ def _sort_class_names(names: set[str]) -> tuple[str, ...]:
 def label_by_folder(names: Sequence[str]) -> ClassLabels | None:
     """Return the classes of files by the top folder that each lies in; None if one lies outside."""
     classes = find_class_names(names)
-    return _label([name.partition("/")[0] for name in names], classes) if classes else None
+    return _make_labels([name.partition("/")[0] for name in names], classes) if classes else None
 
 
-def _label(values: Sequence[str], names: tuple[str, ...]) -> ClassLabels:
+def _make_labels(values: Sequence[str], names: tuple[str, ...]) -> ClassLabels:
     ids = {name: i for i, name in enumerate(names)}
     return ClassLabels(names, np.array([ids[value] for value in values], np.int64))
 
@@ -56,7 +57,7 @@ def label_by_array(c: NDArray[Any], n: int) -> ClassLabels:
         c = c[:, 0]
     if c.shape == (n,) and c.dtype.kind == "U":
         values = [str(value) for value in c]
-        return _label(values, _sort_class_names(set(values)))
+        return _make_labels(values, _sort_class_names(set(values)))
     if c.dtype.kind not in "biuf" or c.ndim not in (1, 2) or len(c) != n:
         raise ValueError(f"{what} for {n} images")
     if c.ndim == 2:
@@ -149,5 +150,4 @@ def _make_aliases(name: str) -> list[str]:
 
 def list_class_names(names: Sequence[str]) -> str:
     """Return the names for an error line, the first ones of many."""
-    more = f" and {len(names) - _MAX_LISTED_CLASSES} more" if len(names) > _MAX_LISTED_CLASSES else ""
-    return ", ".join(names[:_MAX_LISTED_CLASSES]) + more
+    return list_first(names, _MAX_LISTED_CLASSES)

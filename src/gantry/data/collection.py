@@ -16,9 +16,10 @@ from gantry.data.archives import DATASET_JSON, MAX_MEMBER_BYTES, ZipFolder
 from gantry.data.arrays import ArrayFile, open_array
 from gantry.data.class_names import ClassLabels, label_by_array, label_by_dataset_json, label_by_folder
 from gantry.data.decoding import EncodedImage, ImageHeader
-from gantry.data.folder_index import COLLECTION_RULE, FolderWalk, sort_names, to_printable
+from gantry.data.folder_index import COLLECTION_RULE, FolderWalk, sort_names
 from gantry.distributed import collectives
-from gantry.errors import UserError
+from gantry.errors import UserError, format_on_one_line, to_printable
+from gantry.values import list_first
 
 log = logging.getLogger(__name__)
 _MAX_LISTED_FOLDERS = 5
@@ -138,7 +139,7 @@ def open_collection(path: Path, key: str) -> ImageCollection | ArrayFile:
     if path.is_file() and suffix in (".npz", ".npy"):
         array = open_array(path, key)
         is_image = len(array.shape) == 4 and array.dtype in (np.uint8, np.uint16)
-        return _open_array_images(array) if is_image else array
+        return _make_array_images(array) if is_image else array
     if path.is_file() and suffix == ".zip":
         return _open_zip(path, key)
     if not path.is_dir():
@@ -153,11 +154,22 @@ def _open_folder(path: Path, key: str) -> EncodedImages:
         raise UserError(f"{key} must be a folder that can be read, got {path} with {to_printable(name)}: {reason}")
     if walk.skipped and collectives.rank() == 0:
         links = [f"{to_printable(name)} ({reason})" for name, reason in walk.skipped.items()]
-        more = f" and {len(links) - _MAX_LISTED_FOLDERS} more" if len(links) > _MAX_LISTED_FOLDERS else ""
-        log.warning("%s: folders that are read once: %s%s", path, ", ".join(links[:_MAX_LISTED_FOLDERS]), more)
-    dataset_json = path / DATASET_JSON
-    has_json = dataset_json.is_file() and dataset_json.stat().st_size <= MAX_MEMBER_BYTES
-    return _label_files(path, Folder(path), names, dataset_json.read_bytes() if has_json else None, key)
+        log.warning("%s: folders that are read once: %s", path, list_first(links, _MAX_LISTED_FOLDERS))
+    try:
+        dataset_json = _read_dataset_json(path / DATASET_JSON)
+    except (OSError, ValueError) as error:
+        reason = f"{DATASET_JSON}: {format_on_one_line(error)}"
+        raise UserError(f"{key} must be a folder that can be read, got {path} with {reason}") from None
+    return _label_files(path, Folder(path), names, dataset_json, key)
+
+
+def _read_dataset_json(path: Path) -> bytes | None:
+    """Return StyleGAN's file of classes, None if there is none. Raises ValueError for a large one, as in archives."""
+    if not path.is_file():
+        return None
+    if (size := path.stat().st_size) > MAX_MEMBER_BYTES:
+        raise ValueError(f"it has {size} bytes, more than {MAX_MEMBER_BYTES}")
+    return path.read_bytes()
 
 
 def _open_zip(path: Path, key: str) -> EncodedImages:
@@ -183,10 +195,14 @@ def _label_files(
         return EncodedImages(path, store, tuple(names), None, str(error))
 
 
-def _open_array_images(array: ArrayFile) -> ArrayImages:
-    if array.labels is None:
-        return ArrayImages(array.path, array)
+def _make_array_images(array: ArrayFile) -> ArrayImages:
+    labels, reason = label_array(array)
+    return ArrayImages(array.path, array, labels, reason or ArrayImages.unlabelled)
+
+
+def label_array(array: ArrayFile) -> tuple[ClassLabels | None, str]:
+    """Return the classes of the rows of an array, None where there are none; the reason where arr_1 has no classes."""
     try:
-        return ArrayImages(array.path, array, label_by_array(array.labels, array.shape[0]))
+        return (None if array.labels is None else label_by_array(array.labels, array.shape[0])), ""
     except ValueError as error:
-        return ArrayImages(array.path, array, None, f"arr_1 {error}")
+        return None, f"arr_1 {error}"

@@ -12,11 +12,12 @@ import torch
 from gantry.data.arrays import ArrayFile
 from gantry.data.collection import ArrayImages, ImageCollection, open_collection
 from gantry.data.decoding import CHANNEL_MODES, read_parallel
-from gantry.data.folder_index import ARCHIVE_SUFFIXES, check_image_folder, is_held_out, to_printable
+from gantry.data.folder_index import ARCHIVE_SUFFIXES, check_image_folder, is_held_out
 from gantry.data.image_files import ImageFiles
 from gantry.data.images import DataSource, InMemoryImages, RealData, Split
 from gantry.distributed import collectives
-from gantry.errors import UserError
+from gantry.errors import UserError, to_printable
+from gantry.values import list_first
 
 log = logging.getLogger(__name__)
 ROOT_KEY = "data.source.root"
@@ -113,9 +114,8 @@ class ImageFolder(DataSource):
 
     def _report_broken_files(self, errors: dict[str, str], total: int) -> None:
         """Log which files are broken; raises UserError if too few images are left."""
-        listing = ", ".join(f"{name} ({error})" for name, error in list(errors.items())[:_MAX_LISTED_FILES])
-        more = f" and {len(errors) - _MAX_LISTED_FILES} more" if len(errors) > _MAX_LISTED_FILES else ""
-        summary = f"{len(errors)} of {total} files cannot be read: {listing}{more}" if errors else "none is broken"
+        listing = list_first([f"{name} ({error})" for name, error in errors.items()], _MAX_LISTED_FILES)
+        summary = f"{len(errors)} of {total} files cannot be read: {listing}" if errors else "none is broken"
         if total - len(errors) < self.min_images:
             rule = f"a folder with at least {self.min_images} readable images (data.source.min_images)"
             count = total - len(errors)

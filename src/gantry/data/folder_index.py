@@ -90,11 +90,6 @@ def _is_folder(entry: os.DirEntry[str]) -> bool:
         return False
 
 
-def list_image_files(root: str) -> list[str]:
-    """Return all image files below `root`: sorted names relative to it, with "/"."""
-    return sort_names(FolderWalk(Path(root).expanduser()))
-
-
 def sort_names(names: Iterable[str]) -> list[str]:
     """Sort names as every collection of images is sorted."""
     return sorted(names, key=normalize_unicode)
@@ -120,8 +115,3 @@ def is_held_out(name: str, share: float) -> bool:
 def normalize_unicode(name: str) -> str:
     """Normalise a name to NFC: operating systems store "é" in different ways."""
     return unicodedata.normalize("NFC", name)
-
-
-def to_printable(name: str) -> str:
-    """Return a file's name as every terminal and log file takes it: on one line, bytes that are no UTF-8 escaped."""
-    return "".join(c if c.isprintable() else c.encode("unicode_escape").decode("ascii") for c in name)

@@ -15,10 +15,9 @@ from torch import Tensor
 from torch.utils.data import DataLoader, Dataset
 
 from gantry.data.collection import ImageCollection
-from gantry.data.folder_index import to_printable
 from gantry.data.images import InMemoryImages, TurnBatches, flip_and_scale
 from gantry.data.sampler import InfiniteSampler
-from gantry.errors import UserError, format_on_one_line
+from gantry.errors import UserError, format_on_one_line, to_printable
 
 log = logging.getLogger(__name__)
 _CPU = torch.device("cpu")

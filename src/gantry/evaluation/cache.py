@@ -13,7 +13,9 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 
 from gantry.distributed import collectives
+from gantry.errors import RunError
 from gantry.features.published_weights import TensorMapping, hash_tensors
+from gantry.files import atomic_write
 
 log = logging.getLogger(__name__)
 
@@ -63,12 +65,10 @@ def read_cached_tensors(path: Path) -> TensorMapping | None:
 
 def write_cached_tensors(path: Path, tensors: TensorMapping, facts: Mapping[str, Any]) -> None:
     """Write a file completely or not at all; if the folder cannot be written to, log a warning."""
-    part = path.with_name(f"{path.name}.{os.getpid()}.part")
     plain = {name: tensor.cpu().contiguous() for name, tensor in tensors.items()}
     about = {"sha256": hash_tensors(plain), "facts": json.dumps(facts, sort_keys=True)}
     try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        save_file(plain, part, metadata=about)
-        part.replace(path)
-    except (OSError, SafetensorError) as error:
+        with atomic_write(path, path.with_name(f"{path.name}.{os.getpid()}.part")) as part:
+            save_file(plain, part, metadata=about)
+    except (RunError, SafetensorError) as error:
         log.warning("the statistics of the real images are not stored: %s", error)

@@ -9,11 +9,10 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from gantry.data.arrays import ArrayFile
-from gantry.data.class_names import label_by_array
-from gantry.data.collection import ArrayImages, EncodedImages, open_collection
+from gantry.data.class_names import ClassLabels
+from gantry.data.collection import ArrayImages, EncodedImages, label_array, open_collection
 from gantry.data.decoding import CHANNEL_MODES, ImageHeader, read_parallel
-from gantry.data.folder_index import to_printable
-from gantry.errors import UserError, format_on_one_line
+from gantry.errors import UserError, format_on_one_line, to_printable
 from gantry.evaluation.feature_pass import ImageSource
 
 
@@ -57,32 +56,33 @@ def _open_points(array: ArrayFile, channels: int, key: str) -> SampleFiles:
     def points(start: int, stop: int) -> Tensor:
         return torch.from_numpy(array.read(start, stop).astype(np.float32))
 
-    if array.labels is None:
-        return SampleFiles(shape[0], (2,), points)
-    try:
-        labels = label_by_array(array.labels, shape[0])
-    except ValueError as error:
-        return SampleFiles(shape[0], (2,), points, unlabelled=f"arr_1 {error}")
-    return SampleFiles(shape[0], (2,), points, torch.from_numpy(labels.ids), labels.names)
+    labels, reason = label_array(array)
+    return _add_labels(SampleFiles(shape[0], (2,), points), labels, reason or SampleFiles.unlabelled)
+
+
+def _list_channels(channels: int) -> set[int]:
+    """Return the numbers of channels of an array that are samples beside real images with `channels`."""
+    return {1, 3, channels}
 
 
 def _make_array_error(array: ArrayFile, channels: int, key: str) -> UserError:
     name = "an array" if array.path.suffix.lower() == ".npy" else "arr_0"
-    *others, last = map(str, sorted({1, 3, channels}))
+    *others, last = map(str, sorted(_list_channels(channels)))
     rule = f"{name} uint8 or uint16 [N, H, W, {', '.join(others)} or {last}]"
     return UserError(f"{key} must hold {rule}, got {array.dtype} {list(array.shape)}")
 
 
 def _open_array_images(collection: ArrayImages, channels: int, key: str) -> SampleFiles:
     count, height, width, stored = collection.array.shape
-    if stored not in {1, 3, channels} or not count:
+    if stored not in _list_channels(channels) or not count:
         raise _make_array_error(collection.array, channels, key)
 
     def images(start: int, stop: int) -> Tensor:
         return to_nchw(collection.read_pixels(start, stop))
 
     header = collection.read_header(0, channels)
-    return _label(SampleFiles(count, (stored, height, width), images), collection, header.conversions)
+    files = SampleFiles(count, (stored, height, width), images, conversions=_format_conversions(header.conversions))
+    return _add_labels(files, collection.labels, collection.unlabelled)
 
 
 def _open_image_files(collection: EncodedImages, channels: int, key: str) -> SampleFiles:
@@ -110,7 +110,9 @@ def _open_image_files(collection: EncodedImages, channels: int, key: str) -> Sam
         return pixels
 
     conversions = frozenset[str]().union(*(header.conversions for header in headers))
-    return _label(SampleFiles(len(names), (channels, height, width), images), collection, conversions)
+    text = _format_conversions(conversions)
+    files = SampleFiles(len(names), (channels, height, width), images, conversions=text)
+    return _add_labels(files, collection.labels, collection.unlabelled)
 
 
 def _read_headers(collection: EncodedImages, channels: int, key: str) -> list[ImageHeader]:
@@ -134,13 +136,15 @@ def _make_image_error(key: str, name: str, reason: str) -> UserError:
     return UserError(f"{key} must be images, got {name}: {to_printable(reason)}")
 
 
-def _label(files: SampleFiles, collection: ArrayImages | EncodedImages, conversions: frozenset[str]) -> SampleFiles:
-    """Return samples with their classes and the description of their conversions."""
-    text = ", ".join(sorted(conversions)) or None
-    labels = collection.labels
+def _format_conversions(conversions: frozenset[str]) -> str | None:
+    return ", ".join(sorted(conversions)) or None
+
+
+def _add_labels(files: SampleFiles, labels: ClassLabels | None, unlabelled: str) -> SampleFiles:
+    """Return samples with their classes, or with the reason why they have none."""
     if labels is None:
-        return replace(files, unlabelled=collection.unlabelled, conversions=text)
-    return replace(files, labels=torch.from_numpy(labels.ids), class_names=labels.names, conversions=text)
+        return replace(files, unlabelled=unlabelled)
+    return replace(files, labels=torch.from_numpy(labels.ids), class_names=labels.names)
 
 
 def to_nchw(x: NDArray[np.uint8]) -> Tensor:

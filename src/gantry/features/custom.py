@@ -10,7 +10,7 @@ from torch import Tensor, nn
 from gantry.errors import UserError, format_on_one_line
 from gantry.features.arithmetic import apply_arithmetic
 from gantry.features.extractor import INCEPTION, ExtractorOutput
-from gantry.features.preprocessing import resize_and_standardize
+from gantry.features.preprocessing import get_accepted_channels, resize_and_standardize
 from gantry.features.published_weights import hash_tensors, make_weights_error, read_weights
 from gantry.features.small_classifier import SMALL_NET_SPECS
 
@@ -43,7 +43,7 @@ class CustomExtractor(nn.Module):
         _check_custom_extractor(net, name, size, mean, std)
         channels, height, width = size
         self.name, self.size = name, (channels, height, width)
-        self.channels = (1, 3) if channels in (1, 3) else (channels,)
+        self.channels = get_accepted_channels(channels)
         self.register_buffer("mean", torch.tensor(mean).float().view(-1, 1, 1))
         self.register_buffer("std", torch.tensor(std).float().view(-1, 1, 1))
         about = f"minus {list(mean)}, divided by {list(std)}"

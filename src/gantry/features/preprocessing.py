@@ -26,12 +26,17 @@ def composite_opacity(images: Tensor) -> Tensor:
     return (images[:, :-1] * opacity + 255 * (1 - opacity)).round().to(torch.uint8)
 
 
+def get_accepted_channels(channels: int) -> tuple[int, ...]:
+    """Return the numbers of channels of images that a network of `channels` takes: grey and RGB become each other."""
+    return (1, 3) if channels in (1, 3) else (channels,)
+
+
 def to_float_pixels(images: Tensor, channels: int = 3) -> Tensor:
     """images uint8 [N, 1 or 3, H, W] -> float32 in [0, 255]; `channels` other than 1 and 3 stand for themselves alone.
 
     Raises ValueError for anything else.
     """
-    allowed = (1, 3) if channels in (1, 3) else (channels,)
+    allowed = get_accepted_channels(channels)
     if images.dtype != torch.uint8 or images.dim() != 4 or images.shape[1] not in allowed:
         got = f"{images.dtype} {list(images.shape)}"
         raise ValueError(f"images must be uint8 [N, {' or '.join(map(str, allowed))}, H, W], got {got}")
