@@ -56,6 +56,8 @@ EXTRA_MIRROR_TESTS = {
     "nets/dcgan.py": NET_TESTS,
     "nets/resnet.py": NET_TESTS,
     "nets/mlp.py": NET_TESTS,
+    "nets/stylegan2_blocks.py": ("nets/test_stylegan2.py",),
+    "sampling/generate.py": ("sampling/test_latents.py",),
 }
 
 

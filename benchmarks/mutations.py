@@ -275,6 +275,34 @@ NETS = [
     ),
 ]
 
+STYLEGAN2 = "nets/stylegan2.py"
+EQUALISED = "nets/equalised.py"
+
+ZOO = [
+    Mutation("nets/resample.py", "gain=float(factor**2)", "gain=1.0", "doubled images are dark"),
+    Mutation("nets/resample.py", "kernel.flip(2, 3)", "kernel", "an asymmetric filter is turned around"),
+    Mutation("nets/resample.py", "after + self.up - k", "after - k", "a row is lost"),
+    Mutation("nets/r3gan.py", "gain=0.0)", "gain=1.0)", "branches do not start at 0"),
+    Mutation("nets/r3gan.py", "L = sum(blocks)", "L = len(blocks)", "the first weights are too large"),
+    Mutation("nets/r3gan.py", "gain = 1 / math.sqrt(features)", "gain = 1.0", "the first logits of classes are large"),
+    Mutation(EQUALISED, "s.to(weight.dtype).square() @", "s.to(weight.dtype) @", "demodulation is by s and not s^2"),
+    Mutation(EQUALISED, "view(-1, group, *x.shape[1:])", "view(group, -1, *x.shape[1:])", "groups that are strided"),
+    Mutation(EQUALISED, "self.bias * self.lr)", "self.bias)", "biases of the mapping learn fast"),
+    Mutation(
+        EQUALISED, "Resample(padding=(1, 1), gain=4.0)", "Resample(padding=(1, 1))", "the signal fades as it grows"
+    ),
+    Mutation(STYLEGAN2, "        if self.training:\n", "        if True:\n", "w_avg moves in evaluation"),
+    Mutation(STYLEGAN2, "self.w_avg.lerp(w, self.psi)", "w * self.psi", "truncation is towards 0"),
+    Mutation(STYLEGAN2, "start = stop  #", "start = stop + 1  #", "the image has a style of its own"),
+    Mutation(STYLEGAN2, "u / self.mixing *", "u *", "crossovers are early"),
+    Mutation(STYLEGAN2, "math.sqrt(w.shape[1])", "w.shape[1]", "the projection is small"),
+    Mutation("nets/stylegan2_blocks.py", "else x + shortcut", "else x", "G has no shortcut"),
+    Mutation("nets/stylegan2_blocks.py", "self.upsample(image) + part", "part", "images of coarse sides are lost"),
+    Mutation("sampling/truncation.py", "truncate_normal(z[:, : G.z_dim], bound)", "truncate_normal(z, bound)", "noise"),
+    Mutation("sampling/generate.py", "count_latent_numbers(G))", "G.z_dim)", "samples have no noise"),
+    Mutation("training/gan.py", "count_latent_numbers(self.G)", "self.G.z_dim", "fakes have no noise"),
+]
+
 RANDOM = [
     Mutation("rng.py", "[collectives.rank()]", "[0]", "all ranks draw the same numbers"),
     Mutation(
@@ -438,4 +466,4 @@ BOOKKEEPING = [
     Mutation("compare/groups.py", "t.ppf(0.975, n - 1)", "t.ppf(0.975, n)", "degrees of freedom"),
 ]
 
-MUTATIONS = [*UPDATES, *LOSSES, *AUGMENT, *NETS, *RANDOM, *METRICS, *BOOKKEEPING]
+MUTATIONS = [*UPDATES, *LOSSES, *AUGMENT, *NETS, *ZOO, *RANDOM, *METRICS, *BOOKKEEPING]

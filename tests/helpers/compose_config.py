@@ -11,7 +11,9 @@ SMALL_WIDTHS = {  # overrides by model
     "mlp_conv": ["model.D.width=4"],
     "resnet": ["model.G.width=4", "model.D.width=4"],
     "sagan": ["model.G.width=4", "model.D.width=4", "model.G.attention=8", "model.D.attention=4"],
+    "r3gan": ["model.G.widths=[16,16,8]", "model.G.blocks=[1,1,1]", "model.G.group_size=8", "model.G.embed_dim=4"],
     "sngan": ["model.G.width=4", "model.D.width=4"],
+    "stylegan2": ["model.G.widths=[8,8,4]", "model.G.w_dim=8", "model.z_dim=8", "model.D.group=2"],
 }
 
 

@@ -14,6 +14,10 @@ COUNTS = [  # of G and D in millions, 3x32x32, 10 classes where conditional
     ("sngan", CLASSES, 4.309, 1.055),
     ("sagan", CLASSES, 4.386, 1.076),
     ("sagan", PLAIN, 4.359, 1.074),
+    ("r3gan", PLAIN, 20.732, 20.684),
+    ("r3gan", CLASSES, 20.782, 21.281),
+    ("stylegan2", PLAIN, 19.948, 20.721),
+    ("stylegan2", CLASSES, 20.215, 23.090),
 ]
 
 

@@ -81,6 +81,15 @@ def check_batch_size(cfg: DictConfig, devices: int | None = None) -> None:
     if batch_size % (devices * nodes * parts):
         what = f"{devices * nodes} devices" + (f" times {parts} parts" if parts > 1 else "")
         raise ValueError(f"data.batch_size must be a multiple of {devices * nodes * parts} ({what}), got {batch_size}")
+    check_group(cfg, batch_size // (devices * nodes * parts))
+
+
+def check_group(cfg: DictConfig, samples: int) -> None:
+    """Raise ValueError unless the samples that D judges at a time are a multiple of the group that it compares."""
+    group = OmegaConf.select(cfg, "model.D.group")
+    if group is not None and samples % group:
+        rule = f"a divisor of {samples}, the images that D judges at a time (data.batch_size, per process and part)"
+        raise ValueError(f"model.D.group must be {rule}, got {group}")
 
 
 def check_critic_norm(cfg: DictConfig) -> None:

@@ -23,6 +23,18 @@ def factor_side(shape: Sequence[int]) -> tuple[tuple[int, int], int]:
     raise ValueError(f"data.shape must have a {which} of {_format_sides()} for this model, got {_format_shape(shape)}")
 
 
+def choose_widths(key: str, shape: Sequence[int], widths: Sequence[int]) -> tuple[tuple[int, int], list[int]]:
+    """Return the coarsest (h, w) of a shape, and those of `widths`, a number for each side from there on, that it has.
+
+    Raises ValueError, naming the key of the widths, if they are too few.
+    """
+    (h, w), n = factor_side(shape)
+    if len(widths) <= n:
+        sides = f"{h}x{w}, ..., {shape[1]}x{shape[2]}"
+        raise ValueError(f"{key} must have at least {n + 1} numbers for the sides {sides}, got {list(widths)}")
+    return (h, w), list(widths[: n + 1])
+
+
 def _format_sides() -> str:
     sides = sorted(base << n for base in BASE_SIDES for n in range(1, 8))
     return ", ".join(str(side) for side in sides if side <= MAX_LISTED_SIDE)
