@@ -31,8 +31,8 @@ UPDATES = [
     ),
     Mutation(
         GAN,
-        "critic=lambda x: self.judge_augmented(self.D, x, c).logits,",
-        "critic=lambda x: judge(self.D(x, c), x).logits,",
+        "judge=partial(self.judge_augmented, self.D),",
+        "judge=lambda x, c: judge(self.D(x, c), x),",
         "penalties between the images do not augment",
     ),
     Mutation(
@@ -193,13 +193,13 @@ LOSSES = [
         "R2 is R1",
     ),
     Mutation(
-        "losses/objective.py",
+        "losses/term.py",
         "compute_number(self.weight, clock) * self.every",
         "compute_number(self.weight, clock)",
         "a lazy term is too weak",
     ),
     Mutation(
-        "losses/objective.py", "return update % self.every == 0", "return update % self.every == 1 % self.every", "late"
+        "losses/term.py", "return update % self.every == 0", "return update % self.every == 1 % self.every", "late"
     ),
     Mutation(
         "losses/objective.py",
@@ -313,7 +313,7 @@ RANDOM = [
         "sampling/latents.py", "[first : first + stop - start]", "[: stop - start]", "sample i depends on its batch"
     ),
     Mutation("sampling/latents.py", "return (i + i // count) % count", "return i % count", "each round begins alike"),
-    Mutation("sampling/latents.py", "* (2 * edge - 1)", "* edge", "the truncated distribution is skewed"),
+    Mutation("sampling/truncation.py", "* (2 * edge - 1)", "* edge", "the truncated distribution is skewed"),
     Mutation(
         "sampling/latents.py",
         "((1 - t) * angle).sin() * start + (t * angle)",

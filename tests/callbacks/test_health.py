@@ -16,7 +16,8 @@ from gantry.callbacks.gan_callback import GanCallback, TurnOutputs
 from gantry.callbacks.health import HealthCheck
 from gantry.errors import RunError
 from gantry.losses import adversarial, penalties
-from gantry.losses.objective import Objective, Term
+from gantry.losses.objective import Objective
+from gantry.losses.term import Term
 from gantry.losses.update import Update
 from gantry.nets import mlp
 from gantry.training.ema import Ema

@@ -103,7 +103,7 @@ MISTAKES = {
     "seed=99999999999999999999": "seed must be an integer of at most 9223372036854775807",
     "recipe.betas=[nan,0.5]": "recipe.betas must be two numbers in [0, 1), got [nan, 0.5]",
     "model=mlp model.G.hidden=[0]": "model.G.hidden must be a list of integers of at least 1, got [0]",
-    "+loss.g_terms.r1=1": "loss.g_terms.r1 must be a function Update -> [N] of G with its weight",
+    "+loss.g_terms.r1=1": "loss.g_terms.r1 must be a term of G, got one of D (+loss.d_terms.r1)",
     "loss=wgan_gp loss.d_terms.r1=1": "the known keys gp, got an unknown one (+loss.d_terms.r1 adds one)",
     "loss.d=null": "loss.d must be a dict with _target_, got null",
     "metrics.extractor=5": "metrics.extractor must be a dict with _target_ or null, got 5",

@@ -9,7 +9,7 @@ from compose_config import compose_config
 from gantry.commands.help import format_help
 from gantry.config.search_path import format_search_path, list_user_sources, replace_config_dir
 
-TERM = "{_target_: gantry.losses.objective.Term, penalty: {_target_: gantry.losses.penalties.r1, _partial_: true}}"
+TERM = "{_target_: gantry.losses.term.Term, penalty: {_target_: gantry.losses.penalties.r1, _partial_: true}}"
 
 
 @pytest.fixture
@@ -53,7 +53,7 @@ def test_a_search_path_beside_the_option_is_refused(tmp_path: Path) -> None:
 
 def test_files_of_the_user_have_short_forms(search_path: str) -> None:
     cfg = compose_config(search_path, "loss=hinge", "+loss.d_terms.mine=0.25", "+metrics.scores.mine=true")
-    term = {"_target_": "gantry.losses.objective.Term", "weight": 0.25}
+    term = {"_target_": "gantry.losses.term.Term", "weight": 0.25}
     assert OmegaConf.to_container(cfg.loss.d_terms) == {
         "mine": term | {"penalty": {"_target_": "gantry.losses.penalties.r1", "_partial_": True}}
     }

@@ -3,6 +3,7 @@
 from collections.abc import Callable
 from typing import Any
 
+import torch
 from torch import Tensor
 
 from gantry.losses.update import Update
@@ -11,13 +12,29 @@ from gantry.nets.contract import Judgement
 Critic = Callable[[Tensor], Tensor]
 
 
-def make_update(critic: Critic, x_real: Tensor, x_fake: Tensor) -> Update:
-    """Return D's update on these images, from whose judgements a penalty can differentiate back to them."""
+def make_update(critic: Critic, x_real: Tensor, x_fake: Tensor, **changes: Any) -> Update:
+    """Return D's update on these images, from whose judgements a penalty can differentiate back to them.
+
+    Without a change they are of class 0, and the latents are zeros of length 2.
+    """
     x_real, x_fake = (x.detach().requires_grad_() for x in (x_real, x_fake))
-    real, fake = Judgement(critic(x_real)), Judgement(critic(x_fake))
-    absent: Any = None
-    inputs = {"c": absent, "c_fake": absent, "z": absent}
-    return Update(x_real, x_fake, **inputs, real=real, fake=fake, critic=critic, D=absent, G=absent)
+
+    def judge(x: Tensor, c: Tensor) -> Judgement:
+        return Judgement(critic(x))
+
+    facts: dict[str, Any] = {
+        "x_real": x_real,
+        "x_fake": x_fake,
+        "c": torch.zeros(len(x_real), dtype=torch.int64),
+        "c_fake": torch.zeros(len(x_fake), dtype=torch.int64),
+        "z": torch.zeros(len(x_fake), 2),
+        "real": Judgement(critic(x_real)),
+        "fake": Judgement(critic(x_fake)),
+        "judge": judge,
+        "D": judge,
+        "G": None,
+    }
+    return Update(**(facts | changes))
 
 
 def penalise(penalty: Callable[[Update], Tensor], critic: Critic, x_real: Tensor, x_fake: Tensor) -> Tensor:

@@ -8,8 +8,9 @@ from omegaconf import OmegaConf
 
 from compose_config import compose_config, list_choices
 from gantry.config.compose import CONFIG_DIR
-from gantry.losses import penalties
-from gantry.losses.objective import Objective, Term
+from gantry.losses import consistency, logits, penalties, regularisers
+from gantry.losses.objective import Objective
+from gantry.losses.term import Term
 
 NAMES = list_choices("loss")
 TERMS = list_choices("loss/term")
@@ -30,6 +31,32 @@ PAPERS: dict[str, tuple[int, dict[str, float], float, list[float]]] = {
     "relativistic": (1, {}, 2e-4, [0.5, 0.999]),
     "relativistic_average": (1, {}, 2e-4, [0.5, 0.999]),
     "r3": (1, {"r1": 0.025, "r2": 0.025}, 2e-4, [0.0, 0.99]),
+}
+
+
+TERM_PAPERS: dict[str, tuple[Any, float, int, str]] = {  # name: penalty, weight, every, net
+    "gp": (penalties.gradient_penalty, 10.0, 1, "D"),
+    "gp0": (penalties.zero_centred_penalty, 10.0, 1, "D"),
+    "lp": (penalties.lipschitz_penalty, 10.0, 1, "D"),
+    "dragan": (penalties.dragan, 10.0, 1, "D"),
+    "r1": (penalties.r1, 5.0, 1, "D"),
+    "r2": (penalties.r2, 5.0, 1, "D"),
+    "approximate_r1": (penalties.approximate_r1, 5.0, 1, "D"),
+    "approximate_r2": (penalties.approximate_r2, 5.0, 1, "D"),
+    "cr": (consistency.consistency, 10.0, 1, "D"),
+    "bcr": (consistency.balanced_consistency, 10.0, 1, "D"),
+    "zcr": (consistency.latent_consistency, 20.0, 1, "D"),
+    "zcr_g": (consistency.latent_diversity, 0.5, 1, "G"),
+    "mode_seeking": (consistency.mode_seeking, 1.0, 1, "G"),
+    "lecam": (logits.LeCam, 0.3, 1, "D"),
+    "centring": (logits.centring, 0.01, 1, "D"),
+    "classify": (logits.classify, 1.0, 1, "D"),
+    "classify_real": (logits.classify_real, 1.0, 1, "D"),
+    "classify_fake": (logits.classify_fake, 1.0, 1, "G"),
+    "orthogonal": (regularisers.orthogonal_d, 1e-4, 1, "D"),
+    "orthogonal_g": (regularisers.orthogonal_g, 1e-4, 1, "G"),
+    "feature_matching": (regularisers.feature_matching, 1.0, 1, "G"),
+    "path_length": (regularisers.PathLength, 2.0, 4, "G"),
 }
 
 
@@ -59,13 +86,25 @@ def test_a_critic_under_a_penalty_may_not_use_batch_norm(name: str) -> None:
     assert config.recipe.critic_batch_norm == (not config.loss.d_terms)
 
 
-@pytest.mark.parametrize("name", TERMS)
+@pytest.mark.parametrize("name", sorted({"gp", "lp", "dragan", "r1", "r2"}))
 def test_a_term_beside_any_loss_is_that_of_its_own_loss(name: str) -> None:
     term: Term = instantiate(read_term(name), _convert_="all")
     alike: Term = instantiate(compose_config(f"loss={HOMES.get(name, name)}").loss.d_terms[name], _convert_="all")
     assert term.every == alike.every
     assert (term.weight == alike.weight) == (name != "r2")  # R3GAN's paper has weights of its own
     assert term.penalty.func is alike.penalty.func
+
+
+@pytest.mark.parametrize("name", TERMS)
+def test_a_term_has_the_numbers_of_its_paper_and_its_net(name: str) -> None:
+    penalty, weight, every, net = TERM_PAPERS[name]
+    group = f"{net.lower()}_terms"
+    cfg = compose_config("model=mlp", f"+loss.{group}.{name}={weight}", "loss.g_batch=2")  # mode seeking needs pairs
+    for config in (read_term(name), cfg.loss[group][name]):
+        term: Term = instantiate(config, _convert_="all")
+        assert (term.weight, term.every) == (weight, every)
+        assert term.requirements.net == net
+        assert penalty in (type(term.penalty), getattr(term.penalty, "func", None))
 
 
 @pytest.mark.parametrize("name", TERMS)
@@ -84,13 +123,10 @@ def test_a_file_repeats_nothing_of_the_defaults(name: str) -> None:
     assert "_partial_" not in (*file.d, *file.g)
 
 
-def test_every_penalty_is_a_term() -> None:
-    built = {instantiate(read_term(name), _convert_="all").penalty.func for name in TERMS}
-    wanted = {
-        penalties.gradient_penalty,
-        penalties.lipschitz_penalty,
-        penalties.dragan,
-        penalties.r1,
-        penalties.r2,
-    }
-    assert built == wanted
+def test_every_term_is_checked() -> None:
+    assert sorted(TERM_PAPERS) == TERMS
+
+
+def test_batch_norm_stays_with_terms_that_do_not_differentiate_the_logits() -> None:
+    assert compose_config("model=dcgan", "+loss.d_terms.lecam=0.3", "+loss.d_terms.cr=10").model.D.norm == "batch"
+    assert compose_config("model=dcgan", "+loss.d_terms.lecam=0.3", "+loss.d_terms.r1=1").model.D.norm == "none"

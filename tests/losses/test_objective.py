@@ -7,7 +7,8 @@ from torch import Tensor
 from torch.testing import assert_close
 
 from gantry.losses import adversarial, penalties
-from gantry.losses.objective import Objective, Term, average_top
+from gantry.losses.objective import Objective, average_top
+from gantry.losses.term import Term
 from gantry.schedules import Clock
 from updates import penalise
 

@@ -2,6 +2,7 @@
 
 import math
 from collections.abc import Callable
+from functools import partial
 
 import pytest
 import torch
@@ -11,6 +12,7 @@ from torch.testing import assert_close
 from gantry import rng
 from gantry.distributed import collectives
 from gantry.losses import penalties
+from gantry.losses.term import Penalty
 from updates import penalise
 
 Shape = tuple[int, ...]
@@ -184,3 +186,22 @@ def test_lipschitz_penalty_is_zero_only_for_small_slopes() -> None:
     assert not penalise(penalties.lipschitz_penalty, lambda x: x @ flat, x, x_fake).any()
     expected = (math.sqrt(2) * 0.9 - 1) ** 2
     assert_close(penalise(penalties.lipschitz_penalty, lambda x: x @ steep, x, x_fake), torch.full((4,), expected))
+
+
+def test_the_zero_centred_penalty_of_a_linear_critic_is_its_squared_slope() -> None:
+    x, slope = torch.rand(5, 2), torch.tensor([3.0, 4.0])
+    assert_close(penalise(penalties.zero_centred_penalty, lambda x: x @ slope, x, x + 1), torch.full((5,), 25.0))
+
+
+APPROXIMATIONS = [(penalties.approximate_r1, penalties.r1), (penalties.approximate_r2, penalties.r2)]
+
+
+@pytest.mark.parametrize(("approximate", "exact"), APPROXIMATIONS)
+def test_approximations_have_the_mean_of_the_exact_penalty(approximate: Penalty, exact: Penalty) -> None:
+    def critic(x: Tensor) -> Tensor:
+        return (x @ torch.tensor([1.0, 2.0]).double()).sin() + x[:, 0] ** 2
+
+    rng.seed_turn(0, 0)
+    x_real, x_fake = (torch.tensor(point).double().expand(200_000, 2) for point in ([0.3, -0.2], [-0.5, 0.9]))
+    estimates = penalise(partial(approximate, epsilon=1e-3), critic, x_real, x_fake)
+    assert_close(estimates.mean(), penalise(exact, critic, x_real[:1], x_fake[:1])[0], rtol=0.02, atol=0)

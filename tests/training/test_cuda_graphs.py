@@ -15,7 +15,8 @@ from torch import Tensor, nn
 from fake_cuda_graphs import FakeGraphRecorder
 from gantry.augment.diffaugment import DiffAugment
 from gantry.losses import adversarial, penalties
-from gantry.losses.objective import Objective, Term
+from gantry.losses.objective import Objective
+from gantry.losses.term import Term
 from gantry.losses.update import Update
 from gantry.nets import dcgan, mlp, resnet
 from gantry.schedules import Clock, linear

@@ -13,7 +13,8 @@ from torch import Tensor, nn
 
 from gantry import rng
 from gantry.losses import adversarial, penalties
-from gantry.losses.objective import Objective, Term
+from gantry.losses.objective import Objective
+from gantry.losses.term import Term
 from gantry.losses.update import Update
 from gantry.nets import mlp
 from gantry.schedules import Clock, linear

@@ -10,7 +10,8 @@ from torch import Tensor, nn
 
 from gantry import rng
 from gantry.losses import adversarial, penalties
-from gantry.losses.objective import Objective, Term
+from gantry.losses.objective import Objective
+from gantry.losses.term import Term
 from gantry.losses.update import Batch, Update
 from small_gan import LR, SEED, TURNS, N, Z, make_batches, make_gan, make_nets, train
 from spawn_ranks import run_on_ranks

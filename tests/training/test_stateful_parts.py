@@ -11,7 +11,8 @@ from torch import Tensor, nn
 
 from gantry.distributed import collectives
 from gantry.losses import adversarial
-from gantry.losses.objective import Objective, Term
+from gantry.losses.objective import Objective
+from gantry.losses.term import Term
 from gantry.losses.update import Update
 from gantry.schedules import Clock, linear
 from gantry.training.gan import GAN

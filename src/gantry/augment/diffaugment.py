@@ -59,8 +59,8 @@ def rand_contrast(x: Tensor) -> Tensor:
 def rand_translation(x: Tensor, fraction: float) -> Tensor:
     """Shift by whole pixels, up to `fraction` of the side in each direction; new pixels are 0 (mid-grey)."""
     n, _, height, width = x.shape
-    rows = _shift_indices(height, _randint_per_image(x, -round(height * fraction), round(height * fraction)))
-    columns = _shift_indices(width, _randint_per_image(x, -round(width * fraction), round(width * fraction)))
+    rows = _shift_indices(height, randint_per_image(x, -round(height * fraction), round(height * fraction)))
+    columns = _shift_indices(width, randint_per_image(x, -round(width * fraction), round(width * fraction)))
     x = torch.nn.functional.pad(x, (1, 1, 1, 1))
     image = torch.arange(n, device=x.device)[:, None, None]
     return x.permute(0, 2, 3, 1)[image, rows[:, :, None], columns[:, None, :]].permute(0, 3, 1, 2)
@@ -77,7 +77,7 @@ def _rand_per_image(x: Tensor) -> Tensor:
     return rng.rand(len(x), 1, 1, 1, device=x.device).to(x.dtype)
 
 
-def _randint_per_image(x: Tensor, low: int, high: int) -> Tensor:
+def randint_per_image(x: Tensor, low: int, high: int) -> Tensor:
     """Draw one integer for each image, low and high included: -> int64 [N]."""
     return (low + (rng.rand(len(x), device=x.device) * (high - low + 1)).floor()).long()
 
@@ -91,6 +91,6 @@ def _shift_indices(side: int, shift: Tensor) -> Tensor:
 def _cutout_mask(x: Tensor, side: int, fraction: float) -> Tensor:
     """Mark for each image a run of round(side fraction) positions around a random one: -> bool [N, side]."""
     length = round(side * fraction)
-    start = _randint_per_image(x, 0, side - length % 2)[:, None] - length // 2
+    start = randint_per_image(x, 0, side - length % 2)[:, None] - length // 2
     position = torch.arange(side, device=x.device)
     return (position >= start) & (position < start + length)

@@ -8,6 +8,7 @@ from pathlib import Path
 from omegaconf import DictConfig, ListConfig, OmegaConf
 
 from gantry.config.instantiate import import_target
+from gantry.config.resolvers import list_penalties_per_sample
 from gantry.config.rules import count_devices
 from gantry.data import folder_index
 
@@ -94,22 +95,21 @@ def check_group(cfg: DictConfig, samples: int) -> None:
 
 def check_critic_norm(cfg: DictConfig) -> None:
     """Raise ValueError for BatchNorm in a critic with a penalty per sample."""
-    terms = OmegaConf.select(cfg, "loss.d_terms")
+    terms = list_penalties_per_sample(cfg)
     if terms and OmegaConf.select(cfg, "model.D.norm") == "batch":
         raise ValueError(
-            f"model.D.norm must not be batch with the penalties {', '.join(map(str, terms))} of loss.d_terms: "
+            f"model.D.norm must not be batch with the penalties {', '.join(terms)} of loss.d_terms: "
             "a penalty per sample needs logits that do not depend on the other samples, got batch"
         )
 
 
-def check_generator_terms(cfg: DictConfig) -> None:
-    """Raise ValueError for a penalty of D among the terms of G: in G's update there is nothing to penalise in D."""
+def check_term_nets(cfg: DictConfig) -> None:
+    """Raise ValueError for a gradient penalty among the terms of G: in G's update there is nothing to penalise in D."""
     terms = OmegaConf.select(cfg, "loss.g_terms") or {}
     for name in terms:
         target = OmegaConf.select(cfg, f"loss.g_terms.{name}.penalty._target_")
         if str(target).startswith("gantry.losses.penalties."):
-            rule = f"a function Update -> [N] of G with its weight; penalties of D are +loss.d_terms.{name}"
-            raise ValueError(f"loss.g_terms.{name} must be {rule}, got {target}")
+            raise ValueError(f"loss.g_terms.{name} must be a term of G, got one of D (+loss.d_terms.{name})")
 
 
 def check_augment(cfg: DictConfig) -> None:
@@ -146,7 +146,7 @@ CONFIG_CHECKS: tuple[Callable[[DictConfig], None], ...] = (
     check_devices,
     check_batch_size,
     check_critic_norm,
-    check_generator_terms,
+    check_term_nets,
     check_augment,
     check_data_folder,
     check_scores_key,

@@ -9,6 +9,8 @@ from omegaconf import DictConfig, OmegaConf
 from gantry.config.rules import count_devices
 from gantry.distributed import environment
 
+MODULES_WITHOUT_GRADIENTS = tuple(f"gantry.losses.{name}" for name in ("consistency", "logits", "regularisers"))
+
 
 def share(turns: int, parts: int) -> int:
     """One part of so many of the budget, at least one turn."""
@@ -26,9 +28,16 @@ def critic_norm(norm: str, *, _root_: DictConfig) -> str:
     A penalty differentiates the logit of one image by that image. With BatchNorm the logit depends on all images of
     the batch, and the penalty is of something else (Gulrajani et al. 2017, section 4, "No critic batch normalization").
     """
-    penalised = bool(OmegaConf.select(_root_, "loss.d_terms", default={}))
+    penalised = bool(list_penalties_per_sample(_root_))
     allowed = OmegaConf.select(_root_, "recipe.critic_batch_norm", default=True)
     return "none" if norm == "batch" and (penalised or not allowed) else norm
+
+
+def list_penalties_per_sample(cfg: DictConfig) -> list[str]:
+    """Return the terms of D that differentiate its logits, or that may: those of a user's own."""
+    terms: Any = OmegaConf.select(cfg, "loss.d_terms") or {}
+    targets = {str(name): str(OmegaConf.select(cfg, f"loss.d_terms.{name}.penalty._target_")) for name in terms}
+    return [name for name, target in targets.items() if target.rpartition(".")[0] not in MODULES_WITHOUT_GRADIENTS]
 
 
 def run_name() -> str:

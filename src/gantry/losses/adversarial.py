@@ -11,7 +11,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from gantry.errors import UserError
-from gantry.losses.update import couples_samples
+from gantry.losses.term import Requirements, requires
 
 
 def minimax_d(real_logits: Tensor, fake_logits: Tensor) -> Tensor:
@@ -79,7 +79,7 @@ def relativistic_g(fake_logits: Tensor, real_logits: Tensor | None) -> Tensor:
     return relativistic_d(fake_logits, _require_real_logits(real_logits))
 
 
-@couples_samples
+@requires(Requirements(couples_samples=True))
 def relativistic_average_d(real_logits: Tensor, fake_logits: Tensor) -> Tensor:
     """-log s(D(x) - mean D(G(z))) - log(1 - s(D(G(z)) - mean D(x))) (Jolicoeur-Martineau 2018, section 4.3).
 
@@ -88,7 +88,7 @@ def relativistic_average_d(real_logits: Tensor, fake_logits: Tensor) -> Tensor:
     return F.softplus(fake_logits.mean(0) - real_logits) + F.softplus(fake_logits - real_logits.mean(0))
 
 
-@couples_samples
+@requires(Requirements(couples_samples=True))
 def relativistic_average_g(fake_logits: Tensor, real_logits: Tensor | None) -> Tensor:
     """Return the loss of D with real and fake exchanged (Jolicoeur-Martineau 2018, section 4.3)."""
     return relativistic_average_d(fake_logits, _require_real_logits(real_logits))

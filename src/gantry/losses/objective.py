@@ -3,59 +3,19 @@
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from functools import partial
-from typing import Any, Literal, NamedTuple, get_args
+from typing import Literal, NamedTuple, get_args
 
 import torch
 from torch import Tensor, nn
 
 from gantry.distributed import collectives
 from gantry.errors import UserError
+from gantry.losses.term import Term, find_requirements
 from gantry.losses.update import Update
-from gantry.schedules import Clock, Schedule, compute_number
+from gantry.schedules import Schedule
 
 DLoss = Callable[[Tensor, Tensor], Tensor]
 GLoss = Callable[[Tensor, Tensor | None], Tensor]
-Penalty = Callable[[Update], Tensor]
-
-
-@dataclass(frozen=True)
-class Term:
-    """A penalty with its weight, applied at every update or lazily at each `every`-th (Karras et al. 2020, app. B).
-
-    The weight is a number or a schedule. A penalty with state is a torch.nn.Module, whose buffers are saved, see
-    `gantry.training.stateful_parts`.
-    """
-
-    penalty: Penalty
-    weight: float | Schedule = 1.0
-    every: int = 1
-
-    def is_due(self, update: int) -> bool:
-        """Return True if update number `update` of the net, counted from 0, includes this term."""
-        return update % self.every == 0
-
-    @property
-    def differentiates(self) -> tuple[str, ...]:
-        """Return the images by which the penalty differentiates D's judgements, see `gantry.losses.update`."""
-        return self._get_mark("differentiates", ())
-
-    @property
-    def couples_samples(self) -> bool:
-        """Return True for a penalty of which a number depends on several samples of the global batch."""
-        return self._get_mark("couples_samples", False)
-
-    @property
-    def pairs_classes(self) -> bool:
-        """Return True for a penalty that needs a real image and its fake to be of one class."""
-        return self._get_mark("pairs_classes", False)
-
-    def _get_mark(self, name: str, default: Any) -> Any:
-        function = self.penalty.func if isinstance(self.penalty, partial) else self.penalty
-        return getattr(function, name, default)
-
-    def compute_scale(self, clock: Clock) -> float:
-        """Return the factor of the penalty when it is due: the weight times `every`, to replace the skipped updates."""
-        return compute_number(self.weight, clock) * self.every
 
 
 FakeClasses = Literal["real", "drawn"]
@@ -105,10 +65,21 @@ class Objective:
         for key, terms in (("loss.d_terms", self.d_terms), ("loss.g_terms", self.g_terms)):
             for name, term in terms.items():
                 _check_term(f"{key}.{name}", term)
-                if term.pairs_classes and self.fake_classes != "real":
-                    rule = f"real with {key}.{name}, which pairs real and fake images of one class"
-                    raise ValueError(f"loss.fake_classes must be {rule}, got {self.fake_classes}")
+                self._check_requirements(f"{key}.{name}", term)
         _check_losses(self.d, self.g, self.relativistic)
+
+    def _check_requirements(self, key: str, term: Term) -> None:
+        """Raise ValueError for a term whose penalty cannot be part of this objective."""
+        needs, net = term.requirements, "D" if key.startswith("loss.d_terms") else "G"
+        if needs.net not in (None, net):
+            other = key.replace("d_terms", "g_terms") if net == "D" else key.replace("g_terms", "d_terms")
+            raise ValueError(f"{key} must be a term of {net}, got one of {needs.net} (+{other})")
+        if needs.compares_fakes and (self.g_batch % 2 or self.fake_classes != "real"):
+            rule = f"even, and loss.fake_classes real, with {key}, which compares two fakes of one class"
+            raise ValueError(f"loss.g_batch must be {rule}, got {self.g_batch}")
+        if needs.pairs_classes and self.fake_classes != "real":
+            rule = f"real with {key}, which pairs real and fake images of one class"
+            raise ValueError(f"loss.fake_classes must be {rule}, got {self.fake_classes}")
 
     @property
     def learns_from_top(self) -> bool:
@@ -122,11 +93,11 @@ class Objective:
 
     def list_coupling_keys(self) -> list[str]:
         """Return the keys of what couples the samples of a batch, which therefore cannot be computed in parts."""
-        keys = [] if not self.learns_from_top else ["loss.top_k"]
-        groups = (("d_terms", self.d_terms), ("g_terms", self.g_terms))
-        keys += [f"loss.{group}.{name}" for group, terms in groups for name in terms if terms[name].couples_samples]
-        functions = ((net, getattr(f, "func", f)) for net, f in (("d", self.d), ("g", self.g)))
-        return keys + [f"loss.{net}" for net, function in functions if getattr(function, "couples_samples", False)]
+        keys = ["loss.top_k"] if self.learns_from_top else []
+        functions: dict[str, Callable[..., Tensor]] = {"loss.d": self.d, "loss.g": self.g}
+        functions |= {f"loss.d_terms.{name}": term.penalty for name, term in self.d_terms.items()}
+        functions |= {f"loss.g_terms.{name}": term.penalty for name, term in self.g_terms.items()}
+        return keys + [key for key, function in functions.items() if find_requirements(function).couples_samples]
 
     def list_modules(self) -> dict[str, nn.Module]:
         """Return the penalties with state by the name of their key: {"d_lecam": ...}."""
@@ -148,7 +119,7 @@ class Objective:
 
 def find_differentiated_images(terms: Mapping[str, Term]) -> set[str]:
     """Return the images by which one of the terms differentiates D's judgements: "x_real", "x_fake"."""
-    return {name for term in terms.values() for name in term.differentiates}
+    return {name for term in terms.values() for name in term.requirements.differentiates}
 
 
 def add_terms(

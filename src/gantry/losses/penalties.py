@@ -11,7 +11,8 @@ from torch import Tensor
 
 from gantry import rng
 from gantry.distributed import collectives
-from gantry.losses.update import Update, couples_samples, differentiates, pairs_classes
+from gantry.losses.term import Requirements, requires
+from gantry.losses.update import Update
 
 
 def input_gradient(logits: Tensor, x: Tensor) -> Tensor:
@@ -32,19 +33,25 @@ def random_interpolate(a: Tensor, b: Tensor) -> Tensor:
     return torch.lerp(a, b, epsilon.to(a.dtype))
 
 
-@pairs_classes
+@requires(Requirements("D", pairs_classes=True))
 def gradient_penalty(update: Update) -> Tensor:
     """(|gradient| - 1)^2 between real and fake images (Gulrajani et al. 2017, eq. 3): -> [N]."""
     return (gradient_norm(update, random_interpolate(update.x_real, update.x_fake)) - 1).square()
 
 
-@pairs_classes
+@requires(Requirements("D", pairs_classes=True))
+def zero_centred_penalty(update: Update) -> Tensor:
+    """|gradient|^2 between real and fake images (Thanh-Tung et al. 2019, eq. 8): -> [N]."""
+    return gradient_norm(update, random_interpolate(update.x_real, update.x_fake)).square()
+
+
+@requires(Requirements("D", pairs_classes=True))
 def lipschitz_penalty(update: Update) -> Tensor:
     """max(0, |gradient| - 1)^2 between real and fake images (Petzka et al. 2018, eq. 8): -> [N]."""
     return (gradient_norm(update, random_interpolate(update.x_real, update.x_fake)) - 1).relu().square()
 
 
-@couples_samples
+@requires(Requirements("D", couples_samples=True))
 def dragan(update: Update) -> Tensor:
     """(|gradient| - 1)^2 around real images (DRAGAN, Kodali et al. 2017): -> [N].
 
@@ -55,7 +62,7 @@ def dragan(update: Update) -> Tensor:
     return (gradient_norm(update, random_interpolate(x, x_noisy)) - 1).square()
 
 
-@differentiates("x_real")
+@requires(Requirements("D", differentiates=("x_real",)))
 def r1(update: Update) -> Tensor:
     """Return the squared gradient norm at real images (Mescheder et al. 2018, eq. 9): -> [N].
 
@@ -66,10 +73,32 @@ def r1(update: Update) -> Tensor:
     return input_gradient(update.real.logits, update.x_real).square().sum(1)
 
 
-@differentiates("x_fake")
+@requires(Requirements("D", differentiates=("x_fake",)))
 def r2(update: Update) -> Tensor:
     """Return the squared gradient norm at fake images (Mescheder et al. 2018, eq. 10), like `r1`: -> [N]."""
     return input_gradient(update.fake.logits, update.x_fake).square().sum(1)
+
+
+@requires(Requirements("D"))
+def approximate_r1(update: Update, epsilon: float = 0.01) -> Tensor:
+    """((D(x + epsilon n) - D(x)) / epsilon)^2 at real images x, n standard normal (Lin et al. 2025, APT): -> [N].
+
+    Its mean over n is `r1` up to O(epsilon^2), without a second backward pass. D judges the images without the
+    augmentation, since the difference of two draws of it would be far larger.
+    """
+    return _squared_difference(update, update.x_real, update.c, epsilon)
+
+
+@requires(Requirements("D"))
+def approximate_r2(update: Update, epsilon: float = 0.01) -> Tensor:
+    """Return `approximate_r1` at fake images: -> [N]."""
+    return _squared_difference(update, update.x_fake, update.c_fake, epsilon)
+
+
+def _squared_difference(update: Update, x: Tensor, c: Tensor, epsilon: float) -> Tensor:
+    noise = rng.randn(len(x), *x.shape[1:], device=x.device).to(x.dtype)
+    difference = update.judge_plain(x + epsilon * noise, c).logits - update.judge_plain(x, c).logits
+    return (difference / epsilon).square().view(len(x), -1).sum(1)
 
 
 def _global_std(x: Tensor) -> Tensor:

@@ -2,13 +2,11 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import NamedTuple, TypeVar
+from typing import NamedTuple
 
 from torch import Tensor
 
-from gantry.nets.contract import Discriminator, Generator, Judgement
-
-Function = TypeVar("Function", bound=Callable[..., object])
+from gantry.nets.contract import Discriminator, Generator, Judgement, judge
 
 
 class Batch(NamedTuple):
@@ -30,8 +28,8 @@ class Update:
     `x_real` [N, *shape] in [-1, 1] are of the classes `c` int64 [N], and `x_fake` [M, *shape], M fakes, of the classes
     `c_fake`: x_fake = G(`z`, c_fake), z [M, z_dim], has a gradient in G's update alone. M = N but in an update of G
     with loss.g_batch. `real` and `fake` are D's judgements of both, behind the augmentation, which the loss uses too;
-    `real` is None in an update of G whose loss is not relativistic. `critic(x) -> logits [N, ...]` is D for the classes
-    c, behind a further draw of the augmentation; `D` and `G` are the nets themselves.
+    `real` is None in an update of G whose loss is not relativistic. `judge(x, c)` is D's judgement behind a further
+    draw of the augmentation; `D` and `G` are the nets themselves. `is_augmented` is False without an augmentation.
 
     A penalty puts numbers to be logged, means over the global batch, into `scalars`; a penalty with state reads them
     back, as means over all parts of the batch, in its method `observe`.
@@ -44,29 +42,19 @@ class Update:
     z: Tensor
     real: Judgement | None
     fake: Judgement
-    critic: Callable[[Tensor], Tensor]
+    judge: Callable[[Tensor, Tensor], Judgement]
     D: Discriminator
     G: Generator
+    is_augmented: bool = False
     scalars: dict[str, Tensor] = field(default_factory=dict)
 
+    def critic(self, x: Tensor) -> Tensor:
+        """Return the logits of images x of the classes c, behind a further draw of the augmentation: -> [N, ...]."""
+        return self.judge(x, self.c).logits
 
-def differentiates(*inputs: str) -> Callable[[Function], Function]:
-    """Mark a penalty that differentiates D's judgements by `x_real` or `x_fake`, to which they have a graph then."""
-
-    def mark(penalty: Function) -> Function:
-        penalty.differentiates = inputs  # type: ignore[attr-defined]
-        return penalty
-
-    return mark
-
-
-def couples_samples(penalty: Function) -> Function:
-    """Mark a penalty of which a number depends on several samples of the global batch: it takes no part of a batch."""
-    penalty.couples_samples = True  # type: ignore[attr-defined]
-    return penalty
-
-
-def pairs_classes(penalty: Function) -> Function:
-    """Mark a penalty that needs a real image and its fake to be of one class."""
-    penalty.pairs_classes = True  # type: ignore[attr-defined]
-    return penalty
+    def judge_plain(self, x: Tensor, c: Tensor) -> Judgement:
+        """Return D's judgement of images without the augmentation; that of the loss where it is the same."""
+        for images, judgement in ((self.x_real, self.real), (self.x_fake, self.fake)):
+            if x is images and judgement is not None and not self.is_augmented:
+                return judgement
+        return judge(self.D(x, c), x)

@@ -36,6 +36,7 @@ RENAMED_TARGETS = {
     "gantry.data.torchvision_sets.TorchvisionSet": "gantry.data.torchvision_sets.TorchvisionDataset",
     "gantry.data.toys.grid": "gantry.data.toys.make_grid",
     "gantry.data.toys.ring": "gantry.data.toys.make_ring",
+    "gantry.losses.objective.Term": "gantry.losses.term.Term",
     "gantry.metrics.dinov2.Dinov2": "gantry.features.dinov2.Dinov2",
     "gantry.metrics.evaluation.Evaluation": "gantry.evaluation.evaluation.Evaluation",
     "gantry.metrics.evaluation.Report": "gantry.evaluation.evaluation.ReportSettings",

@@ -14,11 +14,11 @@ from gantry import rng
 from gantry.distributed import collectives
 from gantry.losses.objective import (
     Objective,
-    Term,
     add_terms,
     average_top,
     find_differentiated_images,
 )
+from gantry.losses.term import Term
 from gantry.losses.update import Batch, Update
 from gantry.nets.contract import Discriminator, Generator, Judgement, check_generator, count_latent_numbers, judge
 from gantry.schedules import Clock, compute_number
@@ -197,9 +197,10 @@ class GAN(LightningModule):
             z=z,
             real=judgements.get("x_real"),
             fake=judgements["x_fake"],
-            critic=lambda x: self.judge_augmented(self.D, x, c).logits,
+            judge=partial(self.judge_augmented, self.D),
             D=self.D,
             G=self.G,
+            is_augmented=not isinstance(self.augment, nn.Identity),
         )
 
     def judge_augmented(self, D: Callable[..., Tensor | Judgement], x: Tensor, c: Tensor) -> Judgement:
