@@ -16,7 +16,7 @@ Function = TypeVar("Function", bound=Callable[..., object])
 
 @dataclass(frozen=True)
 class Requirements:
-    """What a penalty requires; the default is nothing.
+    """The requirements of a penalty; the default is none.
 
     It is a term of one `net` alone; it `differentiates` D's judgements by "x_real" or "x_fake", to which they have a
     graph then; it `couples_samples`, so that a batch cannot be computed in parts; it `pairs_classes`: a real image and
