@@ -54,7 +54,8 @@ def find_mirror_tests(file: str) -> list[str]:
 NET_TESTS = ("nets/test_formulas.py", "nets/test_generators.py", "nets/test_critics.py")
 EXTRA_MIRROR_TESTS = {
     "nets/dcgan.py": NET_TESTS,
-    "nets/resnet.py": NET_TESTS,
+    "nets/biggan.py": NET_TESTS,
+    "nets/resnet.py": (*NET_TESTS, "nets/test_biggan.py"),
     "nets/mlp.py": NET_TESTS,
     "nets/stylegan2_blocks.py": ("nets/test_stylegan2.py",),
     "sampling/generate.py": ("sampling/test_latents.py",),

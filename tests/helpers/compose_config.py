@@ -6,6 +6,8 @@ from gantry.config import resolvers
 from gantry.config.compose import CONFIG_DIR, compose, finalize_config
 
 SMALL_WIDTHS = {  # overrides by model
+    "biggan": ["model.G.width=2", "model.D.width=4", "model.G.attention=8", "model.D.attention=4"],
+    "biggan_cifar": ["model.G.width=2", "model.D.width=2"],
     "dcgan": ["model.G.width=4", "model.D.width=4"],
     "dcgan_small": ["model.G.width=4", "model.D.width=4"],
     "mlp_conv": ["model.D.width=4"],

@@ -10,7 +10,7 @@ from torch import Tensor, nn
 from torch.testing import assert_close
 
 from gantry.losses.penalties import gradient_penalty, r1
-from gantry.nets import dcgan, mlp, r3gan, resnet, stylegan2
+from gantry.nets import biggan, dcgan, mlp, r3gan, resnet, stylegan2
 from updates import penalise
 
 Shape = tuple[int, ...]
@@ -22,6 +22,7 @@ NAMES = [
     *(f"sagan-{norm}" for norm in ("none", "spectral")),
     "r3gan-none",
     *(f"stylegan2-{kind}" for kind in ("orig", "resnet", "skip")),
+    *(f"biggan-{norm}" for norm in ("none", "spectral")),
 ]
 INDEPENDENT = [name for name in NAMES if not name.endswith("batch")]  # penalties per sample are allowed
 
@@ -36,6 +37,9 @@ def make_critic(name: str, shape: Shape, num_classes: int = 0, width: int = 4) -
         return r3gan.Discriminator(shape, num_classes, widths=[2 * width] * 5, blocks=[1] * 5, group_size=4)
     if family == "stylegan2":  # in groups of one image, whose deviation is 0: the logits are independent
         return stylegan2.Discriminator(shape, num_classes, widths=[2 * width] * 5, kind=norm, group=1)
+    if family == "biggan":
+        chosen = {"small_factor": 2, "attention": min(shape[1:]) // 2, "init": "orthogonal"}
+        return biggan.Discriminator(shape, num_classes, width=width, norm=norm, **chosen)
     pool = "sum" if norm == "spectral" else "mean"
     attention = min(shape[1:]) // 2 if family == "sagan" else None
     return resnet.Discriminator(shape, num_classes, width=width, norm=norm, pool=pool, attention=attention)
@@ -68,7 +72,9 @@ def test_convolutional_critics_refuse_other_sides(name: str) -> None:
             make_critic(name, shape)
 
 
-@pytest.mark.parametrize("name", ["dcgan-none", "resnet-spectral", "sagan-spectral", "r3gan-none", "stylegan2-orig"])
+@pytest.mark.parametrize(
+    "name", ["dcgan-none", "resnet-spectral", "sagan-spectral", "biggan-spectral", "r3gan-none", "stylegan2-orig"]
+)
 @pytest.mark.parametrize("shape", [(3, 8, 12), (1, 28, 16), (3, 64, 96)])
 def test_one_logit_per_image_that_is_not_square(name: str, shape: Shape) -> None:
     torch.manual_seed(0)

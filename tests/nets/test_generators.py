@@ -1,6 +1,7 @@
 """The contract of every generator, at every size that it can build."""
 
 import copy
+from functools import partial
 from typing import Any
 
 import pytest
@@ -8,7 +9,7 @@ import torch
 from safetensors.torch import load, save
 from torch import Tensor, nn
 
-from gantry.nets import dcgan, mlp, r3gan, resnet, stylegan2
+from gantry.nets import biggan, dcgan, mlp, r3gan, resnet, stylegan2
 from gantry.nets.contract import count_latent_numbers
 
 Shape = tuple[int, ...]
@@ -33,14 +34,22 @@ def make_stylegan2(shape: Shape, num_classes: int = 0, **changes: Any) -> nn.Mod
     return stylegan2.Generator(shape, 5, num_classes, **settings)
 
 
-CONVOLUTIONAL = ["dcgan", "resnet", "sagan", "r3gan", "stylegan2"]
+def make_biggan(shape: Shape, num_classes: int = 0, z_dim: int = 5, **settings: Any) -> nn.Module:
+    """Return a generator of BigGAN with attention at full size; by default of shared classes and z in one part."""
+    chosen = {"width": 2, "small_factor": 4, "shared_dim": 6, "hierarchical": False, "init": "normal", "eps": 1e-4}
+    return biggan.Generator(shape, z_dim, num_classes, attention=min(shape[1:]), **(chosen | settings))
+
+
+CONVOLUTIONAL = ["dcgan", "resnet", "sagan", "biggan", "r3gan", "stylegan2"]
 UNBOUNDED = ("r3gan", "stylegan2", "stylegan2-mixing")  # without tanh
 GENERATORS = {
     "mlp": make_dense,
     "mlp-batch": lambda shape, num_classes=0: make_dense(shape, num_classes, "batch", "leaky"),
     "dcgan": lambda shape, num_classes=0: dcgan.Generator(shape, 5, num_classes, width=4, max_width=16),
     "resnet": lambda shape, num_classes=0: resnet.Generator(shape, 5, num_classes, width=8),
-    "sagan": lambda shape, num_classes=0: make_attentive(shape, num_classes),
+    "sagan": make_attentive,
+    "biggan": make_biggan,
+    "biggan-classes": partial(make_biggan, shared_dim=None),
     "r3gan": make_r3gan,
     "stylegan2": make_stylegan2,
     "stylegan2-mixing": lambda shape, num_classes=0: make_stylegan2(shape, num_classes, kind="resnet", mixing=0.9),
@@ -167,6 +176,10 @@ def test_first_images_are_neither_flat_nor_saturated(name: str) -> None:
         "r3gan": r3gan.Generator((3, 32, 32), 64, widths=[64] * 4, blocks=[2] * 4, group_size=16, embed_dim=8),
         "stylegan2": make_stylegan2((3, 32, 32), widths=[32] * 4, w_dim=64),
         "stylegan2-mixing": make_stylegan2((3, 32, 32), widths=[32] * 4, w_dim=64, kind="resnet", mixing=0.9),
+    }
+    wide_generators |= {
+        "biggan": make_biggan((3, 32, 32), z_dim=80, width=16, hierarchical=True, init="orthogonal"),
+        "biggan-classes": make_biggan((3, 32, 32), z_dim=128, width=16),
     }
     G = wide_generators[name]
     x: Tensor = G(draw_latents(G, 16))

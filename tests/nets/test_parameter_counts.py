@@ -18,6 +18,10 @@ COUNTS = [  # of G and D in millions, 3x32x32, 10 classes where conditional
     ("r3gan", CLASSES, 20.782, 21.281),
     ("stylegan2", PLAIN, 19.948, 20.721),
     ("stylegan2", CLASSES, 20.215, 23.090),
+    ("biggan", CLASSES, 9.416, 2.415),  # StudioGAN
+    ("biggan", PLAIN, 8.825, 2.413),
+    ("biggan_cifar", CLASSES, 4.304, 4.207),
+    ("biggan_cifar", PLAIN, 4.277, 4.205),
 ]
 
 

@@ -104,3 +104,8 @@ def init_he_(net: nn.Module) -> None:
 def init_xavier_(net: nn.Module, gain: float = 1.0) -> None:
     """Draw weights from U(-a, a), a = gain sqrt(6 / (fan_in + fan_out)) (Glorot & Bengio 2010, eq. 16)."""
     init_weights_(net, partial(nn.init.xavier_uniform_, gain=gain))
+
+
+def init_orthogonal_(net: nn.Module) -> None:
+    """Draw weights as matrices [rows, rest] of orthonormal rows or columns (Saxe et al. 2014; Brock et al. 2019)."""
+    init_weights_(net, nn.init.orthogonal_)

@@ -7,6 +7,7 @@ self-attention to both nets, and spectral normalisation to G.
 import math
 from collections.abc import Callable, Sequence
 from functools import partial
+from itertools import pairwise
 from typing import Literal
 
 import torch.nn.functional as F
@@ -73,6 +74,24 @@ def count_halvings(shape: Sequence[int]) -> int:
     """Return how often D halves images of a shape. Raises ValueError for one whose sides do not halve evenly."""
     factor_side(shape)
     return max(1, math.ceil(math.log2(min(shape[1:]) / MAX_FINAL_SIDE)))
+
+
+def make_critic_body(
+    shape: Sequence[int], widths: Sequence[int], halvings: int, norm: str, attention: int | None
+) -> nn.Sequential:
+    """Return the residual blocks of D, each of a width, of which the first `halvings` halve the sides, and a ReLU.
+
+    `attention` is the side of the images behind whose block there is self-attention, None for none.
+    """
+    blocks: list[nn.Module] = [
+        ResidualBlock(i, o, halve=k < halvings, first=k == 0, norm=norm)
+        for k, (i, o) in enumerate(pairwise([shape[0], *widths]))
+    ]
+    sides = [min(shape[1:]) >> min(k + 1, halvings) for k in range(len(blocks))]
+    attended = find_attended_block("model.D.attention", attention, sides)
+    if attended is not None:
+        blocks[attended] = nn.Sequential(blocks[attended], SelfAttention(widths[attended]))
+    return nn.Sequential(*blocks, nn.ReLU())
 
 
 def init_resnet_(net: nn.Module) -> None:
@@ -143,13 +162,7 @@ class Discriminator(nn.Module):
         super().__init__()
         self.shape, self.num_classes = tuple(shape), num_classes
         halvings = count_halvings(shape)
-        blocks: list[nn.Module] = [ResidualBlock(shape[0], width, halve=True, first=True)]
-        blocks += [ResidualBlock(width, width, halve=k < halvings, norm=norm) for k in range(1, halvings + 2)]
-        sides = [min(shape[1:]) >> min(k, halvings) for k in range(1, len(blocks) + 1)]
-        attended = find_attended_block("model.D.attention", attention, sides)
-        if attended is not None:
-            blocks[attended] = nn.Sequential(blocks[attended], SelfAttention(width))
-        self.body = nn.Sequential(*blocks, nn.ReLU())
+        self.body = make_critic_body(shape, [width] * (halvings + 2), halvings, norm, attention)
         self.pool = {"mean": Tensor.mean, "sum": Tensor.sum}[pool]
         self.head = ProjectionHead(width, num_classes)
         init_resnet_(self)

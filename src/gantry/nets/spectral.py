@@ -1,5 +1,7 @@
 """Spectral normalisation (Miyato et al. 2018, eq. 8 and Algorithm 1)."""
 
+from collections.abc import Container
+
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
@@ -51,11 +53,11 @@ class SpectralNorm(nn.Module):
             return weight / wv.norm()
 
 
-def spectral_norm_(net: nn.Module) -> None:
-    """Normalise every convolution, linear layer and embedding of a net, in place.
+def spectral_norm_(net: nn.Module, skip: Container[nn.Module | None] = ()) -> None:
+    """Normalise every convolution, linear layer and embedding of a net, but for those to skip, in place.
 
     Call it after the weights are initialised: afterwards they can only be set through `original`.
     """
     for layer in list(net.modules()):
-        if isinstance(layer, nn.Conv2d | nn.Linear | nn.Embedding):
+        if isinstance(layer, nn.Conv2d | nn.Linear | nn.Embedding) and layer not in skip:
             parametrize.register_parametrization(layer, "weight", SpectralNorm(layer.weight))
