@@ -1,7 +1,10 @@
 """File writes on a full disk: old files are unchanged, and no partial file is left."""
 
+import errno
 import logging
 import os
+import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -130,6 +133,38 @@ def test_log_file_drops_lines_silently_while_the_disk_is_full(
     assert "four" in (tmp_path / "a.log").read_text()
     logger.warning("%d", "a wrong argument")
     assert "--- Logging error ---" in capsys.readouterr().err
+
+
+def test_a_log_file_takes_any_path_in_any_locale(tmp_path: Path) -> None:
+    script = "import logging, sys; from gantry.files import LogFile; log = logging.Logger('own'); "
+    script += "log.addHandler(LogFile(sys.argv[1])); log.warning('\\u00fc \\udcff')"
+    command = [sys.executable, "-X", "utf8=0", "-c", script, str(tmp_path / "a.log")]
+    variables = os.environ | {"LC_ALL": "C", "PYTHONPATH": str(Path(__file__).parents[1] / "src")}
+    result = subprocess.run(command, env=variables, capture_output=True, check=True)
+    assert result.stderr == b""
+    assert (tmp_path / "a.log").read_text(encoding="utf-8") == "ü \\udcff\n"
+
+
+@pytest.mark.parametrize(
+    ("number", "line"),
+    [
+        (errno.EACCES, "PATH cannot be written: Permission denied"),
+        (errno.EPERM, "PATH cannot be written: Operation not permitted"),
+        (errno.EMFILE, "PATH cannot be opened: Too many open files. Allow more with ulimit -n"),
+    ],
+)
+def test_what_the_operating_system_refuses_is_a_run_error(number: int, line: str) -> None:
+    with pytest.raises(RunError) as caught, disk_errors():
+        raise OSError(number, os.strerror(number), "PATH")
+    assert str(caught.value) == line
+
+
+def test_a_file_that_may_not_be_read_is_named_so(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    visible = {tmp_path, *tmp_path.parents}
+    monkeypatch.setattr(os, "access", lambda path, mode: mode == os.F_OK and path in visible)
+    for path in (tmp_path, tmp_path / "a" / "b"):
+        with pytest.raises(RunError, match=rf"^{path} cannot be read: Permission denied$"), disk_errors():
+            raise PermissionError(errno.EACCES, "Permission denied", str(path))
 
 
 def test_any_write_to_a_full_disk_is_a_run_error(tmp_path: Path) -> None:

@@ -13,10 +13,12 @@ With `GANTRY_DEBUG=1` in the environment the first two show their traceback as w
 
 import difflib
 import errno
+import os
 import re
 import shlex
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
+from pathlib import Path
 
 from hydra.errors import ConfigCompositionException, HydraException, MissingConfigException, OverrideParseException
 from omegaconf.errors import ConfigAttributeError, ConfigKeyError, ConfigTypeError, OmegaConfBaseException
@@ -52,18 +54,29 @@ class RunError(RuntimeError):
     """A run cannot continue, and neither its configuration nor the program is wrong; the message is one line."""
 
 
-DISK_ERRNOS = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EROFS, errno.EIO}
+DISK_ERRNOS = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EROFS, errno.EIO, errno.EACCES, errno.EPERM}
+OPEN_FILES_ERRNOS = {errno.EMFILE, errno.ENFILE}
 
 
 @contextmanager
 def disk_errors() -> Iterator[None]:
-    """Turn the error of a full or broken disk into a RunError, whoever wrote to it."""
+    """Turn what the disk or the operating system refuses into a RunError, whoever asked for it."""
     try:
         yield
     except OSError as error:
+        name = error.filename or "a file of the run"
+        if error.errno in OPEN_FILES_ERRNOS:
+            raise RunError(f"{name} cannot be opened: {error.strerror}. Allow more with ulimit -n") from error
         if error.errno not in DISK_ERRNOS:
             raise
-        raise RunError(f"{error.filename or 'a file of the run'} cannot be written: {error.strerror}") from error
+        action = "read" if error.filename and is_unreadable(error.filename) else "written"
+        raise RunError(f"{name} cannot be {action}: {error.strerror}") from error
+
+
+def is_unreadable(path: str) -> bool:
+    """Return True if a file, or the deepest folder above it that can be seen, may not be read."""
+    candidates = (Path(path).absolute(), *Path(path).absolute().parents)
+    return not os.access(next(p for p in candidates if os.access(p, os.F_OK)), os.R_OK)
 
 
 @contextmanager

@@ -31,6 +31,11 @@ def atomic_write(path: Path, part: Path | None = None) -> Iterator[Path]:
             part.unlink(missing_ok=True)
 
 
+def find_existing_folder(path: Path) -> Path:
+    """Return the path itself, or the deepest of its parents that exists; one that may not be looked into has none."""
+    return next(p for p in (path.absolute(), *path.absolute().parents) if os.access(p, os.F_OK))
+
+
 def check_output_file(key: str, path: Path) -> None:
     """Raise ValueError for a path that is taken by something else than a file, such as a device or a pipe."""
     if path.exists() and not path.is_file():
@@ -87,7 +92,10 @@ class ConsoleHandler(logging.StreamHandler):
 
 
 class LogFile(logging.FileHandler):
-    """A log file that drops lines silently while the disk is full."""
+    """A log file in UTF-8, whatever the locale; it drops lines silently while the disk is full."""
+
+    def __init__(self, filename: str | Path, mode: str = "a") -> None:
+        super().__init__(filename, mode, encoding="utf-8", errors="backslashreplace")  # a path may be any bytes
 
     def handleError(self, record: logging.LogRecord) -> None:
         if not isinstance(sys.exc_info()[1], OSError):

@@ -10,11 +10,12 @@ from PIL import Image
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
 from compose_config import compose_config
+from gantry.commands import evaluate as evaluate_command
 from gantry.commands.evaluate import evaluate, format_earlier_scores
 from gantry.commands.evaluate_job import make_file_sample_source
 from gantry.config.instantiate import build
 from gantry.data.digits import Digits
-from gantry.errors import UserError
+from gantry.errors import RunError, UserError
 from gantry.evaluation.evaluation import Evaluation
 from gantry.evaluation.sample_files import SampleFiles
 from gantry.runs.folder import write_config
@@ -225,3 +226,31 @@ def test_two_folders_are_compared_without_a_data_set(tmp_path: Path) -> None:
         UserError, match=r"^data\.num_classes must be at least 1 for a distance within each class, got 0"
     ):
         score("data.small_net=digits", "scores=per_class")
+
+
+def test_a_run_that_cannot_be_written_is_scored_all_the_same(
+    run: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    """It may be somebody else's; the file of the scores has them."""
+
+    def refuse(*_: object) -> None:
+        raise RunError("summary.json cannot be written: Read-only file system")
+
+    monkeypatch.setattr(evaluate_command, "add_evaluation", refuse)
+    scores = scores_of(f"run={run}", f"output={tmp_path / 'out'}")
+    path = tmp_path / "out" / "scores.json"
+    assert json.loads(path.read_text())["scores"] == scores
+    line = f"summary.json cannot be written: Read-only file system. The scores are in {path} alone"
+    assert line in caplog.messages
+
+
+def test_scores_that_cannot_be_written_are_printed(
+    run: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def refuse(path: Path, _: str) -> None:
+        raise RunError(f"{path} cannot be written: No space left on device")
+
+    monkeypatch.setattr(evaluate_command, "write_text", refuse)
+    with pytest.raises(RunError, match=r"scores\.json cannot be written"):
+        scores_of(f"run={run}", f"output={tmp_path / 'out'}")
+    assert "fd_digits" in capsys.readouterr().out

@@ -1,6 +1,7 @@
 """Every kind of output of sample.py, and what it refuses."""
 
 import math
+import os
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +13,7 @@ from PIL import Image
 
 from gantry.commands.sample import write_samples
 from gantry.commands.sample_job import render_frame
+from gantry.errors import UserError
 from gantry.figures.sample_sheet import SampleSheet
 from gantry.pixels import to_uint8
 from gantry.runs.generator import save_generator
@@ -199,3 +201,11 @@ def test_a_class_that_does_not_exist(tmp_path: Path, chosen: Any) -> None:
 def test_samples_that_png_cannot_hold(tmp_path: Path, shape: tuple[int, ...]) -> None:
     with pytest.raises(ValueError, match=r"^what must not be png for samples of shape"):
         ask(run(tmp_path, shape), what="png")
+
+
+def test_a_folder_that_cannot_be_written_is_refused_at_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    folder = run(tmp_path)
+    monkeypatch.setattr(os, "access", lambda path, mode: mode == os.F_OK and Path(path).exists())
+    rule = "out must be where a file can be written"
+    with pytest.raises(UserError, match=rf"^{rule}, got {tmp_path}/generated/.*: {tmp_path} is read-only$"):
+        ask(folder)

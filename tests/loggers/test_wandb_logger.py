@@ -1,6 +1,7 @@
 """W&B runs, written offline and read back from their files."""
 
 import json
+import os
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -14,7 +15,7 @@ from wandb.proto.wandb_internal_pb2 import Record
 from gantry.loggers import wandb_logger
 from gantry.loggers.dispatch import close_loggers, log_config, log_generator, log_histogram, log_image, log_summary
 from gantry.loggers.wandb_logger import WandbLogger
-from gantry.loggers.wandb_login import choose_wandb_mode, is_logged_in
+from gantry.loggers.wandb_login import choose_wandb_mode, is_logged_in, set_cache_folder
 from wandb_offline import (
     filter_records,
     find_wandb_logs,
@@ -244,3 +245,28 @@ def test_the_mode_disabled_writes_nothing(tmp_path: Path, monkeypatch: pytest.Mo
     monkeypatch.setenv("WANDB_MODE", "disabled")
     train(tmp_path, "first", range(2))
     assert not list((tmp_path / "wandb").glob("*run-*"))
+
+
+def test_without_a_cache_folder_wandb_writes_its_own_log_into_the_run(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    environment = {"XDG_CACHE_HOME": str(tmp_path / "cache" / "new")}
+    set_cache_folder(tmp_path / "run", environment)
+    assert environment == {"XDG_CACHE_HOME": str(tmp_path / "cache" / "new")}
+    monkeypatch.setenv("HOME", str(tmp_path / "home"))
+    for environment in ({}, {"XDG_CACHE_HOME": ""}):
+        set_cache_folder(tmp_path / "run", environment)
+        assert not environment.get("XDG_CACHE_HOME")
+    (tmp_path / "home").touch()
+    environment = {}
+    monkeypatch.setattr(os, "access", lambda _, mode: mode == os.F_OK)
+    set_cache_folder(tmp_path / "run", environment)
+    assert environment == {"XDG_CACHE_HOME": str(tmp_path / "run")}
+
+
+def test_a_netrc_file_that_may_not_be_read_is_no_key(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / ".netrc").write_text("machine api.wandb.ai login user password KEY\n")
+    monkeypatch.setenv("HOME", str(tmp_path))
+    assert is_logged_in({})
+    monkeypatch.setattr(os, "access", lambda *_: False)
+    assert not is_logged_in({})

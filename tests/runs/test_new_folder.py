@@ -8,7 +8,14 @@ import pytest
 
 from gantry.errors import UserError
 from gantry.runs.lock import lock_run_folder
-from gantry.runs.new_folder import check_new_folder, check_writable, remove_failed_start, remove_unused_folder
+from gantry.runs.new_folder import (
+    check_new_folder,
+    check_output_writable,
+    check_resumed_folder,
+    check_writable,
+    remove_failed_start,
+    remove_unused_folder,
+)
 
 RESULTS: dict[str, Callable[[Path], object]] = {
     "checkpoints/last.ckpt": Path.touch,
@@ -72,6 +79,31 @@ def test_a_folder_that_cannot_be_written_is_refused(tmp_path: Path, monkeypatch:
     (tmp_path / "file").touch()
     with pytest.raises(UserError, match=r"^run\.dir must be a folder that can be written, got .*/file is a file$"):
         check_writable("run.dir", tmp_path / "file" / "run")
-    monkeypatch.setattr(os, "access", lambda *_: False)
+    monkeypatch.setattr(os, "access", lambda _, mode: mode == os.F_OK)
     with pytest.raises(UserError, match=r"^resume must be a folder .* is read-only$"):
         check_writable("resume", tmp_path)
+
+
+def test_what_lies_in_a_folder_that_may_not_be_looked_into_cannot_be_written(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    visible = {*tmp_path.parents, tmp_path}
+    monkeypatch.setattr(os, "access", lambda path, mode: mode == os.F_OK and path in visible)
+    rule = "out must be where a file can be written"
+    with pytest.raises(UserError, match=rf"^{rule}, got {tmp_path}/a/b: {tmp_path} is read-only$"):
+        check_output_writable("out", tmp_path / "a" / "b")
+    visible.add(Path("/dev/null"))
+    with pytest.raises(UserError, match=rf"^{rule}, got /dev/null/a: /dev/null is not a folder$"):
+        check_output_writable("out", Path("/dev/null/a"))
+
+
+@pytest.mark.parametrize("name", [".", "checkpoints", "generator/last"])
+def test_a_run_is_not_resumed_where_its_checkpoints_or_generators_cannot_be_written(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str
+) -> None:
+    for folder in ("checkpoints", "generator/last"):
+        (tmp_path / folder).mkdir(parents=True)
+    check_resumed_folder(tmp_path)
+    monkeypatch.setattr(os, "access", lambda path, mode: mode == os.F_OK or path != tmp_path / name)
+    with pytest.raises(UserError, match=rf"^resume must be a folder that can be written, got {tmp_path / name}: "):
+        check_resumed_folder(tmp_path)

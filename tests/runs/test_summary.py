@@ -1,5 +1,7 @@
 import json
 import math
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -34,3 +36,21 @@ def test_a_damaged_summary_is_named(tmp_path: Path) -> None:
     (tmp_path / "summary.json").write_text('{"last": ')
     with pytest.raises(ValueError, match=r"summary\.json must be JSON, got .*summary\.json"):
         write_summary(tmp_path, {"turns": 1})
+
+
+ADD = """
+import sys
+from pathlib import Path
+from gantry.runs.summary import add_evaluation
+for i in range(20):
+    add_evaluation(Path(sys.argv[1]), {"of": sys.argv[2] + str(i)})
+"""
+
+
+def test_evaluations_at_the_same_time_are_all_kept(tmp_path: Path) -> None:
+    src = Path(__file__).parents[2] / "src"
+    processes = [subprocess.Popen([sys.executable, "-c", ADD, str(tmp_path), name], cwd=src) for name in "abc"]
+    assert [process.wait(timeout=120) for process in processes] == [0, 0, 0]
+    names = [entry["of"] for entry in read_summary(tmp_path)["evaluations"]]
+    assert sorted(names) == sorted(f"{name}{i}" for name in "abc" for i in range(20))
+    assert [path.name for path in tmp_path.iterdir()] == ["summary.json"]

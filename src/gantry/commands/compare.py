@@ -11,6 +11,7 @@ from gantry.compare.markdown import format_data_sets
 from gantry.compare.page.page import render_page
 from gantry.errors import RunError, UserError, format_on_one_line, user_errors
 from gantry.files import check_output_file, write_text
+from gantry.runs.new_folder import check_output_writable
 
 
 def compare(cfg: DictConfig) -> Path:
@@ -39,6 +40,7 @@ def parse_compare_config(cfg: DictConfig) -> tuple[list[str], int, Path]:
     if out.suffix == ".md" or (out.exists() and out.is_dir() != (out.suffix != ".html")):
         raise ValueError(f"out must be a folder or a path that ends in .html, got {cfg.out}")
     check_output_file("out", page)
+    check_output_writable("out", page)
     return [str(folder) for folder in runs], cfg.pictures, page
 
 

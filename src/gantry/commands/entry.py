@@ -1,5 +1,6 @@
 """The start and the end of a command: compose, validate, only then import what is heavy; report errors by kind."""
 
+import io
 import logging
 import os
 import signal
@@ -39,11 +40,13 @@ def command(config_name: str) -> Callable[[CommandFunction], Callable[[], None]]
     def decorate(task: CommandFunction) -> Callable[[], None]:
         def main() -> None:
             os.environ.setdefault("HYDRA_FULL_ERROR", "1")  # else Hydra prints errors and exits
+            prepare_process()
             resolvers.register_resolvers()
             if signal.getsignal(signal.SIGINT) == signal.default_int_handler:
                 signal.signal(signal.SIGINT, exit_on_interrupt)
             try:
-                start_command(config_name, task)
+                with disk_errors():
+                    start_command(config_name, task)
                 sys.stdout.flush()
             except BrokenPipeError:
                 exit_without_reader()
@@ -60,6 +63,20 @@ def command(config_name: str) -> Callable[[CommandFunction], Callable[[], None]]
     return decorate
 
 
+def prepare_process() -> None:
+    """Give libraries a home folder where the user has none, and let the console print any path.
+
+    HOME=/ is what Docker sets for a user without an account: caches that cannot be written there are left out.
+    """
+    try:
+        os.environ.setdefault("HOME", str(Path.home()))
+    except RuntimeError:
+        os.environ["HOME"] = "/"
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="backslashreplace")
+
+
 def start_command(config_name: str, task: CommandFunction) -> None:
     """Check the words of the command and run it by Hydra."""
     with user_errors():
@@ -70,8 +87,7 @@ def start_command(config_name: str, task: CommandFunction) -> None:
             sys.exit(0)
         sys.argv[1:] = expand_resume(sys.argv[1:])
         validate_early(config_name, sys.argv[1:])
-    with disk_errors():
-        hydra.main(version_base="1.3", config_path=str(CONFIG_DIR), config_name=config_name)(wrap_command(task))()
+    hydra.main(version_base="1.3", config_path=str(CONFIG_DIR), config_name=config_name)(wrap_command(task))()
 
 
 def exit_on_interrupt(number: int, _: FrameType | None) -> NoReturn:
@@ -124,6 +140,8 @@ def wrap_command(task: CommandFunction) -> CommandFunction:
                 finalize_config(cfg)
             with disk_errors():
                 return task(cfg)
+        except BrokenPipeError:  # here and not in main: Hydra would print a line of its own
+            exit_without_reader()
         except (UserError, RunError) as error:
             if HydraConfig.get().mode == RunMode.MULTIRUN:
                 raise

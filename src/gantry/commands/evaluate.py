@@ -15,13 +15,13 @@ from gantry.config.compose import CONFIG_DIR, expand_scores
 from gantry.config.scores import check_selection_keys, drop_left_out_scores, merge_metrics, select_scores
 from gantry.config.trust import check_targets, read_trusted_packages
 from gantry.config.validate import validate_metrics
-from gantry.errors import UserError, user_errors
+from gantry.errors import RunError, UserError, user_errors
 from gantry.evaluation.score_settings import find_score_differences
 from gantry.files import write_text
 from gantry.runs.folder import read_config
 from gantry.runs.generator_json import find_generator, read_generator_info
 from gantry.runs.layout import SCORES_FILE, split_run_path
-from gantry.runs.summary import read_summary, write_summary
+from gantry.runs.summary import add_evaluation, read_summary
 from gantry.values import non_finite_to_none
 
 log = logging.getLogger(__name__)
@@ -37,17 +37,26 @@ def evaluate(cfg: DictConfig) -> dict[str, float]:
 
     entry = evaluate_job.run_evaluation(cfg)
     record = {"of": str(cfg.samples or cfg.run)} | entry.to_dict()
+    try:
+        store_scores(cfg, record)
+    finally:  # after they are stored, since the reader of the output may have ended; but also if they cannot be
+        earlier_scores = format_earlier_scores(record, Path(cfg.run)) if cfg.run is not None else ()
+        print("\n".join([str(entry), *earlier_scores]), flush=True)
+    log.info("written to %s", Path(cfg.output) / SCORES_FILE)
+    return dict(record["scores"])
+
+
+def store_scores(cfg: DictConfig, record: Mapping[str, Any]) -> None:
+    """Write the scores to a file, to the summary of their run and to the logger. Raises RunError for the file alone."""
     path = Path(cfg.output) / SCORES_FILE
     write_text(path, json.dumps(non_finite_to_none(record), indent=2, allow_nan=False) + "\n")
     if cfg.run is not None:
-        earlier = read_summary(Path(cfg.run)).get("evaluations", [])
-        write_summary(Path(cfg.run), {"evaluations": [*earlier, record]})
+        try:
+            add_evaluation(Path(cfg.run), record)
+        except RunError as error:  # a run of somebody else, say
+            log.warning("%s. The scores are in %s alone", error, path)
     if cfg.log_to is not None:
         log_scores(cfg.log_to, cfg.run and Path(cfg.run), Path(cfg.output), record, *read_training_progress(cfg))
-    earlier_scores = format_earlier_scores(record, Path(cfg.run)) if cfg.run is not None else ()
-    print("\n".join([str(entry), *earlier_scores]))  # at the end: a reader that has gone must not cost the numbers
-    log.info("written to %s", path)
-    return dict(record["scores"])
 
 
 def complete_config(cfg: DictConfig, in_memory: bool = False) -> None:

@@ -16,7 +16,7 @@ from gantry.runs.checkpoint import has_checkpoint
 from gantry.runs.folder import check_resumable, read_config
 from gantry.runs.layout import LAST_CHECKPOINT, split_run_path
 from gantry.runs.lock import check_unlocked
-from gantry.runs.new_folder import check_new_folder, check_writable
+from gantry.runs.new_folder import check_new_folder, check_resumed_folder, check_writable
 
 LAUNCH_KEYS = ("resume", "run.name", "run.dir", "run.auto_resume", "launcher", "trust", "show")
 
@@ -87,7 +87,10 @@ def check_run_folder(cfg: DictConfig) -> None:
     """Raise ValueError unless the folder is new or can be resumed, and no other process works in it."""
     check_run_name(cfg.run.name)
     folder = Path(cfg.resume or cfg.run.dir)
-    check_writable("resume" if cfg.resume else "run.dir", folder)
+    if cfg.resume:
+        check_resumed_folder(folder)
+    else:
+        check_writable("run.dir", folder)
     if cfg.resume or (should_auto_resume(cfg) and has_checkpoint(folder)):
         check_resumable(cfg, folder)
     elif not should_auto_resume(cfg):

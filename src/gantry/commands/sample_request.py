@@ -7,6 +7,7 @@ from typing import Any
 
 from gantry.files import check_output_file
 from gantry.runs.generator_json import GeneratorInfo
+from gantry.runs.new_folder import check_output_writable
 
 
 @dataclass(frozen=True)
@@ -65,6 +66,7 @@ def check_sample_request(kind: str, request: SampleRequest, what: GeneratorInfo)
 
 def check_output_path(kind: OutputFormat, request: SampleRequest, out: Path) -> None:
     """Raise ValueError for a path that is in use. Metrics read whole folders: a folder must have no other files."""
+    check_output_writable("out", out)
     if out.exists() and out.is_dir() != kind.is_folder:
         raise ValueError(f"out must be a {'folder' if kind.is_folder else 'file'} here, got {out}")
     if not kind.is_folder:

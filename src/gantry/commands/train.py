@@ -2,10 +2,12 @@
 
 import logging
 import os
+import shutil
 import sys
+import textwrap
 import time
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
@@ -131,10 +133,22 @@ def report_choices(cfg: DictConfig, gan: GAN) -> None:
     """Print nets, loss and data of the run as a short tree on a terminal, else log them in one line."""
     rows = describe_choices(cfg, gan)
     if sys.stderr.isatty() and HydraConfig.get().mode != RunMode.MULTIRUN:
-        lines = [f"├─ {name:<8}{text}" for name, text in rows.items()]
-        print("\n".join([cfg.run.name, *lines[:-1], lines[-1].replace("├", "└")]), file=sys.stderr)
+        print(format_tree(cfg.run.name, rows, shutil.get_terminal_size().columns), file=sys.stderr)
     else:
         log.info("%s", "; ".join(f"{name} {rows[name]}" for name in ("model", "loss", "data", "budget")))
+
+
+def format_tree(title: str, rows: Mapping[str, str], width: int) -> str:
+    """Return a tree of named rows; a row that is longer than `width` continues in further lines, between words."""
+    lines = [title]
+    for name, text in rows.items():
+        stem, rest = ("└─ ", "   ") if name == list(rows)[-1] else ("├─ ", "│  ")
+        wrapper = textwrap.TextWrapper(
+            max(width, 30), initial_indent=f"{stem}{name:<8}", break_long_words=False, break_on_hyphens=False
+        )
+        wrapper.subsequent_indent = f"{rest}{'':8}"
+        lines += wrapper.wrap(text)
+    return "\n".join(lines)
 
 
 def describe_choices(cfg: DictConfig, gan: GAN) -> dict[str, str]:

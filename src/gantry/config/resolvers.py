@@ -41,8 +41,11 @@ def list_penalties_per_sample(cfg: DictConfig) -> list[str]:
 
 
 def run_name() -> str:
-    """Date and time, or what all processes of a job agree on."""
-    return environment.agree_on_run_name(f"{datetime.now():%Y-%m-%d_%H-%M-%S}")
+    """Date and time, or what all processes of a job agree on.
+
+    With microseconds: a loop in a shell starts several runs within a second, and each needs a folder of its own.
+    """
+    return environment.agree_on_run_name(f"{datetime.now():%Y-%m-%d_%H-%M-%S_%f}")
 
 
 def started(what: str) -> int:

@@ -50,7 +50,7 @@ def make_cache_key(facts: Mapping[str, Any]) -> str:
 
 def read_cached_tensors(path: Path) -> TensorMapping | None:
     """Return the tensors of a file; None if it is missing or, with a warning, if it is damaged."""
-    if not path.is_file():
+    if not os.access(path, os.F_OK):  # unlike the method of Path, also where the folder may not be looked into
         return None
     try:
         with safe_open(path, framework="pt") as file:

@@ -14,7 +14,7 @@ from lightning.pytorch import loggers
 from lightning.pytorch.utilities import rank_zero_only
 
 from gantry.loggers.dispatch import FloatVector, Pixels
-from gantry.loggers.wandb_login import WandbMode, choose_wandb_mode
+from gantry.loggers.wandb_login import WandbMode, choose_wandb_mode, set_cache_folder
 from gantry.runs.layout import LOGGER_ID_FILE, WANDB_FOLDER
 from gantry.values import flatten
 
@@ -54,6 +54,7 @@ class WandbLogger(loggers.WandbLogger):
     def experiment(self) -> Any:
         """The W&B run, started at first use."""
         if self._experiment is None:
+            set_cache_folder(self.folder / WANDB_FOLDER / "cache", os.environ)
             wandb.finish()  # an earlier job of this process may have left its own open
             self._wandb_init["id"] = get_wandb_run_id(self.folder)
             self._experiment = init_online_or_offline(self._wandb_init)

@@ -2,8 +2,10 @@
 
 import errno
 import logging
+import os
+import sys
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 
 from filelock import FileLock, Timeout
@@ -39,6 +41,23 @@ def lock_run_folder(folder: Path, wait: float = LOCK_TIMEOUT) -> Iterator[None]:
         yield
     finally:
         lock.release()
+
+
+@contextmanager
+def lock_changes(folder: Path) -> Iterator[None]:
+    """Inside, no other process on this machine changes a file of the folder that both of them read and write anew.
+
+    It is held for a moment, beside the lock of training, and leaves no file; a file system without such locks has none.
+    """
+    with ExitStack() as stack:
+        if sys.platform != "win32":
+            import fcntl
+
+            with suppress(OSError):
+                descriptor = os.open(folder, os.O_RDONLY)
+                stack.callback(os.close, descriptor)
+                fcntl.flock(descriptor, fcntl.LOCK_EX)
+        yield
 
 
 def check_unlocked(folder: Path) -> None:

@@ -6,6 +6,7 @@ from contextlib import suppress
 from pathlib import Path
 
 from gantry.errors import UserError
+from gantry.files import find_existing_folder
 from gantry.runs.checkpoint import has_checkpoint
 from gantry.runs.layout import (
     CHECKPOINTS_FOLDER,
@@ -36,10 +37,28 @@ def check_new_folder(folder: Path) -> None:
 
 def check_writable(key: str, folder: Path) -> None:
     """Raise UserError unless a folder can be made, or can be written to where there is one."""
-    parent = next(path for path in (folder.absolute(), *folder.absolute().parents) if path.exists())
-    if not parent.is_dir() or not os.access(parent, os.W_OK | os.X_OK):
-        reason = "is a file" if parent.is_file() else "is read-only"
-        raise UserError(f"{key} must be a folder that can be written, got {folder}: {parent} {reason}")
+    if reason := find_obstacle(folder):
+        raise UserError(f"{key} must be a folder that can be written, got {folder}: {reason}")
+
+
+def check_output_writable(key: str, path: Path) -> None:
+    """Raise UserError unless a file or a folder can be made at a path."""
+    if reason := find_obstacle(path.parent):
+        raise UserError(f"{key} must be where a file can be written, got {path}: {reason}")
+
+
+def find_obstacle(folder: Path) -> str:
+    """Return why nothing can be written into a folder; "" if it can, or if the folder can be made."""
+    parent = find_existing_folder(folder)
+    if not parent.is_dir():
+        return f"{parent} is {'a file' if parent.is_file() else 'not a folder'}"
+    return "" if os.access(parent, os.W_OK | os.X_OK) else f"{parent} is read-only"
+
+
+def check_resumed_folder(folder: Path) -> None:
+    """Raise UserError unless the folder of a run can be written to, and those of what it must not lose."""
+    for path in (folder, folder / CHECKPOINTS_FOLDER, *sorted((folder / GENERATORS_FOLDER).glob("*"))):
+        check_writable("resume", path)
 
 
 def has_results(folder: Path) -> bool:

@@ -8,6 +8,7 @@ from typing import Any
 from gantry.config.rules import Rule, or_null
 from gantry.files import write_text
 from gantry.runs.layout import SUMMARY_FILE
+from gantry.runs.lock import lock_changes
 from gantry.runs.stored_values import COUNT, LIST, MAPPING, NUMBER, check_values, read_json
 from gantry.values import non_finite_to_none
 
@@ -37,10 +38,21 @@ SUMMARY_RULES: dict[str, Rule] = {
 
 
 def write_summary(folder: Path, entries: Mapping[str, Any]) -> None:
-    """Put entries into the summary, each in place of an earlier one of its name; one process calls it.
+    """Put entries into the summary, each in place of an earlier one of its name; of a job's processes one calls it.
 
     An entry is replaced as a whole, for its scores and their protocol belong together.
     """
+    with lock_changes(folder):
+        _write_entries(folder, entries)
+
+
+def add_evaluation(folder: Path, entry: Mapping[str, Any]) -> None:
+    """Add the scores of a later evaluation to the summary."""
+    with lock_changes(folder):
+        _write_entries(folder, {"evaluations": [*read_summary(folder).get("evaluations", []), entry]})
+
+
+def _write_entries(folder: Path, entries: Mapping[str, Any]) -> None:
     summary = read_summary(folder) | {name: non_finite_to_none(entry) for name, entry in entries.items()}
     write_text(folder / SUMMARY_FILE, json.dumps(summary, indent=2, allow_nan=False) + "\n")
 
