@@ -23,6 +23,22 @@ def test_every_mutation_changes_one_place_and_compiles() -> None:
     assert len({(mutation.file, mutation.old, mutation.new) for mutation in MUTATIONS}) == len(MUTATIONS) >= 60
 
 
+def test_every_mutated_file_has_tests_that_mirror_it() -> None:
+    assert [mutation.file for mutation in MUTATIONS if not mutants.find_mirror_tests(mutation.file)] == []
+
+
+def test_a_choice_of_no_file_and_a_file_without_tests_are_errors(
+    repository: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(sys, "argv", ["mutants.py", "--only", "nosuch"])
+    with pytest.raises(SystemExit, match="2"):
+        mutants.main()
+    assert "--only must be beginnings of files that mutations.py has, got nosuch" in capsys.readouterr().err
+    (repository / "tests/test_sums.py").unlink()
+    with pytest.raises(SystemExit, match=r"^no tests mirror sums\.py"):
+        mutants.try_all([Mutation("sums.py", "a + b", "a - b", "add")], jobs=1, with_suite=True)
+
+
 def test_a_mutation_of_no_place_or_of_two_is_refused() -> None:
     for old in ("c", "x"):
         with pytest.raises(ValueError, match="must occur once"):

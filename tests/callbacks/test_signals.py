@@ -6,7 +6,6 @@ import os
 import signal
 import subprocess
 import sys
-import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -18,7 +17,7 @@ import pytest
 from gantry.callbacks.signals import SignalHandler
 from gantry.files import ConsoleHandler
 from gantry.training.run_state import RunState
-from subprocess_runs import CHECKPOINT_EVERY_TURN, TRAIN_PY, start_command
+from subprocess_runs import CHECKPOINT_EVERY_TURN, TRAIN_PY, start_command, wait_until
 
 SLEEPING = "++callbacks.scalars._target_=pausing_callback.SleepingScalars"
 
@@ -113,8 +112,7 @@ def start_run(folder: Path, *words: str) -> "subprocess.Popen[str]":
     """Start a run in `folder`/train/first and wait until it has done six turns."""
     process = start_command([sys.executable, TRAIN_PY, "run.name=first", CHECKPOINT_EVERY_TURN, *words], folder)
     run = folder / "train" / "first"
-    while not ((run / "paused").exists() or "turn 6/" in read_log(run)) and process.poll() is None:
-        time.sleep(0.1)
+    wait_until(lambda: (run / "paused").exists() or "turn 6/" in read_log(run), process)
     return process
 
 
@@ -126,8 +124,7 @@ def test_two_interrupts_end_a_long_turn_and_say_what_is_kept(tmp_path: Path) -> 
     process = start_run(tmp_path, SLEEPING, "turns=8")
     run = tmp_path / "train" / "first"
     process.send_signal(signal.SIGINT)
-    while "SIGINT received" not in read_log(run):
-        time.sleep(0.1)
+    wait_until(lambda: "SIGINT received" in read_log(run), process)
     process.send_signal(signal.SIGINT)
     output, _ = process.communicate(timeout=60)
     assert process.returncode == 130, output

@@ -6,7 +6,6 @@ import os
 import signal
 import subprocess
 import sys
-import time
 from pathlib import Path
 
 import pytest
@@ -16,6 +15,7 @@ from torch import Tensor
 from compose_config import compose_config
 from gantry.commands import train as train_command
 from gantry.commands.train import build_gan, report_choices
+from subprocess_runs import wait_until
 
 ROOT = Path(__file__).parents[2]
 SMALL = [
@@ -80,8 +80,7 @@ def test_an_interrupted_run_resumes_bit_for_bit(tmp_path: Path) -> None:
         cwd=tmp_path,
         stderr=subprocess.DEVNULL,
     )
-    while not (broken / "paused").exists() and process.poll() is None:
-        time.sleep(0.1)
+    wait_until((broken / "paused").exists, process)
     process.send_signal(signal.SIGTERM)
     assert process.wait() == 128 + signal.SIGTERM
     assert 0 < torch.load(broken / "checkpoints" / "last.ckpt", weights_only=True)["global_step"] < 10

@@ -3,8 +3,10 @@
 import os
 import subprocess
 import sys
-from collections.abc import Mapping
+import time
+from collections.abc import Callable, Mapping
 from pathlib import Path
+from typing import Any
 
 ROOT = Path(__file__).parents[2]
 TRAIN_PY = str(ROOT / "src" / "train.py")
@@ -36,6 +38,14 @@ def start_command(command: list[str], folder: Path, more: Mapping[str, str] | No
         stderr=subprocess.STDOUT,
         text=True,
     )
+
+
+def wait_until(condition: Callable[[], bool], process: subprocess.Popen[Any], seconds: float = 300) -> None:
+    """Wait until a condition holds or the process has ended."""
+    end = time.monotonic() + seconds
+    while not condition() and process.poll() is None:
+        assert time.monotonic() < end, f"not within {seconds} s"
+        time.sleep(0.05)
 
 
 def wait_for_exit(process: subprocess.Popen[str], status: int = 0, seconds: float = 900) -> str:

@@ -13,7 +13,7 @@ from gantry.runs.layout import CONFIG_FILE, JOB_FILE, METRICS_FILE, SUMMARY_FILE
 from gantry.runs.metrics_csv import read_columns
 from gantry.runs.status import read_choices, read_run_status
 from gantry.runs.stored_values import check_values, iterate_texts, parse_yaml, read_json, read_yaml
-from gantry.runs.summary import read_best_and_last, read_summary
+from gantry.runs.summary import read_summary, select_best_and_last
 
 LAUGHS = "\n".join(["a: &a [x, x]", *(f"{b}: &{b} [*{a}, *{a}, *{a}, *{a}]" for a, b in zip("abcdefghi", "bcdefghij"))])
 MERGES = "\n".join(
@@ -109,7 +109,7 @@ WRONG_SUMMARIES: list[tuple[Any, str]] = [
 def test_a_summary_of_other_types_names_the_key(summary: Any, rule: str, tmp_path: Path) -> None:
     (tmp_path / SUMMARY_FILE).write_text(json.dumps(summary))
     with pytest.raises(ValueError, match=rf"^summary\.json must {rule}, got [^\n]* in [^\n]*summary\.json$"):
-        read_best_and_last(tmp_path)
+        select_best_and_last(tmp_path, read_summary(tmp_path))
 
 
 def test_a_summary_as_runs_write_it_is_read(tmp_path: Path) -> None:

@@ -3,7 +3,6 @@
 import importlib.util
 import signal
 import sys
-import time
 from pathlib import Path
 
 import pytest
@@ -17,6 +16,7 @@ from subprocess_runs import (
     run_training,
     start_command,
     wait_for_exit,
+    wait_until,
 )
 
 pytestmark = pytest.mark.slow
@@ -91,8 +91,7 @@ def test_a_killed_run_starts_again_by_the_same_command_and_not_twice_at_a_time(t
         hanging,
     ]
     first, run = start_command(command, tmp_path), tmp_path / "train" / "X"
-    while not (run / "paused").exists() and first.poll() is None:
-        time.sleep(0.1)
+    wait_until((run / "paused").exists, first)
     output = wait_for_exit(start_command(command, tmp_path), status=2)
     assert output == f"error: run.dir must be a folder in which no other process trains, got {run}\n"
     first.kill()

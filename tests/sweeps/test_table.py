@@ -179,6 +179,8 @@ def test_the_best_job_is_a_finished_one_measured_like_most(tmp_path: Path) -> No
         ("my logs (2)", """'runs=["my logs (2)"]'"""),
         ("lr=1,2", """'runs=["lr=1,2"]'"""),
         ("ärger", """'runs=["ärger"]'"""),
+        ('a "b"', r"""'runs=["a \"b\""]'"""),
+        ("a\\", r"""'runs=["a\\"]'"""),
     ],
 )
 def test_the_command_that_compares_can_be_pasted(folder: str, word: str) -> None:

@@ -44,7 +44,7 @@ def save_workspace(cfg: DictConfig) -> str:
     try:
         return str(build_workspace(request).save().url)
     except Exception as error:  # the network, the server or the package can raise anything
-        raise RunError(f"W&B refused the workspace:  {type(error).__name__}: {format_error(error)}") from None
+        raise RunError(f"W&B refused the workspace: {type(error).__name__}: {format_error(error)}") from None
 
 
 def parse_workspace_config(cfg: DictConfig) -> WorkspaceRequest:

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
 
-from gantry.compare.config_diff import ValueTable, format_cell, is_main_setting, split_settings
+from gantry.compare.config_diff import ValueTable, is_main_setting, split_settings
 from gantry.compare.groups import (
     Interval,
     MeanByValue,
@@ -22,6 +22,7 @@ from gantry.runs.status import RunStatus
 
 MAX_MAIN_COLUMNS = 6
 MAX_LISTED_RUNS = 3  # of one state that remarks name
+UNKNOWN_VALUE = "?"  # of a key that the overrides of a job that never started do not have
 
 
 @dataclass(frozen=True)
@@ -116,13 +117,8 @@ def fill_missing_runs(table: ValueTable, runs: Sequence[RunRecord]) -> ValueTabl
     filled: ValueTable = {}
     for key, values in table.items():
         known = iter(values)
-        filled[key] = [next(known) if run.config else get_override_value(run, key) for run in runs]
+        filled[key] = [next(known) if run.config else run.get_override(key) or UNKNOWN_VALUE for run in runs]
     return filled
-
-
-def get_override_value(run: RunRecord, key: str) -> str:
-    """Return the value of a key in the overrides of a run; "?" if it is not among them."""
-    return next((value for name, _, value in (item.partition("=") for item in run.overrides) if name == key), "?")
 
 
 def format_verdict(comparison: Comparison) -> str:
@@ -156,10 +152,7 @@ def format_significance(first: Interval, second: Interval) -> str:
 
 def list_remarks(comparison: Comparison, with_legend: bool = True) -> list[str]:
     """Return the remarks about the runs, one line each, with the legend of different protocols or without it."""
-    lines = [*comparison.unreadable, *list_status_remarks(comparison.runs)]
-    data = dict.fromkeys(format_cell(run.config.get("data.name")) for run in comparison.runs if run.config)
-    if len(data) > 1:
-        lines.append(f"the runs are of different data sets ({', '.join(data)}): their numbers cannot be compared")
+    lines = list_status_remarks(comparison.runs)
     if len(set(comparison.protocol_labels) - {""}) > 1:
         lines.append("the runs were evaluated with different protocols; each row has the letter of its protocol")
     if comparison.column_notes:

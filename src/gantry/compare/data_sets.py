@@ -40,8 +40,7 @@ def get_data_set(run: RunRecord) -> str:
     """Return `mnist`, or `folder ROOT`; "" if neither configuration nor overrides name it."""
     name = run.config.get("data.name")
     if name is None:
-        overrides = (item.removeprefix("data=") for item in run.overrides if item.startswith("data="))
-        return next(overrides, "")
+        return run.get_override("data") or ""
     root = run.config.get("data.source.root")
     return f"{name} {root}" if name == IMAGE_FOLDER and root else format_cell(name)
 

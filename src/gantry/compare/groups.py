@@ -67,8 +67,9 @@ def group_runs(runs: Sequence[RunRecord], columns: ValueTable, labels: Sequence[
     for run, row, label in zip(runs, rows, labels):
         members.setdefault((row, label or first_labels.get(row, "")), []).append(run)
     independent = find_independent_columns(columns)
+    common = {key: most_common(values) for key, values in columns.items()}
     return [
-        RunGroup(format_group_label(columns, row, independent), row, label, tuple(group), compute_intervals(group))
+        RunGroup(format_group_label(common, row, independent), row, label, tuple(group), compute_intervals(group))
         for (row, label), group in members.items()
     ]
 
@@ -82,14 +83,14 @@ def find_independent_columns(columns: ValueTable) -> set[str]:
     return set(independent)
 
 
-def format_group_label(columns: ValueTable, values: Iterable[str], independent: set[str]) -> str:
+def format_group_label(common: Mapping[str, str], values: Iterable[str], independent: set[str]) -> str:
     """Return `model=dcgan loss=hinge`.
 
-    Of more than MAX_LABEL_SETTINGS keys it has model, loss and those whose values are not the most common ones.
+    Of more than MAX_LABEL_SETTINGS keys it has model, loss and those whose values are not the `common` ones of all.
     """
-    pairs = {key: value for key, value in zip(columns, values) if key in independent}
+    pairs = {key: value for key, value in zip(common, values) if key in independent}
     if len(pairs) > MAX_LABEL_SETTINGS:
-        pairs = {key: value for key, value in pairs.items() if key in LABEL_KEYS or value != most_common(columns[key])}
+        pairs = {key: value for key, value in pairs.items() if key in LABEL_KEYS or value != common[key]}
     pairs = {key: value for key, value in pairs.items() if value != MISSING_VALUE}
     text = " ".join(f"{key}={clip_value(value)}" for key, value in list(pairs.items())[:MAX_LABEL_SETTINGS])
     hidden = len(pairs) - MAX_LABEL_SETTINGS

@@ -12,7 +12,7 @@ from gantry.runs.folder import read_config_values
 from gantry.runs.layout import CONFIG_FILE, METRICS_FILE, SAMPLES_FOLDER, SUMMARY_FILE, WANDB_FOLDER, list_sample_images
 from gantry.runs.metrics_csv import Column, read_columns
 from gantry.runs.status import RunStatus, StatusReport, read_choices, read_failed_job, read_run_status
-from gantry.runs.summary import read_best_and_last, read_summary
+from gantry.runs.summary import read_summary, select_best_and_last
 from gantry.values import flatten
 
 BEST_AND_LAST = ("best", "last")
@@ -48,13 +48,16 @@ class RunRecord:
     @property
     def seed(self) -> Any:
         """Return the training seed; for a job that never started, the one in its overrides."""
-        overrides = (item.removeprefix("seed=") for item in self.overrides if item.startswith("seed="))
-        return self.config.get("seed", next(overrides, None))
+        return self.config.get("seed", self.get_override("seed"))
 
     @property
     def monitor(self) -> str | None:
         """Return the name of the score that selects the best checkpoint."""
         return self.config.get("metrics.monitor")
+
+    def get_override(self, key: str) -> str | None:
+        """Return the value of a key in the overrides; None if it is not among them."""
+        return next((value for name, _, value in (item.partition("=") for item in self.overrides) if name == key), None)
 
     def get_score(self, which: str, score: str) -> float | None:
         """Return a score of the best or the last checkpoint; None if it is missing or not finite."""
@@ -90,11 +93,11 @@ def read_started_run(folder: Path, name: str) -> RunRecord:
     return RunRecord(
         name=name,
         folder=folder,
-        status=read_run_status(folder, config.get("turns")),
+        status=read_run_status(folder, config.get("turns"), summary),
         config=flatten(config),
         overrides=overrides,
         choices=read_choices(folder) or infer_choices(config, overrides),
-        entries=read_best_and_last(folder),
+        entries=select_best_and_last(folder, summary),
         has_report="report" in summary,
         selection_scores=summary.get("best", {}).get("scores", {}),
         metrics=metrics,

@@ -28,9 +28,9 @@ def quote_text_values(argv: Sequence[str]) -> list[str]:
     return [_quote_word(word, is_sweep) for word in argv]
 
 
-def quote_text(text: str) -> str:
+def quote_text(text: str, quote: Quote = Quote.single) -> str:
     """Return a text in quotes, as a value of an override that Hydra reads as this text."""
-    return QuotedString(text, Quote.single).with_quotes()
+    return QuotedString(text, quote).with_quotes()
 
 
 def read_text_value(argv: Sequence[str], key: str) -> str | None:

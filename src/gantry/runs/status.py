@@ -103,9 +103,12 @@ def read_failed_job(folder: Path) -> FailedJob | None:
     return FailedJob(job["failed"], tuple(job.get("overrides", ()))) if "failed" in job else None
 
 
-def read_run_status(folder: Path, turns: int | None) -> StatusReport:
-    """Return the state of a run whose budget is `turns`. Raises ValueError if its summary cannot be read."""
-    job, turn = _read_job(folder), read_summary(folder).get("turns")
+def read_run_status(folder: Path, turns: int | None, summary: Mapping[str, Any] | None = None) -> StatusReport:
+    """Return the state of a run whose budget is `turns`; its summary is read unless it is given.
+
+    Raises ValueError for a file that cannot be read.
+    """
+    job, turn = _read_job(folder), (read_summary(folder) if summary is None else summary).get("turns")
     if "failed" in job:
         return StatusReport(RunStatus.FAILED, str(job["failed"]))
     if turn is not None and turn >= (turns or 0):

@@ -67,12 +67,12 @@ def read_summary(folder: Path) -> dict[str, Any]:
     return summary
 
 
-def read_best_and_last(folder: Path) -> dict[str, dict[str, Any]]:
-    """Return the entries of best and last: those of the report if there is one, else those made while training.
+def select_best_and_last(folder: Path, summary: Mapping[str, Any]) -> dict[str, dict[str, Any]]:
+    """Return the entries of best and last of the summary of a run in a folder.
 
-    Raises UserError for an entry without scores and their protocol.
+    They are those of the report if there is one, else those made while training. Raises UserError for an entry without
+    scores and their protocol.
     """
-    summary = read_summary(folder)
     prefix = "report." if "report" in summary else ""
     rules = {f"{prefix}{which}": SCORES_AND_PROTOCOL for which in ("best", "last")}
     check_values(folder / SUMMARY_FILE, summary, rules)

@@ -6,6 +6,9 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from hydra.core.override_parser.overrides_parser import OverridesParser
+from hydra.core.override_parser.types import IntervalSweep, RangeSweep
+from hydra.errors import HydraException
 from matplotlib import colormaps
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
@@ -49,8 +52,17 @@ def read_log_keys(folder: Path) -> dict[str, bool]:
         space = read_json(folder / STUDY_FILE)["space"].items() if (folder / STUDY_FILE).is_file() else ()
     except (UserError, LookupError, AttributeError, TypeError):  # the figures do without
         return {}
-    numbers = {key: str(text).replace(" ", "") for key, text in space if re.search(r"\b(interval|range)\(", str(text))}
-    return {key: re.search(r"\btag\((\w+,)*log,", text) is not None for key, text in numbers.items()}
+    sweeps = {key: parse_sweep(f"{key}={text}") for key, text in space}
+    return {key: "log" in sweep.tags for key, sweep in sweeps.items() if sweep is not None}
+
+
+def parse_sweep(override: str) -> IntervalSweep | RangeSweep | None:
+    """Return the numbers that an override of a search stands for; None for choices and for what cannot be read."""
+    try:
+        value = OverridesParser.create().parse_override(override).value()
+    except HydraException:
+        return None
+    return value if isinstance(value, IntervalSweep | RangeSweep) else None
 
 
 def plot_sweep_curves(comparison: Comparison) -> Figure:

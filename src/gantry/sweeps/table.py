@@ -7,11 +7,14 @@ import shlex
 from collections.abc import Sequence
 from pathlib import Path
 
+from hydra.core.override_parser.types import Quote
+
 from gantry.compare.comparison import Comparison, compare_runs
 from gantry.compare.find_runs import read_runs
 from gantry.compare.markdown import format_table_header, format_table_row
 from gantry.compare.protocols import format_run_protocol
 from gantry.compare.run_record import BEST_AND_LAST, RunRecord, last_finite_value
+from gantry.config.text_values import quote_text
 from gantry.files import write_text
 from gantry.runs.layout import CURVES_FILE, PARALLEL_FILE, TABLE_CSV, TABLE_MARKDOWN
 from gantry.runs.status import RunStatus
@@ -136,5 +139,4 @@ def format_runs_override(folder: Path) -> str:
     """Return `runs=[FOLDER]` as a shell and Hydra read it, in quotes where the path has other characters."""
     if re.fullmatch(r"[\w./+-]+", str(folder), re.ASCII):
         return f"runs=[{folder}]"
-    path = str(folder).replace('"', '\\"')
-    return shlex.quote(f'runs=["{path}"]')
+    return shlex.quote(f"runs=[{quote_text(str(folder), Quote.double)}]")

@@ -6,6 +6,7 @@ function open_section(root, D) {
   if (!views.has(root)) {
     const view = make_view(root, D);
     const parts = [make_table(view), make_curves(view), make_samples(view)];
+    view.redraw_curves = parts[1]; // Plotly's colours are no CSS
     view.redraw = () => parts.forEach((draw) => draw());
     views.set(root, view);
   }
@@ -18,7 +19,7 @@ function dark() {
 
 function dress(theme) {
   document.documentElement.dataset.theme = theme;
-  for (const view of views.values()) if (view.root.open) view.redraw();
+  for (const view of views.values()) if (view.root.open) view.redraw_curves();
 }
 
 dress(dark() ? "dark" : "light");
