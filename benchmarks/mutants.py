@@ -58,6 +58,7 @@ EXTRA_MIRROR_TESTS = {
     "nets/resnet.py": (*NET_TESTS, "nets/test_biggan.py"),
     "nets/mlp.py": NET_TESTS,
     "nets/stylegan2_blocks.py": ("nets/test_stylegan2.py",),
+    "losses/term.py": ("losses/test_objective.py",),
     "compare/groups.py": ("compare/test_comparison.py", "compare/test_data_sets.py", "sweeps/test_seeds.py"),
     "evaluation/feature_pass.py": ("evaluation/test_evaluation.py",),
     "sampling/generate.py": ("sampling/test_latents.py",),
