@@ -113,10 +113,10 @@ def check_term_nets(cfg: DictConfig) -> None:
 
 
 def check_augment(cfg: DictConfig) -> None:
-    """Raise ValueError for DiffAugment, which moves pixels, of points."""
+    """Raise ValueError for augmentations that move pixels, of points."""
     shape, augment = (OmegaConf.select(cfg, key) for key in ("data.shape", "augment._target_"))
     module, _, name = str(augment).rpartition(".")
-    if shape is not None and len(shape) != 3 and module == "gantry.augment.diffaugment":
+    if shape is not None and len(shape) != 3 and module in ("gantry.augment.diffaugment", "gantry.augment.ada"):
         raise ValueError(f"augment must be none for points, got {name}")
 
 
