@@ -26,7 +26,7 @@ from gantry.runs.folder import list_config_changes, write_config
 ROOT = Path(__file__).parents[2]
 
 MISTAKES = {
-    "model=dcgam": "model must be one of dcgan, dcgan_small, mlp",
+    "model=dcgam": "model must be one of biggan, biggan_cifar, dcgan, dcgan_small, mlp",
     "loss=wgan-gp": "loss must be one of bce, dragan",
     "data=cifar": "data must be one of cifar10",
     "trainer=tpu": "trainer must be one of cpu, ddp",
@@ -132,7 +132,7 @@ MISTAKES = {
     "turns=": "turns must be an integer of at least 1, got nothing",
     "recipe=5": "recipe must be a dict, got 5",
     "task={}": "task must be the name of a folder, got {}",
-    "model=": "model must be one of dcgan, dcgan_small, mlp, mlp_conv, mlp_small, resnet, sngan, got nothing",
+    "model=": "model must be one of biggan, biggan_cifar, dcgan, ",
     "~hardware=5": "hardware must be one of cpu, ddp, gpu, mps, got 5",
     "data=[5]": ", stacked_mnist, got [5]",
     "hydra/sweeper=5": "hydra/sweeper must be the name of a choice, got 5",
