@@ -58,7 +58,10 @@ class LinearStyles(SimpleNamespace):
     z_dim = 4
 
     def map(self, z: Tensor, c: Tensor) -> Tensor:
-        return torch.stack([z, z], 1).requires_grad_()
+        return torch.stack([z[:, :4], z[:, :4]], 1).requires_grad_()
+
+    def select_noise(self, z: Tensor) -> Tensor:
+        return z[:, 4:]
 
     def synthesize(self, w: Tensor, noise: Tensor) -> Tensor:
         assert noise.shape[1] == 1

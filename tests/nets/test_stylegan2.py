@@ -14,7 +14,8 @@ from torch.testing import assert_close
 import gantry
 from gantry.distributed import collectives
 from gantry.losses import adversarial
-from gantry.losses.objective import Objective
+from gantry.losses.objective import Objective, Term
+from gantry.losses.regularisers import PathLength
 from gantry.nets.equalised import append_deviation
 from gantry.nets.resample import make_downsample, make_upsample
 from gantry.nets.stylegan2 import Discriminator, Generator
@@ -280,11 +281,12 @@ def test_too_few_widths(net: str, make: Any, monkeypatch: pytest.MonkeyPatch) ->
 
 def train_on_ranks(turns: int) -> dict[str, Tensor]:
     """Train on the part of this rank of batches of 8: -> the state, with which all ranks end."""
-    adam, loss = partial(torch.optim.SGD, lr=0.05), Objective(adversarial.hinge_d, adversarial.hinge_g)
+    sgd, path = partial(torch.optim.SGD, lr=0.05), Term(PathLength(), weight=0.1, every=2)
+    loss = Objective(adversarial.hinge_d, adversarial.hinge_g, g_terms={"path": path})
     torch.manual_seed(0)
     G = Generator((1, 8, 8), Z, w_dim=5, mapping_layers=2, widths=[8, 6], kind="skip", mixing=0.9)
     D = Discriminator((1, 8, 8), widths=[8, 6], kind="orig", group=4)
-    gan = GAN(G, D, loss, Optim(adam, adam), Ema(0.05), turns, 8, seed=3)  # type: ignore[arg-type]
+    gan = GAN(G, D, loss, Optim(sgd, sgd), Ema(0.05), turns, 8, seed=3)  # type: ignore[arg-type]
     gan.trainer = SimpleNamespace(optimizers=gan.configure_optimizers())  # type: ignore[assignment]
     gan.advance_global_step = lambda: None  # type: ignore[method-assign]
     for turn in range(turns):
@@ -295,8 +297,9 @@ def train_on_ranks(turns: int) -> dict[str, Tensor]:
 
 
 def test_two_ranks_equal_one_process() -> None:
-    """Noise, mixed styles, the average of w and the groups of the deviation belong to the global batch."""
+    """Noise, mixed styles, the average of w, groups of the deviation and lengths of paths are of the global batch."""
     expected = train_on_ranks(3)
     assert expected["G.w_avg"].count_nonzero() == 5
+    assert expected["loss_modules.g_path.mean"] > 0
     for state in run_on_ranks(2, train_on_ranks, 3):
         assert_close(state, expected, rtol=1e-4, atol=1e-5)

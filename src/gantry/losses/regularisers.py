@@ -71,7 +71,8 @@ class PathLength(nn.Module):
 
     J_w is the Jacobian of G's synthesis by the styles w; the length is the root of the mean over layers of the squared
     norm. a is its moving average with `decay`, here as it was before the update, so that no part of a batch depends on
-    another. One of each `share` samples is used. In G's update alone, with a G that has `map` and `synthesize`.
+    another. One of each `share` samples is used. In G's update alone, with a G that has `map`, `select_noise` and
+    `synthesize`.
     """
 
     requirements = Requirements("G")
@@ -90,11 +91,11 @@ class PathLength(nn.Module):
     def compute_lengths(self, update: Update) -> Tensor:
         """Return the lengths of the paths of every `share`-th sample: -> [N / share]."""
         G = update.G
-        if not (hasattr(G, "map") and hasattr(G, "synthesize")):
+        if not (hasattr(G, "map") and hasattr(G, "select_noise") and hasattr(G, "synthesize")):
             raise UserError("loss.g_terms must be without path lengths unless G has styles (model=stylegan2), got one")
         z, c = update.z[:: self.share], update.c_fake[:: self.share]
-        w = G.map(z[:, : G.z_dim], c)
-        x = G.synthesize(w, z[:, G.z_dim :])
+        w = G.map(z, c)
+        x = G.synthesize(w, G.select_noise(z))
         y = rng.randn(len(x), *x.shape[1:], device=x.device) / math.sqrt(math.prod(x.shape[2:]))
         (slope,) = torch.autograd.grad((x * y).sum(), w, create_graph=True)
         return slope.square().sum(2).mean(1).sqrt()
