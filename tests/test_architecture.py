@@ -76,6 +76,7 @@ WITHOUT_TORCH = [
     "config/instantiate",
     "config/key_rules",
     "config/kinds",
+    "config/links",
     "config/resolvers",
     "config/rules",
     "config/scores",

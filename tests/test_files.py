@@ -20,6 +20,7 @@ from gantry.figures.image_grid import write_png
 from gantry.files import (
     LogFile,
     atomic_write,
+    check_links,
     check_output_file,
     optional_write,
     remove_partial_files,
@@ -196,3 +197,27 @@ def test_what_is_not_a_regular_file_is_never_replaced(tmp_path: Path) -> None:
     assert pipe.is_fifo()
     assert list(tmp_path.iterdir()) == [pipe]
     check_output_file("out", tmp_path / "new")
+
+
+def test_a_link_that_waits_where_a_file_is_begun_is_not_followed(tmp_path: Path) -> None:
+    victim = tmp_path / "victim"
+    victim.write_text("mine")
+    (tmp_path / "x.json.part").symlink_to(victim)
+    with atomic_write(tmp_path / "x.json") as part:
+        part.write_text("new")
+    assert (victim.read_text(), (tmp_path / "x.json").read_text()) == ("mine", "new")
+
+
+def test_links_that_lead_out_of_a_folder_are_refused(tmp_path: Path) -> None:
+    run, outside = tmp_path / "run", tmp_path / "outside"
+    (run / "a" / "wandb").mkdir(parents=True)
+    (run / "inside").symlink_to(run / "a")
+    (run / "a" / "wandb" / "log").symlink_to(outside)
+    (tmp_path / "alias").symlink_to(run)
+    for folder in (run, tmp_path / "alias"):
+        check_links("resume", folder, besides=("wandb",))
+    with pytest.raises(ValueError, match=r"^resume must be a folder without links that lead out of it, got .*log$"):
+        check_links("resume", run)
+    (run / "a" / "samples").symlink_to(outside)
+    with pytest.raises(ValueError, match=r"got .*samples$"):
+        check_links("resume", run, besides=("wandb",))

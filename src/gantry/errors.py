@@ -21,7 +21,13 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from hydra.errors import ConfigCompositionException, HydraException, MissingConfigException, OverrideParseException
-from omegaconf.errors import ConfigAttributeError, ConfigKeyError, ConfigTypeError, OmegaConfBaseException
+from omegaconf.errors import (
+    ConfigAttributeError,
+    ConfigKeyError,
+    ConfigTypeError,
+    GrammarParseError,
+    OmegaConfBaseException,
+)
 
 LAUNCHER_EXTRAS = {
     "joblib": "joblib",
@@ -36,6 +42,7 @@ OPEN_NODES = (  # dicts of parts, which the user adds to
 )
 
 
+MAX_LENGTH, MAX_LINE_LENGTH = 200, 1000  # of a value in a line, and of the line
 HYDRA_ERRORS = {  # of Hydra and OmegaConf -> the line for the user
     r"Interpolation key '(.+)' not found": "{0} must be given, since another key refers to it, got nothing",
     r"Could not override '([^']+)'\..*=(.*)": "{0} must be a key or a choice that this command has, got {1}",
@@ -92,22 +99,34 @@ def user_errors() -> Iterator[None]:
 
 def format_error(error: BaseException) -> str:
     """Return one line for the user."""
+    line = _format_kind(error)
+    return line if len(line) <= MAX_LINE_LENGTH else f"{line[:MAX_LINE_LENGTH]}... ({len(line):,} characters)"
+
+
+def _format_kind(error: BaseException) -> str:
     if isinstance(error, UserError):
         return _join_lines(str(error))
     if isinstance(error, MissingConfigException) and error.options and error.missing_cfg_file:
         group, _, choice = error.missing_cfg_file.rpartition("/")
         if group == "hydra/launcher" and choice in LAUNCHER_EXTRAS:
             return f'launcher must be installed (pip install "gantry[{LAUNCHER_EXTRAS[choice]}]"), got {choice}'
-        return f"{group} must be one of {', '.join(sorted(error.options))}, got {choice or 'nothing'}"
+        return format_on_one_line(
+            f"{group} must be one of {', '.join(sorted(error.options))}, got {choice or 'nothing'}"
+        )
     if isinstance(error, OverrideParseException) and "=" not in error.override:
         return f"each word of the command must be KEY=VALUE, got {error.override}"
     if isinstance(error, OverrideParseException):
         return quoting_message(error)
     cause = error.__cause__ or error
+    if isinstance(cause, GrammarParseError) and (override := str(error).partition(" override ")[2]):
+        key, _, value = format_on_one_line(override, limit=200).partition("=")
+        return f"{key.lstrip('+~')} must be a text or a link ${{another.key}}, got {value}, which is neither"
     if isinstance(cause, ConfigAttributeError | ConfigKeyError) and cause.full_key:
         return unknown_key_message(str(cause.full_key), _sibling_keys(cause))
     if isinstance(cause, ConfigTypeError) and "Cannot merge DictConfig" in str(cause) and cause.full_key:
-        return f"{cause.full_key} must be a dict, got {_join_lines(str(error).partition('=')[2])}"
+        return (
+            f"{cause.full_key} must be a dict, got {format_on_one_line(str(error).partition('=')[2], limit=MAX_LENGTH)}"
+        )
     if isinstance(error, OmegaConfBaseException | ConfigCompositionException):
         return _format_hydra_error(error, cause)
     return _join_lines(str(cause if isinstance(cause, OmegaConfBaseException) else error))
@@ -118,7 +137,9 @@ def _format_hydra_error(error: BaseException, cause: BaseException) -> str:
     reason = _join_lines(str(cause))
     for pattern, line in HYDRA_ERRORS.items():
         if match := re.match(pattern, str(error), re.DOTALL):
-            return line.format(*(_join_lines(group) or "nothing" for group in match.groups()), reason=reason)
+            return line.format(
+                *(_join_lines(group)[:MAX_LENGTH] or "nothing" for group in match.groups()), reason=reason
+            )
     return reason if isinstance(cause, OmegaConfBaseException) else _join_lines(str(error))
 
 

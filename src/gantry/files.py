@@ -4,7 +4,7 @@ import logging
 import os
 import signal
 import sys
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -25,6 +25,7 @@ def atomic_write(path: Path, part: Path | None = None) -> Iterator[Path]:
             path.parent.mkdir(parents=True, exist_ok=True)
             if path.exists() and not path.is_file():
                 raise OSError(f"{path.name} is not a regular file")
+            part.unlink(missing_ok=True)  # it may be a link, which writing would follow
             yield part
             part.replace(path)
         finally:
@@ -40,6 +41,18 @@ def check_output_file(key: str, path: Path) -> None:
     """Raise ValueError for a path that is taken by something else than a file, such as a device or a pipe."""
     if path.exists() and not path.is_file():
         raise ValueError(f"{key} must be a file, got {path}, which is something else")
+
+
+def check_links(key: str, folder: Path, besides: Collection[str] = ()) -> None:
+    """Raise ValueError for a link in a folder that leads out of it: what is written there would land elsewhere.
+
+    Folders in it with a name in `besides` are not searched.
+    """
+    top = folder.resolve()
+    for path in folder.rglob("*"):
+        is_searched = not set(path.relative_to(folder).parts[:-1]) & set(besides)
+        if is_searched and path.is_symlink() and not Path(os.path.realpath(path)).is_relative_to(top):
+            raise ValueError(f"{key} must be a folder without links that lead out of it, got {path}")
 
 
 @contextmanager

@@ -1,6 +1,7 @@
 """A run in a folder with an unusual name is resumed, scored, sampled and compared; a checkpoint stands for its run."""
 
 import json
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -68,3 +69,13 @@ def test_a_path_within_a_run_stands_for_it(tmp_path: Path) -> None:
         assert split_run_path(tmp_path / path) == (tmp_path, None)
     elsewhere = tmp_path / "checkpoints"
     assert split_run_path(elsewhere / "missing.ckpt") == (elsewhere / "missing.ckpt", None)
+
+
+def test_nothing_is_written_through_a_link_out_of_the_run(run: Path, tmp_path: Path) -> None:
+    copy = Path(shutil.copytree(run, tmp_path / "copy"))
+    shutil.move(copy / "checkpoints", tmp_path / "elsewhere")
+    (copy / "checkpoints").symlink_to(tmp_path / "elsewhere")
+    before = {path: path.read_bytes() for path in (tmp_path / "elsewhere").iterdir()}
+    output = run_training(f"resume={copy}", "turns=8", "metrics=small", folder=tmp_path, status=2)
+    assert f"resume must be a folder without links that lead out of it, got {copy}/checkpoints" in output
+    assert {path: path.read_bytes() for path in (tmp_path / "elsewhere").iterdir()} == before

@@ -26,6 +26,23 @@ from gantry.runs.folder import list_config_changes, write_config
 ROOT = Path(__file__).parents[2]
 
 MISTAKES = {
+    "turns=${nosuch}": "nosuch must be given, since turns refers to it, got nothing",
+    "turns=${seed} seed=${turns}": "turns must be a value or a link to one, got ${seed}: it refers to itself",
+    "model.G.shape=[${nosuch},8,8]": "nosuch must be given, since model.G.shape[0] refers to it, got nothing",
+    "run.name=${run.name}": "run.name must be a value or a link to one, got ${run.name}: it refers to itself",
+    "turns=???": "turns must be given, got nothing",
+    "callbacks.health.patience=???": "callbacks.health.patience must be given, got nothing",
+    "optim.D.lr=???": "optim.D.lr must be given, got nothing",
+    "model.name=${..}": "model.name must be a text or a link ${another.key}, got ${..}, which is neither",
+    "callbacks.health=${seed}": "got 0 (callbacks.health refers to it)",
+    "loss=null": "loss must be one of bce, dragan",
+    "paths=5": "paths must be one of default, got 5",
+    "data=[[]]": "data must be one of cifar10",
+    "logger=[csv,5]": "logger must be one of csv",
+    "data=../up": "data must be one of cifar10",
+    "data=${data.name}": "data must be one of cifar10",
+    f"model={'x' * 5000}": "xxx... (5,000 characters)",
+    f"metrics.reference={'x' * 5000}": "metrics.reference must be a path, got xxx",
     "model=dcgam": "model must be one of biggan, biggan_cifar, dcgan, dcgan_small, mlp",
     "loss=wgan-gp": "loss must be one of bce, dragan",
     "data=cifar": "data must be one of cifar10",
@@ -244,7 +261,7 @@ def test_a_choice_of_another_command_is_refused_by_its_key() -> None:
 def test_a_path_that_must_be_given_is_not_null(command: str, key: str) -> None:
     with pytest.raises(UserError, match=rf"^{key} must be a path, got null$"), user_errors():
         validate_early(command, quote_text_values([f"{key}=null"]))
-    with pytest.raises(UserError, match=r"^paths\.logs must be given, since another key refers to it"), user_errors():
+    with pytest.raises(UserError, match=rf"^paths\.logs must be given, since {key} refers to it"), user_errors():
         validate_early(command, ["paths=[]"])
 
 

@@ -7,7 +7,7 @@ from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.errors import OverrideParseException
 
 from gantry.commands.resume import check_run_name
-from gantry.config.text_values import quote_text, quote_text_values, read_text_value
+from gantry.config.text_values import parse_overrides, quote_text, quote_text_values, read_text_value
 from gantry.errors import format_error
 
 
@@ -77,3 +77,11 @@ def test_any_other_key_is_told_how_to_quote() -> None:
         OverridesParser.create().parse_overrides(["data.source.x=a ü"])
     line = "data.source.x must be a value that Hydra can read (text with special characters in quotes: "
     assert format_error(caught.value) == f"{line}'data.source.x=\"a ü\"'), got a ü"
+
+
+@pytest.mark.parametrize("value", ["9" * 5000, "[" * 2000 + "]" * 2000])
+def test_a_value_that_hydra_cannot_hold_is_refused_by_its_key(value: str) -> None:
+    with pytest.raises(
+        ValueError, match=r"^turns must be a value that Hydra can read, got .{200}\.\.\. \(\d,000 characters\): too"
+    ):
+        parse_overrides([f"turns={value}"])

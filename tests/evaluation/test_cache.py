@@ -5,7 +5,7 @@ import pytest
 import torch
 
 from gantry.evaluation import cache
-from gantry.evaluation.cache import load_or_compute, make_cache_key
+from gantry.evaluation.cache import load_or_compute, make_cache_key, write_cached_tensors
 from gantry.features.published_weights import TensorMapping
 
 FACTS = {"extractor": "digits", "real_count": 3}
@@ -79,3 +79,11 @@ def test_a_file_that_cannot_be_written_leaves_no_part_of_it(
     (message,) = caplog.messages
     assert message.startswith("the statistics of the real images are not stored: ")
     assert message.endswith("cannot be written: No space left on device")
+
+
+def test_a_whole_file_of_other_tensors_is_computed_again(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    write_cached_tensors(tmp_path / f"{make_cache_key(FACTS)}.safetensors", {"n": torch.tensor(-1)}, FACTS)
+    make = Maker()
+    load_or_compute(tmp_path, FACTS, make, CPU, lambda tensors: int(tensors["n"]) == 3)
+    assert make.calls == 1
+    assert "is damaged" in caplog.text

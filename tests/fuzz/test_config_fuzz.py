@@ -1,26 +1,29 @@
-"""Whatever a key is set to, a command ends well or in one line: no traceback, no hang, no nonsense taken for a value.
+"""Whatever a key is set to, a command ends well or in one line that names the key: no traceback, no hang, no nonsense
+taken for a value.
 
-`make fuzz` tries 3,000 values; GANTRY_FUZZ=N tries so many.
+`make fuzz` tries 3,000 values; GANTRY_FUZZ=N tries so many. `test_command_fuzz` has the other commands.
 """
 
-import logging
-import traceback
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
-from omegaconf import DictConfig, OmegaConf, open_dict
+from omegaconf import DictConfig, open_dict
 
 from compose_config import list_choices
-from config_fuzz import choose_override, find_one_line, is_like, override_config
-from file_fuzz import count_cases
-from gantry.commands.train import train
+from config_fuzz import HangError, Tally, choose_overrides, describe_error, find_one_line, list_keys, override_config
+from config_oracle import find_fault, try_command
+from file_fuzz import list_cases
+from gantry.commands.train import build_gan, build_trainer, train
 from gantry.config import resolvers
 from gantry.config.compose import compose, finalize_config
+from gantry.config.instantiate import build
+from gantry.data.datamodule import DataModule
 from gantry.errors import user_errors
 
-NUMBER = count_cases()
-TRAINED = 20  # of so many configurations that are accepted one is trained
+TRAINED = 20  # of so many configurations one that is accepted is trained
+TYPED = 10  # of so many configurations one is typed as a command
 
 SMALL = ["data=digits", "turns=2", "logger=csv", "data.batch_size=8", "data.limit=64", "metrics.num_samples=16"]
 SMALL += ["metrics.report.num_samples=64", "paths.cache=cache"]
@@ -41,6 +44,17 @@ STARTS = [
     [*SMALL, *NARROW, "loss=dragan", "+metrics.scores.kid={subsets:2,subset_size:8}", *LINEAR],
     *([f"experiment={name}", *SMALL[1:]] for name in list_choices("experiment")),
 ]
+PLAIN = [
+    "data=digits",
+    "turns=2",
+    "logger=csv",
+    "data.batch_size=8",
+    "data.limit=64",
+    "metrics=none",
+    "callbacks=[]",
+    *NARROW,
+]
+PLACES = ("run", "paths", "resume", "task", "show", "tags", "trust")  # read before Hydra composes, or by it
 
 
 @pytest.fixture(scope="module")
@@ -49,55 +63,87 @@ def starts() -> list[DictConfig]:
     return [compose("train", overrides) for overrides in STARTS]
 
 
-def finalize(start: DictConfig, override: str, folder: Path) -> DictConfig:
-    """Return the validated configuration with one more override, of a run in a folder."""
+def list_experiment_keys(start: DictConfig) -> list[str]:
+    return [key for key in list_keys(start) if key.partition(".")[0] not in ("hydra", *PLACES)]
+
+
+def finalize(start: DictConfig, overrides: list[str], folder: Path) -> DictConfig:
+    """Return the validated configuration with more overrides, of a run in a folder."""
     with user_errors():
-        cfg = override_config(start, override)
+        cfg = override_config(start, overrides)
         with open_dict(cfg):
             cfg.run.dir, cfg.run.overrides = str(folder), []
         return finalize_config(cfg)
 
 
-def find_nonsense(start: DictConfig, override: str, cfg: DictConfig) -> str:
-    """Return what is wrong with a value that was accepted: it is of another type than the one in configs/."""
-    key = override.partition("=")[0]
-    before, after = OmegaConf.select(start, key), OmegaConf.select(cfg, key)
-    return "" if is_like(before, after) else f"accepted instead of {before!r}"
+def build_parts(cfg: DictConfig) -> None:
+    """Build all that a run needs but its data set."""
+    gan = build_gan(cfg)
+    build(cfg.data, DataModule, batches_per_turn=gan.loss.batches_per_turn, seed=cfg.seed)
+    build_trainer(cfg)
 
 
-def try_override(start: DictConfig, number: int, folder: Path, trains: bool) -> str:
-    """Return how a configuration fails that a user might type, "" if it is trained or refused in one line."""
-    override = choose_override(start, number)
+def try_overrides(
+    start: DictConfig, overrides: list[str], folder: Path, use: Callable[[DictConfig], Any]
+) -> tuple[str, str]:
+    """Return the refusal of a configuration that a user might type, and how it fails, "" for neither."""
     accepted: list[DictConfig] = []
 
-    def run() -> Any:
-        accepted.append(finalize(start, override, folder / str(number)))
-        return train(accepted[0]) if trains else None
+    def run() -> None:
+        accepted.append(finalize(start, overrides, folder))
+        use(accepted[0])
 
     try:
-        find_one_line(run)
-    except Exception as error:
-        at = traceback.extract_tb(error.__traceback__)[-1]
-        return f"{number}: {override}: {type(error).__name__}: {error} ({Path(at.filename).name}:{at.lineno})"
-    nonsense = find_nonsense(start, override, accepted[0]) if accepted else ""
-    return f"{number}: {override}: {nonsense}" if nonsense else ""
+        line = find_one_line(run)
+    except (Exception, HangError) as error:
+        return "", describe_error(error)
+    return line, find_fault(start, overrides, line, accepted[0] if accepted else None)
 
 
-@pytest.fixture
-def _quiet(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Any:
-    monkeypatch.chdir(tmp_path)
-    logging.disable(logging.CRITICAL)
-    yield
-    logging.disable(logging.NOTSET)
+def is_accepted(start: DictConfig, overrides: list[str], folder: Path) -> bool:
+    try:
+        return finalize(start, overrides, folder) is not None
+    except ValueError:
+        return False
+
+
+def choose_accepted(start: DictConfig, number: int, folder: Path) -> list[str]:
+    """Return the first overrides from a number on that are accepted."""
+    keys, candidates = list_experiment_keys(start), (10**6 + 100 * number + i for i in range(100))
+    choices = (choose_overrides(keys, candidate) for candidate in candidates)
+    return next(overrides for overrides in choices if is_accepted(start, overrides, folder))
 
 
 @pytest.mark.usefixtures("_quiet")
 def test_each_value_of_each_key_is_taken_or_refused_in_one_line(starts: list[DictConfig], tmp_path: Path) -> None:
-    failures = [try_override(starts[i % len(starts)], i, tmp_path, trains=False) for i in range(NUMBER)]
-    assert list(filter(None, failures)) == []
+    tally = Tally()
+    for i in list_cases():
+        start = starts[i % len(starts)]
+        overrides = choose_overrides(list_experiment_keys(start), i)
+        tally.add((i, overrides), *try_overrides(start, overrides, tmp_path / str(i), build_parts))
+    tally.check()
 
 
 @pytest.mark.usefixtures("_quiet")
 def test_what_is_taken_trains_or_is_refused_in_one_line(starts: list[DictConfig], tmp_path: Path) -> None:
-    failures = [try_override(starts[i % 4], 10**6 + i, tmp_path, trains=True) for i in range(max(8, NUMBER // TRAINED))]
-    assert list(filter(None, failures)) == []
+    tally = Tally()
+    for i in list_cases(TRAINED):
+        start, folder = starts[i % 4], tmp_path / str(i)
+        overrides = choose_accepted(start, i, folder)
+        tally.add((i, overrides), *try_overrides(start, overrides, folder, train))
+    tally.check()
+
+
+@pytest.mark.usefixtures("_quiet")
+def test_names_and_folders_of_a_run_are_taken_or_refused_in_one_line(
+    starts: list[DictConfig], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    keys = [key for key in list_keys(starts[0]) if key.partition(".")[0] in PLACES]
+    tally = Tally()
+    for i in list_cases(TYPED):
+        folder = tmp_path / str(i) / "here"
+        folder.mkdir(parents=True)
+        monkeypatch.chdir(folder)
+        overrides = choose_overrides(keys, i, more=("no/such", "~/there", ".", "/", "first", "[first,second]"))
+        tally.add((i, overrides), *try_command("train", train, starts[0], PLAIN, overrides))
+    tally.check()

@@ -7,6 +7,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+DEFAULTS = {"GANTRY_FUZZ_FIRST": 0, "GANTRY_FUZZ": 40}  # by environment variable
 ODD_VALUES: tuple[Any, ...] = (
     *(None, -1, 0, 1, 2**70, 0.5, float("nan"), float("inf"), 1e308, True, "", "abc", "größe 尺寸", "../../up", "/"),
     *(
@@ -26,9 +27,10 @@ ODD_VALUES: tuple[Any, ...] = (
 )
 
 
-def count_cases() -> int:
-    """Return the number of cases of a fuzzer: 40, or GANTRY_FUZZ."""
-    return int(os.environ.get("GANTRY_FUZZ", "40"))
+def list_cases(share: int = 1) -> range:
+    """Return the numbers of the cases of a fuzzer: 40, or GANTRY_FUZZ, from GANTRY_FUZZ_FIRST on; one of `share`."""
+    first, count = (int(os.environ.get(name, default)) for name, default in DEFAULTS.items())
+    return range(first, first + max(8, count // share))
 
 
 class Touch:

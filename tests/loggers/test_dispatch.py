@@ -1,5 +1,6 @@
 """Dispatch to loggers, and TensorBoard's files, read back."""
 
+import os
 from pathlib import Path
 
 import numpy as np
@@ -18,6 +19,7 @@ from gantry.loggers.dispatch import (
     log_image,
     log_metrics,
     log_summary,
+    read_logger_id,
     rewind_loggers,
 )
 from gantry.loggers.mlflow_logger import MlflowLogger
@@ -131,3 +133,14 @@ def test_mlflow_without_its_package_is_one_line(tmp_path: Path, monkeypatch: pyt
     monkeypatch.setattr("importlib.util.find_spec", lambda _: None)
     with pytest.raises(ValueError, match=r"^logger must not be mlflow without .*pip install mlflow"):
         MlflowLogger(str(tmp_path), "gantry", "sqlite://")
+
+
+@pytest.mark.parametrize("content", [b"", b"a/../b", b"\xff\xfe", b"a b", b"x" * 5000, "größe".encode(), None])
+def test_a_file_without_an_id_gives_none(content: bytes | None, tmp_path: Path) -> None:
+    path = tmp_path / "run_id.txt"
+    assert read_logger_id(path) is None
+    path.write_text("k3x_-9\n")
+    assert read_logger_id(path) == "k3x_-9"
+    path.unlink()
+    os.mkfifo(path) if content is None else path.write_bytes(content)
+    assert read_logger_id(path) is None

@@ -13,7 +13,6 @@ from typing import Any, NoReturn
 
 import hydra
 from hydra.core.hydra_config import HydraConfig
-from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.errors import HydraException
 from hydra.types import RunMode
 from omegaconf import DictConfig
@@ -25,7 +24,7 @@ from gantry.config import resolvers
 from gantry.config.choices import check_choices
 from gantry.config.compose import CONFIG_DIR, compose, finalize_config
 from gantry.config.search_path import replace_config_dir
-from gantry.config.text_values import quote_text_values, read_text_value
+from gantry.config.text_values import parse_overrides, quote_text_values, read_text_value
 from gantry.distributed import environment
 from gantry.errors import RunError, UserError, disk_errors, format_error, user_errors
 from gantry.runs.new_folder import remove_unused_folder
@@ -189,7 +188,7 @@ def validate_early(config_name: str, argv: list[str]) -> None:
 
 def compose_early(config_name: str, argv: list[str]) -> DictConfig:
     """Compose without the swept values of a search; those of a single run are refused, as Hydra refuses them."""
-    overrides = OverridesParser.create().parse_overrides(argv)
+    overrides = parse_overrides(argv)
     swept = [override.is_sweep_override() for override in overrides]
     cfg = compose(config_name, [word for word, is_swept in zip(argv, swept) if not is_swept])
     return compose(config_name, argv) if any(swept) and cfg.hydra.mode != RunMode.MULTIRUN else cfg

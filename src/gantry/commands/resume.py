@@ -4,25 +4,24 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from hydra.core.hydra_config import HydraConfig
-from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.types import RunMode
 from omegaconf import DictConfig, OmegaConf, open_dict
 
+from gantry.config.rules import MAX_NAME_BYTES
 from gantry.config.stored_overrides import check_stored_overrides
-from gantry.config.text_values import get_override_key, quote_text, read_text_value
+from gantry.config.text_values import get_override_key, parse_overrides, quote_text, read_text_value
 from gantry.config.trust import read_trusted_packages
 from gantry.distributed import environment
+from gantry.files import check_links
 from gantry.runs.checkpoint import has_checkpoint
 from gantry.runs.folder import check_resumable, read_config
-from gantry.runs.layout import LAST_CHECKPOINT, split_run_path
+from gantry.runs.layout import LAST_CHECKPOINT, WANDB_FOLDER, split_run_path
 from gantry.runs.lock import check_unlocked
 from gantry.runs.new_folder import check_new_folder, check_resumed_folder, check_writable
 
 LAUNCH_KEYS = ("resume", "run.name", "run.dir", "run.auto_resume", "launcher", "trust", "show")
 
 OPTIONS_WITH_VALUE = ("--config-name", "-cn", "--config-path", "-cp", "--cfg", "-c", "--package", "-p")
-
-MAX_NAME_BYTES = 255  # of Linux's and macOS's file systems
 
 SEARCH_KEYS = ("hparams_search", "callbacks.pruning")  # a run that is resumed alone is no longer part of a search
 
@@ -92,6 +91,9 @@ def check_run_folder(cfg: DictConfig) -> None:
     else:
         check_writable("run.dir", folder)
     if cfg.resume or (should_auto_resume(cfg) and has_checkpoint(folder)):
+        check_links(
+            "resume" if cfg.resume else "run.dir", folder, besides=(WANDB_FOLDER,)
+        )  # where W&B keeps links to its logs
         check_resumable(cfg, folder)
     elif not should_auto_resume(cfg):
         check_new_folder(folder)
@@ -132,4 +134,4 @@ def split_options(argv: Sequence[str]) -> tuple[list[str], list[str]]:
 def parse_trust(argv: Sequence[str]) -> object:
     """Return the value of the override `trust`; None without one."""
     trust_overrides = [word for word in argv if get_override_key(word) == "trust"]
-    return OverridesParser.create().parse_override(trust_overrides[-1]).value() if trust_overrides else None
+    return parse_overrides(trust_overrides)[-1].value() if trust_overrides else None

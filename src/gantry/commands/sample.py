@@ -17,8 +17,9 @@ from gantry.commands.sample_request import (
 )
 from gantry.config.trust import check_targets, read_trusted_packages
 from gantry.errors import user_errors
+from gantry.files import check_links
 from gantry.runs.generator_json import find_generator, read_generator_info
-from gantry.runs.layout import GENERATED_FOLDER, split_run_path
+from gantry.runs.layout import GENERATED_FOLDER, WANDB_FOLDER, split_run_path
 
 
 def write_samples(cfg: DictConfig) -> Path:
@@ -33,6 +34,8 @@ def write_samples(cfg: DictConfig) -> Path:
         request = SampleRequest(cfg.n, cfg.seed, parse_label(cfg["class"], what), cfg.truncation)
         check_sample_request(cfg.what, request, what)
         out = Path(cfg.out) if cfg.out else run / GENERATED_FOLDER / default_file_name(cfg.what, request)
+        if not cfg.out:
+            check_links("run", run, besides=(WANDB_FOLDER,))
         check_output_path(OUTPUT_FORMATS[cfg.what], request, out)
         check_logger_name(cfg.log_to)
         if cfg.log_to is not None and cfg.what != GRID:

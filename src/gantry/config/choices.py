@@ -4,11 +4,11 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.core.override_parser.types import ChoiceSweep, Override, Sweep
 
-from gantry.config.rules import format_value
+from gantry.config.rules import MAX_NAME_BYTES, format_value
 from gantry.config.search_path import SEARCH_PATH_KEY
+from gantry.config.text_values import parse_overrides
 
 HYDRA = "hydra"  # its groups have choices elsewhere
 
@@ -16,7 +16,7 @@ HYDRA = "hydra"  # its groups have choices elsewhere
 def check_choices(argv: Sequence[str], config_dir: Path) -> None:
     """Raise ValueError for a value of a configuration group that is no name, which Hydra refuses without its key."""
     words = [word for word in argv if "=" in word and not word.startswith("-")]
-    overrides = OverridesParser.create().parse_overrides(words)
+    overrides = parse_overrides(words)
     folders = [config_dir, *(folder for override in overrides for folder in _list_search_path(override))]
     for override in overrides:
         group = override.key_or_group
@@ -45,5 +45,13 @@ def _list_values(override: Override) -> list[Any]:
 
 def _is_choice(value: Any, override: Override) -> bool:
     if isinstance(value, list) and not override.is_delete():
-        return all(isinstance(item, str) for item in value)
+        return all(isinstance(item, str) and _is_name(item) for item in value)
+    if isinstance(value, str):
+        return _is_name(value)
     return value is not None and not isinstance(value, list | int | float | Sweep)
+
+
+def _is_name(text: str) -> bool:
+    """Return True for a text that can name a file of a configuration group."""
+    is_short = 0 < len(text) < MAX_NAME_BYTES and text.isprintable() and "${" not in text
+    return is_short and not text.startswith("/") and ".." not in text.split("/")

@@ -9,6 +9,7 @@ from hydra.core.hydra_config import HydraConfig
 from omegaconf import DictConfig, OmegaConf, open_dict
 
 from gantry.config.choices import check_choices
+from gantry.config.links import name_broken_links
 from gantry.config.search_path import list_user_folders
 from gantry.config.validate import is_evaluation, validate
 from gantry.errors import unknown_key_message
@@ -43,8 +44,9 @@ def finalize_config(cfg: DictConfig) -> DictConfig:
     """Remove Hydra's node, spell the shorthand out and validate; -> the same configuration. Raises ValueError."""
     with open_dict(cfg):
         cfg.pop("hydra", None)
-    expand_shorthand(cfg)
-    validate(cfg)
+    with name_broken_links(cfg):
+        expand_shorthand(cfg)
+        validate(cfg)
     return cfg
 
 

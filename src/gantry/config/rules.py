@@ -1,8 +1,12 @@
 """Rules for values: what they say and what they allow. `gantry.config.key_rules` binds them to keys."""
 
 import math
+import os
 from collections.abc import Callable, Sequence
 from typing import Any
+
+MAX_NAME_BYTES = 255  # of one name in a path, on all common file systems
+MAX_PATH_BYTES = 4096
 
 Rule = tuple[str, Callable[[Any], bool]]
 """`<key> must be <text>`, and the test: it is given plain values, and a TypeError in it counts as False."""
@@ -79,11 +83,17 @@ def _is_betas(value: Any) -> bool:
     return isinstance(value, list) and len(value) == 2 and all(type(b) in (int, float) and 0 <= b < 1 for b in value)
 
 
+def _is_path(value: Any) -> bool:
+    """Return True for a text that a file system takes as a path."""
+    is_text = isinstance(value, str) and 0 < len(value) < MAX_PATH_BYTES and "\0" not in value
+    return is_text and all(len(os.fsencode(name)) <= MAX_NAME_BYTES for name in value.split("/"))
+
+
 BOOL_RULE: Rule = ("true or false", lambda v: type(v) is bool)
 DICT_RULE: Rule = ("a dict", lambda v: isinstance(v, dict))
 PART_RULE: Rule = ("a dict with _target_", is_part)
 TEXT_RULE: Rule = ("text", lambda v: isinstance(v, str))
-PATH_RULE: Rule = ("a path", lambda v: isinstance(v, str) and v != "")
+PATH_RULE: Rule = ("a path", _is_path)
 SEED_RULE: Rule = integer_at_least(0)
 SHAPE_RULE: Rule = ("[channels, height, width] or [2]", _is_shape)
 BETAS_RULE: Rule = ("two numbers in [0, 1)", _is_betas)
@@ -126,7 +136,7 @@ def format_value(value: Any) -> str:
     if value == "":
         return "nothing"
     text = "null" if value is None else str(value)
-    return text if len(text) <= MAX_VALUE_LENGTH else f"{text[:MAX_VALUE_LENGTH]}..."
+    return text if len(text) <= MAX_VALUE_LENGTH else f"{text[:MAX_VALUE_LENGTH]}... ({len(text):,} characters)"
 
 
 def count_devices(devices: Any) -> int | None:

@@ -9,8 +9,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from hydra.core.override_parser.overrides_parser import OverridesParser
-
+from gantry.config.text_values import parse_overrides
 from gantry.config.trust import check_targets
 from gantry.errors import UserError
 
@@ -23,7 +22,7 @@ FOLDER_KEY = re.compile(r"paths\..*|data\.(.*\.)?root")  # data sets are looked 
 
 def check_stored_overrides(overrides: Sequence[str], trusted: Sequence[str], run: Path) -> None:
     """Raise UserError for a stored override that a run folder may not give; `run` is the folder."""
-    for override in OverridesParser.create().parse_overrides(list(overrides)):
+    for override in parse_overrides(overrides):
         key, value, text = override.key_or_group, override.value(), str(override.input_line)
         if key.startswith("hydra") or "${" in text or override.is_sweep_override():
             raise UserError(f"{RULE}, got {text}")

@@ -11,6 +11,8 @@ from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.core.override_parser.types import Override, Quote, QuotedString
 from hydra.errors import HydraException
 
+from gantry.config.rules import format_value
+
 NAME_KEYS = ("run.name", "run.group")
 PATH_KEYS = (
     *("resume", "run.dir", "run", "checkpoint", "samples", "reference", "output", "out", "hydra.run.dir"),
@@ -39,6 +41,11 @@ def read_text_value(argv: Sequence[str], key: str) -> str | None:
     override = _parse(words[-1]) if words else None
     value = None if override is None or override.is_sweep_override() else override.value()
     return None if value is None else str(value)
+
+
+def parse_overrides(words: Sequence[str]) -> list[Override]:
+    """Return overrides as Hydra reads them. Raises its own errors, and ValueError for what they leave out."""
+    return list(map(_parse_override, words))
 
 
 def get_override_key(override: str) -> str:
@@ -94,6 +101,18 @@ def _strip_quotes(text: str) -> str:
 def _parse(word: str) -> Override | None:
     """Return an override as Hydra reads it, None if it cannot be read."""
     try:
-        return OverridesParser.create().parse_override(word)
-    except HydraException:
+        return _parse_override(word)
+    except (HydraException, ValueError):
         return None
+
+
+def _parse_override(word: str) -> Override:
+    try:
+        (override,) = OverridesParser.create().parse_overrides([word])
+        return override
+    except (ValueError, RecursionError) as error:  # an integer of thousands of digits, lists in lists in lists
+        reason = "too deep" if isinstance(error, RecursionError) else "too long a number"
+        value = format_value(word.partition("=")[2])
+        raise ValueError(
+            f"{get_override_key(word)} must be a value that Hydra can read, got {value}: {reason}"
+        ) from None

@@ -17,7 +17,6 @@ Once torch is there the constructors of parts check their arguments (`gantry.con
 `check_*` what depends on the data and the hardware.
 """
 
-import re
 from collections.abc import Iterator, Mapping
 from typing import Any
 
@@ -33,6 +32,7 @@ from gantry.config.key_rules import (
     list_key_rules,
 )
 from gantry.config.kinds import find_argument_rule, find_entry_argument, find_partial_rule
+from gantry.config.links import name_source
 from gantry.config.rules import (
     DICT_RULE,
     INSTANTIATION_RULES,
@@ -171,7 +171,8 @@ def check_partial(cfg: DictConfig, key: str, part: Any, is_partial: bool | None)
     """Raise ValueError for an object where a function that makes it is needed, or the other way round."""
     if is_partial is not None and isinstance(part, DictConfig) and part.get("_partial_", False) is (not is_partial):
         rule = "true: it is called later" if is_partial else "false: it is no function"
-        raise ValueError(f"{find_source_key(cfg, key)}._partial_ must be {rule}, got {format_value(not is_partial)}")
+        source, link = name_source(cfg, key)
+        raise ValueError(f"{source}._partial_ must be {rule}, got {format_value(not is_partial)}{link}")
 
 
 def check_key_rules(node: DictConfig, rules: Mapping[str, Rule], key: str = "", root: DictConfig | None = None) -> None:
@@ -182,7 +183,7 @@ def check_key_rules(node: DictConfig, rules: Mapping[str, Rule], key: str = "", 
     for name in node:
         path = join_key(key, name)
         if OmegaConf.is_missing(node, name):
-            continue
+            raise ValueError(f"{path} must be given, got nothing")
         value = node[name]  # once: an interpolation is resolved at each access, which takes time
         rule = find_key_rule(rules, path)
         if rule is not None:
@@ -209,8 +210,8 @@ def check_rule(cfg: DictConfig, key: str, value: Any, rule: Rule) -> None:
     except TypeError:
         good = False
     if not good:
-        source = key if isinstance(value, DictConfig) else find_source_key(cfg, key)
-        raise ValueError(f"{source} must be {text}, got {format_value(plain)}")
+        source, link = (key, "") if isinstance(value, DictConfig) else name_source(cfg, key)
+        raise ValueError(f"{source} must be {text}, got {format_value(plain)}{link}")
 
 
 def to_plain(value: Any) -> Any:
@@ -218,16 +219,6 @@ def to_plain(value: Any) -> Any:
     if isinstance(value, DictConfig):
         return {name: None if OmegaConf.is_missing(value, name) else value._get_node(name) for name in value}
     return OmegaConf.to_container(value, resolve=True) if isinstance(value, ListConfig) else value
-
-
-def find_source_key(cfg: DictConfig, key: str) -> str:
-    """Return the key that a value comes from: follow `${another.key}`."""
-    parent, _, name = key.rpartition(".")
-    node = OmegaConf.select(cfg, parent) if parent else cfg
-    plain: Any = OmegaConf.to_container(node, resolve=False) if isinstance(node, DictConfig) else {}
-    raw = plain.get(name)
-    link = re.fullmatch(r"\$\{(\w[\w.]*)\}", raw) if isinstance(raw, str) else None
-    return find_source_key(cfg, link.group(1)) if link else key
 
 
 def validate_metrics(cfg: DictConfig) -> None:

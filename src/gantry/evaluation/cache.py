@@ -23,15 +23,20 @@ CACHE_FORMAT = 1  # to be raised when the meaning of the files changes, so that 
 
 
 def load_or_compute(
-    folder: Path | None, facts: Mapping[str, Any], make: Callable[[], TensorMapping], device: torch.device
+    folder: Path | None,
+    facts: Mapping[str, Any],
+    make: Callable[[], TensorMapping],
+    device: torch.device,
+    is_right: Callable[[TensorMapping], bool] = bool,
 ) -> TensorMapping:
     """Return make(), read from the folder if it has a complete file, else computed and written to it.
 
-    `facts` is everything that determines the tensors. Every process must call it; if one of them cannot read the file,
+    `facts` is everything that determines the tensors; those of a file must be `is_right`, too, since anybody may have
+    written it. Every process must call it; if one of them cannot read the file,
     all of them compute the tensors together. Without a folder nothing is stored. The processes vote on `device`.
     """
     path = None if folder is None else folder.expanduser() / f"{make_cache_key(facts)}.safetensors"
-    cached = read_cached_tensors(path) if path is not None else None
+    cached = read_cached_tensors(path, is_right) if path is not None else None
     votes = int(collectives.all_reduce_sum_(torch.tensor(int(cached is not None), device=device)))
     if cached is not None and votes == collectives.world_size():
         return cached
@@ -48,14 +53,14 @@ def make_cache_key(facts: Mapping[str, Any]) -> str:
     return hashlib.sha256(text.encode()).hexdigest()[:32]
 
 
-def read_cached_tensors(path: Path) -> TensorMapping | None:
+def read_cached_tensors(path: Path, is_right: Callable[[TensorMapping], bool]) -> TensorMapping | None:
     """Return the tensors of a file; None if it is missing or, with a warning, if it is damaged."""
     if not os.access(path, os.F_OK):  # unlike the method of Path, also where the folder may not be looked into
         return None
     try:
         with safe_open(path, framework="pt") as file:
             tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
-            is_intact = (file.metadata() or {}).get("sha256") == hash_tensors(tensors)
+            is_intact = (file.metadata() or {}).get("sha256") == hash_tensors(tensors) and is_right(tensors)
     except (SafetensorError, OSError):
         is_intact = False
     if not is_intact:

@@ -4,6 +4,7 @@ import hashlib
 import logging
 import math
 from dataclasses import dataclass, field, replace
+from functools import partial
 from pathlib import Path
 
 import torch
@@ -18,6 +19,7 @@ from gantry.evaluation.cache import load_or_compute
 from gantry.evaluation.feature_pass import FeaturePass, ImageSource
 from gantry.evaluation.sample_files import SampleFiles, open_samples
 from gantry.features.extractor import describe_preprocessing
+from gantry.features.published_weights import TensorMapping
 from gantry.metrics.score import MinimumSamples, Requirement
 from gantry.metrics.statistics import FeatureSet, Statistics
 
@@ -122,8 +124,21 @@ def _extract_image_set(reference: Reference, reader: FeaturePass, cache: Path | 
         features = reader.bound_memory(reference.shape).extract(reference.images, count)
         return features.statistics.to_tensors() | ({} if features.features is None else {"features": features.features})
 
-    tensors = load_or_compute(cache, facts, make, reader.device)
+    tensors = load_or_compute(
+        cache,
+        facts,
+        make,
+        reader.device,
+        partial(_are_statistics, reference.count, extractor.dim, reader.keep_features),
+    )
     return FeatureSet(Statistics.from_tensors(tensors), features=tensors.get("features"))
+
+
+def _are_statistics(count: int, dim: int, keep_features: bool, tensors: TensorMapping) -> bool:
+    """Return True for finite statistics of so many features, with the features if they are kept."""
+    shapes = {"n": (), "mean": (dim,), "scatter": (dim, dim)} | ({"features": (count, dim)} if keep_features else {})
+    is_complete = {name: tuple(tensor.shape) for name, tensor in tensors.items()} == shapes
+    return is_complete and bool(tensors["n"] == count) and all(tensor.isfinite().all() for tensor in tensors.values())
 
 
 HASH_BATCH_BYTES = 2**24  # pixels in memory while a folder is hashed

@@ -106,7 +106,9 @@ def load_small_net(name: str, folder: Traversable = SMALL_NET_WEIGHTS) -> SmallN
     Raises ValueError for an unknown name.
     """
     if name not in SMALL_NET_SPECS:
-        raise ValueError(f"small_net must be one of {', '.join(SMALL_NET_SPECS)}, got {name}")
+        raise ValueError(
+            f"metrics.extractor.name or data.small_net must be one of {', '.join(SMALL_NET_SPECS)}, got {name}"
+        )
     data = folder.joinpath(f"{name}.safetensors").read_bytes()
     net = SmallNet(name, hashlib.sha256(data).hexdigest())
     net.load_state_dict({key: value.float() for key, value in load(data).items()})

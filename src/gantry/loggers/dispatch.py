@@ -1,6 +1,7 @@
 """Log numbers, images, histograms and generators to all loggers of a run that support them."""
 
 import logging
+import re
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any, Protocol, runtime_checkable
@@ -13,6 +14,7 @@ from gantry.errors import RunError, format_error
 from gantry.values import flatten
 
 log = logging.getLogger(__name__)
+LOGGER_ID = re.compile(r"[\w-]{1,64}", re.ASCII)
 Pixels = NDArray[np.uint8]  # [H, W, 1 or 3], 0..255
 FloatVector = NDArray[np.float64]  # [N]
 
@@ -113,3 +115,18 @@ def call_loggers(loggers: list[Logger], kind: type, action: Callable[[Any], None
             loggers.remove(logger)
             why = f"{type(error).__name__}: {format_error(error)}"
             log.warning("%s failed: %s. It is disabled for the rest of the run", type(logger).__name__, why)
+
+
+def read_logger_id(path: Path) -> str | None:
+    """Return the id that a file holds, under which a run is logged; None for no file, and for one without an id."""
+    if not path.is_file():
+        return None
+    try:
+        with path.open(encoding="utf-8") as file:
+            text = file.read(100).strip()
+    except (OSError, UnicodeDecodeError):
+        text = ""
+    if not LOGGER_ID.fullmatch(text):
+        log.warning("%s holds no id of a run: it is logged under a new one", path)
+        return None
+    return text

@@ -9,7 +9,7 @@ from typing import Any
 from lightning.pytorch import loggers
 from lightning.pytorch.utilities import rank_zero_only
 
-from gantry.loggers.dispatch import Pixels
+from gantry.loggers.dispatch import Pixels, read_logger_id
 from gantry.runs.layout import LOGGER_ID_FILE, MLFLOW_FOLDER
 
 HTTP_LIMITS = {
@@ -49,7 +49,7 @@ class MlflowLogger(loggers.MLFlowLogger):
             tracking_uri,
             tags={k: v for k, v in tag_values.items() if v},
             artifact_location=str(Path(artifacts or "").resolve()) if local else None,
-            run_id=self._id_file.read_text(encoding="utf-8") if self._id_file.exists() else None,
+            run_id=read_logger_id(self._id_file),
         )
 
     @rank_zero_only

@@ -13,7 +13,8 @@ from lightning.fabric.loggers.logger import rank_zero_experiment
 from lightning.pytorch import loggers
 from lightning.pytorch.utilities import rank_zero_only
 
-from gantry.loggers.dispatch import FloatVector, Pixels
+from gantry.files import write_text
+from gantry.loggers.dispatch import FloatVector, Pixels, read_logger_id
 from gantry.loggers.wandb_login import WandbMode, choose_wandb_mode, set_cache_folder
 from gantry.runs.layout import LOGGER_ID_FILE, WANDB_FOLDER
 from gantry.values import flatten
@@ -140,7 +141,8 @@ def init_wandb_run(arguments: Mapping[str, Any], chosen: WandbMode) -> wandb.Run
 def get_wandb_run_id(folder: Path) -> str:
     """Return the stored id of the W&B run in this folder, else that of W&B's agent, else a new one."""
     path = folder / WANDB_FOLDER / LOGGER_ID_FILE
-    if not path.exists():
-        path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_text(os.environ.get("WANDB_RUN_ID") or uuid.uuid4().hex[:8], encoding="utf-8")
-    return path.read_text(encoding="utf-8").strip()
+    run_id = read_logger_id(path)
+    if run_id is None:
+        run_id = os.environ.get("WANDB_RUN_ID") or uuid.uuid4().hex[:8]
+        write_text(path, run_id)
+    return run_id
