@@ -141,7 +141,7 @@ def test_grey_images_change_brightness_contrast_and_sign_alone() -> None:
 
 
 def test_band_filters_add_up_to_the_identity_and_split_the_octaves() -> None:
-    bands = make_band_filters()
+    bands = make_band_filters(torch.device("cpu"))
     identity = torch.zeros(bands.shape[1])
     identity[len(identity) // 2] = 1
     assert_close(bands.sum(0), identity, atol=1e-6, rtol=0)

@@ -3,14 +3,17 @@
 Each is applied to an image with probability p, a tensor [] in [0, 1], and differentiable.
 """
 
+from functools import cache
+
 import torch
 import torch.nn.functional as F
 from torch import Tensor
 
 from gantry import rng
-from gantry.augment.warps import draw_gate, reflect
+from gantry.augment.warps import draw_gate, load_constant, reflect
 
 SYM2 = (-0.12940952255092145, 0.22414386804185735, 0.836516303737469, 0.48296291314469025)  # Daubechies 1992, table 6.1
+GREY_CROSS_PRODUCT = ((0.0, -1.0, 1.0), (1.0, 0.0, -1.0), (-1.0, 1.0, 0.0))  # of (1, 1, 1) with a colour
 EXPECTED_POWER = (10 / 13, 1 / 13, 1 / 13, 1 / 13)  # of the bands of a natural image, from low to high
 
 
@@ -39,7 +42,7 @@ def make_color_matrix(sign: Tensor, angle: Tensor, saturation: Tensor) -> Tensor
     """
     grey = torch.full((3, 3), 1 / 3, device=sign.device)
     across = torch.eye(3, device=sign.device) - grey
-    turn = torch.tensor([[0.0, -1.0, 1.0], [1.0, 0.0, -1.0], [-1.0, 1.0, 0.0]], device=sign.device) / 3**0.5
+    turn = load_constant(GREY_CROSS_PRODUCT, torch.float32, sign.device) / 3**0.5
     sign, angle, saturation = (values.view(-1, 1, 1) for values in (sign, angle, saturation))
     return sign * grey + saturation * (angle.cos() * across + angle.sin() * turn)
 
@@ -47,8 +50,8 @@ def make_color_matrix(sign: Tensor, angle: Tensor, saturation: Tensor) -> Tensor
 def amplify_bands(x: Tensor, p: Tensor) -> Tensor:
     """Amplify four octaves by 2^N(0, 1) each, at a constant expected power, with filters made of SYM2."""
     n, channels, height, width = x.shape
-    power = torch.tensor(EXPECTED_POWER, device=x.device)
-    gains = torch.ones(n, len(power), device=x.device)
+    power = load_constant(EXPECTED_POWER, torch.float32, x.device)
+    gains = torch.ones(n, len(EXPECTED_POWER), device=x.device)
     for band in range(len(power)):
         gain = torch.ones(n, len(power), device=x.device)
         gain[:, band] = torch.exp2(draw_gate(x, p) * rng.randn(n, device=x.device))
@@ -62,7 +65,8 @@ def amplify_bands(x: Tensor, p: Tensor) -> Tensor:
     return F.conv2d(x, taps[:, None, :, None], groups=n * channels).view(n, channels, height, width)
 
 
-def make_band_filters(device: torch.device | str = "cpu") -> Tensor:
+@cache
+def make_band_filters(device: torch.device) -> Tensor:
     """Return the filters of the four octaves, from low to high, whose sum is the identity: -> [4, taps].
 
     The half-band filter L is the autocorrelation of SYM2. A band is L of the finer octaves times 1 - L of its own.

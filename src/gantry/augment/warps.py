@@ -5,6 +5,9 @@ gathers and convolutions, so that a penalty can differentiate through them twice
 """
 
 import math
+from collections.abc import Sequence
+from functools import cache
+from typing import Any
 
 import torch
 import torch.nn.functional as F
@@ -27,6 +30,12 @@ SYM6 = (  # the low-pass filter of the wavelet with six vanishing moments (Daube
     -0.007800708325034148,
 )
 HALF = len(SYM6) // 2 - 1  # positions of the doubled grid on each side of a pixel that its filter covers
+
+
+@cache
+def load_constant(values: Sequence[Any], dtype: torch.dtype, device: torch.device) -> Tensor:
+    """Return constant values on a device, kept from the first call on: a captured turn may not copy them there."""
+    return torch.tensor(values, dtype=dtype, device=device)
 
 
 def draw_gate(x: Tensor, p: Tensor) -> Tensor:
@@ -67,7 +76,7 @@ def warp(x: Tensor, p: Tensor) -> Tensor:
     linear, shift, is_changed = draw_warp(x, p)
     height, width = x.shape[2:]
     rows, columns = (torch.arange(-HALF, 2 * side + HALF, device=x.device) for side in (height, width))
-    centre = torch.tensor([2 * width - 1, 2 * height - 1], device=x.device) / 2
+    centre = load_constant((width - 0.5, height - 0.5), torch.float32, x.device)
     target = torch.stack(torch.meshgrid(columns, rows, indexing="xy"), -1) - centre  # [R, S, 2], (x, y)
     source = torch.einsum("nij,nrsj->nrsi", linear, target - shift[:, None, None]) + centre
     warped = decimate(interpolate(double(x), source))
@@ -89,7 +98,7 @@ def draw_warp(x: Tensor, p: Tensor) -> tuple[Tensor, Tensor, Tensor]:
     before, after = (rotation(angle * gate) for angle, gate in zip(angles, (first, second)))
     inverse_stretch = torch.diag_embed(torch.stack([1 / stretch, stretch], 1))
     linear = before @ inverse_stretch @ after / scale[:, None, None]
-    sides = torch.tensor([2 * width, 2 * height], device=x.device)
+    sides = load_constant((2.0 * width, 2.0 * height), torch.float32, x.device)
     shift = shifted[:, None] * 0.125 * rng.randn(n, 2, device=x.device) * sides
     return linear, shift, zoomed | first | stretched | second | shifted
 
@@ -121,7 +130,7 @@ def double(x: Tensor) -> Tensor:
     """Put the image on a grid of twice the density: [N, C, H, W] -> [N, C, 2H, 2W]."""
     channels, (height, width), pad = x.shape[1], x.shape[2:], len(SYM6) // 4
     x = F.pad(x, (pad, pad, pad, pad), mode="reflect")
-    taps = math.sqrt(2) * torch.tensor(SYM6, dtype=x.dtype, device=x.device)
+    taps = math.sqrt(2) * load_constant(SYM6, x.dtype, x.device)
     x = F.conv_transpose2d(x, taps.expand(channels, 1, 1, -1), stride=(1, 2), groups=channels)
     x = F.conv_transpose2d(x, taps[:, None].expand(channels, 1, -1, 1), stride=(2, 1), groups=channels)
     start = 2 * pad + HALF
@@ -134,6 +143,6 @@ def decimate(x: Tensor) -> Tensor:
     It takes back `double` without loss, since the filter is orthogonal to its even shifts.
     """
     channels = x.shape[1]
-    taps = torch.tensor(SYM6, dtype=x.dtype, device=x.device) / math.sqrt(2)
+    taps = load_constant(SYM6, x.dtype, x.device) / math.sqrt(2)
     x = F.conv2d(x, taps.expand(channels, 1, 1, -1), stride=(1, 2), groups=channels)
     return F.conv2d(x, taps[:, None].expand(channels, 1, -1, 1), stride=(2, 1), groups=channels)

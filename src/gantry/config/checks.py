@@ -112,6 +112,12 @@ def check_term_nets(cfg: DictConfig) -> None:
             raise ValueError(f"loss.g_terms.{name} must be a term of G, got one of D (+loss.d_terms.{name})")
 
 
+def check_capture(cfg: DictConfig) -> None:
+    """Raise ValueError for a captured turn with a number that it cannot read anew."""
+    if OmegaConf.select(cfg, "hardware.capture") and OmegaConf.select(cfg, "optim.beta2") is not None:
+        raise ValueError("hardware.capture must be false with optim.beta2, which changes from turn to turn, got true")
+
+
 def check_augment(cfg: DictConfig) -> None:
     """Raise ValueError for augmentations that move pixels, of points."""
     shape, augment = (OmegaConf.select(cfg, key) for key in ("data.shape", "augment._target_"))
@@ -148,6 +154,7 @@ CONFIG_CHECKS: tuple[Callable[[DictConfig], None], ...] = (
     check_critic_norm,
     check_term_nets,
     check_augment,
+    check_capture,
     check_data_folder,
     check_scores_key,
 )

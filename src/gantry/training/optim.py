@@ -50,6 +50,8 @@ class Optim:
         optimizers = self.G(G.parameters()), self.D(D.parameters())
         for group in iter_param_groups(optimizers):
             group["initial_lr"] = group["lr"]
+            if self.beta2 is not None and "betas" not in group:
+                raise ValueError("optim.beta2 must be null for optimisers without betas, got a number or a schedule")
         return optimizers
 
     def clip_gradients_(self, net: NetName, parameters: list[Parameter]) -> None:
