@@ -46,6 +46,7 @@ MAX_LENGTH, MAX_LINE_LENGTH = 200, 1000  # of a value in a line, and of the line
 HYDRA_ERRORS = {  # of Hydra and OmegaConf -> the line for the user
     r"Interpolation key '(.+)' not found": "{0} must be given, since another key refers to it, got nothing",
     r"Could not override '([^']+)'\..*=(.*)": "{0} must be a key or a choice that this command has, got {1}",
+    r"Could not delete [^']*'(callbacks|logger)'": "{0} must be left out by {0}=[], got ~{0}",
     r"Could not delete [^']*'([^']+)'": "~{0} must be a key or a choice that there is, got another one",
     r"Multiple values for (\S+)\.": "{0} must be written without +, since there is one already, got +{0}",
     r"Error merging override \+*([^=]+)=null$": "{0} must not be null, got null",

@@ -155,6 +155,7 @@ MISTAKES = {
     "hydra/sweeper=5": "hydra/sweeper must be the name of a choice, got 5",
     "model@x=mlp": "model@x must be a key or a choice that this command has, got mlp",
     "+model=mlp": "model must be written without +, since there is one already",
+    "~logger": "logger must be left out by logger=[], got ~logger",
     "~nosuch": "~nosuch must be a key or a choice that there is",
     "hydra.run.dir=null": "hydra.run.dir must not be null, got null",
     "hydra.mode=5": "hydra.mode must be of the kind that Hydra takes (Invalid value '5', expected one of",
