@@ -43,12 +43,15 @@ OPEN_NODES = (  # dicts of parts, which the user adds to
 
 
 MAX_LENGTH, MAX_LINE_LENGTH = 200, 1000  # of a value in a line, and of the line
+PLUS_LINE = "{0} must be written without +, since there is one already, got +{0}"
+
 HYDRA_ERRORS = {  # of Hydra and OmegaConf -> the line for the user
     r"Interpolation key '(.+)' not found": "{0} must be given, since another key refers to it, got nothing",
     r"Could not override '([^']+)'\..*=(.*)": "{0} must be a key or a choice that this command has, got {1}",
     r"Could not delete [^']*'(callbacks|logger)'": "{0} must be left out by {0}=[], got ~{0}",
     r"Could not delete [^']*'([^']+)'": "~{0} must be a key or a choice that there is, got another one",
-    r"Multiple values for (\S+)\.": "{0} must be written without +, since there is one already, got +{0}",
+    r"Multiple values for (\S+)\.": PLUS_LINE,
+    r"Could not append to config\. An item is already at '([^']+)'": PLUS_LINE,
     r"Error merging override \+*([^=]+)=null$": "{0} must not be null, got null",
     r"Error merging override \+*([^=]+)=(.*)": "{0} must be of the kind that Hydra takes ({reason}), got {1}",
 }

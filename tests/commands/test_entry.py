@@ -124,3 +124,11 @@ def test_output_without_a_reader_is_no_error(tmp_path: Path) -> None:
     assert process.stderr is not None
     assert process.stderr.read() == ""
     assert process.wait() == 128 + signal.SIGPIPE
+
+
+@pytest.mark.parametrize("word", ["launcher=submitit_slurm", "hydra/launcher=submitit_slurm"])
+def test_the_launcher_of_slurm_is_refused_without_slurm(word: str, tmp_path: Path) -> None:
+    output = run_training("-m", word, "seed=1,2", folder=tmp_path, status=2)
+    rule = "basic, joblib, ray or submitit_local on a machine without SLURM's srun"
+    assert output == f"error: launcher must be {rule}, got submitit_slurm\n"
+    assert not (tmp_path / "train").exists()

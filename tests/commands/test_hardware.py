@@ -16,6 +16,7 @@ from gantry.training.executor import EagerExecutor
 @pytest.fixture(autouse=True)
 def _four_gpus(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("gantry.config.checks.count_cuda_devices", lambda: 4)
+    monkeypatch.setattr("gantry.config.checks.is_apple", lambda: True)
 
 
 @pytest.mark.parametrize(

@@ -10,11 +10,13 @@ from pathlib import Path
 
 import pytest
 import torch
+from lightning.fabric.utilities.exceptions import MisconfigurationException
 from torch import Tensor
 
 from compose_config import compose_config
 from gantry.commands import train as train_command
-from gantry.commands.train import build_gan, report_choices
+from gantry.commands.train import build_gan, build_trainer, report_choices
+from gantry.errors import UserError
 from subprocess_runs import wait_until
 
 ROOT = Path(__file__).parents[2]
@@ -183,3 +185,14 @@ def test_the_log_says_which_nets_of_how_many_parameters_are_trained(
         f"model mlp, {sizes}; loss nonsaturating, n_critic 1, terms none; data digits 1x8x8, batch size 64; "
         "budget 1,500 turns, 96.0 kimg, seed 0"
     ]
+
+
+def test_a_trainer_that_lightning_cannot_build_is_refused_in_one_line(monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(*_: object, **__: object) -> None:
+        raise MisconfigurationException("`XAccelerator` can not run\non your system")
+
+    monkeypatch.setattr(train_command, "build", refuse)
+    monkeypatch.setattr(train_command, "build_all", lambda *_: {})
+    line = r"^trainer must be one that Lightning can build, got: `XAccelerator` can not run on your system$"
+    with pytest.raises(UserError, match=line):
+        build_trainer(compose_config())

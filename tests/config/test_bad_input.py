@@ -14,7 +14,7 @@ from omegaconf import open_dict
 from compose_config import compose_config, list_choices
 from gantry.commands.entry import validate_early
 from gantry.commands.resume import expand_resume, is_stored_override
-from gantry.config import resolvers
+from gantry.config import checks, resolvers
 from gantry.config.choices import check_choices
 from gantry.config.compose import CONFIG_DIR
 from gantry.config.instantiate import build_all
@@ -155,6 +155,9 @@ MISTAKES = {
     "hydra/sweeper=5": "hydra/sweeper must be the name of a choice, got 5",
     "model@x=mlp": "model@x must be a key or a choice that this command has, got mlp",
     "+model=mlp": "model must be written without +, since there is one already",
+    "logger=[csv,nosuch]": "logger must be one of csv, mlflow, none, tensorboard, wandb, got nosuch",
+    "callbacks=[default,nosuch]": "callbacks must be one of ",
+    "+optim.G.lr=1": "optim.G.lr must be written without +, since there is one already, got +optim.G.lr",
     "~logger": "logger must be left out by logger=[], got ~logger",
     "~nosuch": "~nosuch must be a key or a choice that there is",
     "hydra.run.dir=null": "hydra.run.dir must not be null, got null",
@@ -269,6 +272,16 @@ def test_a_path_that_must_be_given_is_not_null(command: str, key: str) -> None:
 @pytest.mark.skipif(Path("/dev/nvidia0").exists(), reason="this machine has a GPU")
 def test_no_gpu() -> None:
     assert "without a CUDA device" in refusal("trainer=gpu")
+
+
+def test_a_device_that_another_line_offers_is_there(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(checks, "count_cuda_devices", lambda: 0)
+    monkeypatch.setattr(checks, "is_apple", lambda: False)
+    assert refusal("trainer=gpu").startswith("trainer must be cpu or ddp_cpu on a machine without a CUDA device")
+    apple = "trainer must be cpu, ddp_cpu or gpu on a machine without Apple's GPU, got mps"
+    assert refusal("trainer=mps") == refusal("trainer.accelerator=mps") == apple
+    monkeypatch.setattr(checks, "is_apple", lambda: True)
+    assert refusal("trainer=gpu").startswith("trainer must be cpu, ddp_cpu or mps on a machine")
 
 
 def test_the_command_is_quick_and_says_no_more(tmp_path: Path) -> None:

@@ -3,10 +3,11 @@
 import io
 import logging
 import os
+import shutil
 import signal
 import sys
 import traceback
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from pathlib import Path
 from types import FrameType
 from typing import Any, NoReturn
@@ -31,6 +32,7 @@ from gantry.runs.new_folder import remove_unused_folder
 
 log = logging.getLogger(__name__)
 CommandFunction = Callable[[DictConfig], Any]
+LAUNCHER_GROUPS = ("launcher", "hydra/launcher")
 
 
 def command(config_name: str) -> Callable[[CommandFunction], Callable[[], None]]:
@@ -164,6 +166,7 @@ def validate_early(config_name: str, argv: list[str]) -> None:
         )
     if sweep:
         check_choices(argv, CONFIG_DIR)
+        check_launcher({word.rpartition("=")[2] for word in argv if word.rpartition("=")[0] in LAUNCHER_GROUPS})
         if (name := read_text_value(argv, "run.name")) is not None:
             check_run_name(name)
         export_python_path()
@@ -175,6 +178,7 @@ def validate_early(config_name: str, argv: list[str]) -> None:
         return
     cfg = compose_early(config_name, argv)
     if cfg.hydra.mode == RunMode.MULTIRUN:  # a search, whose sweeper validates it before it writes a file
+        check_launcher({cfg.hydra.runtime.choices.get("hydra/launcher")})
         export_python_path()
         return
     launcher = cfg.hydra.runtime.choices.get("launcher", "basic")
@@ -184,6 +188,13 @@ def validate_early(config_name: str, argv: list[str]) -> None:
         return
     if not cfg.get("show"):
         check_run_folder(cfg)
+
+
+def check_launcher(names: Collection[str | None]) -> None:
+    """Raise ValueError for the launcher of a cluster on a machine that is not part of one."""
+    if "submitit_slurm" in names and shutil.which("srun") is None:
+        rule = "basic, joblib, ray or submitit_local on a machine without SLURM's srun"
+        raise ValueError(f"launcher must be {rule}, got submitit_slurm")
 
 
 def compose_early(config_name: str, argv: list[str]) -> DictConfig:

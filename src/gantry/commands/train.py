@@ -19,6 +19,7 @@ from lightning import Callback, Trainer
 from lightning.fabric.plugins.environments.cluster_environment import ClusterEnvironment
 from lightning.fabric.plugins.environments.lightning import LightningEnvironment
 from lightning.fabric.plugins.environments.torchelastic import TorchElasticEnvironment
+from lightning.fabric.utilities.exceptions import MisconfigurationException
 from lightning.pytorch.loggers import Logger
 from omegaconf import DictConfig, OmegaConf
 from torch import nn
@@ -34,7 +35,7 @@ from gantry.config.checks import check_batch_size
 from gantry.config.instantiate import build, build_all
 from gantry.data.datamodule import DataModule
 from gantry.distributed import environment
-from gantry.errors import user_errors
+from gantry.errors import UserError, format_on_one_line, user_errors
 from gantry.loggers.dispatch import close_loggers, log_config, log_generator, log_summary
 from gantry.losses.objective import Objective
 from gantry.runs.folder import write_config
@@ -189,7 +190,10 @@ def build_trainer(cfg: DictConfig) -> Trainer:
     callbacks = build_all(cfg.callbacks, Callback)
     check_order(callbacks)
     plugins = {} if "plugins" in cfg.trainer else {"plugins": build_cluster_environment()}
-    trainer: Trainer = build(cfg.trainer, Trainer, logger=loggers, callbacks=list(callbacks.values()), **plugins)
+    try:
+        trainer: Trainer = build(cfg.trainer, Trainer, logger=loggers, callbacks=list(callbacks.values()), **plugins)
+    except MisconfigurationException as error:  # of values that only Lightning can judge, on this machine
+        raise UserError(f"trainer must be one that Lightning can build, got: {format_on_one_line(error)}") from error
     install_fit_loop(trainer)
     return trainer
 

@@ -2,6 +2,7 @@
 key are in `gantry.config.key_rules`; `gantry.config.validate` says when they are checked."""
 
 import ctypes
+import sys
 from collections.abc import Callable
 from pathlib import Path
 
@@ -40,17 +41,26 @@ def check_budget(cfg: DictConfig) -> None:
 
 def check_devices(cfg: DictConfig) -> None:
     """Raise ValueError for GPUs that are not there; the driver is asked, since importing torch takes seconds."""
-    if OmegaConf.select(cfg, "trainer.accelerator") != "cuda":
+    accelerator = OmegaConf.select(cfg, "trainer.accelerator")
+    if accelerator == "mps" and not is_apple():
+        raise ValueError("trainer must be cpu, ddp_cpu or gpu on a machine without Apple's GPU, got mps")
+    if accelerator != "cuda":
         if OmegaConf.select(cfg, "hardware.capture"):
             raise ValueError("hardware.capture must be false without a CUDA device (trainer=gpu), got true")
         return
     there, devices = count_cuda_devices(), OmegaConf.select(cfg, "trainer.devices")
     if there == 0:
-        raise ValueError("trainer must be cpu, ddp_cpu or mps on a machine without a CUDA device, got a GPU trainer")
+        others = "cpu, ddp_cpu or mps" if is_apple() else "cpu or ddp_cpu"
+        raise ValueError(f"trainer must be {others} on a machine without a CUDA device, got a GPU trainer")
     if isinstance(devices, ListConfig) and max(devices) >= there:
         raise ValueError(f"trainer.devices must be numbers below {there}, the CUDA devices here, got {devices}")
     if isinstance(devices, int) and devices > there:
         raise ValueError(f"trainer.devices must be at most {there}, the CUDA devices here, got {devices}")
+
+
+def is_apple() -> bool:
+    """Return True on a machine that may have Apple's GPU."""
+    return sys.platform == "darwin"
 
 
 def count_cuda_devices() -> int:

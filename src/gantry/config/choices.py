@@ -28,6 +28,14 @@ def check_choices(argv: Sequence[str], config_dir: Path) -> None:
         for value in _list_values(override):
             if not _is_choice(value, override):
                 raise ValueError(f"{group} must be {known}, got {format_value(value)}")
+            for name in _list_unknown_names(value, choices) if choices and all(map(Path.is_dir, folders)) else ():
+                raise ValueError(f"{group} must be {known}, got {name}")
+
+
+def _list_unknown_names(value: Any, choices: Sequence[str]) -> list[str]:
+    """Return the names in a list of choices that are none; of one with a folder nobody can tell."""
+    names = value if isinstance(value, list) else []
+    return [name for name in names if name not in choices and "/" not in name]
 
 
 def _list_search_path(override: Override) -> list[Path]:
