@@ -236,7 +236,7 @@ NETS = [
     Mutation("nets/dcgan.py", "min(width << k, max_width)", "min(width * (k + 1), max_width)", "widths grow linearly"),
     Mutation("nets/layers.py", "LEAKY_SLOPE = 0.2", "LEAKY_SLOPE = 0.1", "the slope of the leaky ReLU"),
     Mutation(
-        "nets/layers.py",
+        "nets/heads.py",
         "(embed(c, self.embedding.weight) * h).sum(1)",
         "(embed(c, self.embedding.weight) * h).mean(1)",
         "the projection is a mean",
@@ -266,6 +266,9 @@ NETS = [
     Mutation("nets/attention.py", "torch.zeros(())", "torch.ones(())", "attention does not begin as the identity"),
     Mutation("nets/attention.py", "softmax(2)", "softmax(1)", "the weights of a query do not sum to 1"),
     Mutation("nets/attention.py", "sides.index(side)", "sides.index(side) - 1", "attention is a block too early"),
+    Mutation("nets/heads.py", "torch.cat([h, one", "torch.cat([0 * h, one", "the features are not joined"),
+    Mutation("nets/heads.py", "/ math.sqrt(self.dim)", "", "the random product is not scaled"),
+    Mutation("nets/heads.py", "class_logits=self.classifier(h)", "class_logits=None", "no class logits"),
     Mutation("nets/biggan.py", "1 + self.gain(v)", "self.gain(v)", "gains are around 0"),
     Mutation("nets/biggan.py", "skip=(self.embedding,)", "skip=()", "the embedding of classes is normalised"),
     Mutation("nets/biggan.py", "first, *parts = ", "*parts, first = ", "the parts of z change places"),

@@ -9,7 +9,12 @@ from torch import Tensor
 from gantry.losses.update import Update
 from gantry.nets.contract import Judgement
 
-Critic = Callable[[Tensor], Tensor]
+Critic = Callable[[Tensor], Tensor | Judgement]
+
+
+def read_logits(output: Tensor | Judgement) -> Tensor:
+    """Return the logits of what a critic returns, in their own dtype."""
+    return output if isinstance(output, Tensor) else output.logits
 
 
 def make_update(critic: Critic, x_real: Tensor, x_fake: Tensor, **changes: Any) -> Update:
@@ -20,7 +25,7 @@ def make_update(critic: Critic, x_real: Tensor, x_fake: Tensor, **changes: Any) 
     x_real, x_fake = (x.detach().requires_grad_() for x in (x_real, x_fake))
 
     def judge(x: Tensor, c: Tensor) -> Judgement:
-        return Judgement(critic(x))
+        return Judgement(read_logits(critic(x)))
 
     facts: dict[str, Any] = {
         "x_real": x_real,
@@ -28,8 +33,8 @@ def make_update(critic: Critic, x_real: Tensor, x_fake: Tensor, **changes: Any) 
         "c": torch.zeros(len(x_real), dtype=torch.int64),
         "c_fake": torch.zeros(len(x_fake), dtype=torch.int64),
         "z": torch.zeros(len(x_fake), 2),
-        "real": Judgement(critic(x_real)),
-        "fake": Judgement(critic(x_fake)),
+        "real": Judgement(read_logits(critic(x_real))),
+        "fake": Judgement(read_logits(critic(x_fake))),
         "judge": judge,
         "D": judge,
         "G": None,

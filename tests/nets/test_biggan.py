@@ -50,7 +50,7 @@ def test_sides_of_the_paper(side: int, num_classes: int, channels: int) -> None:
     assert [block.branch[3].out_channels for block in blocks] == [2 * w for w in d_widths]
     c = torch.arange(2) if num_classes else None
     x = G(torch.randn(2, 2 * parts), c)
-    assert (x.shape, D(x, c).shape) == ((2, *shape), (2,))
+    assert (x.shape, D(x, c).logits.shape) == ((2, *shape), (2,))
     assert D.body[:-1](x).shape[2:] == ((8, 8) if side == 32 else (4, 4))
 
 
@@ -140,7 +140,7 @@ def test_critic_written_out() -> None:
         h = F.avg_pool2d(b, 2) + conv(F.avg_pool2d(h, 2), w, f"body.{k}.shortcut.1") if halve else b + wide(h, w, k)
     h = h.relu().sum((2, 3))
     expected = h @ w["head.linear.weight"][0] + w["head.linear.bias"] + (w["head.embedding.weight"][c] * h).sum(1)
-    assert_close(D(x, c), expected, rtol=1e-4, atol=1e-6)
+    assert_close(D(x, c).logits, expected, rtol=1e-4, atol=1e-6)
 
 
 def wide(h: Tensor, w: dict[str, Tensor], k: int) -> Tensor:

@@ -92,7 +92,7 @@ def test_dense_critic() -> None:
     D, w = randomise(mlp.Discriminator((1, 2, 3), K, hidden=[7, 4], norm="none"))
     x, c = inputs(1, 2, 3)
     h = leaky(linear(leaky(linear(x.view(N, 6), w, "body.0")), w, "body.3"))
-    assert_close(D(x, c), projection(h, c, w))
+    assert_close(D(x, c).logits, projection(h, c, w))
 
 
 def test_dcgan_generator() -> None:
@@ -121,7 +121,7 @@ def test_dcgan_critic() -> None:
         h = leaky(conv(h, w, f"body.{block}.1.0", stride=2))
     h = leaky(conv(h, w, "body.2.0"))
     assert h.shape == (N, 8, 4, 4)
-    assert_close(D(x, c), projection(h.sum((2, 3)), c, w))
+    assert_close(D(x, c).logits, projection(h.sum((2, 3)), c, w))
 
 
 def test_residual_generator() -> None:
@@ -150,7 +150,7 @@ def test_residual_critic(pool: str) -> None:
         x = halve_side(h) + conv(halve_side(x), w, f"{name}.shortcut.1", padding=0) if halve else h + x
     assert f"body.{block + 1}.branch.1.weight" not in w
     h = x.relu().sum((2, 3)) / (1 if pool == "sum" else 64)
-    assert_close(D(image, c), projection(h, c, w))
+    assert_close(D(image, c).logits, projection(h, c, w))
 
 
 GENERATORS: dict[str, Callable[[], nn.Module]] = {

@@ -3,7 +3,14 @@ import torch
 from torch import nn
 from torch.testing import assert_close
 
-from gantry.nets.layers import ConditionalBatchNorm, ProjectionHead, concat_one_hot, init_dcgan_, init_he_, init_xavier_
+from gantry.nets.layers import (
+    ConditionalBatchNorm,
+    LatentCondition,
+    concat_one_hot,
+    init_dcgan_,
+    init_he_,
+    init_xavier_,
+)
 
 
 def test_concat_one_hot_appends_the_class_to_z() -> None:
@@ -12,21 +19,18 @@ def test_concat_one_hot_appends_the_class_to_z() -> None:
     assert concat_one_hot(z, None, 0) is z
 
 
-def test_projection_head_is_linear_plus_inner_product() -> None:
+def test_latents_times_an_embedding() -> None:
     torch.manual_seed(0)
-    h, c = torch.randn(4, 5), torch.tensor([0, 2, 1, 2])
-    head = ProjectionHead(5, 3)
-    expected = [
-        head.linear.weight[0] @ h[i] + head.linear.bias[0] + head.embedding.weight[c[i]] @ h[i] for i in range(4)
-    ]
-    assert_close(head(h, c), torch.stack(expected))
-
-
-def test_projection_head_without_classes_is_linear() -> None:
-    head = ProjectionHead(5, 0)
-    h = torch.randn(4, 5)
-    assert_close(head(h, None), head.linear(h)[:, 0])
-    assert [name for name, _ in head.named_parameters()] == ["linear.weight", "linear.bias"]
+    z, c = torch.randn(4, 3), torch.tensor([1, 0, 1, 1])
+    condition = LatentCondition(3, 2, "product")
+    assert condition.dim == 3
+    assert_close(condition(z, c), torch.stack([z[i] * condition.weight[c[i]] for i in range(4)]))
+    assert_close(condition(z, torch.eye(2)[c]), condition(z, c))
+    assert condition.weight.std() > 0.3
+    for how, num_classes in (("product", 0), ("concat", 0), ("concat", 2)):
+        condition = LatentCondition(3, num_classes, how)
+        assert (condition.dim, dict(condition.named_parameters())) == (3 + num_classes, {})
+        assert_close(condition(z, c), concat_one_hot(z, c, num_classes))
 
 
 def test_conditional_batch_norm_starts_as_batch_norm() -> None:

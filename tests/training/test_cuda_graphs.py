@@ -203,7 +203,7 @@ def compute_outputs(gan: GAN) -> dict[str, Tensor]:
     x = torch.rand(16, *gan.D.shape, generator=stream) * 2 - 1
     gan.train()
     with torch.no_grad():
-        return {"G": gan.G(z, c), "G_ema": gan.G_ema(z, c), "D": gan.D(x, c)}
+        return {"G": gan.G(z, c), "G_ema": gan.G_ema(z, c), "D": gan.D(x, c).logits}
 
 
 def assert_captured_equals_eager(gan: GAN, same: GAN, precision: str) -> None:

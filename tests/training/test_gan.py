@@ -88,13 +88,13 @@ def train_by_hand() -> tuple[nn.Module, nn.Module, nn.Module]:
         for x_k in x:
             x_fake = G(rng.randn(N, 3)).detach()
             line = torch.lerp(x_k, x_fake, rng.rand(N, 1)).requires_grad_()
-            (slope,) = torch.autograd.grad(D(line).sum(), line, create_graph=True)
-            d_loss = D(x_fake).mean() - D(x_k).mean() + 10 * (slope.norm(dim=1) - 1).square().mean()
+            (slope,) = torch.autograd.grad(D(line).logits.sum(), line, create_graph=True)
+            d_loss = D(x_fake).logits.mean() - D(x_k).logits.mean() + 10 * (slope.norm(dim=1) - 1).square().mean()
             opt_d.zero_grad()
             d_loss.backward()
             opt_d.step()
         opt_g.zero_grad()
-        (-D(G(rng.randn(N, 3))).mean()).backward()
+        (-D(G(rng.randn(N, 3))).logits.mean()).backward()
         opt_g.step()
         decay = 0.5 ** (2 * N / 1000 / 0.05)
         for average, value in zip(G_ema.parameters(), G.parameters()):

@@ -58,8 +58,8 @@ def train_by_hand(parts: int, clip: float | None) -> tuple[nn.Module, nn.Module,
             for x_k, c_k, z in zip(x[k].chunk(parts), c[k].chunk(parts), rng.randn(N, Z).chunk(parts)):
                 x_fake = G(z, c_k).detach()
                 x_k = x_k.clone().requires_grad_()
-                real_logits = D(augment(x_k), c_k)
-                loss = F.softplus(-(real_logits - D(augment(x_fake), c_k))).mean()
+                real_logits = D(augment(x_k), c_k).logits
+                loss = F.softplus(-(real_logits - D(augment(x_fake), c_k).logits)).mean()
                 if (2 * turn + k) % D_EVERY == 0:
                     (slope,) = torch.autograd.grad(real_logits.sum(), x_k, create_graph=True)
                     loss = loss + D_WEIGHT * D_EVERY * slope.square().sum(1).mean()
@@ -67,8 +67,8 @@ def train_by_hand(parts: int, clip: float | None) -> tuple[nn.Module, nn.Module,
             step_by_hand(D, losses, turn, clip)
         losses = []
         for x_k, c_k, z in zip(x[2].chunk(parts), c[2].chunk(parts), rng.randn(N, Z).chunk(parts)):
-            fake_logits = D(augment(G(z, c_k)), c_k)
-            loss = F.softplus(-(fake_logits - D(augment(x_k), c_k))).mean()
+            fake_logits = D(augment(G(z, c_k)), c_k).logits
+            loss = F.softplus(-(fake_logits - D(augment(x_k), c_k).logits)).mean()
             if turn % G_EVERY == 0:
                 loss = loss + G_WEIGHT * G_EVERY * G(z, c_k).square().sum(1).mean()
             losses.append(loss)

@@ -16,7 +16,9 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from gantry.nets.attention import SelfAttention, find_attended_block
-from gantry.nets.layers import ConditionalBatchNorm, ProjectionHead, embed, init_dcgan_, init_orthogonal_, one_hot
+from gantry.nets.contract import Judgement
+from gantry.nets.heads import HeadKind, make_head
+from gantry.nets.layers import ConditionalBatchNorm, embed, init_dcgan_, init_orthogonal_, one_hot
 from gantry.nets.resnet import UpBlock, count_halvings, make_critic_body
 from gantry.nets.resolution import factor_side
 from gantry.nets.spectral import spectral_norm_
@@ -132,7 +134,7 @@ class Generator(nn.Module):
 
 
 class Discriminator(nn.Module):
-    """x [N, C, H, W], c [N] -> logits [N]; `attention` as in G."""
+    """x [N, C, H, W], c [N] -> judgement of logits [N]; `attention` as in G."""
 
     def __init__(
         self,
@@ -144,15 +146,16 @@ class Discriminator(nn.Module):
         norm: Literal["none", "batch", "layer", "instance", "group", "spectral"],
         attention: int | None,
         init: Literal["orthogonal", "normal"],
+        head: HeadKind = "projection",
     ) -> None:
         super().__init__()
         self.shape, self.num_classes = tuple(shape), num_classes
         widths, halvings = compute_critic_widths(shape, width, small_factor)
         self.body = make_critic_body(shape, widths, halvings, norm, attention)
-        self.head = ProjectionHead(widths[-1], num_classes)
+        self.head = make_head(head, widths[-1], num_classes)
         INITS[init](self)
         if norm == "spectral":
             spectral_norm_(self)
 
-    def forward(self, x: Tensor, c: Tensor | None = None) -> Tensor:
+    def forward(self, x: Tensor, c: Tensor | None = None) -> Judgement:
         return self.head(self.body(x).sum((2, 3)), c)

@@ -10,7 +10,9 @@ from typing import Literal
 
 from torch import Tensor, nn
 
-from gantry.nets.layers import LEAKY_SLOPE, NORMS_2D, ProjectionHead, concat_one_hot, init_dcgan_, init_he_
+from gantry.nets.contract import Judgement
+from gantry.nets.heads import HeadKind, make_head
+from gantry.nets.layers import LEAKY_SLOPE, NORMS_2D, LatentCondition, init_dcgan_, init_he_
 from gantry.nets.resolution import factor_side
 from gantry.nets.spectral import spectral_norm_
 
@@ -38,13 +40,23 @@ def compute_widths(width: int, max_width: int, n: int) -> list[int]:
 class Generator(nn.Module):
     """z [N, z_dim], c [N] -> x [N, C, H, W] in [-1, 1]; `width` channels at full size."""
 
-    def __init__(self, shape: Sequence[int], z_dim: int, num_classes: int = 0, *, width: int, max_width: int) -> None:
+    def __init__(
+        self,
+        shape: Sequence[int],
+        z_dim: int,
+        num_classes: int = 0,
+        *,
+        width: int,
+        max_width: int,
+        condition: Literal["concat", "product"] = "concat",
+    ) -> None:
         super().__init__()
+        self.condition = LatentCondition(z_dim, num_classes, condition)
         self.shape, self.z_dim, self.num_classes = tuple(shape), z_dim, num_classes
         base, n = factor_side(shape)
         widths = compute_widths(width, max_width, n)[::-1]
         self.project = nn.Sequential(
-            nn.Linear(z_dim + num_classes, widths[0] * math.prod(base)),
+            nn.Linear(self.condition.dim, widths[0] * math.prod(base)),
             nn.Unflatten(1, (widths[0], *base)),
             nn.BatchNorm2d(widths[0]),
             nn.ReLU(),
@@ -54,11 +66,11 @@ class Generator(nn.Module):
         init_dcgan_(self)
 
     def forward(self, z: Tensor, c: Tensor | None = None) -> Tensor:
-        return self.head(self.body(self.project(concat_one_hot(z, c, self.num_classes))))
+        return self.head(self.body(self.project(self.condition(z, c))))
 
 
 class Discriminator(nn.Module):
-    """x [N, C, H, W], c [N] -> logits [N]; `width` channels at full size."""
+    """x [N, C, H, W], c [N] -> judgement of logits [N]; `width` channels at full size."""
 
     def __init__(
         self,
@@ -68,6 +80,7 @@ class Discriminator(nn.Module):
         width: int,
         max_width: int,
         norm: Literal["none", "batch", "layer", "instance", "group", "spectral"],
+        head: HeadKind = "projection",
     ) -> None:
         super().__init__()
         self.shape, self.num_classes = tuple(shape), num_classes
@@ -77,11 +90,11 @@ class Discriminator(nn.Module):
             *(make_down_block(i, o, norm) for i, o in pairwise([shape[0], *widths[:-1]])),
             make_conv_block(widths[-2], widths[-1], 3, 1, norm),
         )
-        self.head = ProjectionHead(widths[-1], num_classes)
+        self.head = make_head(head, widths[-1], num_classes)
         init = init_he_ if norm in ("none", "spectral") else init_dcgan_
         init(self)
         if norm == "spectral":
             spectral_norm_(self)
 
-    def forward(self, x: Tensor, c: Tensor | None = None) -> Tensor:
+    def forward(self, x: Tensor, c: Tensor | None = None) -> Judgement:
         return self.head(self.body(x).sum((2, 3)), c)

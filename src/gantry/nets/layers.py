@@ -1,4 +1,4 @@
-"""Layers shared by the nets: class conditioning, critic heads, norms and weight initialisation."""
+"""Layers shared by the nets: class conditioning, norms and weight initialisation."""
 
 import math
 from collections.abc import Callable
@@ -25,9 +25,8 @@ def one_hot(c: Tensor, num_classes: int, dtype: torch.dtype) -> Tensor:
     """Return class ids int64 [N] as one-hot vectors [N, K], and vectors float [N, K] as they are, in a dtype."""
     if c.is_floating_point():
         return c.to(dtype)
-    return (c[:, None] == torch.arange(num_classes, device=c.device)).to(
-        dtype
-    )  # F.one_hot synchronises on some devices
+    vectors = c[:, None] == torch.arange(num_classes, device=c.device)  # F.one_hot synchronises on some devices
+    return vectors.to(dtype)
 
 
 def concat_one_hot(z: Tensor, c: Tensor | None, num_classes: int) -> Tensor:
@@ -43,23 +42,20 @@ def embed(c: Tensor, weight: Tensor) -> Tensor:
     return c.to(weight.dtype) @ weight if c.is_floating_point() else F.embedding(c, weight)
 
 
-class ProjectionHead(nn.Module):
-    """The head of every critic: features h [N, F], c [N] -> logits [N].
+class LatentCondition(nn.Module):
+    """z [N, z_dim], c [N] -> the input of G [N, dim]: z and the one-hot class, or z * embedding(c), elementwise."""
 
-    The logit is linear(h), plus <embedding(c), h> with classes (Miyato & Koyama 2018, eq. 3).
-    """
-
-    def __init__(self, features: int, num_classes: int) -> None:
+    def __init__(self, z_dim: int, num_classes: int, condition: str) -> None:
         super().__init__()
-        self.linear = nn.Linear(features, 1)
-        self.embedding = nn.Embedding(num_classes, features) if num_classes else None
+        self.num_classes, is_product = num_classes, condition == "product" and num_classes > 0
+        self.dim = z_dim if is_product else z_dim + num_classes
+        self.weight = nn.Parameter(torch.randn(num_classes, z_dim)) if is_product else None
 
-    def forward(self, h: Tensor, c: Tensor | None) -> Tensor:
-        logits = self.linear(h).squeeze(1)
-        if self.embedding is None:
-            return logits
-        assert c is not None, "a conditional critic needs classes"
-        return logits + (embed(c, self.embedding.weight) * h).sum(1)
+    def forward(self, z: Tensor, c: Tensor | None) -> Tensor:
+        if self.weight is None:
+            return concat_one_hot(z, c, self.num_classes)
+        assert c is not None, "a conditional generator needs classes"
+        return z * embed(c, self.weight)
 
 
 class ConditionalBatchNorm(nn.Module):

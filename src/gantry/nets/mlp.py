@@ -7,7 +7,9 @@ from typing import Literal
 
 from torch import Tensor, nn
 
-from gantry.nets.layers import LEAKY_SLOPE, ProjectionHead, concat_one_hot, init_he_
+from gantry.nets.contract import Judgement
+from gantry.nets.heads import HeadKind, make_head
+from gantry.nets.layers import LEAKY_SLOPE, LatentCondition, init_he_
 from gantry.nets.spectral import spectral_norm_
 
 ACTIVATIONS: dict[str, Callable[[], nn.Module]] = {"relu": nn.ReLU, "leaky": lambda: nn.LeakyReLU(LEAKY_SLOPE)}
@@ -37,20 +39,22 @@ class Generator(nn.Module):
         hidden: Sequence[int],
         norm: Literal["none", "batch"],
         activation: Literal["relu", "leaky"],
+        condition: Literal["concat", "product"] = "concat",
     ) -> None:
         super().__init__()
+        self.condition = LatentCondition(z_dim, num_classes, condition)
         self.shape, self.z_dim, self.num_classes = tuple(shape), z_dim, num_classes
-        widths = [z_dim + num_classes, *hidden]
+        widths = [self.condition.dim, *hidden]
         self.body = make_dense_layers(widths, norm, activation)
         self.head = nn.Sequential(nn.Linear(widths[-1], math.prod(shape)), nn.Tanh(), nn.Unflatten(1, self.shape))
         init_he_(self)
 
     def forward(self, z: Tensor, c: Tensor | None = None) -> Tensor:
-        return self.head(self.body(concat_one_hot(z, c, self.num_classes)))
+        return self.head(self.body(self.condition(z, c)))
 
 
 class Discriminator(nn.Module):
-    """x [N, *shape], c [N] -> logits [N]."""
+    """x [N, *shape], c [N] -> judgement of logits [N]."""
 
     def __init__(
         self,
@@ -59,15 +63,16 @@ class Discriminator(nn.Module):
         *,
         hidden: Sequence[int],
         norm: Literal["none", "batch", "layer", "spectral"],
+        head: HeadKind = "projection",
     ) -> None:
         super().__init__()
         self.shape, self.num_classes = tuple(shape), num_classes
         widths = [math.prod(shape), *hidden]
         self.body = make_dense_layers(widths, norm, "leaky")
-        self.head = ProjectionHead(widths[-1], num_classes)
+        self.head = make_head(head, widths[-1], num_classes)
         init_he_(self)
         if norm == "spectral":
             spectral_norm_(self)
 
-    def forward(self, x: Tensor, c: Tensor | None = None) -> Tensor:
+    def forward(self, x: Tensor, c: Tensor | None = None) -> Judgement:
         return self.head(self.body(x.flatten(1)), c)

@@ -14,7 +14,9 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from gantry.nets.attention import SelfAttention, find_attended_block
-from gantry.nets.layers import NORMS_2D, ConditionalBatchNorm, ProjectionHead, init_xavier_
+from gantry.nets.contract import Judgement
+from gantry.nets.heads import HeadKind, make_head
+from gantry.nets.layers import NORMS_2D, ConditionalBatchNorm, init_xavier_
 from gantry.nets.resolution import factor_side
 from gantry.nets.spectral import spectral_norm_
 
@@ -147,7 +149,7 @@ class Generator(nn.Module):
 
 
 class Discriminator(nn.Module):
-    """x [N, C, H, W], c [N] -> logits [N]; `width` channels throughout, `attention` as in G."""
+    """x [N, C, H, W], c [N] -> judgement of logits [N]; `width` channels throughout, `attention` as in G."""
 
     def __init__(
         self,
@@ -158,16 +160,17 @@ class Discriminator(nn.Module):
         norm: Literal["none", "batch", "layer", "instance", "group", "spectral"],
         pool: Literal["mean", "sum"],
         attention: int | None = None,
+        head: HeadKind = "projection",
     ) -> None:
         super().__init__()
         self.shape, self.num_classes = tuple(shape), num_classes
         halvings = count_halvings(shape)
         self.body = make_critic_body(shape, [width] * (halvings + 2), halvings, norm, attention)
         self.pool = {"mean": Tensor.mean, "sum": Tensor.sum}[pool]
-        self.head = ProjectionHead(width, num_classes)
+        self.head = make_head(head, width, num_classes)
         init_resnet_(self)
         if norm == "spectral":
             spectral_norm_(self)
 
-    def forward(self, x: Tensor, c: Tensor | None = None) -> Tensor:
+    def forward(self, x: Tensor, c: Tensor | None = None) -> Judgement:
         return self.head(self.pool(self.body(x), (2, 3)), c)
