@@ -1,6 +1,6 @@
 """Every pair of model and loss builds and trains two turns."""
 
-from typing import Any
+from typing import Any, get_args
 
 import pytest
 import torch
@@ -8,6 +8,7 @@ from lightning import Callback, Trainer
 
 from compose_config import SMALL_WIDTHS, compose_config, list_choices
 from gantry.commands.train import build_gan
+from gantry.nets.heads import HeadKind
 from gantry.training.gan import GAN
 from in_process_training import make_bare_trainer, train_in_process
 
@@ -51,6 +52,24 @@ def test_with_classes(model: str) -> None:
     )
     assert gan.G.num_classes == 10
     assert all(moved(gan, net, before) for net in ("G", "D"))
+
+
+@pytest.mark.parametrize("model", ["dcgan_small", "mlp_small", "sagan", "biggan"])
+@pytest.mark.parametrize("head", get_args(HeadKind))
+def test_with_each_head(model: str, head: str) -> None:
+    words = ["loss=hinge", "model.conditional=true", f"model.D.head={head}", *SMALL_WIDTHS.get(model, [])]
+    gan, losses, before = trained(f"model={model}", *words)
+    assert all(moved(gan, net, before) for net in ("G", "D"))
+    assert all(value.isfinite() for scalars in losses.seen for value in scalars.values())
+    with pytest.raises(ValueError, match=r"^model\.D\.head must be one of .*, got ensemble$"):
+        compose_config(f"model={model}", "model.D.head=ensemble")
+
+
+@pytest.mark.parametrize("model", ["dcgan_small", "mlp_small"])
+def test_latents_times_an_embedding(model: str) -> None:
+    words = ["model.conditional=true", "model.G.condition=product", *SMALL_WIDTHS.get(model, [])]
+    gan, _, before = trained(f"model={model}", *words)
+    assert not torch.equal(gan.G.condition.weight, before["G.condition.weight"])
 
 
 @pytest.mark.parametrize("model", list_choices("model"))

@@ -11,7 +11,7 @@ from torch.testing import assert_close
 
 from gantry.losses.penalties import gradient_penalty, r1
 from gantry.nets import biggan, dcgan, mlp, r3gan, resnet, stylegan2
-from updates import penalise, read_logits
+from updates import penalise
 
 Shape = tuple[int, ...]
 SIDES = [8, 14, 28, 32, 48, 64]
@@ -50,14 +50,16 @@ def make_critic(name: str, shape: Shape, num_classes: int = 0, width: int = 4) -
 def test_one_logit_per_image_of_every_side(name: str, side: int) -> None:
     torch.manual_seed(0)
     D = make_critic(name, (3, side, side))
-    assert read_logits(D(torch.rand(2, 3, side, side), None)).shape == (2,)
+    judgement = D(torch.rand(2, 3, side, side), None)
+    assert judgement.logits.shape == (2,)
+    assert (len(judgement.features), judgement.features.dim()) == (2, 2)
     assert (D.shape, D.num_classes) == ((3, side, side), 0)
 
 
 @pytest.mark.parametrize("name", NAMES)
 @pytest.mark.parametrize("channels", [1, 4])
 def test_any_number_of_channels(name: str, channels: int) -> None:
-    assert read_logits(make_critic(name, [channels, 8, 8])(torch.rand(2, channels, 8, 8), None)).shape == (2,)
+    assert make_critic(name, [channels, 8, 8])(torch.rand(2, channels, 8, 8), None).logits.shape == (2,)
 
 
 @pytest.mark.parametrize("norm", ["none", "batch", "layer", "spectral"])
@@ -78,13 +80,13 @@ def test_convolutional_critics_refuse_other_sides(name: str) -> None:
 @pytest.mark.parametrize("shape", [(3, 8, 12), (1, 28, 16), (3, 64, 96)])
 def test_one_logit_per_image_that_is_not_square(name: str, shape: Shape) -> None:
     torch.manual_seed(0)
-    assert read_logits(make_critic(name, shape)(torch.rand(2, *shape), None)).shape == (2,)
+    assert make_critic(name, shape)(torch.rand(2, *shape), None).logits.shape == (2,)
 
 
 def compute_influence(D: nn.Module) -> Tensor:
     """Return the largest |dD(x)[0] / dx[j]| for each of the images j: [3]."""
     x = torch.rand(3, 1, 8, 8, requires_grad=True)
-    (gradient,) = torch.autograd.grad(read_logits(D(x, None))[0], x)
+    (gradient,) = torch.autograd.grad(D(x, None).logits[0], x)
     return gradient.abs().amax((1, 2, 3))
 
 
@@ -137,7 +139,7 @@ def compute_finite_difference(value: object, parameters: list[Tensor], direction
 def test_class_changes_the_logit(name: str) -> None:
     torch.manual_seed(0)
     D = make_critic(name, (1, 8, 8), num_classes=3).eval()
-    logits = read_logits(D(torch.rand(1, 1, 8, 8).expand(3, 1, 8, 8), torch.arange(3)))
+    logits = D(torch.rand(1, 1, 8, 8).expand(3, 1, 8, 8), torch.arange(3)).logits
     assert logits.unique().numel() == 3
 
 
@@ -145,7 +147,7 @@ def test_class_changes_the_logit(name: str) -> None:
 def test_unconditional_critic_ignores_the_class(name: str) -> None:
     torch.manual_seed(0)
     D, x = make_critic(name, (1, 8, 8)).eval(), torch.rand(2, 1, 8, 8)
-    assert torch.equal(read_logits(D(x, None)), read_logits(D(x, torch.tensor([7, 99]))))
+    assert torch.equal(D(x, None).logits, D(x, torch.tensor([7, 99])).logits)
 
 
 @pytest.mark.parametrize("name", NAMES)
@@ -156,9 +158,9 @@ def test_copies_and_loaded_states_compute_the_same(name: str) -> None:
     D(x, c)  # moves the running statistics and the singular vectors
     other.load_state_dict(load(save(D.state_dict())), strict=True)
     twin = copy.deepcopy(D)
-    expected = read_logits(D.eval()(x, c))
-    assert torch.equal(read_logits(other.eval()(x, c)), expected)
-    assert torch.equal(read_logits(twin.eval()(x, c)), expected)
+    expected = D.eval()(x, c).logits
+    assert torch.equal(other.eval()(x, c).logits, expected)
+    assert torch.equal(twin.eval()(x, c).logits, expected)
 
 
 def random_blobs(n: int, side: int) -> Tensor:
@@ -172,7 +174,7 @@ def test_first_logits_neither_vanish_nor_explode(name: str, side: int) -> None:
     torch.manual_seed(0)
     D = make_critic(name, (3, side, side), width=32)
     with torch.no_grad():
-        assert 0.03 < read_logits(D(random_blobs(32, side))).std() < 30
+        assert 0.03 < D(random_blobs(32, side)).logits.std() < 30
 
 
 def test_spectral_norm_bounds_the_slope_by_one() -> None:

@@ -139,21 +139,21 @@ def test_critic(kind: str, k: int) -> None:
         for layer in D.mapping.layers:
             w = leaky(w @ layer.weight.T * 0.01 / math.sqrt(8) + 0.01 * layer.bias)
         h = (h * w).sum(1, keepdim=True) / math.sqrt(8)
-    assert_close(D(x, c), h[:, 0])
+    assert_close(D(x, c).logits, h[:, 0])
 
 
 def test_critic_of_a_vector_equals_that_of_its_class() -> None:
     D, x, c = make_critic(), torch.randn(N, 2, 16, 24).double(), torch.arange(N) % K
-    assert_close(D(x, torch.eye(K).double()[c]), D(x, c))
+    assert_close(D(x, torch.eye(K).double()[c]).logits, D(x, c).logits)
 
 
 def test_critic_of_parts_equals_that_of_the_batch() -> None:
     D, x, c = make_critic(group=2), torch.randn(6, 2, 16, 24).double(), torch.arange(6) % K
-    assert_close(torch.cat([D(x[:2], c[:2]), D(x[2:], c[2:])]), D(x, c))
+    assert_close(torch.cat([D(x[:2], c[:2]).logits, D(x[2:], c[2:]).logits]), D(x, c).logits)
     other = x.clone()
     other[5] = 0
-    assert torch.equal(D(other, c)[:4], D(x, c)[:4])
-    assert not torch.equal(D(other, c)[4], D(x, c)[4])
+    assert torch.equal(D(other, c).logits[:4], D(x, c).logits[:4])
+    assert not torch.equal(D(other, c).logits[4], D(x, c).logits[4])
 
 
 def test_noise_is_read_behind_z_and_starts_without_effect() -> None:

@@ -86,5 +86,6 @@ def average_axes(logits: Tensor) -> Tensor:
 
 def _require_class_logits(judgement: Judgement, group: str) -> Tensor:
     if judgement.class_logits is None:
-        raise UserError(f"loss.{group} must be without a classification unless D has class logits, got a D without")
+        heads = "model.D.head=classifier or projection_classifier"
+        raise UserError(f"loss.{group} must be without a classification unless D has class logits ({heads}), got none")
     return judgement.class_logits

@@ -12,6 +12,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from gantry.nets.contract import Judgement
 from gantry.nets.layers import LEAKY_SLOPE, embed
 from gantry.nets.resample import make_downsample, make_upsample
 from gantry.nets.resolution import choose_widths
@@ -131,7 +132,7 @@ class Generator(nn.Module):
 
 
 class Discriminator(nn.Module):
-    """x [N, C, H, W], c [N] or [N, K] -> logits [N]; `widths` and `blocks` from the coarsest side on, as for G.
+    """x [N, C, H, W], c [N] or [N, K] -> judgement of logits [N]; `widths` and `blocks` as for G.
 
     With classes the logit is the dot product of the features and an embedding of the class, and nothing else.
     """
@@ -158,12 +159,13 @@ class Discriminator(nn.Module):
         gain = 1 / math.sqrt(features)
         self.embedding = make_matrix(num_classes, features, num_classes, gain) if num_classes else None
 
-    def forward(self, x: Tensor, c: Tensor | None = None) -> Tensor:
+    def forward(self, x: Tensor, c: Tensor | None = None) -> Judgement:
         x = self.stages[0](self.from_image(x))
         for transition, stage in zip(self.transitions, self.stages[1:]):
             x = stage(transition(self.downsample(x)))
-        h = (x * self.basis).sum((2, 3)) @ self.head
+        features = (x * self.basis).sum((2, 3))
+        h = features @ self.head
         if self.embedding is None:
-            return h.squeeze(1)
+            return Judgement(h.squeeze(1), features)
         assert c is not None, "a conditional critic needs classes"
-        return (h * embed(c, self.embedding)).sum(1)
+        return Judgement((h * embed(c, self.embedding)).sum(1), features)

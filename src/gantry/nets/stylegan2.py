@@ -14,6 +14,7 @@ from typing import Self
 import torch
 from torch import Tensor, nn
 
+from gantry.nets.contract import Judgement
 from gantry.nets.equalised import (
     EqualConv,
     EqualEmbedding,
@@ -147,7 +148,7 @@ class Generator(nn.Module):
 
 
 class Discriminator(nn.Module):
-    """x [N, C, H, W], c [N] or [N, K] -> logits [N]; `widths` from the coarsest side on, as for G.
+    """x [N, C, H, W], c [N] or [N, K] -> judgement of logits [N]; `widths` from the coarsest side on, as for G.
 
     Its last layers see the variety of each `group` of consecutive samples, so a batch is a multiple of `group`.
     """
@@ -174,7 +175,7 @@ class Discriminator(nn.Module):
         self.head = EqualLinear(features, features if num_classes else 1)
         self.mapping = Mapping(0, num_classes, features, CRITIC_MAPPING_LAYERS) if num_classes else None
 
-    def forward(self, x: Tensor, c: Tensor | None = None) -> Tensor:
+    def forward(self, x: Tensor, c: Tensor | None = None) -> Judgement:
         h: Tensor | None = None
         image: Tensor | None = x
         for block in self.blocks:
@@ -183,8 +184,9 @@ class Discriminator(nn.Module):
         if self.from_image is not None:
             h = h + activate(self.from_image(image), clamp=self.clamp)
         h = activate(self.conv(append_deviation(h, self.group)), clamp=self.clamp)
-        h = self.head(activate(self.linear(h.flatten(1))))
+        features = activate(self.linear(h.flatten(1)))
+        h = self.head(features)
         if self.mapping is None:
-            return h.squeeze(1)
+            return Judgement(h.squeeze(1), features)
         w = self.mapping(None, c)  # a projection onto the class
-        return (h * w).sum(1) / math.sqrt(w.shape[1])
+        return Judgement((h * w).sum(1) / math.sqrt(w.shape[1]), features)
