@@ -165,6 +165,15 @@ def test_copies_and_loaded_states_compute_the_same(name: str) -> None:
 
 
 @every_generator
+def test_generators_are_built_without_memory(name: str) -> None:
+    """As stored ones are first, to compare their size with that of their weights."""
+    with torch.device("meta"):
+        sizes = {key: tensor.shape for key, tensor in GENERATORS[name]((1, 8, 8), num_classes=2).state_dict().items()}
+    expected = GENERATORS[name]((1, 8, 8), num_classes=2).state_dict()
+    assert sizes == {key: tensor.shape for key, tensor in expected.items()}
+
+
+@every_generator
 def test_first_images_are_neither_flat_nor_saturated(name: str) -> None:
     torch.manual_seed(0)
     wide_generators: dict[str, nn.Module] = {

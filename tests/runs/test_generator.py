@@ -7,9 +7,13 @@ from typing import Any, cast
 
 import pytest
 import torch
+from omegaconf import OmegaConf
 from safetensors.torch import load_file, save
 from torch import nn
 
+from compose_config import SMALL_WIDTHS, compose_config, list_choices
+from gantry.config.instantiate import build
+from gantry.nets.contract import count_latent_numbers
 from gantry.nets.dcgan import Generator as ConvGenerator
 from gantry.nets.mlp import Generator
 from gantry.runs.generator import load_saved_generator, save_generator
@@ -209,3 +213,14 @@ def test_weights_that_are_not_finite_are_refused_by_name(tmp_path: Path, value: 
     name = [name for name, _ in G.named_parameters()][-1]
     with pytest.raises(ValueError, match=rf"^generator must have finite weights, got NaN or infinity in {name} of "):
         load_saved_generator(tmp_path)
+
+
+@pytest.mark.parametrize("model", list_choices("model"))
+def test_every_model_of_configs_is_saved_and_loaded(model: str, tmp_path: Path) -> None:
+    """Those with spectral normalisation or noise, too, which the size of a stored generator is computed for."""
+    cfg = compose_config(f"model={model}", "model.conditional=true", *SMALL_WIDTHS.get(model, []))
+    G: Any = build(cfg.model.G)
+    z, c = torch.randn(8, count_latent_numbers(G)), torch.arange(8)
+    G(z, c)
+    save_generator(G, OmegaConf.to_container(cfg.model.G, resolve=True), tmp_path)  # type: ignore[arg-type]
+    assert torch.equal(load_saved_generator(tmp_path)(z, c), G.eval()(z, c))

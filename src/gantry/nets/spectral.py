@@ -1,6 +1,7 @@
 """Spectral normalisation (Miyato et al. 2018, eq. 8 and Algorithm 1)."""
 
 from collections.abc import Container
+from contextlib import AbstractContextManager, nullcontext
 
 import torch
 import torch.nn.functional as F
@@ -19,6 +20,11 @@ def right_singular_vector(matrix: Tensor, u: Tensor) -> Tensor:
 # not recompute the results of an opaque custom operator.
 right_singular_vector_op = torch.library.custom_op("gantry::right_vector", right_singular_vector, mutates_args=())
 right_singular_vector_op.register_fake(lambda matrix, _: matrix.new_empty(matrix.shape[1]))
+
+
+def disable_autocast(device_type: str) -> AbstractContextManager[object]:
+    """Return a context without autocast, also for devices that have none, such as `meta`."""
+    return torch.autocast(device_type, enabled=False) if torch.amp.is_autocast_available(device_type) else nullcontext()
 
 
 class SpectralNorm(nn.Module):
@@ -43,7 +49,7 @@ class SpectralNorm(nn.Module):
 
     def forward(self, weight: Tensor) -> Tensor:
         """Divide weight [rows, ...] by its largest singular value, as estimated with `u`."""
-        with torch.autocast(weight.device.type, enabled=False):
+        with disable_autocast(weight.device.type):
             matrix = weight.flatten(1)
             compute_v = right_singular_vector_op if torch.compiler.is_compiling() else right_singular_vector
             v = compute_v(matrix.detach(), self.u)
