@@ -41,7 +41,7 @@ def test_without_scores_or_terms_nothing_happens() -> None:
 def test_an_unknown_name_is_refused_with_the_choices() -> None:
     with pytest.raises(ValueError, match=r"metrics\.scores\.recal must be one of the known keys .*manifold.*"):
         spelt(metrics={"scores": {"recal": True}})
-    with pytest.raises(ValueError, match=r"loss\.d_terms\.r3 must be one of the known keys approximate_r1, .*dragan, .*gp, "):
+    with pytest.raises(ValueError, match=r"loss\.d_terms\.r3 must be one of the known keys .*dragan, .*gp, "):
         spelt(loss={"d_terms": {"r3": 1.0}})
 
 
