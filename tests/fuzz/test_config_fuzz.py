@@ -27,6 +27,17 @@ TYPED = 10  # of so many configurations one is typed as a command
 
 SMALL = ["data=digits", "turns=2", "logger=csv", "data.batch_size=8", "data.limit=64", "metrics.num_samples=16"]
 SMALL += ["metrics.report.num_samples=64", "paths.cache=cache"]
+LARGE_NETS = {  # whose nets are built narrow
+    "stylegan2": ["model.G.widths=[8,8,8,8]", "model.G.w_dim=8", "model.D.group=8"],
+    "r3gan": ["model.G.widths=[16,16,16,16]", "model.G.blocks=[1,1,1,1]"],
+}
+
+
+def list_small_nets(experiment: str) -> list[str]:
+    """Return the overrides that make the nets of an experiment small and fit for batches of 8."""
+    return next((overrides for name, overrides in LARGE_NETS.items() if name in experiment), [])
+
+
 NARROW = ["model.G.width=4", "model.D.width=4"]
 LINEAR = ["optim.schedule._target_=gantry.schedules.linear", "+optim.schedule.end=0.1"]
 STARTS = [
@@ -42,7 +53,7 @@ STARTS = [
         "+metrics.scores.manifold=true",
     ],
     [*SMALL, *NARROW, "loss=dragan", "+metrics.scores.kid={subsets:2,subset_size:8}", *LINEAR],
-    *([f"experiment={name}", *SMALL[1:]] for name in list_choices("experiment")),
+    *([f"experiment={name}", *SMALL[1:], *list_small_nets(name)] for name in list_choices("experiment")),
 ]
 PLAIN = [
     "data=digits",
