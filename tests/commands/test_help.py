@@ -23,7 +23,7 @@ def test_the_help_of_training_lists_every_choice() -> None:
     assert text.startswith("python src/train.py: every group below is a choice")
     for group in ("model", "loss", "data", "trainer", "hardware"):
         assert f"\n{group}: {', '.join(list_choices(group))}\n" in text
-    assert "\nloss/term: dragan, gp, lp, r1, r2\n" in text
+    assert "\nloss/term: approximate_r1, " in text
     assert "\nturns: 1200\n" in text
     assert "hydra:" not in text
 

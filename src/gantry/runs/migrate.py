@@ -62,12 +62,23 @@ RENAMED_TARGETS = {
 }
 
 
+NEW_ARGUMENTS: dict[str, dict[str, Any]] = {  # of parts, with the values that parts without them had
+    "gantry.losses.objective.Objective": {"g_batch": 1, "fake_classes": "real", "top_k": 1.0},
+    "gantry.nets.dcgan.Discriminator": {"head": "projection"},
+    "gantry.nets.dcgan.Generator": {"condition": "concat"},
+    "gantry.nets.mlp.Discriminator": {"head": "projection"},
+    "gantry.nets.mlp.Generator": {"condition": "concat"},
+    "gantry.nets.resnet.Discriminator": {"head": "projection"},
+    "gantry.nets.resnet.Generator": {"spectral": False, "class_output": True},
+}
+
+
 def migrate_config(stored: Mapping[str, Any]) -> dict[str, Any]:
     """Return a stored configuration as this version writes it, without its mark. Raises UserError for a newer one."""
     version = stored.get(VERSION_KEY, 1)
     if type(version) is not int or not 1 <= version <= CONFIG_VERSION:
         raise UserError(f"{VERSION_KEY} must be at most {CONFIG_VERSION}, what this version reads, got {version}")
-    config = rename_targets({key: value for key, value in stored.items() if key != VERSION_KEY})
+    config = add_arguments(rename_targets({key: value for key, value in stored.items() if key != VERSION_KEY}))
     return _pin_resnet_width(_migrate_from_1(config) if version == 1 else config)
 
 
@@ -81,6 +92,15 @@ def rename_targets(value: Any) -> Any:
     if isinstance(value, list):
         return [rename_targets(inner) for inner in value]
     return RENAMED_TARGETS.get(value, value) if isinstance(value, str) else value
+
+
+def add_arguments(config: dict[str, Any]) -> dict[str, Any]:
+    """Return a configuration with the arguments that the loss and the nets did not have when it was stored."""
+    nodes = [config.get("loss"), *(config.get("model") or {}).values()]
+    for node in nodes:
+        for name, value in NEW_ARGUMENTS.get(str(node.get("_target_")), {}).items() if isinstance(node, dict) else ():
+            node.setdefault(name, value)
+    return config
 
 
 def _migrate_from_1(config: dict[str, Any]) -> dict[str, Any]:
