@@ -58,11 +58,15 @@ def rand_contrast(x: Tensor) -> Tensor:
 
 def rand_translation(x: Tensor, fraction: float) -> Tensor:
     """Shift by whole pixels, up to `fraction` of the side in each direction; new pixels are 0 (mid-grey)."""
-    n, _, height, width = x.shape
+    height, width = x.shape[2:]
     rows = _shift_indices(height, randint_per_image(x, -round(height * fraction), round(height * fraction)))
     columns = _shift_indices(width, randint_per_image(x, -round(width * fraction), round(width * fraction)))
-    x = torch.nn.functional.pad(x, (1, 1, 1, 1))
-    image = torch.arange(n, device=x.device)[:, None, None]
+    return take_pixels(torch.nn.functional.pad(x, (1, 1, 1, 1)), rows, columns)
+
+
+def take_pixels(x: Tensor, rows: Tensor, columns: Tensor) -> Tensor:
+    """Return each image at its own rows [N, H'] and columns [N, W']: x [N, C, H, W] -> [N, C, H', W']."""
+    image = torch.arange(len(x), device=x.device)[:, None, None]
     return x.permute(0, 2, 3, 1)[image, rows[:, :, None], columns[:, None, :]].permute(0, 3, 1, 2)
 
 

@@ -5,7 +5,8 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from gantry.augment.diffaugment import randint_per_image
+from gantry.augment.diffaugment import randint_per_image, take_pixels
+from gantry.augment.warps import reflect
 
 
 @dataclass(frozen=True)
@@ -23,16 +24,15 @@ class FlipShift:
             raise ValueError(f"a shift must be a fraction of the side in [0, 1), got {self.fraction}")
 
     def __call__(self, x: Tensor) -> Tensor:
-        n, _, height, width = x.shape
+        height, width = x.shape[2:]
         rows, columns = (self.draw_indices(x, side) for side in (height, width))
         if self.flip:
             flipped = randint_per_image(x, 0, 1)[:, None] == 1
             columns = torch.where(flipped, width - 1 - columns, columns)
-        image = torch.arange(n, device=x.device)[:, None, None]
-        return x.permute(0, 2, 3, 1)[image, rows[:, :, None], columns[:, None, :]].permute(0, 3, 1, 2)
+        return take_pixels(x, rows, columns)
 
     def draw_indices(self, x: Tensor, side: int) -> Tensor:
         """Draw a shift for each image and return the source of each position: -> int64 [N, side]."""
         most = round(side * self.fraction)
         position = torch.arange(side, device=x.device) - randint_per_image(x, -most, most)[:, None]
-        return (side - 1) - ((side - 1) - position.abs()).abs()
+        return reflect(position, 0, side - 1)

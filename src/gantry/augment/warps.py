@@ -45,8 +45,9 @@ def draw_gate(x: Tensor, p: Tensor) -> Tensor:
 
 def reflect(position: Tensor, low: float, high: float) -> Tensor:
     """Mirror positions at both ends of [low, high], as often as it takes."""
-    offset = torch.remainder(position - low, 2 * (high - low))
-    return low + torch.minimum(offset, 2 * (high - low) - offset)
+    period = max(2 * (high - low), 1)  # of a single position any
+    offset = torch.remainder(position - low, period)
+    return low + torch.minimum(offset, period - offset)
 
 
 def blit(x: Tensor, p: Tensor) -> Tensor:

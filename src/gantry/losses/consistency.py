@@ -11,6 +11,7 @@ from torch import Tensor
 
 from gantry import rng
 from gantry.distributed import collectives
+from gantry.losses.logits import average_axes
 from gantry.losses.term import Requirements, requires
 from gantry.losses.update import Update
 
@@ -68,4 +69,4 @@ def _generate_neighbours(update: Update, sigma: float) -> Tensor:
 def _squared_change(update: Update, x: Tensor, x_changed: Tensor, c: Tensor) -> Tensor:
     """Return (D(x) - D(x_changed))^2, a mean over further axes of the logits: -> [N]."""
     change = update.judge_plain(x, c).logits - update.judge_plain(x_changed, c).logits
-    return change.square().view(len(x), -1).mean(1)
+    return average_axes(change.square())

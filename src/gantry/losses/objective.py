@@ -10,6 +10,7 @@ from torch import Tensor, nn
 
 from gantry.distributed import collectives
 from gantry.errors import UserError
+from gantry.losses.logits import average_axes
 from gantry.losses.term import Term, find_requirements
 from gantry.losses.update import Update
 from gantry.schedules import Schedule
@@ -144,11 +145,9 @@ def average_top(losses: Tensor, logits: Tensor, fraction: float | Tensor | None)
     """
     if fraction is None:
         return losses.mean()
-    order = logits.detach().flatten(1).mean(1) if logits.dim() > 1 else logits.detach()
-    ranks = order.argsort(descending=True, stable=True).argsort()
+    ranks = average_axes(logits.detach()).argsort(descending=True, stable=True).argsort()
     k = torch.as_tensor(fraction * len(ranks) + 1e-4, device=ranks.device).floor().clamp(min=1)
-    kept = (ranks < k).to(losses.dtype).view(-1, *[1] * (losses.dim() - 1))
-    return (losses * kept).flatten(1).mean(1).sum() / k if losses.dim() > 1 else (losses * kept).sum() / k
+    return (average_axes(losses) * (ranks < k)).sum() / k
 
 
 def _check_term(key: str, term: Term) -> None:

@@ -63,6 +63,7 @@ RENAMED_TARGETS = {
 
 
 NEW_ARGUMENTS: dict[str, dict[str, Any]] = {  # of parts, with the values that parts without them had
+    "gantry.data.datamodule.DataModule": {"limit": None},
     "gantry.losses.objective.Objective": {"g_batch": 1, "fake_classes": "real", "top_k": 1.0},
     "gantry.nets.dcgan.Discriminator": {"head": "projection"},
     "gantry.nets.dcgan.Generator": {"condition": "concat"},
@@ -95,8 +96,8 @@ def rename_targets(value: Any) -> Any:
 
 
 def add_arguments(config: dict[str, Any]) -> dict[str, Any]:
-    """Return a configuration with the arguments that the loss and the nets did not have when it was stored."""
-    nodes = [config.get("loss"), *(config.get("model") or {}).values()]
+    """Return a configuration with the arguments that its parts did not have when it was stored."""
+    nodes = [config.get("data"), config.get("loss"), *(config.get("model") or {}).values()]
     for node in nodes:
         for name, value in NEW_ARGUMENTS.get(str(node.get("_target_")), {}).items() if isinstance(node, dict) else ():
             node.setdefault(name, value)
@@ -104,12 +105,10 @@ def add_arguments(config: dict[str, Any]) -> dict[str, Any]:
 
 
 def _migrate_from_1(config: dict[str, Any]) -> dict[str, Any]:
-    keys = ("trainer", "data", "model", "recipe", "run")
-    trainer, data, model, recipe, run = (config.get(key) or {} for key in keys)
+    keys = ("trainer", "model", "recipe", "run")
+    trainer, model, recipe, run = (config.get(key) or {} for key in keys)
     if trainer:
         config["hardware"] = {name: trainer.pop(name) for name in HARDWARE_SWITCHES if name in trainer}
-    if data.get("_target_") == "gantry.data.datamodule.DataModule":
-        data.setdefault("limit", None)
     scale = model.pop("lr_scale", 1)
     if "lr" in recipe:
         recipe["lr"] *= scale
